@@ -1,0 +1,38 @@
+//! Label keys and values (istio/api `label/labels.gen.go`, Gateway API, Kubernetes).
+
+/// Enrolment of a namespace or pod: [`AMBIENT`] or [`NONE`]; a pod's own label wins.
+pub const DATAPLANE_MODE: &str = "istio.io/dataplane-mode";
+/// Value of [`DATAPLANE_MODE`] that enrols.
+pub const AMBIENT: &str = "ambient";
+/// Value of [`DATAPLANE_MODE`] and [`USE_WAYPOINT`] that opts out.
+pub const NONE: &str = "none";
+/// Waypoint of a namespace, Service, ServiceEntry or workload: a Gateway's name.
+pub const USE_WAYPOINT: &str = "istio.io/use-waypoint";
+/// Namespace of the Gateway that [`USE_WAYPOINT`] names, when it is another one.
+pub const USE_WAYPOINT_NAMESPACE: &str = "istio.io/use-waypoint-namespace";
+/// What a waypoint takes: `service` (default), `workload`, `all` or `none`; on the Gateway.
+pub const WAYPOINT_FOR: &str = "istio.io/waypoint-for";
+/// Sidecar injection of a namespace: `enabled` or `disabled`.
+pub const INJECTION: &str = "istio-injection";
+/// Revision of the control plane that injects into a namespace or pod.
+pub const REVISION: &str = "istio.io/rev";
+/// Sidecar injection of a pod (also read as annotation): `true` or `false`.
+pub const SIDECAR_INJECT: &str = "sidecar.istio.io/inject";
+/// `http` on a sidecar pod that accepts HBONE.
+pub const TUNNEL: &str = "networking.istio.io/tunnel";
+/// Name of the Gateway that a generated pod belongs to (Gateway API GEP-1762).
+pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+/// Class of the Gateway that a generated pod belongs to.
+pub const GATEWAY_CLASS_NAME: &str = "gateway.networking.k8s.io/gateway-class-name";
+/// Marks pods and Services that the control plane generated for a Gateway.
+pub const GATEWAY_MANAGED: &str = "gateway.istio.io/managed";
+/// GatewayClass of a waypoint.
+pub const WAYPOINT_CLASS: &str = "istio-waypoint";
+/// Name of a namespace, on every namespace since Kubernetes 1.21.
+pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+/// Hash that a Deployment gives to the pods of one revision.
+pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
+/// Recommended label that names the tool an object is managed by.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Our value of [`MANAGED_BY`].
+pub const MANAGED_BY_AMBIENT: &str = "kubectl-ambient";

@@ -1,0 +1,3 @@
+//! The `kubectl-ambient` binary.
+
+fn main() {}

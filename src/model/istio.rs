@@ -1,0 +1,158 @@
+//! `security.istio.io/v1` kinds, as far as the L4 dataplane and the planner read them.
+
+use super::{LabelSelector, Labels, Meta, ObjectRef};
+
+/// An `AuthorizationPolicy`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthorizationPolicy {
+    /// Metadata.
+    pub meta: Meta,
+    /// `spec.selector.matchLabels`; empty means the whole namespace.
+    pub selector: Labels,
+    /// `spec.targetRefs`, and `spec.targetRef` as a list of one.
+    pub targets: Vec<TargetRef>,
+    /// `spec.action`, `ALLOW` when absent.
+    pub action: Action,
+    /// `spec.rules`.
+    pub rules: Vec<AuthorizationRule>,
+}
+
+impl AuthorizationPolicy {
+    /// The reference to this policy.
+    pub fn reference(&self) -> ObjectRef {
+        self.meta.reference("AuthorizationPolicy")
+    }
+}
+
+/// `spec.action`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// Allow what matches; with it, whatever matches no ALLOW policy is denied.
+    Allow,
+    /// Deny what matches.
+    Deny,
+    /// Only audit.
+    Audit,
+    /// Ask an external authorizer.
+    Custom,
+}
+
+/// One rule. `None` and an absent list mean the same: no condition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuthorizationRule {
+    /// `from[].source`; any of them.
+    pub from: Vec<Source>,
+    /// `to[].operation`; any of them.
+    pub to: Vec<Operation>,
+    /// `when`; all of them.
+    pub when: Vec<Condition>,
+    /// One-based line; 0 when unknown.
+    pub line: u32,
+}
+
+/// One `source`: all the given kinds must match, any value of each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Source {
+    /// `principals`.
+    pub principals: Vec<String>,
+    /// `notPrincipals`.
+    pub not_principals: Vec<String>,
+    /// `namespaces`.
+    pub namespaces: Vec<String>,
+    /// `notNamespaces`.
+    pub not_namespaces: Vec<String>,
+    /// `serviceAccounts`: `namespace/name`, or `name` in the policy's namespace.
+    pub service_accounts: Vec<String>,
+    /// `notServiceAccounts`.
+    pub not_service_accounts: Vec<String>,
+    /// `ipBlocks`.
+    pub ip_blocks: Vec<String>,
+    /// `notIpBlocks`.
+    pub not_ip_blocks: Vec<String>,
+    /// Names of fields that are set and only an L7 proxy can evaluate.
+    pub layer7: Vec<String>,
+    /// Names of fields that are set and the ambient converter ignores without a word
+    /// (`trustDomains`, `notTrustDomains`).
+    pub ignored: Vec<String>,
+}
+
+/// One `operation`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Operation {
+    /// `ports`.
+    pub ports: Vec<String>,
+    /// `notPorts`.
+    pub not_ports: Vec<String>,
+    /// Names of fields that are set and only an L7 proxy can evaluate.
+    pub layer7: Vec<String>,
+}
+
+/// One `when` condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// Key, for example `source.ip`.
+    pub key: String,
+    /// `values`.
+    pub values: Vec<String>,
+    /// `notValues`.
+    pub not_values: Vec<String>,
+}
+
+/// One entry of `targetRefs`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TargetRef {
+    /// API group, empty for the core group.
+    pub group: String,
+    /// Kind: `Service`, `Gateway`, `GatewayClass`, `ServiceEntry`.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+    /// Namespace, when given; it must be the policy's own.
+    pub namespace: Option<String>,
+}
+
+/// A `PeerAuthentication`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerAuthentication {
+    /// Metadata.
+    pub meta: Meta,
+    /// `spec.selector.matchLabels`; empty means the namespace, or the mesh in the root namespace.
+    pub selector: Labels,
+    /// `spec.mtls.mode`.
+    pub mode: PeerMode,
+    /// `spec.portLevelMtls`.
+    pub ports: Vec<(u16, PeerMode)>,
+}
+
+/// mTLS mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PeerMode {
+    /// Inherit.
+    Unset,
+    /// Plaintext only.
+    Disable,
+    /// Both.
+    Permissive,
+    /// mTLS only.
+    Strict,
+}
+
+/// A `RequestAuthentication`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestAuthentication {
+    /// Metadata.
+    pub meta: Meta,
+    /// `spec.selector.matchLabels`.
+    pub selector: Labels,
+    /// `spec.targetRefs`.
+    pub targets: Vec<TargetRef>,
+}
+
+impl From<&Labels> for LabelSelector {
+    fn from(labels: &Labels) -> Self {
+        Self {
+            match_labels: labels.clone(),
+            match_expressions: Vec::new(),
+        }
+    }
+}

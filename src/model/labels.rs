@@ -1,0 +1,93 @@
+//! Labels and selectors (`metav1.LabelSelector`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Labels or annotations, sorted by key.
+pub type Labels = BTreeMap<String, String>;
+
+/// A `metav1.LabelSelector`. An empty one selects everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LabelSelector {
+    /// `matchLabels`.
+    pub match_labels: Labels,
+    /// `matchExpressions`, in the order of the manifest.
+    pub match_expressions: Vec<Requirement>,
+}
+
+/// One entry of `matchExpressions`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Requirement {
+    /// Label key.
+    pub key: String,
+    /// What its value must be.
+    pub operator: Operator,
+}
+
+/// Operator of a [`Requirement`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Operator {
+    /// The key is present with one of these values.
+    In(BTreeSet<String>),
+    /// The key is absent, or has none of these values.
+    NotIn(BTreeSet<String>),
+    /// The key is present.
+    Exists,
+    /// The key is absent.
+    DoesNotExist,
+}
+
+impl LabelSelector {
+    /// A selector of `matchLabels` only.
+    pub fn labels<K: Into<String>, V: Into<String>>(
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        Self {
+            match_labels: pairs
+                .into_iter()
+                .map(|(k, v)| (k.into(), v.into()))
+                .collect(),
+            match_expressions: Vec::new(),
+        }
+    }
+
+    /// Whether the selector selects everything.
+    pub fn is_empty(&self) -> bool {
+        self.match_labels.is_empty() && self.match_expressions.is_empty()
+    }
+
+    /// Whether an object with these labels is selected.
+    pub fn matches(&self, labels: &Labels) -> bool {
+        self.match_labels
+            .iter()
+            .all(|(key, value)| labels.get(key) == Some(value))
+            && self.match_expressions.iter().all(|r| r.matches(labels))
+    }
+
+    /// The `matchLabels`, when there is nothing else in the selector.
+    pub fn only_labels(&self) -> Option<&Labels> {
+        self.match_expressions
+            .is_empty()
+            .then_some(&self.match_labels)
+    }
+
+    /// Every label key that decides whether something is selected.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        let labels = self.match_labels.keys();
+        labels
+            .chain(self.match_expressions.iter().map(|r| &r.key))
+            .map(String::as_str)
+    }
+}
+
+impl Requirement {
+    /// Whether an object with these labels satisfies the requirement.
+    pub fn matches(&self, labels: &Labels) -> bool {
+        let value = labels.get(&self.key);
+        match &self.operator {
+            Operator::In(values) => value.is_some_and(|v| values.contains(v)),
+            Operator::NotIn(values) => value.is_none_or(|v| !values.contains(v)),
+            Operator::Exists => value.is_some(),
+            Operator::DoesNotExist => value.is_none(),
+        }
+    }
+}

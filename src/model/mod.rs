@@ -1,0 +1,27 @@
+//! What a cluster, or a folder of manifests, holds: plain data without I/O.
+//!
+//! Everything here is ordered (`BTreeMap`, sorted `Vec`), because it reaches output. The module
+//! must not know where objects come from beyond their [`Origin`], nor what is concluded from them.
+
+mod endpoint;
+mod istio;
+mod labels;
+mod object;
+mod policy;
+mod service;
+mod workload;
+mod world;
+
+pub use endpoint::{Endpoint, EndpointId, Endpoints};
+pub use istio::{
+    Action, AuthorizationPolicy, AuthorizationRule, Condition, Operation, PeerAuthentication,
+    PeerMode, RequestAuthentication, Source, TargetRef,
+};
+pub use labels::{LabelSelector, Labels, Operator, Requirement};
+pub use object::{GenericObject, Meta, ObjectRef, Origin, OwnerRef};
+pub use policy::{NetworkPolicy, Peer, PortMatch, PortRule, Protocol, Rule};
+pub use service::{
+    AllowedNamespaces, Gateway, Listener, Namespace, Service, ServicePort, TargetPort,
+};
+pub use workload::{ContainerPort, PodTemplate, Probe, Workload, WorkloadKind};
+pub use world::{Coverage, Kind, World, namespace_name_label};

@@ -1,0 +1,121 @@
+//! The [`World`]: everything that was read, and how completely.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::{
+    AuthorizationPolicy, Gateway, GenericObject, Labels, Meta, Namespace, NetworkPolicy,
+    PeerAuthentication, RequestAuthentication, Service, Workload,
+};
+
+/// The kinds that a [`World`] holds, for [`Coverage`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// `v1` `Namespace`.
+    Namespace,
+    /// Pods and every pod-bearing kind.
+    Workload,
+    /// `v1` `Service`.
+    Service,
+    /// `v1` `ServiceAccount`.
+    ServiceAccount,
+    /// `networking.k8s.io/v1` `NetworkPolicy`.
+    NetworkPolicy,
+    /// Gateway API `Gateway`.
+    Gateway,
+    /// `security.istio.io` kinds.
+    Security,
+    /// `networking.istio.io` kinds, with `WasmPlugin` and `Telemetry`.
+    Networking,
+    /// Policy kinds of network plugins, and the policy tiers of the network-policy-api.
+    PluginPolicy,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Namespace => "namespaces",
+            Self::Workload => "workloads",
+            Self::Service => "services",
+            Self::ServiceAccount => "serviceaccounts",
+            Self::NetworkPolicy => "networkpolicies",
+            Self::Gateway => "gateways",
+            Self::Security => "istio security policies",
+            Self::Networking => "istio networking objects",
+            Self::PluginPolicy => "network plugin policies",
+        })
+    }
+}
+
+/// How completely a kind was read: *could not look* is never *none there*.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Coverage {
+    /// All of them are here (a live cluster was listed).
+    Complete,
+    /// Those that the given files hold; a cluster may hold more.
+    Given,
+    /// Some could not be read: a file did not parse, a list was denied.
+    Partial,
+    /// The kind does not exist there.
+    KindAbsent,
+    /// Nobody asked.
+    NotRequested,
+}
+
+/// Everything that was read. Lists are sorted by namespace and name.
+#[derive(Debug, Clone, Default)]
+pub struct World {
+    /// Namespaces by name. Every namespace that an object lives in is here, declared or not.
+    pub namespaces: BTreeMap<String, Namespace>,
+    /// Pods and pod-bearing kinds.
+    pub workloads: Vec<Workload>,
+    /// Services.
+    pub services: Vec<Service>,
+    /// Service accounts.
+    pub service_accounts: Vec<Meta>,
+    /// Network policies.
+    pub network_policies: Vec<NetworkPolicy>,
+    /// Gateways.
+    pub gateways: Vec<Gateway>,
+    /// Authorization policies.
+    pub authorization_policies: Vec<AuthorizationPolicy>,
+    /// Peer authentications.
+    pub peer_authentications: Vec<PeerAuthentication>,
+    /// Request authentications.
+    pub request_authentications: Vec<RequestAuthentication>,
+    /// Istio's routing and extension kinds, kept as they are.
+    pub networking: Vec<GenericObject>,
+    /// Policy kinds of network plugins: they decide about traffic, and are not analysed.
+    pub plugin_policies: Vec<GenericObject>,
+    /// ConfigMaps and plugin configuration kinds that say which network plugin there is.
+    pub configuration: Vec<GenericObject>,
+    /// Objects of kinds that analysis does not read, counted by `kind.group`.
+    pub others: BTreeMap<String, usize>,
+    /// How completely each kind was read.
+    pub coverage: BTreeMap<Kind, Coverage>,
+}
+
+impl World {
+    /// The labels of a namespace; only its name when the object was not read.
+    pub fn namespace_labels(&self, name: &str) -> Labels {
+        self.namespaces
+            .get(name)
+            .map_or_else(|| namespace_name_label(name), |n| n.meta.labels.clone())
+    }
+
+    /// How completely a kind was read.
+    pub fn coverage(&self, kind: Kind) -> Coverage {
+        self.coverage
+            .get(&kind)
+            .copied()
+            .unwrap_or(Coverage::NotRequested)
+    }
+}
+
+/// The one label that every namespace carries.
+pub fn namespace_name_label(name: &str) -> Labels {
+    Labels::from([(
+        ambient_facts::labels::NAMESPACE_NAME.to_owned(),
+        name.to_owned(),
+    )])
+}

@@ -1,0 +1,111 @@
+//! What the comparison of before and after came to.
+
+use std::fmt;
+
+use crate::model::ObjectRef;
+
+/// The relation that governs a pair of endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Relation {
+    /// At least one of the two is not enrolled: the network policies see the real port.
+    Plaintext,
+    /// Both are enrolled: the network policies see the tunnel, ztunnel authorizes.
+    Tunnel,
+    /// Both are enrolled and the destination is reached through its waypoint.
+    Waypoint,
+}
+
+impl fmt::Display for Relation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plaintext => "plaintext",
+            Self::Tunnel => "tunnel",
+            Self::Waypoint => "waypoint",
+        })
+    }
+}
+
+/// What a pair of endpoints has after, compared with before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// The same connections.
+    Equal,
+    /// It cannot be said, for the reason given.
+    Unknown,
+    /// Connections more.
+    Gained,
+    /// Connections fewer.
+    Lost,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Equal => "equal",
+            Self::Unknown => "unknown",
+            Self::Gained => "gained",
+            Self::Lost => "lost",
+        })
+    }
+}
+
+/// One pair of endpoints whose verdict is not [`Verdict::Equal`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Comparison {
+    /// Source, as printed.
+    pub source: String,
+    /// Destination, as printed.
+    pub destination: String,
+    /// Which relation differs.
+    pub relation: Relation,
+    /// How it differs.
+    pub verdict: Verdict,
+    /// What was allowed before, as printed.
+    pub before: String,
+    /// What is allowed after, as printed.
+    pub after: String,
+    /// The connections that were lost or gained, or that are in question, as printed.
+    pub difference: String,
+    /// One concrete connection among [`Self::difference`].
+    pub example: String,
+    /// Why, in one sentence.
+    pub because: String,
+    /// The policies responsible.
+    pub policies: Vec<ObjectRef>,
+}
+
+/// The comparison of every pair of endpoints in every relation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// How many (pair, relation) comparisons came to [`Verdict::Equal`].
+    pub equal: u64,
+    /// The others, sorted.
+    pub differences: Vec<Comparison>,
+    /// How many pod classes were told apart.
+    pub classes: usize,
+    /// How many ranges of external addresses were told apart.
+    pub address_ranges: usize,
+}
+
+impl Proof {
+    /// The worst verdict of all pairs.
+    pub fn verdict(&self) -> Verdict {
+        self.differences
+            .iter()
+            .map(|c| c.verdict)
+            .max()
+            .unwrap_or(Verdict::Equal)
+    }
+
+    /// How many comparisons came to a verdict.
+    pub fn count(&self, verdict: Verdict) -> u64 {
+        match verdict {
+            Verdict::Equal => self.equal,
+            _ => self
+                .differences
+                .iter()
+                .filter(|c| c.verdict == verdict)
+                .count() as u64,
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The tree of one document.
+
+use std::ops::Range;
+
+use super::compose::{self, SyntaxError};
+use super::scalar::Scalar;
+use super::split::Chunk;
+
+/// Index of a node in its document.
+pub(super) type NodeId = u32;
+
+/// Merges of merges are legal; a chain longer than this is an attack, and is cut.
+const LONGEST_MERGE_CHAIN: usize = 16;
+
+/// How a node is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Indentation, or a plain or block scalar.
+    Block,
+    /// Brackets and braces.
+    Flow,
+    /// Quoted, single or double.
+    Quoted,
+}
+
+/// What a node is, aliases resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeKind {
+    /// A scalar.
+    Scalar,
+    /// A sequence.
+    Sequence,
+    /// A mapping.
+    Mapping,
+}
+
+#[derive(Debug)]
+pub(super) enum Data {
+    Scalar(String),
+    Sequence(Vec<NodeId>),
+    Mapping(Vec<(NodeId, NodeId)>),
+    Alias(NodeId),
+}
+
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) data: Data,
+    pub(super) style: Style,
+    pub(super) anchored: bool,
+    pub(super) tagged: bool,
+    pub(super) span: Range<usize>,
+    pub(super) line: u32,
+    pub(super) column: u32,
+}
+
+/// One parsed document.
+#[derive(Debug)]
+pub struct Document {
+    pub(super) nodes: Vec<Node>,
+    pub(super) root: Option<NodeId>,
+}
+
+impl Document {
+    /// Parses one document of a stream.
+    ///
+    /// Stricter than most parsers: tabs as indentation, duplicate keys, unknown aliases, a second
+    /// document and nesting deeper than 128 collections are errors.
+    ///
+    /// # Errors
+    ///
+    /// The first of these, with its place.
+    pub fn parse(chunk: Chunk<'_>) -> Result<Self, SyntaxError> {
+        compose::compose(chunk)
+    }
+
+    /// The root node; `None` in a document without content.
+    pub fn root(&self) -> Option<View<'_>> {
+        self.root.map(|id| View {
+            document: self,
+            id,
+            shared: false,
+        })
+    }
+}
+
+/// One node of a [`Document`]. Aliases are followed, `<<` merges are seen through.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'d> {
+    document: &'d Document,
+    id: NodeId,
+    shared: bool,
+}
+
+impl<'d> View<'d> {
+    fn at(self, id: NodeId) -> Self {
+        let shared = self.is_shared();
+        View {
+            document: self.document,
+            id,
+            shared,
+        }
+    }
+
+    fn written(self) -> &'d Node {
+        &self.document.nodes[self.id as usize]
+    }
+
+    fn node(self) -> &'d Node {
+        // An alias refers to a node that was complete before it, so this ends.
+        let mut node = self.written();
+        while let Data::Alias(target) = node.data {
+            node = &self.document.nodes[target as usize];
+        }
+        node
+    }
+
+    /// What the node is.
+    pub fn kind(self) -> NodeKind {
+        match self.node().data {
+            Data::Sequence(_) => NodeKind::Sequence,
+            Data::Mapping(_) => NodeKind::Mapping,
+            Data::Scalar(_) | Data::Alias(_) => NodeKind::Scalar,
+        }
+    }
+
+    /// How the node is written.
+    pub fn style(self) -> Style {
+        self.node().style
+    }
+
+    /// One-based line of the node as written: an alias is where its `*` stands.
+    pub fn line(self) -> u32 {
+        self.written().line
+    }
+
+    /// One-based column.
+    pub fn column(self) -> u32 {
+        self.written().column
+    }
+
+    /// Byte range in the stream. A block collection's range may end in white space and comments.
+    pub fn span(self) -> Range<usize> {
+        self.written().span.clone()
+    }
+
+    /// Whether an edit here could show elsewhere: the node, or one that it was reached through,
+    /// has an anchor, is an alias, or comes from a merge.
+    pub fn is_shared(self) -> bool {
+        self.shared || self.written().anchored || matches!(self.written().data, Data::Alias(_))
+    }
+
+    /// Whether an explicit tag stands before the node.
+    pub fn is_tagged(self) -> bool {
+        self.node().tagged
+    }
+
+    /// The text of a scalar.
+    pub fn text(self) -> Option<&'d str> {
+        match &self.node().data {
+            Data::Scalar(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A scalar as kubectl reads it; `None` for collections.
+    pub fn scalar(self) -> Option<Scalar<'d>> {
+        let plain = self.style() != Style::Quoted && !self.is_tagged();
+        self.text().map(|text| {
+            if plain {
+                Scalar::plain(text)
+            } else {
+                Scalar::String(text)
+            }
+        })
+    }
+
+    /// Whether this is an explicit or implicit null.
+    pub fn is_null(self) -> bool {
+        matches!(self.scalar(), Some(Scalar::Null))
+    }
+
+    /// The items of a sequence; nothing for other nodes.
+    pub fn items(self) -> impl ExactSizeIterator<Item = View<'d>> {
+        let items = match &self.node().data {
+            Data::Sequence(items) => items.as_slice(),
+            _ => &[],
+        };
+        items.iter().map(move |&id| self.at(id))
+    }
+
+    /// The entries of a mapping as written, `<<` among them; nothing for other nodes.
+    pub fn written_entries(self) -> impl ExactSizeIterator<Item = (View<'d>, View<'d>)> {
+        let entries = match &self.node().data {
+            Data::Mapping(entries) => entries.as_slice(),
+            _ => &[],
+        };
+        entries.iter().map(move |&(k, v)| (self.at(k), self.at(v)))
+    }
+
+    /// The entries of a mapping with string keys, merges applied: own entries first, then those of
+    /// each merged mapping that are not there yet.
+    pub fn entries(self) -> Vec<(&'d str, View<'d>)> {
+        let mut entries = Vec::new();
+        self.collect_entries(&mut entries, 0);
+        entries
+    }
+
+    fn collect_entries(self, entries: &mut Vec<(&'d str, View<'d>)>, depth: usize) {
+        let mut merges = Vec::new();
+        for (key, value) in self.written_entries() {
+            match key.text() {
+                Some("<<") if key.style() != Style::Quoted => merges.push(value),
+                Some(key) if !entries.iter().any(|(k, _)| *k == key) => entries.push((key, value)),
+                _ => {}
+            }
+        }
+        if depth == LONGEST_MERGE_CHAIN {
+            return;
+        }
+        for merge in merges {
+            match merge.kind() {
+                NodeKind::Sequence => {
+                    for item in merge.items() {
+                        View {
+                            shared: true,
+                            ..item
+                        }
+                        .collect_entries(entries, depth + 1);
+                    }
+                }
+                NodeKind::Mapping => View {
+                    shared: true,
+                    ..merge
+                }
+                .collect_entries(entries, depth + 1),
+                NodeKind::Scalar => {}
+            }
+        }
+    }
+
+    /// The value under a key, merges applied.
+    pub fn get(self, key: &str) -> Option<View<'d>> {
+        let own = self.written_entries().find(|(k, _)| k.text() == Some(key));
+        if let Some((_, value)) = own {
+            return Some(value);
+        }
+        let merges = self.written_entries().any(|(k, _)| k.text() == Some("<<"));
+        merges
+            .then(|| {
+                self.entries()
+                    .into_iter()
+                    .find(|(k, _)| *k == key)
+                    .map(|(_, v)| v)
+            })
+            .flatten()
+    }
+}
