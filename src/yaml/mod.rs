@@ -14,3 +14,12 @@ pub use compose::SyntaxError;
 pub use scalar::Scalar;
 pub use split::{Chunk, split};
 pub use tree::{Document, NodeKind, Style, View};
+
+/// The syntax of a text. JSON is read as YAML but must stay JSON when it is edited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    /// YAML, any number of documents.
+    Yaml,
+    /// JSON, one or more values.
+    Json,
+}
