@@ -1,5 +1,6 @@
 //! The proof of the proof: random clusters, and a naive reference that judges every connection.
 
+mod check;
 mod generate;
 mod objects;
 mod reference;

@@ -29,7 +29,7 @@ pub(super) fn network_policy(count: usize) -> impl Strategy<Value = Value> {
     ];
     (
         namespace(count),
-        selector(POD_LABELS),
+        prop_oneof![1 => Just(json!({})), 2 => selector(POD_LABELS)],
         types,
         rules("from", 5),
         rules("to", 3),

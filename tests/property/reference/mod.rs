@@ -20,7 +20,8 @@ use kubectl_ambient::model::{LabelSelector, Operator, Protocol};
 pub(crate) use authorization::{Connection, Identity, authorized, authorized_at_waypoint};
 pub(crate) use networkpolicy::{Direction, isolated, plaintext};
 pub(crate) use relations::{
-    Hop, in_mesh, plain_to_mesh, refused_by_ztunnel, tunnel, via_waypoint, waypoint_pod,
+    Hop, captures_dns, in_mesh, plain_to_mesh, refused_by_ztunnel, tunnel, via_waypoint,
+    waypoint_of_service, waypoint_pod,
 };
 
 /// One pod: what a policy can see of it.
