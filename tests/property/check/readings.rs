@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use kubectl_ambient::model::{Peer, Workload, World};
+use kubectl_ambient::model::{Labels, Peer, Workload, World};
+
+use crate::reference::namespace_labels;
 
 /// Every block that a policy of these worlds names, exceptions too.
 pub(super) fn blocks(worlds: &[&World]) -> Vec<IpNet> {
@@ -49,6 +51,12 @@ pub(super) fn addresses_of(workload: &Workload, blocks: &[IpNet]) -> Vec<Option<
         known
     };
     [None].into_iter().chain(possible).collect()
+}
+
+/// The labels that a namespace may have: those of its object; where the manifests do not hold the
+/// object only its name is sure.
+pub(super) fn labels_of(world: &World, namespace: &str) -> Vec<Labels> {
+    vec![namespace_labels(world, namespace)]
 }
 
 /// Addresses outside the cluster: one for every way in which the blocks can match.

@@ -5,7 +5,8 @@ use kubectl_ambient::plan::{Comparison, NamespacePlan, Plan, Relation, Verdict};
 use kubectl_ambient::yaml::Format;
 use serde_json::{Value, json};
 
-use super::{Case, Migration, Outcome, Summary, check, flows};
+use super::mesh::Certainty;
+use super::{Case, Migration, Outcome, Summary, check, compare};
 use crate::generate::{self, Cluster, File, Request};
 use crate::objects;
 
@@ -238,20 +239,22 @@ impl Migration for Candid {
             request,
         };
         let mut claims = Vec::new();
-        for ((source, destination, relation), ports) in flows::compare(&case).0.by_pair {
+        for ((source, destination, relation), ports) in compare(&case).0.by_pair {
             for (port, fate) in ports {
-                for (happened, verdict) in
-                    [(fate.gained, Verdict::Gained), (fate.lost, Verdict::Lost)]
-                {
-                    if happened {
-                        let difference = format!("{} {}", port.protocol, port.number);
-                        claims.push(Comparison {
-                            source: source.clone(),
-                            destination: destination.clone(),
-                            relation,
-                            ..claim(verdict, &difference)
-                        });
-                    }
+                let sides = [(fate.gained, Verdict::Gained), (fate.lost, Verdict::Lost)];
+                for (certainty, verdict) in sides {
+                    let verdict = match certainty {
+                        Certainty::Never => continue,
+                        Certainty::Sometimes => Verdict::Unknown,
+                        Certainty::Always => verdict,
+                    };
+                    let difference = format!("{} {}", port.protocol, port.number);
+                    claims.push(Comparison {
+                        source: source.clone(),
+                        destination: destination.clone(),
+                        relation,
+                        ..claim(verdict, &difference)
+                    });
                 }
             }
         }

@@ -62,12 +62,11 @@ pub(crate) fn authorized(world: &World, pod: &Pod, connection: &Connection) -> b
     )
 }
 
-/// A waypoint's decision about a connection to a Service: the policies that target the Service,
-/// the Gateway, or from the root namespace the class of waypoints.
+/// A waypoint's decision: the policies that target the Service that was asked for, the Gateway, or from the root namespace the class of waypoints.
 pub(crate) fn authorized_at_waypoint(
     world: &World,
     gateway: (&str, &str),
-    service: (&str, &str),
+    service: Option<(&str, &str)>,
     connection: &Connection,
 ) -> bool {
     let applying = |policy: &&AuthorizationPolicy| {
@@ -75,7 +74,7 @@ pub(crate) fn authorized_at_waypoint(
         policy.targets.iter().any(|target| {
             let name = target.name.as_str();
             match target.kind.as_str() {
-                "Service" => (namespace, name) == service,
+                "Service" => Some((namespace, name)) == service,
                 "Gateway" => (namespace, name) == gateway,
                 "GatewayClass" => namespace == ROOT_NAMESPACE && name == "istio-waypoint",
                 _ => false,

@@ -20,14 +20,15 @@ use kubectl_ambient::model::{LabelSelector, Operator, Protocol};
 pub(crate) use authorization::{Connection, Identity, authorized, authorized_at_waypoint};
 pub(crate) use networkpolicy::{Direction, isolated, plaintext};
 pub(crate) use relations::{
-    Hop, captures_dns, in_mesh, plain_to_mesh, refused_by_ztunnel, tunnel, via_waypoint,
-    waypoint_of_service, waypoint_pod,
+    Asked, Hop, captures_dns, in_mesh, plain_to_mesh, refused_by_ztunnel, tunnel, via_waypoint,
+    waypoint_of, waypoint_pod,
 };
 
 /// One pod: what a policy can see of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Pod {
     pub(crate) namespace: String,
+    pub(crate) namespace_labels: Labels,
     pub(crate) labels: Labels,
     pub(crate) annotations: Labels,
     pub(crate) service_account: String,
@@ -40,9 +41,10 @@ pub(crate) struct Pod {
 
 impl Pod {
     /// A pod of a workload, given the address that it happens to have.
-    pub(crate) fn of(workload: &Workload, address: Option<IpAddr>) -> Self {
+    pub(crate) fn of(world: &World, workload: &Workload, address: Option<IpAddr>) -> Self {
         Self {
             namespace: workload.meta.namespace.clone(),
+            namespace_labels: namespace_labels(world, &workload.meta.namespace),
             labels: workload.pod.labels.clone(),
             annotations: workload.pod.annotations.clone(),
             service_account: workload.pod.service_account.clone(),
@@ -121,7 +123,7 @@ fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
 }
 
 /// The labels of a namespace; the one that Kubernetes sets itself is always there.
-fn namespace_labels(world: &World, name: &str) -> Labels {
+pub(crate) fn namespace_labels(world: &World, name: &str) -> Labels {
     let mut labels = match world.namespaces.get(name) {
         Some(namespace) => namespace.meta.labels.clone(),
         None => Labels::new(),

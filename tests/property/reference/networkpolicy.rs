@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use kubectl_ambient::model::{NetworkPolicy, Peer, PortMatch, PortRule, Rule, World};
 
-use super::{Party, Pod, Port, namespace_labels, selects};
+use super::{Party, Pod, Port, selects};
 
 /// Direction of a rule, as seen from the pod that a policy selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ fn allowed(
         };
         let namespace = &policy.meta.namespace;
         rules.iter().any(|rule| {
-            rule_has_peer(world, namespace, rule, peer) && rule_has_port(rule, destination, port)
+            rule_has_peer(namespace, rule, peer) && rule_has_port(rule, destination, port)
         })
     })
 }
@@ -88,7 +88,7 @@ fn isolating<'w>(
 }
 
 /// No peers: any peer. Else any of them.
-fn rule_has_peer(world: &World, policy_namespace: &str, rule: &Rule, party: Party<'_>) -> bool {
+fn rule_has_peer(policy_namespace: &str, rule: &Rule, party: Party<'_>) -> bool {
     if rule.peers.is_empty() {
         return true;
     }
@@ -104,7 +104,7 @@ fn rule_has_peer(world: &World, policy_namespace: &str, rule: &Rule, party: Part
             Party::Pod(pod) => {
                 let right_namespace = match namespaces {
                     None => pod.namespace == policy_namespace,
-                    Some(selector) => selects(selector, &namespace_labels(world, &pod.namespace)),
+                    Some(selector) => selects(selector, &pod.namespace_labels),
                 };
                 let right_pod = match pods {
                     None => true,

@@ -66,28 +66,28 @@ pub(crate) fn tunnel(world: &World, source: &Pod, destination: &Pod, port: u16) 
     tunnel_port_open(world, source, destination) && authorized(world, destination, &connection)
 }
 
-/// A connection from a pod in the mesh to a Service that has a waypoint.
+/// How a connection goes through a waypoint.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hop<'a> {
     /// Namespace and name of the Gateway.
     pub(crate) gateway: (&'a str, &'a str),
     /// The waypoint's pod.
     pub(crate) waypoint: &'a Pod,
-    /// Namespace and name of the Service.
-    pub(crate) service: (&'a str, &'a str),
+    /// Namespace and name of the Service; `None` when the client asked for the pod itself.
+    pub(crate) service: Option<(&'a str, &'a str)>,
     /// The port that the client asks for.
-    pub(crate) service_port: u16,
+    pub(crate) asked_port: u16,
     /// The port of the chosen pod.
     pub(crate) target_port: u16,
 }
 
-/// Whether a connection to a Service reaches one of its pods through the waypoint.
+/// Whether a connection reaches a pod in the mesh through a waypoint.
 pub(crate) fn via_waypoint(world: &World, source: &Pod, hop: &Hop<'_>, destination: &Pod) -> bool {
     let at_waypoint = Connection {
         identity: Some(source.identity()),
         source: source.address,
         destination: None,
-        port: hop.service_port,
+        port: hop.asked_port,
     };
     let at_destination = Connection {
         identity: Some(hop.waypoint.identity()),
@@ -103,7 +103,7 @@ pub(crate) fn via_waypoint(world: &World, source: &Pod, hop: &Hop<'_>, destinati
 }
 
 /// The pod that runs a waypoint (istio `manifests/charts/istio-control/istio-discovery/files/waypoint.yaml`).
-pub(crate) fn waypoint_pod(gateway: (&str, &str)) -> Pod {
+pub(crate) fn waypoint_pod(world: &World, gateway: (&str, &str)) -> Pod {
     let (namespace, name) = gateway;
     let labels = [
         ("gateway.networking.k8s.io/gateway-name", name),
@@ -116,6 +116,7 @@ pub(crate) fn waypoint_pod(gateway: (&str, &str)) -> Pod {
     ];
     Pod {
         namespace: namespace.to_owned(),
+        namespace_labels: namespace_labels(world, namespace),
         labels: labels
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into(),
@@ -144,31 +145,47 @@ fn tunnel_port_open(world: &World, source: &Pod, destination: &Pod) -> bool {
     )
 }
 
-/// The waypoint of a Service after all labels are read: its own label, else its namespace's;
-/// `None` when there is none or it opts out. Returns namespace and name of the Gateway.
-pub(crate) fn waypoint_of_service(
+/// What a client asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Asked<'a> {
+    /// A Service with these labels.
+    Service(&'a Labels),
+    /// A pod with these labels.
+    Pod(&'a Labels),
+}
+
+/// The waypoint that takes connections to something in a namespace: the one that its own labels
+/// name, else its namespace's; `None` when there is none, or it takes no such connections. Returns
+/// namespace and name of the Gateway.
+pub(crate) fn waypoint_of(
     world: &World,
-    service: &kubectl_ambient::model::Service,
+    namespace: &str,
+    asked: Asked<'_>,
 ) -> Option<(String, String)> {
-    let own = &service.meta.labels;
-    let namespace = namespace_labels(world, &service.meta.namespace);
+    let (Asked::Service(own) | Asked::Pod(own)) = asked;
+    let inherited = namespace_labels(world, namespace);
     let labels = if own.contains_key("istio.io/use-waypoint") {
         own
     } else {
-        &namespace
+        &inherited
     };
-    let name = labels.get("istio.io/use-waypoint")?;
-    if name == "none" {
-        return None;
-    }
+    let name = labels
+        .get("istio.io/use-waypoint")
+        .filter(|n| *n != "none")?;
     let home = labels
         .get("istio.io/use-waypoint-namespace")
-        .unwrap_or(&service.meta.namespace);
+        .map_or(namespace, String::as_str);
     let gateway = world
         .gateways
         .iter()
         .find(|g| g.meta.namespace == *home && g.meta.name == *name)?;
-    let traffic = gateway.meta.label("istio.io/waypoint-for");
-    let takes_services = matches!(traffic, None | Some("service" | "all"));
-    takes_services.then(|| (home.clone(), name.clone()))
+    let takes = gateway
+        .meta
+        .label("istio.io/waypoint-for")
+        .unwrap_or("service");
+    let fits = match asked {
+        Asked::Service(_) => takes == "service" || takes == "all",
+        Asked::Pod(_) => takes == "workload" || takes == "all",
+    };
+    fits.then(|| (home.to_owned(), name.clone()))
 }

@@ -350,7 +350,7 @@ fn a_waypoint_reads_only_what_targets_the_service_the_gateway_or_the_class() {
         ));
         let port = |port| {
             let connection = connection(WEB, port);
-            authorized_at_waypoint(&world, ("shop", "way"), ("shop", "s"), &connection)
+            authorized_at_waypoint(&world, ("shop", "way"), Some(("shop", "s")), &connection)
         };
         assert!(port(81));
         port(80)

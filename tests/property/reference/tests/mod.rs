@@ -29,7 +29,7 @@ fn pod(world: &World, name: &str) -> Pod {
         .iter()
         .find(|w| w.meta.namespace == namespace && w.meta.name == name);
     let workload = workload.unwrap_or_else(|| panic!("no workload {namespace}/{name}"));
-    Pod::of(workload, workload.addresses.first().copied())
+    Pod::of(world, workload, workload.addresses.first().copied())
 }
 
 /// A port written as in `TCP 80`.

@@ -1,7 +1,10 @@
 //! The ways through the mesh.
 
+use kubectl_ambient::model::Labels;
+
 use super::super::{
-    Hop, Party, Port, in_mesh, plain_to_mesh, plaintext, tunnel, via_waypoint, waypoint_pod,
+    Asked, Hop, Party, Port, in_mesh, plain_to_mesh, plaintext, tunnel, via_waypoint, waypoint_of,
+    waypoint_pod,
 };
 use super::{pod, with};
 
@@ -100,12 +103,12 @@ fn enrolment_is_the_pods_word_before_its_namespaces() {
 /// A connection from `bank/teller` to port 80 of Service `shop/s`, which is 8080 of `shop/api`.
 fn through_waypoint(text: &str) -> bool {
     let world = with(text);
-    let waypoint = waypoint_pod(("shop", "way"));
+    let waypoint = waypoint_pod(&world, ("shop", "way"));
     let hop = Hop {
         gateway: ("shop", "way"),
         waypoint: &waypoint,
-        service: ("shop", "s"),
-        service_port: 80,
+        service: Some(("shop", "s")),
+        asked_port: 80,
         target_port: 8080,
     };
     via_waypoint(
@@ -201,4 +204,52 @@ fn plaintext_is_what_the_network_policies_say() {
     let (web, api) = (pod(&world, "shop/web"), pod(&world, "shop/api"));
     let passes = |p| plaintext(&world, Party::Pod(&web), Party::Pod(&api), Port::tcp(p));
     assert_eq!([80, 81, 15008].map(passes), [true, false, true]);
+}
+
+#[test]
+fn a_waypoint_is_named_by_the_thing_itself_before_its_namespace() {
+    let text = |kind: &str| {
+        format!(
+            "apiVersion: v1
+kind: Namespace
+metadata: {{name: far, labels: {{istio.io/use-waypoint: way}}}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: way, namespace: far, labels: {{istio.io/waypoint-for: {kind}}}}}
+spec: {{gatewayClassName: istio-waypoint}}
+"
+        )
+    };
+    let none = labels(&[]);
+    let opted_out = labels(&[("istio.io/use-waypoint", "none")]);
+    let other = labels(&[("istio.io/use-waypoint", "other")]);
+    let from_afar = labels(&[
+        ("istio.io/use-waypoint", "way"),
+        ("istio.io/use-waypoint-namespace", "far"),
+    ]);
+    let found = Some(("far".to_owned(), "way".to_owned()));
+    for (kind, services, pods) in [
+        ("service", true, false),
+        ("workload", false, true),
+        ("all", true, true),
+        ("none", false, false),
+    ] {
+        let world = with(&text(kind));
+        let expected = |takes: bool| found.clone().filter(|_| takes);
+        let of = |namespace, asked| waypoint_of(&world, namespace, asked);
+        assert_eq!(of("far", Asked::Service(&none)), expected(services));
+        assert_eq!(of("far", Asked::Pod(&none)), expected(pods));
+        assert_eq!(of("far", Asked::Service(&opted_out)), None);
+        assert_eq!(of("far", Asked::Service(&other)), None);
+        assert_eq!(of("shop", Asked::Service(&none)), None);
+        assert_eq!(of("shop", Asked::Pod(&from_afar)), expected(pods));
+    }
+}
+
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    let pairs = pairs.iter();
+    pairs
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect()
 }
