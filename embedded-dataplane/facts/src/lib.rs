@@ -7,4 +7,5 @@
 pub mod addresses;
 pub mod annotations;
 pub mod labels;
+pub mod namespaces;
 pub mod ports;
