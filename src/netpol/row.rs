@@ -170,7 +170,7 @@ impl Row {
         }];
         for rule in &tiers.admin {
             split(&mut cells, &peers[rule.peers.index()], |cell, sure| {
-                ordered(cell, rule, sure, sets)
+                ordered(cell, rule, sure, sets);
             });
         }
         for cell in &mut cells {
@@ -208,7 +208,7 @@ impl Row {
         }
         for rule in &tiers.baseline {
             split(&mut cells, &peers[rule.peers.index()], |cell, sure| {
-                ordered(cell, rule, sure, sets)
+                ordered(cell, rule, sure, sets);
             });
         }
         Self::gather(cells, sets)

@@ -144,9 +144,9 @@ impl<'w> Selection<'w> {
             {
                 let part = by_number.entry(number).or_insert_with(|| self.empty());
                 if yes {
-                    part.yes.insert(node)
+                    part.yes.insert(node);
                 } else {
-                    part.maybe.insert(node)
+                    part.maybe.insert(node);
                 }
             }
         }
@@ -211,9 +211,9 @@ impl<'w> Selection<'w> {
         for node in self.matching(&ranges, pods.unwrap_or(&everything)) {
             let undefined = self.universe.classes[node].host_network;
             if undefined {
-                set.maybe.insert(node)
+                set.maybe.insert(node);
             } else {
-                set.yes.insert(node)
+                set.yes.insert(node);
             }
         }
     }
