@@ -1,13 +1,25 @@
-//! Names that a mesh has by default.
+//! Namespaces that ambient mesh or Kubernetes keeps for itself.
 
-/// Root namespace of the mesh: policies here apply everywhere (MeshConfig `rootNamespace`).
+/// Where the control plane lives by default, and where mesh-wide policies are read (Istio
+/// `MeshConfig.rootNamespace`).
 pub const ROOT: &str = "istio-system";
-/// Trust domain of the mesh (MeshConfig `trustDomain`).
-pub const TRUST_DOMAIN: &str = "cluster.local";
-/// Namespaces whose pods run the cluster or the mesh itself, and are never enrolled by default.
-pub const SYSTEM: [&str; 4] = [
-    "istio-system",
-    "kube-node-lease",
-    "kube-public",
-    "kube-system",
+/// The namespace whose pods the node agent never captures, by default (istio-cni
+/// `excludeNamespaces`).
+pub const NEVER_CAPTURED: &str = "kube-system";
+/// Prefix of namespaces that Kubernetes keeps for system components.
+pub const KUBERNETES_PREFIX: &str = "kube-";
+/// Further namespaces of control planes and network plugins that nobody means to enrol.
+pub const SYSTEM: [&str; 9] = [
+    ROOT,
+    "istio-operator",
+    "calico-apiserver",
+    "calico-system",
+    "tigera-operator",
+    "cilium-secrets",
+    "local-path-storage",
+    "openshift-multus",
+    "openshift-ovn-kubernetes",
 ];
+
+/// Trust domain of a mesh by default (MeshConfig `trustDomain`).
+pub const TRUST_DOMAIN: &str = "cluster.local";
