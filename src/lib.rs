@@ -4,7 +4,9 @@
 //! findings and a [`plan::Plan`]; `render` shows it, `sink` writes it. See `ARCHITECTURE.md`.
 #![forbid(unsafe_code)]
 
+pub mod authz;
 pub mod finding;
 pub mod model;
+pub mod netpol;
 pub mod plan;
 pub mod yaml;
