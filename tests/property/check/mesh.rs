@@ -98,28 +98,21 @@ impl Fates {
         let mut through_tunnel: BTreeMap<u16, Tally> = BTreeMap::new();
         // A port can be reached by several ways, each of which is compared.
         let mut through_waypoint: BTreeMap<(u16, Way), Tally> = BTreeMap::new();
-        for from in &source.readings {
-            for to in &destination.readings {
-                if Subject::contradict(from, to) {
-                    continue;
-                }
-                for &port in &tcp {
-                    if travels(from, port, port) {
-                        let (network, user) = before(case, from, to, port);
-                        let now = tunnel(case.after, from, to, port);
-                        let tally = through_tunnel.entry(port).or_default();
-                        tally.count(network, user, now);
-                        self.flows += 1;
-                    }
-                }
-                for way in ways(case, to, &tcp) {
-                    if travels(from, way.asked_port, way.target_port) {
-                        let (network, user, now) = pass_waypoint(case, from, &way, to);
-                        let key = (way.target_port, way);
-                        let tally = through_waypoint.entry(key).or_default();
-                        tally.count(network, user, now);
-                        self.flows += 1;
-                    }
+        for (from, to) in source.with(destination) {
+            for &port in tcp.iter().filter(|&&port| travels(from, port, port)) {
+                let (network, user) = before(case, from, to, port);
+                let now = tunnel(case.after, from, to, port);
+                let tally = through_tunnel.entry(port).or_default();
+                tally.count(network, user, now);
+                self.flows += 1;
+            }
+            for way in ways(case, to, &tcp) {
+                if travels(from, way.asked_port, way.target_port) {
+                    let (network, user, now) = pass_waypoint(case, from, &way, to);
+                    let key = (way.target_port, way);
+                    let tally = through_waypoint.entry(key).or_default();
+                    tally.count(network, user, now);
+                    self.flows += 1;
                 }
             }
         }

@@ -23,13 +23,9 @@ impl Plaintext<'_> {
     /// From the pods of one workload to those of another.
     pub(super) fn between(&mut self, source: &Subject, destination: &Subject) {
         let mut found = BTreeSet::new();
-        for from in &source.readings {
-            for to in &destination.readings {
-                if !Subject::contradict(from, to) {
-                    let ends = (Party::Pod(from), Party::Pod(to));
-                    found.extend(self.difference(ends, destination));
-                }
-            }
+        for (from, to) in source.with(destination) {
+            let ends = (Party::Pod(from), Party::Pod(to));
+            found.extend(self.difference(ends, destination));
         }
         let (source, destination) = (&source.name, &destination.name);
         let named = found
@@ -41,7 +37,7 @@ impl Plaintext<'_> {
     /// From and to addresses outside.
     pub(super) fn with_outside(&mut self, subject: &Subject, blocks: &[IpNet]) {
         let name = &subject.name;
-        let pods = subject.readings.iter().map(Party::Pod);
+        let pods = subject.without_address().map(Party::Pod);
         for (pod, address) in pods.flat_map(|pod| {
             readings::external(blocks)
                 .into_iter()

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use kubectl_ambient::model::{Labels, Peer, Workload, World};
+use kubectl_ambient::model::{Labels, Peer, Rule, Workload, World};
 
-use crate::reference::namespace_labels;
+use crate::reference::{Direction, Pod, isolating, namespace_labels};
 
 /// Every block that a policy of these worlds names, exceptions too.
 pub(super) fn blocks(worlds: &[&World]) -> Vec<IpNet> {
@@ -51,6 +51,24 @@ pub(super) fn addresses_of(workload: &Workload, blocks: &[IpNet]) -> Vec<Option<
         known
     };
     [None].into_iter().chain(possible).collect()
+}
+
+/// Whether the address of a peer can matter for a pod in a direction: a policy that isolates it
+/// names a block, or any authorization policy does.
+pub(super) fn asks_for_addresses(world: &World, direction: Direction, pod: &Pod) -> bool {
+    let names_block = |rule: &Rule| rule.peers.iter().any(|p| matches!(p, Peer::Block { .. }));
+    let mut policies = isolating(world, direction, pod);
+    let by_network = policies.any(|policy| match direction {
+        Direction::Ingress => policy.ingress.iter().any(names_block),
+        Direction::Egress => policy.egress.iter().any(names_block),
+    });
+    let mut rules = world.authorization_policies.iter().flat_map(|p| &p.rules);
+    let by_authorization = rules.any(|rule| {
+        let mut sources = rule.from.iter();
+        sources.any(|s| !s.ip_blocks.is_empty() || !s.not_ip_blocks.is_empty())
+            || rule.when.iter().any(|c| c.key.ends_with(".ip"))
+    });
+    by_network || by_authorization
 }
 
 /// The labels that a namespace may have: those of its object; where the manifests do not hold the

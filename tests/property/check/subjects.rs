@@ -18,13 +18,35 @@ pub(super) struct Subject {
     pub(super) is_bare_pod: bool,
     pub(super) in_mesh: bool,
     /// The pod with every address, and every set of labels of its namespace, that it may have.
-    pub(super) readings: Vec<Pod>,
+    readings: Vec<Pod>,
+    /// Whether addresses of pods can matter for what it receives.
+    asks_for_sources: bool,
+    /// Whether addresses of pods can matter for what it sends.
+    asks_for_destinations: bool,
 }
 
 impl Subject {
-    /// Whether two readings of pods contradict each other.
-    pub(super) fn contradict(one: &Pod, other: &Pod) -> bool {
-        one.namespace == other.namespace && one.namespace_labels != other.namespace_labels
+    /// The readings in which no address block matches the pod.
+    pub(super) fn without_address(&self) -> impl Iterator<Item = &Pod> {
+        self.readings.iter().filter(|pod| pod.address.is_none())
+    }
+
+    /// The readings of a pod of this workload and one of another together: those that do not
+    /// contradict each other, without the addresses that nothing asks for.
+    pub(super) fn with<'s>(&'s self, other: &'s Subject) -> Vec<(&'s Pod, &'s Pod)> {
+        let mut pairs = Vec::new();
+        for from in &self.readings {
+            for to in &other.readings {
+                let is_same_namespace = from.namespace == to.namespace;
+                let contradict = is_same_namespace && from.namespace_labels != to.namespace_labels;
+                let idle_source = from.address.is_some() && !other.asks_for_sources;
+                let idle_destination = to.address.is_some() && !self.asks_for_destinations;
+                if !contradict && !idle_source && !idle_destination {
+                    pairs.push((from, to));
+                }
+            }
+        }
+        pairs
     }
 }
 
@@ -44,7 +66,13 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
                     pods.push(pod);
                 }
             }
+            let asks = |direction| {
+                let mut worlds = [case.before, case.after].into_iter();
+                worlds.any(|world| readings::asks_for_addresses(world, direction, &pods[0]))
+            };
             subjects.push(Subject {
+                asks_for_sources: asks(Direction::Ingress),
+                asks_for_destinations: asks(Direction::Egress),
                 name: endpoint.to_string(),
                 reference: workload.reference(),
                 is_bare_pod: workload.kind == WorkloadKind::Pod,
@@ -95,7 +123,7 @@ fn is_mixed(subjects: &[Subject], endpoint: &str) -> bool {
 pub(super) fn check_isolation(case: &Case<'_>, subjects: &[Subject]) -> Violations {
     let workloads = subjects
         .iter()
-        .map(|s| (s.name.clone(), s.readings[0].clone()));
+        .flat_map(|s| s.without_address().map(|pod| (s.name.clone(), pod.clone())));
     let waypoints = gateways(case).into_iter().map(|(namespace, name)| {
         let pod = waypoint_pod(case.before, (&namespace, &name));
         (format!("the waypoint {namespace}/{name}"), pod)

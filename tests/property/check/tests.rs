@@ -1,6 +1,7 @@
 //! The checks see what they are there for: plans that are wrong in one way each.
 
-use kubectl_ambient::model::World;
+use kubectl_ambient::finding::{CATALOGUE, Finding, Severity};
+use kubectl_ambient::model::{Endpoints, ObjectRef, Origin, Workload, World};
 use kubectl_ambient::plan::{Comparison, NamespacePlan, Plan, Relation, Verdict};
 use kubectl_ambient::yaml::Format;
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ impl Migration for Scripted {
     fn migrate(&self, files: &[File], request: &Request) -> Result<Outcome, String> {
         let world = super::read(files)?;
         let mut plan = enrol_everything(&world, request);
-        plan.proof.differences.clone_from(&self.claims);
+        state(&mut plan, self.claims.clone());
         Ok(Outcome {
             plan,
             world,
@@ -39,8 +40,8 @@ fn enrol_everything(world: &World, request: &Request) -> Plan {
             let mode = w.pod.labels.get("istio.io/dataplane-mode");
             w.pod.host_network || mode.is_some_and(|m| m == "none")
         });
-        let endpoints = kubectl_ambient::model::Endpoints::of(world);
-        let printed = |w: &kubectl_ambient::model::Workload| {
+        let endpoints = Endpoints::of(world);
+        let printed = |w: &Workload| {
             let index = world.workloads.iter().position(|other| other == w)?;
             let endpoint = endpoints.get(endpoints.of_workload(index)?)?;
             Some((endpoint.to_string(), "it says so".to_owned()))
@@ -59,6 +60,22 @@ fn enrol_everything(world: &World, request: &Request) -> Plan {
         namespaces: namespaces.collect(),
         ..Plan::default()
     }
+}
+
+/// Puts claims into a plan, and refuses it if it gains.
+fn state(plan: &mut Plan, claims: Vec<Comparison>) {
+    if claims.iter().any(|c| c.verdict == Verdict::Gained) {
+        find(plan, ObjectRef::cluster("Namespace", "shop"));
+    }
+    plan.proof.differences = claims;
+}
+
+/// Says something grave about an object.
+fn find(plan: &mut Plan, subject: ObjectRef) {
+    let code = CATALOGUE.iter().find(|c| c.severity == Severity::Error);
+    let message = "there is something".to_owned();
+    let finding = Finding::new(code.unwrap(), subject, Origin::synthetic(), message);
+    plan.findings.push(finding);
 }
 
 fn yaml(text: &str) -> Vec<File> {
@@ -137,7 +154,7 @@ fn verdict(after: &str, claims: Vec<Comparison>) -> String {
 #[test]
 fn a_right_plan_passes() {
     let after = format!("{POLICY}{TUNNEL}{LIMIT}");
-    insta::assert_snapshot!(verdict(&after, vec![]), @"6 pairs, 0 gained");
+    insta::assert_snapshot!(verdict(&after, vec![]), @"3 pairs, 0 gained");
 }
 
 #[test]
@@ -150,7 +167,7 @@ fn a_plan_that_only_opens_the_tunnel_gains() {
     let after = format!("{POLICY}{TUNNEL}");
     insta::assert_snapshot!(verdict(&after, vec![]), @"shop/web[Deployment] => shop/db[Pod] by tunnel: TCP 1,2,52,54,79,80,81,5431,5433,15000,15002,15005,15007,15009,15052,15053,15054,15079,15081,65534,65535 gained and not reported");
     let all_others = claim(Verdict::Gained, "TCP 1-5431,5433-65535");
-    insta::assert_snapshot!(verdict(&after, vec![all_others]), @"6 pairs, 1 gained");
+    insta::assert_snapshot!(verdict(&after, vec![all_others]), @"3 pairs, 1 gained");
     let too_many = claim(Verdict::Gained, "TCP 1-65535");
     insta::assert_snapshot!(verdict(&after, vec![too_many]), @"shop/web[Deployment] => shop/db[Pod] by tunnel: TCP 5432 reported as gained and not gained");
 }
@@ -181,11 +198,11 @@ spec: {podSelector: {}, ingress: [{ports: [{port: 15008}]}]}
 ";
     let after = format!("{POLICY}{LIMIT}{blanket}");
     insta::assert_snapshot!(verdict(&after, vec![]), @r#"
-    Ingress isolation of shop/web[Deployment]: false to true
+    Ingress isolation of shop/web[Deployment] changes from false to true
+    shop/db[Pod] => shop/web[Deployment]: SCTP 1 in the clear passes before, is denied by network policies after
     203.0.113.0 => shop/web[Deployment]: SCTP 1 in the clear passes before, is denied by network policies after
     192.0.2.77 => shop/web[Deployment]: SCTP 1 in the clear passes before, is denied by network policies after
     2001:4860::1 => shop/web[Deployment]: SCTP 1 in the clear passes before, is denied by network policies after
-    shop/db[Pod] => shop/web[Deployment]: SCTP 1 in the clear passes before, is denied by network policies after
     shop/web[Deployment] => shop/web[Deployment]: SCTP 1 in the clear passes before, is denied by network policies after
     "#);
 }
@@ -238,8 +255,18 @@ impl Migration for Candid {
             plan: &plan,
             request,
         };
+        let fates = compare(&case).0;
+        for workload in &world.workloads {
+            if workload.pod.ports.iter().any(|p| p.number == 15008) {
+                find(&mut plan, workload.reference());
+            }
+        }
+        if fates.by_pair.values().flatten().any(|(_, f)| f.widened) {
+            let policy = &world.authorization_policies[0];
+            find(&mut plan, policy.reference());
+        }
         let mut claims = Vec::new();
-        for ((source, destination, relation), ports) in compare(&case).0.by_pair {
+        for ((source, destination, relation), ports) in fates.by_pair {
             for (port, fate) in ports {
                 let sides = [(fate.gained, Verdict::Gained), (fate.lost, Verdict::Lost)];
                 for (certainty, verdict) in sides {
@@ -261,7 +288,7 @@ impl Migration for Candid {
         if self.silent && claims.pop().is_none() {
             return Err("there is nothing to be silent about".to_owned());
         }
-        plan.proof.differences = claims;
+        state(&mut plan, claims);
         Ok(Outcome { plan, world, after })
     }
 }
@@ -303,7 +330,7 @@ fn a_naive_plan_that_tells_the_truth_passes_and_one_that_keeps_something_silent_
     let mut total = Summary::default();
     let mut silenced = 0;
     for seed in 0..40 {
-        let cluster = crate::cluster(seed);
+        let cluster = crate::prove::cluster(seed);
         let files = as_json(&cluster);
         let told = check(&Candid { silent: false }, &files, &cluster.request);
         match told {
@@ -321,7 +348,7 @@ fn a_naive_plan_that_tells_the_truth_passes_and_one_that_keeps_something_silent_
 /// The generator writes the objects that it means.
 #[test]
 fn a_cluster_reads_the_same_from_json() {
-    let cluster = crate::cluster(7);
+    let cluster = crate::prove::cluster(7);
     let read = super::read(&as_json(&cluster)).unwrap();
     let meant = objects::world(&cluster.objects);
     assert_eq!(super::same_world(&meant, &read), Vec::<String>::new());

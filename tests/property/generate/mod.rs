@@ -56,19 +56,21 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
     (namespaces, any::<bool>()).prop_flat_map(|(count, own_accounts)| {
         let objects = (
             namespace_objects(count),
-            vec(workloads::workload(count, own_accounts), 1..8),
-            vec(workloads::service(count), 0..4),
-            vec(policies::network_policy(count), 1..7),
+            mostly_many(move || workloads::workload(count, own_accounts)),
+            prop_oneof![1 => Just(Vec::new()), 3 => vec(workloads::service(count), 1..4)],
+            mostly_many(move || policies::network_policy(count)),
             prop_oneof![
                 2 => Just(Vec::new()),
                 1 => vec(authorization::policy(count), 1..4),
             ],
             prop_oneof![3 => Just(Vec::new()), 1 => vec(gateway(count), 1..2)],
         );
-        (objects, request(count), any::<u64>()).prop_map(
+        let stray = prop_oneof![9 => Just(false), 1 => Just(true)];
+        (objects, request(count), stray, any::<u64>()).prop_map(
             |(
                 (namespaces, workloads, services, policies, authorization, gateways),
                 request,
+                stray,
                 layout,
             )| {
                 let mut objects = namespaces;
@@ -86,6 +88,7 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
                     }
                 }
                 workloads::use_own_accounts(&mut objects);
+                drop_stray_waypoints(&mut objects, stray);
                 Cluster {
                     objects,
                     request,
@@ -100,23 +103,37 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
 fn namespace_objects(count: usize) -> impl Strategy<Value = Vec<Value>> {
     let names: Vec<&str> = NAMESPACES[..count].to_vec();
     subsequence(names, 0..=count).prop_flat_map(|names| {
-        names
-            .into_iter()
-            .map(|name| {
-                let waypoint = prop_oneof![6 => Just(None), 1 => Just(Some("waypoint-0"))];
-                (namespace_labels(), waypoint).prop_map(move |(mut labels, waypoint)| {
-                    if let Some(waypoint) = waypoint {
-                        labels.insert("istio.io/use-waypoint".to_owned(), json!(waypoint));
-                    }
-                    json!({
-                        "apiVersion": "v1",
-                        "kind": "Namespace",
-                        "metadata": { "name": name, "labels": labels },
-                    })
+        let named = |name| {
+            let waypoint = prop_oneof![1 => Just(None), 1 => Just(Some("waypoint-0"))];
+            (namespace_labels(), waypoint).prop_map(move |(mut labels, waypoint)| {
+                if let Some(waypoint) = waypoint {
+                    labels.insert("istio.io/use-waypoint".to_owned(), json!(waypoint));
+                }
+                json!({
+                    "apiVersion": "v1",
+                    "kind": "Namespace",
+                    "metadata": { "name": name, "labels": labels },
                 })
             })
-            .collect::<Vec<_>>()
+        };
+        names.into_iter().map(named).collect::<Vec<_>>()
     })
+}
+
+/// Labels that name a waypoint, from namespaces where most waypoints are missing.
+fn drop_stray_waypoints(objects: &mut [Value], keep_stray: bool) {
+    let home = |o: &Value| o["metadata"]["namespace"].clone();
+    let homes: Vec<Value> = objects
+        .iter()
+        .filter(|o| o["kind"] == "Gateway")
+        .map(home)
+        .collect();
+    for object in objects.iter_mut().filter(|o| o["kind"] == "Namespace") {
+        if !keep_stray && !homes.contains(&object["metadata"]["name"]) {
+            let labels = object["metadata"]["labels"].as_object_mut();
+            labels.map(|labels| labels.remove("istio.io/use-waypoint"));
+        }
+    }
 }
 
 fn namespace_labels() -> impl Strategy<Value = Map<String, Value>> {
@@ -158,7 +175,7 @@ fn gateway(count: usize) -> impl Strategy<Value = Value> {
 fn request(count: usize) -> impl Strategy<Value = Request> {
     let names: Vec<String> = NAMESPACES[..count].iter().map(|&n| n.to_owned()).collect();
     let some = |names: Vec<String>, weight: u32| {
-        let length = 1..=names.len().min(2);
+        let length = names.len().min(1)..=names.len().min(2);
         prop_oneof![weight => Just(Vec::new()), 1 => subsequence(names, length)]
     };
     let authorization = prop_oneof![
@@ -167,8 +184,13 @@ fn request(count: usize) -> impl Strategy<Value = Request> {
         1 => Just(Authorization::Allow),
     ];
     let edit = prop_oneof![4 => Just(true), 1 => Just(false)];
-    (some(names.clone(), 5), some(names, 2), authorization, edit).prop_map(
-        |(exclude, waypoints, authorization, edit)| Request {
+    (
+        some(names[1..].to_vec(), 6),
+        some(names, 1),
+        authorization,
+        edit,
+    )
+        .prop_map(|(exclude, waypoints, authorization, edit)| Request {
             waypoints: waypoints
                 .into_iter()
                 .filter(|namespace| !exclude.contains(namespace))
@@ -177,12 +199,18 @@ fn request(count: usize) -> impl Strategy<Value = Request> {
             exclude,
             authorization,
             edit,
-        },
-    )
+        })
 }
 
 fn namespace(count: usize) -> impl Strategy<Value = &'static str> {
     select(&NAMESPACES[..count])
+}
+
+/// A few of something; that can shrink to one.
+fn mostly_many<S: Strategy<Value = Value>>(
+    one: impl Fn() -> S,
+) -> impl Strategy<Value = Vec<Value>> {
+    prop_oneof![1 => vec(one(), 1..3), 9 => vec(one(), 3..9)]
 }
 
 /// Present or not; not is the simpler.

@@ -20,19 +20,19 @@ const NAMESPACE_LABELS: &[(&str, &[&str])] = &[
 /// A policy; its name is given later.
 pub(super) fn network_policy(count: usize) -> impl Strategy<Value = Value> {
     let types = prop_oneof![
-        3 => Just(None),
+        4 => Just(None),
         1 => Just(Some(json!([]))),
-        3 => Just(Some(json!(["Ingress"]))),
-        2 => Just(Some(json!(["Egress"]))),
-        3 => Just(Some(json!(["Ingress", "Egress"]))),
+        5 => Just(Some(json!(["Ingress"]))),
+        1 => Just(Some(json!(["Egress"]))),
+        2 => Just(Some(json!(["Ingress", "Egress"]))),
         1 => Just(Some(json!(["Egress", "Ingress"]))),
     ];
     (
         namespace(count),
-        prop_oneof![1 => Just(json!({})), 2 => selector(POD_LABELS)],
+        prop_oneof![Just(json!({})), selector(POD_LABELS)],
         types,
-        rules("from", 5),
-        rules("to", 3),
+        rules("from", 10),
+        rules("to", 2),
     )
         .prop_map(|(namespace, selector, types, ingress, egress)| {
             let spec = object([
@@ -50,12 +50,12 @@ pub(super) fn network_policy(count: usize) -> impl Strategy<Value = Value> {
         })
 }
 
-/// Rules of one direction: absent, an empty list, or some; some as often as `some` to 3.
+/// Rules of one direction: absent, an empty list, or some; some as often as `some` to 2.
 fn rules(peers: &'static str, some: u32) -> impl Strategy<Value = Option<Value>> {
     let rule = (optional_list(peer()), optional_list(port()))
         .prop_map(move |(peer, port)| object([(peers, peer), ("ports", port)]));
     prop_oneof![
-        2 => Just(None),
+        1 => Just(None),
         1 => Just(Some(json!([]))),
         some => vec(rule, 1..4).prop_map(|rules| Some(Value::Array(rules))),
     ]
@@ -65,7 +65,7 @@ fn optional_list(item: impl Strategy<Value = Value>) -> impl Strategy<Value = Op
     prop_oneof![
         2 => Just(None),
         1 => Just(Some(json!([]))),
-        8 => vec(item, 1..3).prop_map(|items| Some(Value::Array(items))),
+        12 => vec(item, 1..3).prop_map(|items| Some(Value::Array(items))),
     ]
 }
 
@@ -73,8 +73,10 @@ fn peer() -> impl Strategy<Value = Value> {
     let pods = || selector(POD_LABELS);
     let namespaces = || selector(NAMESPACE_LABELS);
     prop_oneof![
+        2 => Just(json!({ "podSelector": {} })),
         6 => pods().prop_map(|pods| json!({ "podSelector": pods })),
-        4 => namespaces().prop_map(|ns| json!({ "namespaceSelector": ns })),
+        2 => Just(json!({ "namespaceSelector": {} })),
+        3 => namespaces().prop_map(|ns| json!({ "namespaceSelector": ns })),
         3 => (namespaces(), pods())
             .prop_map(|(ns, pods)| json!({ "namespaceSelector": ns, "podSelector": pods })),
         2 => block().prop_map(|block| json!({ "ipBlock": block })),
@@ -131,12 +133,16 @@ fn block() -> impl Strategy<Value = Value> {
 }
 
 fn port() -> impl Strategy<Value = Value> {
-    let number = || select(vec![80_u16, 8080, 9090, 443, 53, 5432, 1, 65535]);
+    let number = || {
+        let common = select(vec![80_u16, 8080]);
+        let others = select(vec![9090_u16, 443, 53, 5432, 1, 65535]);
+        prop_oneof![common, others]
+    };
     let name = select(&PORT_NAMES[..]);
     let range = (number(), 0..400_u16);
     prop_oneof![
         1 => Just(json!({})),
-        8 => (protocol(4), number())
+        10 => (protocol(6), number())
             .prop_map(|(p, n)| object([("protocol", p), ("port", Some(json!(n)))])),
         3 => (protocol(4), range).prop_map(|(p, (first, more))| {
             let last = first.saturating_add(more);
@@ -146,7 +152,7 @@ fn port() -> impl Strategy<Value = Value> {
                 ("endPort", Some(json!(last))),
             ])
         }),
-        4 => (protocol(4), name)
+        6 => (protocol(6), name)
             .prop_map(|(p, n)| object([("protocol", p), ("port", Some(json!(n)))])),
         2 => protocol(1).prop_map(|p| object([("protocol", p)])),
         1 => select(vec![

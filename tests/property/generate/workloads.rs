@@ -183,7 +183,7 @@ pub(super) fn protocol(tcp: u32) -> impl Strategy<Value = Option<Value>> {
 
 /// A Service; its name is given later.
 pub(super) fn service(count: usize) -> impl Strategy<Value = Value> {
-    let selector = label_map(&POD_LABELS[..2]);
+    let selector = prop_oneof![3 => label_map(&POD_LABELS[..1]), 1 => label_map(&POD_LABELS[..2])];
     let headless = prop_oneof![4 => Just(false), 1 => Just(true)];
     let waypoint = prop_oneof![6 => Just(None), 1 => Just(Some("waypoint-0"))];
     let ports = vec(service_port(), 1..3);

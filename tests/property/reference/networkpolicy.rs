@@ -70,7 +70,7 @@ fn allowed(
 
 /// The policies that select a pod and isolate it in a direction. Pods on the host network are not
 /// selectable.
-fn isolating<'w>(
+pub(crate) fn isolating<'w>(
     world: &'w World,
     direction: Direction,
     pod: &Pod,
