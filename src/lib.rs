@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod finding;
+pub mod migrate;
 pub mod model;
 pub mod plan;
 pub mod yaml;
