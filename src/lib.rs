@@ -6,6 +6,7 @@
 
 pub mod authz;
 pub mod finding;
+pub mod migrate;
 pub mod model;
 pub mod netpol;
 pub mod plan;

@@ -32,20 +32,38 @@ pub(super) struct Analysis<'s, 'w> {
 
 impl<'s, 'w> Analysis<'s, 'w> {
     /// Compiles the policies of the world and those that will be there.
-    pub(super) fn of(setting: &'s Setting<'w>, universe: &'s Universe, opening: &'s Opening) -> Self {
+    pub(super) fn of(
+        setting: &'s Setting<'w>,
+        universe: &'s Universe,
+        opening: &'s Opening,
+    ) -> Self {
         let world = &*setting.world;
         let mut sets = PortSets::default();
         let selection = Selection::new(world, universe);
         let speakers = Speakers::of(setting, &selection);
         let existing = world.network_policies.iter().zip(&opening.after);
         let mut versions: Vec<Version<'_>> = existing
-            .map(|(before, after)| Version { before: Some(before), after: Some(after) })
+            .map(|(before, after)| Version {
+                before: Some(before),
+                after: Some(after),
+            })
             .collect();
         let new = opening.added.iter().filter(|a| a.replaces.is_none());
-        versions.extend(new.map(|a| Version { before: None, after: Some(&a.policy) }));
+        versions.extend(new.map(|a| Version {
+            before: None,
+            after: Some(&a.policy),
+        }));
         let network = Network::compile(selection, &versions, &mut sets);
-        let reserved = [ports::OUTBOUND, ports::INBOUND_PLAINTEXT, ports::HBONE, ports::SOCKS5];
-        let reserved = reserved.map(|p| PortSet::port(Protocol::Tcp, p)).into_iter().collect();
+        let reserved = [
+            ports::OUTBOUND,
+            ports::INBOUND_PLAINTEXT,
+            ports::HBONE,
+            ports::SOCKS5,
+        ];
+        let reserved = reserved
+            .map(|p| PortSet::port(Protocol::Tcp, p))
+            .into_iter()
+            .collect();
         let mut analysis = Self {
             setting,
             universe,
@@ -64,7 +82,11 @@ impl<'s, 'w> Analysis<'s, 'w> {
     fn find_grants_for_anybody(&mut self, policies: &[NetworkPolicy]) {
         let selection = Selection::new(&self.setting.world, self.universe);
         for policy in policies.iter().filter(|p| p.isolates_ingress) {
-            let open: Vec<&Rule> = policy.ingress.iter().filter(|r| admits_anybody(r)).collect();
+            let open: Vec<&Rule> = policy
+                .ingress
+                .iter()
+                .filter(|r| admits_anybody(r))
+                .collect();
             if open.is_empty() {
                 continue;
             }
@@ -78,11 +100,18 @@ impl<'s, 'w> Analysis<'s, 'w> {
 
     fn find_waypoints(&mut self) {
         for (&service, &waypoint) in &self.setting.waypoints.of_service {
-            let Some(service) = self.setting.world.services.get(service) else { continue };
+            let Some(service) = self.setting.world.services.get(service) else {
+                continue;
+            };
             for workload in self.setting.backends(service) {
-                let Some(node) = self.universe.class_of(workload) else { continue };
-                let targets: PortSet =
-                    self.targets(service, workload).into_iter().map(|(_, target)| target).collect();
+                let Some(node) = self.universe.class_of(workload) else {
+                    continue;
+                };
+                let targets: PortSet = self
+                    .targets(service, workload)
+                    .into_iter()
+                    .map(|(_, target)| target)
+                    .collect();
                 let known = self.behind[node].entry(waypoint).or_default();
                 *known = known.union(&targets);
             }
@@ -108,11 +137,6 @@ impl<'s, 'w> Analysis<'s, 'w> {
         .collect()
     }
 
-    /// The waypoints in front of a class.
-    pub(super) fn waypoints_of(&self, class: Node) -> &BTreeMap<usize, PortSet> {
-        &self.behind[class]
-    }
-
     /// The waypoint that a class is the pods of.
     pub(super) fn waypoint_at(&self, node: Node) -> Option<usize> {
         let class = self.universe.classes().get(node)?;
@@ -134,7 +158,10 @@ impl<'s, 'w> Analysis<'s, 'w> {
             if nodes.is_clear() || !self.opens_tunnel(value.after.high) {
                 continue;
             }
-            let today = self.sets.get(value.before.high).intersection(&self.tunnelled);
+            let today = self
+                .sets
+                .get(value.before.high)
+                .intersection(&self.tunnelled);
             match clients.iter_mut().find(|(known, _)| *known == today) {
                 Some((_, known)) => known.union_with(&nodes),
                 None => clients.push((today, nodes)),
@@ -149,7 +176,8 @@ impl<'s, 'w> Analysis<'s, 'w> {
         let others = self.for_others(class);
         let unlimited = |ports: &PortSet| *ports == self.tunnelled;
         let used: PortSet = groups.iter().map(|(ports, _)| ports.clone()).collect();
-        if groups.iter().all(|(ports, _)| unlimited(ports)) && others.as_ref().is_none_or(unlimited) {
+        if groups.iter().all(|(ports, _)| unlimited(ports)) && others.as_ref().is_none_or(unlimited)
+        {
             return None;
         }
         let mut demand = Demand {
@@ -220,21 +248,29 @@ impl<'s, 'w> Analysis<'s, 'w> {
             }
         }
         for workload in backends {
-            let Some(class) = self.universe.class_of(workload) else { continue };
+            let Some(class) = self.universe.class_of(workload) else {
+                continue;
+            };
             if !self.speakers.receivers.contains(class) {
                 continue;
             }
             let targets = self.targets(service, workload);
             let leading = |allowed: &PortSet| -> PortSet {
-                let open = targets.iter().filter(|(_, t)| !t.is_empty() && allowed.includes(t));
-                open.map(|&(port, _)| PortSet::port(Protocol::Tcp, port)).collect()
+                let open = targets
+                    .iter()
+                    .filter(|(_, t)| !t.is_empty() && allowed.includes(t));
+                open.map(|&(port, _)| PortSet::port(Protocol::Tcp, port))
+                    .collect()
             };
             if let Some(granted) = self.for_others(class) {
                 others = others.union(&leading(&granted));
             }
             let groups = self.network.sources_of(class, &mut self.sets);
             for (value, nodes) in groups {
-                let today = self.sets.get(value.before.high).intersection(&self.tunnelled);
+                let today = self
+                    .sets
+                    .get(value.before.high)
+                    .intersection(&self.tunnelled);
                 let ports = leading(&today);
                 for node in nodes.intersection(&self.speakers.senders) {
                     if self.waypoint_at(node).is_none() {
@@ -253,15 +289,24 @@ impl<'s, 'w> Analysis<'s, 'w> {
     /// How a class is named in rules.
     pub(super) fn party(&self, node: Node) -> Party {
         let class = &self.universe.classes()[node];
-        Party { namespace: class.namespace.clone(), service_account: class.service_account.clone() }
+        Party {
+            namespace: class.namespace.clone(),
+            service_account: class.service_account.clone(),
+        }
     }
 
     /// The TCP ports that the pods of a class declare.
     pub(super) fn declared(&self, class: Node) -> PortSet {
         let workloads = &self.universe.classes()[class].workloads;
-        let pods = workloads.iter().filter_map(|&w| self.setting.world.workloads.get(w));
-        let ports = pods.flat_map(|w| &w.pod.ports).filter(|p| p.protocol == Protocol::Tcp);
-        ports.map(|p| PortSet::port(Protocol::Tcp, p.number)).collect()
+        let pods = workloads
+            .iter()
+            .filter_map(|&w| self.setting.world.workloads.get(w));
+        let ports = pods
+            .flat_map(|w| &w.pod.ports)
+            .filter(|p| p.protocol == Protocol::Tcp);
+        ports
+            .map(|p| PortSet::port(Protocol::Tcp, p.number))
+            .collect()
     }
 
     /// What one class may send to another.
@@ -274,7 +319,9 @@ impl<'s, 'w> Analysis<'s, 'w> {
 pub(super) fn written_by_people(
     policies: &[AuthorizationPolicy],
 ) -> impl Iterator<Item = &AuthorizationPolicy> {
-    policies.iter().filter(|p| p.meta.label(labels::MANAGED_BY) != Some(labels::MANAGED_BY_AMBIENT))
+    policies
+        .iter()
+        .filter(|p| p.meta.label(labels::MANAGED_BY) != Some(labels::MANAGED_BY_AMBIENT))
 }
 
 /// Whether a rule admits every pod, those that are not in the input too.
@@ -282,9 +329,10 @@ fn admits_anybody(rule: &Rule) -> bool {
     let everything = LabelSelector::default();
     rule.peers.is_empty()
         || rule.peers.iter().any(|peer| match peer {
-            Peer::Pods { namespaces: Some(namespaces), pods } => {
-                namespaces.is_empty() && *pods.as_ref().unwrap_or(&everything) == everything
-            }
+            Peer::Pods {
+                namespaces: Some(namespaces),
+                pods,
+            } => namespaces.is_empty() && *pods.as_ref().unwrap_or(&everything) == everything,
             _ => false,
         })
 }

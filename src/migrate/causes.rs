@@ -126,7 +126,13 @@ struct Teller<'t, 's, 'w> {
 
 impl Teller<'_, '_, '_> {
     fn tell(&mut self, difference: &Difference) -> Told {
-        let Difference { source, destination, relation, verdict, .. } = *difference;
+        let Difference {
+            source,
+            destination,
+            relation,
+            verdict,
+            ..
+        } = *difference;
         let outcome = &difference.outcome;
         let changed = match verdict {
             Verdict::Lost => outcome.lost.clone(),
@@ -158,7 +164,14 @@ impl Teller<'_, '_, '_> {
         }
         let (subject, origin) = self.subject(source, destination, &policies);
         let message = format!("{because} ({relation})");
-        Told { code, subject, origin, message, fixes, comparisons }
+        Told {
+            code,
+            subject,
+            origin,
+            message,
+            fixes,
+            comparisons,
+        }
     }
 
     /// Why it is so, as a code, a sentence and what to do.
@@ -167,20 +180,30 @@ impl Teller<'_, '_, '_> {
         difference: &Difference,
         changed: &PortSet,
     ) -> (&'static Code, String, Vec<String>) {
-        let Difference { source, destination, .. } = *difference;
+        let Difference {
+            source,
+            destination,
+            ..
+        } = *difference;
         let imagined = |analysis: &Analysis<'_, '_>, node: Node| {
-            analysis.universe.classes().get(node).is_some_and(|c| c.service_account.is_none())
+            analysis
+                .universe
+                .classes()
+                .get(node)
+                .is_some_and(|c| c.service_account.is_none())
         };
         for node in [source, destination] {
             if imagined(self.analysis, node) {
                 let who = names(self.analysis, node).join(", ");
-                let because = format!("no pod of the input is `{who}`, so its identity is not known");
+                let because =
+                    format!("no pod of the input is `{who}`, so its identity is not known");
                 let fix = "add the manifests of these pods with `-f`".to_owned();
                 return (&codes::UNKNOWN_PEER, because, vec![fix]);
             }
         }
         if difference.cause == Cause::AddressBlock {
-            let because = "whether an `ipBlock` matches pods depends on the network plugin".to_owned();
+            let because =
+                "whether an `ipBlock` matches pods depends on the network plugin".to_owned();
             let fix = "name the network plugin with `--cni`".to_owned();
             return (&codes::UNKNOWN_ADDRESS_BLOCK, because, vec![fix]);
         }
@@ -189,7 +212,8 @@ impl Teller<'_, '_, '_> {
             return (&codes::LOST, because, Vec::new());
         }
         if difference.relation == Relation::Plaintext {
-            let because = "an application listens on the port that is opened for the tunnel".to_owned();
+            let because =
+                "an application listens on the port that is opened for the tunnel".to_owned();
             let fix = "let the application listen on another port".to_owned();
             return (&codes::RESERVED_PORT, because, vec![fix]);
         }
@@ -198,14 +222,24 @@ impl Teller<'_, '_, '_> {
             let fix = "leave out `--authz none`".to_owned();
             return (&codes::GAINED, because, vec![fix]);
         }
-        let workloads = self.analysis.universe.classes().get(destination).map(|c| &c.workloads);
-        if workloads.into_iter().flatten().any(|w| self.limits.unselectable.contains(w)) {
+        let workloads = self
+            .analysis
+            .universe
+            .classes()
+            .get(destination)
+            .map(|c| &c.workloads);
+        if workloads
+            .into_iter()
+            .flatten()
+            .any(|w| self.limits.unselectable.contains(w))
+        {
             let because = "no labels select these pods and no others of their namespace".to_owned();
             return (&codes::SELECTOR_NOT_EXPRESSIBLE, because, Vec::new());
         }
         let too_long = self.limits.unlisted.get(&destination);
         if too_long.is_some_and(|ports| !ports.intersection(changed).is_empty()) {
-            let because = "the ports are too many to be listed in an AuthorizationPolicy".to_owned();
+            let because =
+                "the ports are too many to be listed in an AuthorizationPolicy".to_owned();
             return (&codes::PORT_LIST_TOO_LONG, because, Vec::new());
         }
         if let Some(twin) = self.twin(source, destination, changed) {
@@ -217,7 +251,11 @@ impl Teller<'_, '_, '_> {
             );
             let fix = format!(
                 "give {} a service account of its own in `spec.template.spec.serviceAccountName`",
-                names(self.analysis, source).iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
+                names(self.analysis, source)
+                    .iter()
+                    .map(|n| format!("`{n}`"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
             );
             return (&codes::SHARED_SERVICE_ACCOUNT, because, vec![fix]);
         }
@@ -257,11 +295,20 @@ impl Teller<'_, '_, '_> {
     fn policies(&self, source: Node, destination: Node) -> Vec<ObjectRef> {
         let world = &*self.analysis.setting.world;
         let pod = |node: Node| {
-            let workload = *self.analysis.universe.classes().get(node)?.workloads.first()?;
+            let workload = *self
+                .analysis
+                .universe
+                .classes()
+                .get(node)?
+                .workloads
+                .first()?;
             world.workloads.get(workload)
         };
         let mut policies = BTreeSet::new();
-        for (node, direction) in [(source, Direction::Egress), (destination, Direction::Ingress)] {
+        for (node, direction) in [
+            (source, Direction::Egress),
+            (destination, Direction::Ingress),
+        ] {
             let Some(pod) = pod(node) else { continue };
             let selecting = world.network_policies.iter().filter(|p| {
                 direction.isolated_by(p)
@@ -283,7 +330,9 @@ impl Teller<'_, '_, '_> {
     ) -> (ObjectRef, Origin) {
         let world = &*self.analysis.setting.world;
         let class = |node: Node| self.analysis.universe.classes().get(node);
-        let namespace = class(destination).or(class(source)).map(|c| c.namespace.as_str());
+        let namespace = class(destination)
+            .or(class(source))
+            .map(|c| c.namespace.as_str());
         let policy = policies
             .iter()
             .find(|p| p.namespace.as_deref() == namespace)
@@ -307,13 +356,22 @@ pub(super) fn names(analysis: &Analysis<'_, '_>, node: Node) -> Vec<String> {
     let setting = analysis.setting;
     let Some(class) = analysis.universe.classes().get(node) else {
         let place = node - analysis.universe.classes().len();
-        return analysis.universe.address_ranges().get(place).map(ToString::to_string).into_iter().collect();
+        return analysis
+            .universe
+            .address_ranges()
+            .get(place)
+            .map(ToString::to_string)
+            .into_iter()
+            .collect();
     };
     let name = |&workload: &usize| {
         let role = setting.roles.get(workload)?;
         if role.imagined {
             let workload = setting.world.workloads.get(workload)?;
-            return Some(format!("{}/pods with {}", workload.meta.namespace, workload.meta.name));
+            return Some(format!(
+                "{}/pods with {}",
+                workload.meta.namespace, workload.meta.name
+            ));
         }
         let endpoint = setting.endpoints.of_workload(workload)?;
         setting.endpoints.get(endpoint).map(ToString::to_string)
@@ -321,4 +379,3 @@ pub(super) fn names(analysis: &Analysis<'_, '_>, node: Node) -> Vec<String> {
     let names: BTreeSet<String> = class.workloads.iter().filter_map(name).collect();
     names.into_iter().collect()
 }
-

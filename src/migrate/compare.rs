@@ -23,17 +23,23 @@ pub(super) fn compare(analysis: &mut Analysis<'_, '_>, limits: &Limits) -> Diffe
     // Ours of earlier runs that are not written again stay where they are.
     let ours = world.authorization_policies.iter().filter(|p| {
         p.meta.label(labels::MANAGED_BY) == Some(labels::MANAGED_BY_AMBIENT)
-            && !new.iter().any(|n| {
-                n.meta.name == p.meta.name && n.meta.namespace == p.meta.namespace
-            })
+            && !new
+                .iter()
+                .any(|n| n.meta.name == p.meta.name && n.meta.namespace == p.meta.namespace)
     });
-    let after: Vec<&AuthorizationPolicy> =
-        written_by_people(&world.authorization_policies).chain(ours).chain(new.clone()).collect();
-    let mut comparer = Comparer { after, found: Differences::default(), clients: BTreeMap::new() };
+    let after: Vec<&AuthorizationPolicy> = written_by_people(&world.authorization_policies)
+        .chain(ours)
+        .chain(new.clone())
+        .collect();
+    let mut comparer = Comparer {
+        after,
+        found: Differences::default(),
+        clients: BTreeMap::new(),
+    };
     for class in 0..analysis.universe.classes().len() {
-        comparer.into_class(analysis, class);
+        comparer.connections_to(analysis, class);
     }
-    comparer.to_addresses(analysis);
+    comparer.connections_outward(analysis);
     comparer.through_waypoints(analysis);
     comparer.found
 }
@@ -68,11 +74,13 @@ pub(super) struct Outcome {
 
 impl<'p> Comparer<'p> {
     /// All connections to a class, in plaintext and through the tunnel.
-    fn into_class(&mut self, analysis: &mut Analysis<'_, '_>, class: Node) {
+    fn connections_to(&mut self, analysis: &mut Analysis<'_, '_>, class: Node) {
         let groups = analysis.network.sources_of(class, &mut analysis.sets);
         let nodes = analysis.universe.nodes();
         self.found.compared(nodes as u64);
-        let listens = analysis.declared(class).contains(Protocol::Tcp, ports::HBONE)
+        let listens = analysis
+            .declared(class)
+            .contains(Protocol::Tcp, ports::HBONE)
             && analysis.waypoint_at(class).is_none();
         for (value, sources) in &groups {
             if let Some(outcome) = plaintext(analysis, *value, listens) {
@@ -84,7 +92,8 @@ impl<'p> Comparer<'p> {
         if !analysis.speakers.receivers.contains(class) {
             return;
         }
-        self.found.compared(analysis.speakers.senders.count_ones(..) as u64);
+        self.found
+            .compared(analysis.speakers.senders.count_ones(..) as u64);
         for places in self.selections(analysis, class) {
             for (value, sources) in &groups {
                 let mut outcomes: BTreeMap<Party, Option<Outcome>> = BTreeMap::new();
@@ -92,7 +101,11 @@ impl<'p> Comparer<'p> {
                     if analysis.waypoint_at(source).is_some() {
                         continue;
                     }
-                    let party = if places.is_empty() { nobody() } else { analysis.party(source) };
+                    let party = if places.is_empty() {
+                        nobody()
+                    } else {
+                        analysis.party(source)
+                    };
                     let outcome = outcomes.entry(party.clone()).or_insert_with(|| {
                         let authorized = self.authorized(&places, &party);
                         tunnel(analysis, *value, &authorized)
@@ -112,10 +125,11 @@ impl<'p> Comparer<'p> {
     }
 
     /// Connections to addresses outside the cluster.
-    fn to_addresses(&mut self, analysis: &mut Analysis<'_, '_>) {
+    fn connections_outward(&mut self, analysis: &mut Analysis<'_, '_>) {
         let classes = analysis.universe.classes().len();
         for source in 0..classes {
-            self.found.compared((analysis.universe.nodes() - classes) as u64);
+            self.found
+                .compared((analysis.universe.nodes() - classes) as u64);
             for destination in classes..analysis.universe.nodes() {
                 let value = analysis.network.egress_value(source, destination);
                 if let Some(outcome) = plaintext(analysis, value, false) {
@@ -129,10 +143,18 @@ impl<'p> Comparer<'p> {
     fn through_waypoints(&mut self, analysis: &mut Analysis<'_, '_>) {
         let setting = analysis.setting;
         for (&index, &place) in &setting.waypoints.of_service {
-            let Some(service) = setting.world.services.get(index) else { continue };
-            let pod = (0..setting.roles.len())
-                .find(|&w| setting.roles.get(w).is_some_and(|r| r.waypoint == Some(place)));
-            let Some(waypoint) = pod.and_then(|w| analysis.universe.class_of(w)) else { continue };
+            let Some(service) = setting.world.services.get(index) else {
+                continue;
+            };
+            let pod = (0..setting.roles.len()).find(|&w| {
+                setting
+                    .roles
+                    .get(w)
+                    .is_some_and(|r| r.waypoint == Some(place))
+            });
+            let Some(waypoint) = pod.and_then(|w| analysis.universe.class_of(w)) else {
+                continue;
+            };
             let at_waypoint: Vec<usize> = self
                 .after
                 .iter()
@@ -143,7 +165,9 @@ impl<'p> Comparer<'p> {
                 .map(|(i, _)| i)
                 .collect();
             for workload in setting.backends(service) {
-                let Some(class) = analysis.universe.class_of(workload) else { continue };
+                let Some(class) = analysis.universe.class_of(workload) else {
+                    continue;
+                };
                 if analysis.speakers.receivers.contains(class) {
                     let targets = analysis.targets(service, workload);
                     self.through(analysis, waypoint, &at_waypoint, class, &targets);
@@ -160,14 +184,20 @@ impl<'p> Comparer<'p> {
         class: Node,
         service_ports: &[(u16, PortSet)],
     ) {
-        let universe: PortSet = service_ports.iter().map(|(_, target)| target.clone()).collect();
+        let universe: PortSet = service_ports
+            .iter()
+            .map(|(_, target)| target.clone())
+            .collect();
         let universe = universe.intersection(&analysis.tunnelled);
         let last = analysis.value(waypoint, class);
         let waypoint_party = analysis.party(waypoint);
-        let senders: Vec<Node> = analysis.speakers.senders.ones().collect();
+        let senders = analysis.speakers.senders.ones();
+        let senders: Vec<Node> = senders
+            .filter(|&s| analysis.waypoint_at(s).is_none())
+            .collect();
         for places in self.selections(analysis, class) {
             let at_server = self.authorized(&places, &waypoint_party);
-            for &source in senders.iter().filter(|&&s| analysis.waypoint_at(s).is_none()) {
+            for &source in &senders {
                 self.found.compared(1);
                 let first = analysis.value(source, waypoint);
                 let today = analysis.value(source, class);
@@ -179,13 +209,17 @@ impl<'p> Comparer<'p> {
                     .collect();
                 let side = |before, first, last| {
                     let open = analysis.opens_tunnel(first) && analysis.opens_tunnel(last);
-                    let after = if open { through.intersection(&universe) } else { PortSet::none() };
+                    let after = if open {
+                        through.intersection(&universe)
+                    } else {
+                        PortSet::none()
+                    };
                     (analysis.sets.get(before).intersection(&universe), after)
                 };
                 let low = side(today.before.low, first.after.low, last.after.low);
                 let high = side(today.before.high, first.after.high, last.after.high);
                 let people = self.direct(analysis, class, source).people;
-                if let Some(outcome) = outcome(low, high, &people) {
+                if let Some(outcome) = outcome(&low, &high, &people) {
                     self.record(analysis, source, class, Relation::Waypoint, &outcome);
                 }
             }
@@ -194,7 +228,11 @@ impl<'p> Comparer<'p> {
 
     /// What the policies of people let a client use at a class today.
     fn direct(&mut self, analysis: &Analysis<'_, '_>, class: Node, source: Node) -> Authorized {
-        let places = self.selections(analysis, class).into_iter().next().unwrap_or_default();
+        let places = self
+            .selections(analysis, class)
+            .into_iter()
+            .next()
+            .unwrap_or_default();
         self.authorized(&places, &analysis.party(source))
     }
 
@@ -204,7 +242,9 @@ impl<'p> Comparer<'p> {
         let world = &*analysis.setting.world;
         let mut selections: Vec<Vec<usize>> = Vec::new();
         for &workload in &analysis.universe.classes()[class].workloads {
-            let Some(workload) = world.workloads.get(workload) else { continue };
+            let Some(workload) = world.workloads.get(workload) else {
+                continue;
+            };
             let places: Vec<usize> = (0..self.after.len())
                 .filter(|&i| {
                     let one = self.after.get(i).copied();
@@ -227,10 +267,16 @@ impl<'p> Comparer<'p> {
         }
         let namespace = party.namespace.as_str();
         let identity = match &party.service_account {
-            Some(service_account) => Identity::Workload { namespace, service_account },
+            Some(service_account) => Identity::Workload {
+                namespace,
+                service_account,
+            },
             None => Identity::SomeoneIn { namespace },
         };
-        let client = Client { identity, address: None };
+        let client = Client {
+            identity,
+            address: None,
+        };
         let policies = || places.iter().filter_map(|&i| self.after.get(i).copied());
         let people = policies()
             .filter(|p| p.meta.label(labels::MANAGED_BY) != Some(labels::MANAGED_BY_AMBIENT));
@@ -244,7 +290,7 @@ impl<'p> Comparer<'p> {
 
     fn record(
         &mut self,
-        analysis: &mut Analysis<'_, '_>,
+        analysis: &Analysis<'_, '_>,
         source: Node,
         destination: Node,
         relation: Relation,
@@ -257,17 +303,31 @@ impl<'p> Comparer<'p> {
         } else {
             Verdict::Lost
         };
-        let cause = if outcome.uncertain { Cause::AddressBlock } else { Cause::Policies };
+        let cause = if outcome.uncertain {
+            Cause::AddressBlock
+        } else {
+            Cause::Policies
+        };
         self.found.add(
             analysis,
-            Difference { source, destination, relation, verdict, cause, outcome: outcome.clone() },
+            Difference {
+                source,
+                destination,
+                relation,
+                verdict,
+                cause,
+                outcome: outcome.clone(),
+            },
         );
     }
 }
 
 /// A client that stands for all where no policy asks who it is.
 fn nobody() -> Party {
-    Party { namespace: String::new(), service_account: None }
+    Party {
+        namespace: String::new(),
+        service_account: None,
+    }
 }
 
 impl Outcome {
@@ -298,7 +358,9 @@ fn plaintext(analysis: &Analysis<'_, '_>, value: Value, listens: bool) -> Option
         let after = if listens {
             after.clone()
         } else {
-            after.difference(&tunnel).union(&before.intersection(&tunnel))
+            after
+                .difference(&tunnel)
+                .union(&before.intersection(&tunnel))
         };
         (before.clone(), after)
     };
@@ -307,8 +369,7 @@ fn plaintext(analysis: &Analysis<'_, '_>, value: Value, listens: bool) -> Option
     let low = side(value.before.low, value.after.low);
     let high = side(value.before.high, value.after.high);
     let everything = PortSet::all();
-    let mut found = outcome(low.clone(), low, &everything)
-        .or_else(|| outcome(high.clone(), high, &everything))?;
+    let mut found = X;
     found.uncertain = false;
     Some(found)
 }
@@ -323,27 +384,32 @@ fn tunnel(analysis: &Analysis<'_, '_>, value: Value, authorized: &Authorized) ->
     };
     let low = side(value.before.low, value.after.low);
     let high = side(value.before.high, value.after.high);
-    outcome(low, high, &authorized.people)
+    outcome(&low, &high, &authorized.people)
 }
+
+/// What is allowed before and after.
+type Sides = (PortSet, PortSet);
 
 /// Compares both bounds. `people` is what policies that are in force today leave of what the
 /// network policies allow.
-fn outcome(
-    low: (PortSet, PortSet),
-    high: (PortSet, PortSet),
-    people: &PortSet,
-) -> Option<Outcome> {
+fn outcome(low: &Sides, high: &Sides, people: &PortSet) -> Option<Outcome> {
     let uncertain = low.0 != high.0 || low.1 != high.1;
-    let delta = |(before, after): &(PortSet, PortSet)| {
+    let delta = |(before, after): &Sides| {
         let lost = before.intersection(people).difference(after);
         (lost, after.difference(before))
     };
-    let ((lost_low, gained_low), (lost_high, gained_high)) = (delta(&low), delta(&high));
+    let ((lost_low, gained_low), (lost_high, gained_high)) = (delta(low), delta(high));
     let lost = lost_low.union(&lost_high);
     let gained = gained_low.union(&gained_high);
-    let (before, after) = high;
+    let (before, after) = high.clone();
     if lost.is_empty() && gained.is_empty() && !(uncertain && low.0 != before) {
         return None;
     }
-    Some(Outcome { before, after, lost, gained, uncertain })
+    Some(Outcome {
+        before,
+        after,
+        lost,
+        gained,
+        uncertain,
+    })
 }

@@ -32,7 +32,9 @@ pub(super) fn pods<'w>(
             }
             let peers = direction.rules(policy).iter().flat_map(|r| &r.peers);
             for peer in peers {
-                let Peer::Pods { namespaces, pods } = peer else { continue };
+                let Peer::Pods { namespaces, pods } = peer else {
+                    continue;
+                };
                 let set = selection.peers(namespace, std::slice::from_ref(peer));
                 let set = selection.get(set);
                 if set.yes.is_clear() && set.maybe.is_clear() {
@@ -93,12 +95,21 @@ impl Imagined {
 
     fn add(&mut self, namespace: &str, selector: &LabelSelector) {
         let labels = satisfying(selector);
-        if !selector.matches(&labels) || !self.known.insert((namespace.to_owned(), labels.clone())) {
+        if !selector.matches(&labels) || !self.known.insert((namespace.to_owned(), labels.clone()))
+        {
             return;
         }
         let shown: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        let name = if shown.is_empty() { "any".to_owned() } else { shown.join(",") };
-        let pod = PodTemplate { labels, service_account: String::new(), ..PodTemplate::default() };
+        let name = if shown.is_empty() {
+            "any".to_owned()
+        } else {
+            shown.join(",")
+        };
+        let pod = PodTemplate {
+            labels,
+            service_account: String::new(),
+            ..PodTemplate::default()
+        };
         self.pods.push(Workload {
             meta: Meta::synthetic(namespace, name),
             kind: WorkloadKind::Pod,
@@ -134,7 +145,10 @@ mod tests {
 
     #[test]
     fn labels_are_made_to_satisfy_a_selector() {
-        let requirement = |key: &str, operator| Requirement { key: key.to_owned(), operator };
+        let requirement = |key: &str, operator| Requirement {
+            key: key.to_owned(),
+            operator,
+        };
         let values = |v: &[&str]| v.iter().map(|&v| v.to_owned()).collect::<BTreeSet<_>>();
         let mut selector = LabelSelector::labels([("app", "web")]);
         selector.match_expressions = vec![

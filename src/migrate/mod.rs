@@ -3,10 +3,10 @@
 //! Pure: the same analysis runs on a folder, on a cluster and on a recording. It knows nothing of
 //! where objects come from, how a plan is shown, or how it is written.
 
-mod cni;
-mod compare;
 mod analysis;
 mod causes;
+mod cni;
+mod compare;
 mod hazards;
 mod imagine;
 mod object;
@@ -20,8 +20,11 @@ mod setting;
 mod via;
 mod waypoints;
 
-use crate::plan::Plan;
+#[cfg(test)]
+mod fixture;
+
 use crate::model::World;
+use crate::plan::Plan;
 
 pub use cni::{Cni, Detection, UnknownCni};
 pub use scope::{Membership, NamespaceState, Scope, ScopeOptions};

@@ -10,9 +10,13 @@ use crate::model::{
 /// Metadata of an object that we add because of another one.
 pub(super) fn companion_meta(namespace: &str, name: String, of: &ObjectRef) -> Meta {
     let mut meta = Meta::synthetic(namespace, name);
-    meta.labels.insert(labels::MANAGED_BY.to_owned(), labels::MANAGED_BY_AMBIENT.to_owned());
+    meta.labels.insert(
+        labels::MANAGED_BY.to_owned(),
+        labels::MANAGED_BY_AMBIENT.to_owned(),
+    );
     let accompanied = format!("{}/{}", of.kind.to_lowercase(), of.name);
-    meta.annotations.insert(annotations::COMPANION_OF.to_owned(), accompanied);
+    meta.annotations
+        .insert(annotations::COMPANION_OF.to_owned(), accompanied);
     meta
 }
 
@@ -54,14 +58,24 @@ pub(super) fn network_policy(policy: &NetworkPolicy) -> Value {
     }
     let mut spec = Map::new();
     spec.insert("podSelector".to_owned(), selector(&policy.pod_selector));
-    let types = [(policy.isolates_ingress, "Ingress"), (policy.isolates_egress, "Egress")];
-    let types = types.iter().filter(|(isolates, _)| *isolates).map(|(_, name)| json!(name));
+    let types = [
+        (policy.isolates_ingress, "Ingress"),
+        (policy.isolates_egress, "Egress"),
+    ];
+    let types = types
+        .iter()
+        .filter(|(isolates, _)| *isolates)
+        .map(|(_, name)| json!(name));
     spec.insert("policyTypes".to_owned(), types.collect());
-    for (key, peers, rules) in
-        [("ingress", "from", &policy.ingress), ("egress", "to", &policy.egress)]
-    {
+    for (key, peers, rules) in [
+        ("ingress", "from", &policy.ingress),
+        ("egress", "to", &policy.egress),
+    ] {
         if !rules.is_empty() {
-            spec.insert(key.to_owned(), rules.iter().map(|r| rule(r, peers)).collect());
+            spec.insert(
+                key.to_owned(),
+                rules.iter().map(|r| rule(r, peers)).collect(),
+            );
         }
     }
     json!({
@@ -86,8 +100,13 @@ pub(super) fn rule(rule: &Rule, peers: &str) -> Value {
 
 fn peer(peer: &Peer) -> Value {
     match peer {
-        Peer::Block { cidr, except } if except.is_empty() => json!({ "ipBlock": { "cidr": cidr } }),
-        Peer::Block { cidr, except } => json!({ "ipBlock": { "cidr": cidr, "except": except } }),
+        Peer::Block { cidr, except } => {
+            let mut block = json!({ "cidr": cidr.to_string() });
+            if !except.is_empty() {
+                block["except"] = except.iter().map(|e| json!(e.to_string())).collect();
+            }
+            json!({ "ipBlock": block })
+        }
         Peer::Pods { namespaces, pods } => {
             let mut value = Map::new();
             if let Some(namespaces) = namespaces {
@@ -122,14 +141,17 @@ fn selector(selector: &LabelSelector) -> Value {
         value.insert("matchLabels".to_owned(), json!(selector.match_labels));
     }
     if !selector.match_expressions.is_empty() {
-        let expressions = selector.match_expressions.iter().map(|r| match &r.operator {
-            Operator::In(values) => json!({ "key": r.key, "operator": "In", "values": values }),
-            Operator::NotIn(values) => {
-                json!({ "key": r.key, "operator": "NotIn", "values": values })
-            }
-            Operator::Exists => json!({ "key": r.key, "operator": "Exists" }),
-            Operator::DoesNotExist => json!({ "key": r.key, "operator": "DoesNotExist" }),
-        });
+        let expressions = selector
+            .match_expressions
+            .iter()
+            .map(|r| match &r.operator {
+                Operator::In(values) => json!({ "key": r.key, "operator": "In", "values": values }),
+                Operator::NotIn(values) => {
+                    json!({ "key": r.key, "operator": "NotIn", "values": values })
+                }
+                Operator::Exists => json!({ "key": r.key, "operator": "Exists" }),
+                Operator::DoesNotExist => json!({ "key": r.key, "operator": "DoesNotExist" }),
+            });
         value.insert("matchExpressions".to_owned(), expressions.collect());
     }
     Value::Object(value)

@@ -70,7 +70,9 @@ impl Speakers {
             let Some(role) = role else { continue };
             speakers.senders.set(node, role.sends);
             speakers.receivers.set(node, role.receives);
-            speakers.uncaptured_dns.set(node, role.sends && !role.dns_captured);
+            speakers
+                .uncaptured_dns
+                .set(node, role.sends && !role.dns_captured);
         }
         speakers
     }
@@ -90,7 +92,9 @@ impl<'s> Opener<'s, '_> {
         let mut changed = Vec::new();
         for (index, policy) in self.policies.iter().enumerate() {
             let mut rules = Vec::new();
-            let subjects = self.selection.subjects(&policy.meta.namespace, &policy.pod_selector);
+            let subjects = self
+                .selection
+                .subjects(&policy.meta.namespace, &policy.pod_selector);
             for direction in Direction::BOTH {
                 if !direction.isolated_by(policy) {
                     continue;
@@ -102,7 +106,11 @@ impl<'s> Opener<'s, '_> {
                 }
             }
             if !rules.is_empty() {
-                changed.push(Changed { policy: index, rules, appended: Vec::new() });
+                changed.push(Changed {
+                    policy: index,
+                    rules,
+                    appended: Vec::new(),
+                });
             }
         }
         changed
@@ -122,7 +130,11 @@ impl<'s> Opener<'s, '_> {
             Direction::Ingress => (&self.speakers.receivers, &self.speakers.senders),
             Direction::Egress => (&self.speakers.senders, &self.speakers.receivers),
         };
-        let speaking: Vec<Node> = subjects.iter().copied().filter(|&n| own.contains(n)).collect();
+        let speaking: Vec<Node> = subjects
+            .iter()
+            .copied()
+            .filter(|&n| own.contains(n))
+            .collect();
         let set = self.selection.peers(&policy.meta.namespace, &rule.peers);
         let set = self.selection.get(set);
         let mut peers = set.yes.clone();
@@ -181,8 +193,16 @@ pub(super) fn opened(policy: &NetworkPolicy, change: &Changed) -> NetworkPolicy 
 pub(super) fn edits(policy: &NetworkPolicy, change: &Changed) -> Vec<Edit> {
     let mut edits = Vec::new();
     for (direction, place) in &change.rules {
-        let path = vec!["spec".into(), rules_key(*direction).into(), (*place).into(), "ports".into()];
-        edits.push(Edit::Append { path, item: object::port(&tunnel_port()) });
+        let path = vec![
+            "spec".into(),
+            rules_key(*direction).into(),
+            (*place).into(),
+            "ports".into(),
+        ];
+        edits.push(Edit::Append {
+            path,
+            item: object::port(&tunnel_port()),
+        });
     }
     for direction in Direction::BOTH {
         let rules: Vec<Value> = change
@@ -220,10 +240,17 @@ pub(super) fn companion(policy: &NetworkPolicy, change: &Changed) -> NetworkPoli
     };
     let only_tunnel = |direction: Direction, place: usize| {
         let rule = direction.rules(policy).get(place)?;
-        let rule = Rule { peers: rule.peers.clone(), ports: vec![tunnel_port()], line: 0 };
+        let rule = Rule {
+            peers: rule.peers.clone(),
+            ports: vec![tunnel_port()],
+            line: 0,
+        };
         Some((direction, rule))
     };
-    let opened = change.rules.iter().filter_map(|&(d, place)| only_tunnel(d, place));
+    let opened = change
+        .rules
+        .iter()
+        .filter_map(|&(d, place)| only_tunnel(d, place));
     for (direction, rule) in opened.chain(change.appended.iter().cloned()) {
         let (isolates, rules) = match direction {
             Direction::Ingress => (&mut companion.isolates_ingress, &mut companion.ingress),
@@ -254,7 +281,10 @@ fn peers_key(direction: Direction) -> &'static str {
 /// The entry that opens the tunnel: always the number, because the name of a port is the
 /// destination's to give.
 pub(super) fn tunnel_port() -> PortRule {
-    PortRule { protocol: Protocol::Tcp, port: PortMatch::Range(ports::HBONE, ports::HBONE) }
+    PortRule {
+        protocol: Protocol::Tcp,
+        port: PortMatch::Range(ports::HBONE, ports::HBONE),
+    }
 }
 
 /// Whether the rule names ports, and some of them are TCP's.
@@ -278,7 +308,8 @@ pub(super) fn covers_tunnel(rule: &Rule) -> bool {
 /// Whether DNS is all that the rule grants of TCP.
 fn is_dns_only(rule: &Rule) -> bool {
     let tcp = rule.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
-    tcp.map(|p| &p.port).all(|p| *p == PortMatch::Range(ports::DNS, ports::DNS))
+    tcp.map(|p| &p.port)
+        .all(|p| *p == PortMatch::Range(ports::DNS, ports::DNS))
 }
 
 /// The peer that is the pods of a Gateway, as a policy of this namespace says it.

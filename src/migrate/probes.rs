@@ -31,7 +31,10 @@ pub(super) fn refused<'s>(
 ) -> Vec<Refused<'s>> {
     let mut by_namespace: BTreeMap<&str, Vec<&NetworkPolicy>> = BTreeMap::new();
     for policy in policies.iter().filter(|p| p.isolates_ingress) {
-        by_namespace.entry(&policy.meta.namespace).or_default().push(policy);
+        by_namespace
+            .entry(&policy.meta.namespace)
+            .or_default()
+            .push(policy);
     }
     let mut refused = Vec::new();
     for (workload, role) in setting.world.workloads.iter().zip(&setting.roles) {
@@ -45,13 +48,22 @@ pub(super) fn refused<'s>(
             .copied()
             .filter(|p| p.pod_selector.matches(&workload.pod.labels))
             .collect();
-        let Some(&policy) = isolating.first() else { continue };
+        let Some(&policy) = isolating.first() else {
+            continue;
+        };
         let open = |port: u16| {
-            isolating.iter().flat_map(|p| &p.ingress).any(|rule| admits(rule, workload, port))
+            isolating
+                .iter()
+                .flat_map(|p| &p.ingress)
+                .any(|rule| admits(rule, workload, port))
         };
         let ports: BTreeSet<u16> = probe_ports(workload).filter(|&p| !open(p)).collect();
         if !ports.is_empty() {
-            refused.push(Refused { workload, ports, policy });
+            refused.push(Refused {
+                workload,
+                ports,
+                policy,
+            });
         }
     }
     refused
@@ -64,10 +76,15 @@ pub(super) fn policies(setting: &Setting<'_>, refused: &[Refused<'_>]) -> Vec<Ad
     for one in refused {
         let (selector, name) = selector_for(setting, one);
         let key = (one.workload.meta.namespace.as_str(), selector);
-        let (_, ports, _) = merged.entry(key).or_insert_with(|| (name, BTreeSet::new(), one));
+        let (_, ports, _) = merged
+            .entry(key)
+            .or_insert_with(|| (name, BTreeSet::new(), one));
         ports.extend(&one.ports);
     }
-    let block = |address| Peer::Block { cidr: IpNet::from(address), except: Vec::new() };
+    let block = |address| Peer::Block {
+        cidr: IpNet::from(address),
+        except: Vec::new(),
+    };
     let build = |((namespace, pod_selector), (name, ports, one)): (
         (&str, LabelSelector),
         (String, BTreeSet<u16>, &Refused<'_>),
@@ -124,15 +141,22 @@ fn selector_for(setting: &Setting<'_>, refused: &Refused<'_>) -> (LabelSelector,
     });
     match narrow {
         Some(selector) => (selector.clone(), workload.meta.name.clone()),
-        None => (refused.policy.pod_selector.clone(), refused.policy.meta.name.clone()),
+        None => (
+            refused.policy.pod_selector.clone(),
+            refused.policy.meta.name.clone(),
+        ),
     }
 }
 
 fn probe_ports(workload: &Workload) -> impl Iterator<Item = u16> {
-    workload.pod.probes.iter().flat_map(|probe| match &probe.port {
-        TargetPort::Number(number) => vec![*number],
-        TargetPort::Name(name) => workload.pod.named_port(name, Protocol::Tcp).collect(),
-    })
+    workload
+        .pod
+        .probes
+        .iter()
+        .flat_map(|probe| match &probe.port {
+            TargetPort::Number(number) => vec![*number],
+            TargetPort::Name(name) => workload.pod.named_port(name, Protocol::Tcp).collect(),
+        })
 }
 
 fn admits(rule: &Rule, workload: &Workload, port: u16) -> bool {
@@ -147,7 +171,9 @@ fn admits(rule: &Rule, workload: &Workload, port: u16) -> bool {
             && match &p.port {
                 PortMatch::All => true,
                 PortMatch::Range(first, last) => (*first..=*last).contains(&port),
-                PortMatch::Name(name) => workload.pod.named_port(name, p.protocol).any(|n| n == port),
+                PortMatch::Name(name) => {
+                    workload.pod.named_port(name, p.protocol).any(|n| n == port)
+                }
             }
     };
     (rule.peers.is_empty() || rule.peers.iter().any(address))

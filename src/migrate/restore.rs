@@ -59,7 +59,9 @@ impl Limits {
         let mut wanted = BTreeMap::new();
         let receivers: Vec<Node> = analysis.speakers.receivers.ones().collect();
         for class in receivers {
-            let Some(demand) = analysis.demand(class) else { continue };
+            let Some(demand) = analysis.demand(class) else {
+                continue;
+            };
             let mut encoded: BTreeMap<bool, Encoded> = BTreeMap::new();
             for &workload in &analysis.universe.classes()[class].workloads {
                 let people = selected_for(analysis, workload);
@@ -69,10 +71,22 @@ impl Limits {
                 let may_allow = analysis.setting.options.authz == AuthzMode::Allow
                     && !people.iter().any(|p| p.action == Action::Allow);
                 let mode = if may_allow { Mode::Allow } else { Mode::Deny };
-                let encoded = encoded.entry(may_allow).or_insert_with(|| encode(&demand, mode));
+                let encoded = encoded
+                    .entry(may_allow)
+                    .or_insert_with(|| encode(&demand, mode));
                 if !encoded.rules.is_empty() {
-                    let action = if may_allow { Action::Allow } else { Action::Deny };
-                    wanted.insert(workload, Wanted { action, rules: encoded.rules.clone() });
+                    let action = if may_allow {
+                        Action::Allow
+                    } else {
+                        Action::Deny
+                    };
+                    wanted.insert(
+                        workload,
+                        Wanted {
+                            action,
+                            rules: encoded.rules.clone(),
+                        },
+                    );
                 }
             }
             for encoded in encoded.into_values() {
@@ -88,21 +102,29 @@ impl Limits {
         let world = &*analysis.setting.world;
         let mut by_namespace: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (index, workload) in world.workloads.iter().enumerate() {
-            by_namespace.entry(&workload.meta.namespace).or_default().push(index);
+            by_namespace
+                .entry(&workload.meta.namespace)
+                .or_default()
+                .push(index);
         }
         let mut attached: BTreeSet<(String, Labels)> = BTreeSet::new();
         for (&workload, want) in wanted {
-            let Some(subject) = world.workloads.get(workload) else { continue };
+            let Some(subject) = world.workloads.get(workload) else {
+                continue;
+            };
             let namespace = &subject.meta.namespace;
-            let here = by_namespace.get(namespace.as_str()).map_or(&[][..], Vec::as_slice);
+            let here = by_namespace
+                .get(namespace.as_str())
+                .map_or(&[][..], Vec::as_slice);
             let is_apart = |candidate: &Candidate| {
                 let selected = here.iter().filter(|&&other| {
                     let labels = world.workloads.get(other).map(|w| &w.pod.labels);
-                    labels.is_some_and(|l| candidate.labels.iter().all(|(k, v)| l.get(k) == Some(v)))
+                    labels
+                        .is_some_and(|l| candidate.labels.iter().all(|(k, v)| l.get(k) == Some(v)))
                 });
-                selected.into_iter().all(|other| {
-                    wanted.get(other) == Some(want) || !enforces(analysis, *other)
-                })
+                selected
+                    .into_iter()
+                    .all(|other| wanted.get(other) == Some(want) || !enforces(analysis, *other))
             };
             let Some(candidate) = candidates(analysis, workload).into_iter().find(is_apart) else {
                 self.unselectable.insert(workload);
@@ -121,7 +143,10 @@ impl Limits {
                     rules: want.rules.clone(),
                 },
                 beside: candidate.origin,
-                reason: format!("keep tunnelled traffic to the ports that `{}` allows", candidate.of),
+                reason: format!(
+                    "keep tunnelled traffic to the ports that `{}` allows",
+                    candidate.of
+                ),
             });
         }
     }
@@ -130,18 +155,29 @@ impl Limits {
     fn at_waypoints(&mut self, analysis: &mut Analysis<'_, '_>) {
         let setting = analysis.setting;
         for (&index, &place) in &setting.waypoints.of_service {
-            let (Some(service), Some(waypoint)) =
-                (setting.world.services.get(index), setting.waypoints.all.get(place))
-            else {
+            let (Some(service), Some(waypoint)) = (
+                setting.world.services.get(index),
+                setting.waypoints.all.get(place),
+            ) else {
                 continue;
             };
-            let pods = (0..setting.roles.len())
-                .find(|&w| setting.roles.get(w).is_some_and(|r| r.waypoint == Some(place)));
-            let Some(node) = pods.and_then(|w| analysis.universe.class_of(w)) else { continue };
-            let Some(demand) = analysis.service_demand(service, node) else { continue };
-            let people = Selected::listed(written_by_people(&setting.world.authorization_policies).filter(
-                |p| p.meta.namespace == service.meta.namespace && targets(p, &service.meta.name),
-            ));
+            let pods = (0..setting.roles.len()).find(|&w| {
+                setting
+                    .roles
+                    .get(w)
+                    .is_some_and(|r| r.waypoint == Some(place))
+            });
+            let Some(node) = pods.and_then(|w| analysis.universe.class_of(w)) else {
+                continue;
+            };
+            let Some(demand) = analysis.service_demand(service, node) else {
+                continue;
+            };
+            let people = Selected::listed(
+                written_by_people(&setting.world.authorization_policies).filter(|p| {
+                    p.meta.namespace == service.meta.namespace && targets(p, &service.meta.name)
+                }),
+            );
             if is_met(&demand, &people) {
                 continue;
             }
@@ -160,8 +196,11 @@ impl Limits {
                 namespace: None,
             };
             let beside = service.meta.origin.clone();
-            let beside =
-                if beside.is_synthetic() { via::origin_of(setting, waypoint) } else { beside };
+            let beside = if beside.is_synthetic() {
+                via::origin_of(setting, waypoint)
+            } else {
+                beside
+            };
             self.policies.push(Limit {
                 policy: AuthorizationPolicy {
                     meta,
@@ -209,13 +248,18 @@ fn note(noted: &mut BTreeMap<Node, PortSet>, class: Node, ports: &PortSet) {
 
 /// Whether a policy is attached to a Service of its namespace.
 pub(super) fn targets(policy: &AuthorizationPolicy, service: &str) -> bool {
-    policy.targets.iter().any(|t| t.group.is_empty() && t.kind == "Service" && t.name == service)
+    policy
+        .targets
+        .iter()
+        .any(|t| t.group.is_empty() && t.kind == "Service" && t.name == service)
 }
 
 /// The policies of people that a workload's ztunnel applies.
 fn selected_for<'a>(analysis: &Analysis<'a, '_>, workload: usize) -> Selected<'a> {
     let world = &*analysis.setting.world;
-    let Some(workload) = world.workloads.get(workload) else { return Selected::default() };
+    let Some(workload) = world.workloads.get(workload) else {
+        return Selected::default();
+    };
     let people = written_by_people(&world.authorization_policies);
     Selected::of(people, &workload.meta.namespace, &workload.pod.labels)
 }
@@ -226,15 +270,25 @@ fn is_met(demand: &Demand, policies: &Selected<'_>) -> bool {
         return false;
     }
     let within = |identity: Identity<'_>, limit: &PortSet| {
-        let open = allowed(policies, &Client { identity, address: None });
+        let open = allowed(
+            policies,
+            &Client {
+                identity,
+                address: None,
+            },
+        );
         limit.includes(&open.intersection(&demand.universe))
     };
     demand.clients.iter().all(|(party, limit)| {
         let namespace = party.namespace.as_str();
         match &party.service_account {
-            Some(service_account) => {
-                within(Identity::Workload { namespace, service_account }, limit)
-            }
+            Some(service_account) => within(
+                Identity::Workload {
+                    namespace,
+                    service_account,
+                },
+                limit,
+            ),
             None => within(Identity::SomeoneIn { namespace }, limit),
         }
     }) && demand
@@ -245,14 +299,20 @@ fn is_met(demand: &Demand, policies: &Selected<'_>) -> bool {
 
 /// Whether something at the workload enforces AuthorizationPolicies: ztunnel, or a sidecar.
 fn enforces(analysis: &Analysis<'_, '_>, workload: usize) -> bool {
-    analysis.setting.roles.get(workload).is_some_and(|r| r.receives || r.sends)
+    analysis
+        .setting
+        .roles
+        .get(workload)
+        .is_some_and(|r| r.receives || r.sends)
 }
 
 /// Selectors that might stand for a workload, the best first: what a policy selects it by, so that
 /// pods which come later are limited with it; then what its own object selects it by.
 fn candidates(analysis: &Analysis<'_, '_>, workload: usize) -> Vec<Candidate> {
     let world = &*analysis.setting.world;
-    let Some(subject) = world.workloads.get(workload) else { return Vec::new() };
+    let Some(subject) = world.workloads.get(workload) else {
+        return Vec::new();
+    };
     let selecting = world.network_policies.iter().filter(|p| {
         p.meta.namespace == subject.meta.namespace
             && p.isolates_ingress
@@ -262,12 +322,22 @@ fn candidates(analysis: &Analysis<'_, '_>, workload: usize) -> Vec<Candidate> {
     });
     let by_policy = selecting.filter_map(|p| {
         let labels = p.pod_selector.only_labels()?.clone();
-        Some(Candidate { labels, of: p.reference(), origin: p.meta.origin.clone() })
+        Some(Candidate {
+            labels,
+            of: p.reference(),
+            origin: p.meta.origin.clone(),
+        })
     });
     let (mut narrow, wide): (Vec<_>, Vec<_>) = by_policy.partition(|c| !c.labels.is_empty());
-    let gateway_here = analysis.setting.world.workloads.iter().zip(&analysis.setting.roles).any(
-        |(w, role)| w.meta.namespace == subject.meta.namespace && role.sends && !role.receives,
-    );
+    let gateway_here = analysis
+        .setting
+        .world
+        .workloads
+        .iter()
+        .zip(&analysis.setting.roles)
+        .any(|(w, role)| {
+            w.meta.namespace == subject.meta.namespace && role.sends && !role.receives
+        });
     if !gateway_here {
         // A policy for the whole namespace reaches its gateways as well.
         narrow.extend(wide);

@@ -71,32 +71,37 @@ impl ServingWaypoints {
     /// The waypoint that serves a namespace's Services, if one serves any and no other does.
     pub(super) fn of_namespace(&self, world: &World, namespace: &str) -> Option<&Serving> {
         let in_namespace = |(service, _): &(&usize, &usize)| {
-            world.services.get(**service).is_some_and(|s| s.meta.namespace == namespace)
+            world
+                .services
+                .get(**service)
+                .is_some_and(|s| s.meta.namespace == namespace)
         };
-        let mut used: Vec<usize> =
-            self.of_service.iter().filter(in_namespace).map(|(_, &w)| w).collect();
+        let mut used: Vec<usize> = self
+            .of_service
+            .iter()
+            .filter(in_namespace)
+            .map(|(_, &w)| w)
+            .collect();
         used.sort_unstable();
         used.dedup();
-        if let [one] = used[..] { self.all.get(one) } else { None }
+        if let [one] = used[..] {
+            self.all.get(one)
+        } else {
+            None
+        }
     }
 }
 
 /// The waypoints that the options ask for, by the namespace that they serve.
-pub(super) fn planned(
-    world: &World,
-    scope: &Scope,
-    options: &Options,
-) -> BTreeMap<String, String> {
+pub(super) fn planned(world: &World, scope: &Scope, options: &Options) -> BTreeMap<String, String> {
     let mut planned = BTreeMap::new();
     for request in &options.waypoints {
-        let served: Vec<String> = match &request.namespace {
-            Some(namespace) => vec![namespace.clone()],
-            None => {
-                let enrolled = world.namespaces.keys().filter(|n| scope.is_enrolled(n));
-                let has_services =
-                    |n: &&String| world.services.iter().any(|s| s.meta.namespace == **n);
-                enrolled.filter(has_services).cloned().collect()
-            }
+        let served: Vec<String> = if let Some(namespace) = &request.namespace {
+            vec![namespace.clone()]
+        } else {
+            let enrolled = world.namespaces.keys().filter(|n| scope.is_enrolled(n));
+            let has_services = |n: &&String| world.services.iter().any(|s| s.meta.namespace == **n);
+            enrolled.filter(has_services).cloned().collect()
         };
         planned.extend(served.into_iter().map(|n| (n, request.name.clone())));
     }
@@ -126,7 +131,9 @@ fn pod(waypoint: &Serving) -> Workload {
     let pod = PodTemplate {
         labels: pod_labels,
         service_account: waypoint.service_account.clone(),
-        ports: [ports::HBONE, ports::METRICS, ports::STATUS].map(port).to_vec(),
+        ports: [ports::HBONE, ports::METRICS, ports::STATUS]
+            .map(port)
+            .to_vec(),
         containers: vec!["istio-proxy".to_owned()],
         ..PodTemplate::default()
     };

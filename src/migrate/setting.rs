@@ -50,11 +50,17 @@ impl<'w> Setting<'w> {
             exclude: options.exclude.clone(),
         };
         let cni = match options.cni {
-            Some(cni) => Detection { cni, evidence: Vec::new(), note: None },
+            Some(cni) => Detection {
+                cni,
+                evidence: Vec::new(),
+                note: None,
+            },
             None => cni::detect(world),
         };
-        let assumptions =
-            Assumptions { blocks_match_pods: cni.cni.block_matches_pods(), ..Assumptions::default() };
+        let assumptions = Assumptions {
+            blocks_match_pods: cni.cni.block_matches_pods(),
+            ..Assumptions::default()
+        };
         let endpoints = Endpoints::of(world);
         let scope = Scope::of(world, &endpoints, &scope_options);
         let planned = serving::planned(world, &scope, options);
@@ -62,8 +68,7 @@ impl<'w> Setting<'w> {
 
         let imagined = {
             let policies = &world.network_policies;
-            let universe =
-                Universe::of(world, &endpoints, policies, [], &[], assumptions.clone());
+            let universe = Universe::of(world, &endpoints, policies, [], &[], assumptions.clone());
             imagine::pods(world, &scope, &mut Selection::new(world, &universe))
         };
         let mut waypoint_pods = waypoints.pods();
@@ -85,8 +90,12 @@ impl<'w> Setting<'w> {
             let extended = setting.world.to_mut();
             extended.workloads.extend(waypoint_pods);
             extended.workloads.extend(imagined);
-            let names: BTreeSet<String> =
-                extended.workloads.iter().skip(known).map(|w| w.meta.namespace.clone()).collect();
+            let names: BTreeSet<String> = extended
+                .workloads
+                .iter()
+                .skip(known)
+                .map(|w| w.meta.namespace.clone())
+                .collect();
             for name in names {
                 extended.add_namespace(&name);
             }
@@ -100,11 +109,16 @@ impl<'w> Setting<'w> {
     }
 
     fn role(&self, index: usize, imagined: bool) -> Role {
-        let Some(workload) = self.world.workloads.get(index) else { return Role::default() };
+        let Some(workload) = self.world.workloads.get(index) else {
+            return Role::default();
+        };
         let pod = &workload.pod;
         let waypoint = self.waypoints.all.iter().position(|w| {
             w.namespace == workload.meta.namespace
-                && pod.labels.get(labels::GATEWAY_NAME).is_some_and(|name| *name == w.name)
+                && pod
+                    .labels
+                    .get(labels::GATEWAY_NAME)
+                    .is_some_and(|name| *name == w.name)
         });
         let membership = self.scope.workload(index);
         let joins = membership.joins();
@@ -116,7 +130,10 @@ impl<'w> Setting<'w> {
             sends: !pod.host_network && (joins || injected || is_gateway),
             receives: !pod.host_network && (joins || (injected && tunnels)),
             dns_captured: joins
-                && pod.annotations.get(annotations::DNS_CAPTURE).is_none_or(|v| v != "false"),
+                && pod
+                    .annotations
+                    .get(annotations::DNS_CAPTURE)
+                    .is_none_or(|v| v != "false"),
             waypoint,
             imagined,
         }
@@ -126,22 +143,33 @@ impl<'w> Setting<'w> {
     pub(super) fn backends(&self, service: &Service) -> impl Iterator<Item = usize> {
         let selected = |w: &Workload| {
             w.meta.namespace == service.meta.namespace
-                && service.selector.iter().all(|(k, v)| w.pod.labels.get(k) == Some(v))
+                && service
+                    .selector
+                    .iter()
+                    .all(|(k, v)| w.pod.labels.get(k) == Some(v))
         };
         let workloads = self.world.workloads.iter().enumerate();
-        workloads.filter(move |(_, w)| selected(w)).map(|(index, _)| index)
+        workloads
+            .filter(move |(_, w)| selected(w))
+            .map(|(index, _)| index)
     }
 
     /// The distinctions that classes of pods must keep, by workload.
     pub(super) fn traits(&self) -> Vec<Trait> {
         let tag = |role: &Role| {
-            let waypoint = role.waypoint.and_then(|w| u32::try_from(w + 1).ok()).unwrap_or(0);
+            let waypoint = role
+                .waypoint
+                .and_then(|w| u32::try_from(w + 1).ok())
+                .unwrap_or(0);
             u32::from(role.sends)
                 | u32::from(role.receives) << 1
                 | u32::from(role.dns_captured) << 2
                 | waypoint << 3
         };
-        let of = |role: &Role| Trait { tag: tag(role), identity_known: !role.imagined };
+        let of = |role: &Role| Trait {
+            tag: tag(role),
+            identity_known: !role.imagined,
+        };
         self.roles.iter().map(of).collect()
     }
 }

@@ -16,8 +16,8 @@ use super::opening::{
 use super::serving::{Serving, pod_labels};
 use super::setting::Setting;
 use crate::model::{
-    LabelSelector, NetworkPolicy, ObjectRef, Operator, Origin, Peer, PortMatch, PortRule,
-    Protocol, Requirement, Rule,
+    LabelSelector, NetworkPolicy, ObjectRef, Operator, Origin, Peer, PortMatch, PortRule, Protocol,
+    Requirement, Rule,
 };
 use crate::netpol::Direction;
 
@@ -26,15 +26,20 @@ impl<'s> Opener<'s, '_> {
     pub(super) fn waypoint_rules(&mut self, changed: &mut Vec<Changed>) {
         for place in 0..self.setting.waypoints.all.len() {
             let served = self.served_by(place);
-            let Some(waypoint) = self.setting.waypoints.all.get(place) else { continue };
+            let Some(waypoint) = self.setting.waypoints.all.get(place) else {
+                continue;
+            };
             let policies = self.policies;
             for (index, policy) in policies.iter().enumerate() {
                 for direction in Direction::BOTH {
                     if direction.isolated_by(policy)
                         && self.leads_through(direction, policy, &served)
                     {
-                        let peer =
-                            gateway_peer(&policy.meta.namespace, &waypoint.namespace, &waypoint.name);
+                        let peer = gateway_peer(
+                            &policy.meta.namespace,
+                            &waypoint.namespace,
+                            &waypoint.name,
+                        );
                         add(changed, index, policy, direction, peer);
                     }
                 }
@@ -48,9 +53,20 @@ impl<'s> Opener<'s, '_> {
         let setting = self.setting;
         let universe = self.selection.universe();
         let mut served = FixedBitSet::with_capacity(universe.nodes());
-        for (&service, _) in setting.waypoints.of_service.iter().filter(|(_, w)| **w == place) {
-            let Some(service) = setting.world.services.get(service) else { continue };
-            served.extend(setting.backends(service).filter_map(|w| universe.class_of(w)));
+        for (&service, _) in setting
+            .waypoints
+            .of_service
+            .iter()
+            .filter(|(_, w)| **w == place)
+        {
+            let Some(service) = setting.world.services.get(service) else {
+                continue;
+            };
+            served.extend(
+                setting
+                    .backends(service)
+                    .filter_map(|w| universe.class_of(w)),
+            );
         }
         served.intersect_with(&self.speakers.receivers);
         served
@@ -64,7 +80,9 @@ impl<'s> Opener<'s, '_> {
         policy: &'s NetworkPolicy,
         served: &FixedBitSet,
     ) -> bool {
-        let subjects = self.selection.subjects(&policy.meta.namespace, &policy.pod_selector);
+        let subjects = self
+            .selection
+            .subjects(&policy.meta.namespace, &policy.pod_selector);
         let (own, other) = match direction {
             Direction::Ingress => (served, &self.speakers.senders),
             Direction::Egress => (&self.speakers.senders, served),
@@ -95,14 +113,22 @@ fn add(
             .is_some_and(|c| c.rules.contains(&(direction, place)))
     };
     // A rule for everybody, or for just this waypoint, opens the way already.
-    let open = direction.rules(policy).iter().enumerate().any(|(place, rule)| {
-        (covers_tunnel(rule) || opened(place))
-            && (rule.peers.is_empty() || rule.peers.contains(&peer))
-    });
+    let open = direction
+        .rules(policy)
+        .iter()
+        .enumerate()
+        .any(|(place, rule)| {
+            (covers_tunnel(rule) || opened(place))
+                && (rule.peers.is_empty() || rule.peers.contains(&peer))
+        });
     if open {
         return;
     }
-    let rule = Rule { peers: vec![peer], ports: vec![tunnel_port()], line: 0 };
+    let rule = Rule {
+        peers: vec![peer],
+        ports: vec![tunnel_port()],
+        line: 0,
+    };
     match known.and_then(|k| changed.get_mut(k)) {
         Some(change) => change.appended.push((direction, rule)),
         None => changed.push(Changed {
@@ -118,7 +144,12 @@ pub(super) fn policies_of_waypoints(setting: &Setting<'_>) -> Vec<Added> {
     let mut added = Vec::new();
     for (place, waypoint) in setting.waypoints.all.iter().enumerate() {
         let pods: Vec<usize> = (0..setting.roles.len())
-            .filter(|&w| setting.roles.get(w).is_some_and(|r| r.waypoint == Some(place)))
+            .filter(|&w| {
+                setting
+                    .roles
+                    .get(w)
+                    .is_some_and(|r| r.waypoint == Some(place))
+            })
             .collect();
         let isolating = |direction: Direction| {
             setting.world.network_policies.iter().find(|p| {
@@ -126,14 +157,26 @@ pub(super) fn policies_of_waypoints(setting: &Setting<'_>) -> Vec<Added> {
                     && p.meta.namespace == waypoint.namespace
                     && direction.isolated_by(p)
                     && pods.iter().any(|&w| {
-                        setting.world.workloads.get(w).is_some_and(|w| p.pod_selector.matches(&w.pod.labels))
+                        setting
+                            .world
+                            .workloads
+                            .get(w)
+                            .is_some_and(|w| p.pod_selector.matches(&w.pod.labels))
                     })
             })
         };
         let (ingress, egress) = (isolating(Direction::Ingress), isolating(Direction::Egress));
-        let Some(beside) = ingress.or(egress) else { continue };
+        let Some(beside) = ingress.or(egress) else {
+            continue;
+        };
         added.push(Added {
-            policy: policy_of(setting, place, waypoint, ingress.is_some(), egress.is_some()),
+            policy: policy_of(
+                setting,
+                place,
+                waypoint,
+                ingress.is_some(),
+                egress.is_some(),
+            ),
             beside: beside.meta.origin.clone(),
             reason: format!(
                 "the waypoint is isolated by `{}`: let its clients in and let it reach its servers",
@@ -154,35 +197,62 @@ fn policy_of(
 ) -> NetworkPolicy {
     let of = ObjectRef::namespaced(&waypoint.namespace, "Gateway", &waypoint.name);
     let name = object::derived_name(&waypoint.name, "hbone");
-    let served = setting.waypoints.of_service.iter().filter(|(_, w)| **w == place);
+    let served = setting
+        .waypoints
+        .of_service
+        .iter()
+        .filter(|(_, w)| **w == place);
     let servers: BTreeSet<String> = served
         .filter_map(|(&s, _)| setting.world.services.get(s))
         .map(|s| s.meta.namespace.clone())
         .collect();
     let clients: BTreeSet<String> = (0..setting.roles.len())
-        .filter(|&w| setting.roles.get(w).is_some_and(|r| r.sends && r.waypoint.is_none()))
+        .filter(|&w| {
+            setting
+                .roles
+                .get(w)
+                .is_some_and(|r| r.sends && r.waypoint.is_none())
+        })
         .filter_map(|w| setting.world.workloads.get(w))
         .map(|w| w.meta.namespace.clone())
         .collect();
-    let tcp = |port| PortRule { protocol: Protocol::Tcp, port: PortMatch::Range(port, port) };
-    let udp = |port| PortRule { protocol: Protocol::Udp, port: PortMatch::Range(port, port) };
+    let tcp = |port| PortRule {
+        protocol: Protocol::Tcp,
+        port: PortMatch::Range(port, port),
+    };
+    let udp = |port| PortRule {
+        protocol: Protocol::Udp,
+        port: PortMatch::Range(port, port),
+    };
     let system = |name: &str| BTreeSet::from([name.to_owned()]);
-    let rule = |peers: Peer, ports: Vec<PortRule>| Rule { peers: vec![peers], ports, line: 0 };
+    let rule = |peers: Peer, ports: Vec<PortRule>| Rule {
+        peers: vec![peers],
+        ports,
+        line: 0,
+    };
     let mut policy = NetworkPolicy {
         meta: object::companion_meta(&waypoint.namespace, name, &of),
-        pod_selector: LabelSelector { match_labels: pod_labels(&waypoint.name), ..Default::default() },
+        pod_selector: LabelSelector {
+            match_labels: pod_labels(&waypoint.name),
+            ..Default::default()
+        },
         isolates_ingress: ingress,
         isolates_egress: egress,
         ingress: Vec::new(),
         egress: Vec::new(),
     };
     if ingress {
-        policy.ingress.push(rule(in_namespaces(clients), vec![tunnel_port()]));
+        policy
+            .ingress
+            .push(rule(in_namespaces(clients), vec![tunnel_port()]));
     }
     if egress {
         policy.egress = vec![
             rule(in_namespaces(servers), vec![tunnel_port()]),
-            rule(in_namespaces(system(namespaces::ROOT)), vec![tcp(ports::CONTROL_PLANE)]),
+            rule(
+                in_namespaces(system(namespaces::ROOT)),
+                vec![tcp(ports::CONTROL_PLANE)],
+            ),
             rule(
                 in_namespaces(system(namespaces::NEVER_CAPTURED)),
                 vec![udp(ports::DNS), tcp(ports::DNS)],
@@ -197,11 +267,19 @@ fn in_namespaces(names: BTreeSet<String>) -> Peer {
     let selector = if names.len() == 1 {
         LabelSelector::labels(names.into_iter().map(|n| (labels::NAMESPACE_NAME, n)))
     } else {
-        let requirement =
-            Requirement { key: labels::NAMESPACE_NAME.to_owned(), operator: Operator::In(names) };
-        LabelSelector { match_expressions: vec![requirement], ..Default::default() }
+        let requirement = Requirement {
+            key: labels::NAMESPACE_NAME.to_owned(),
+            operator: Operator::In(names),
+        };
+        LabelSelector {
+            match_expressions: vec![requirement],
+            ..Default::default()
+        }
     };
-    Peer::Pods { namespaces: Some(selector), pods: None }
+    Peer::Pods {
+        namespaces: Some(selector),
+        pods: None,
+    }
 }
 
 /// The origin that objects for a waypoint go beside when no policy is at hand.
@@ -213,7 +291,12 @@ pub(super) fn origin_of(setting: &Setting<'_>, waypoint: &Serving) -> Origin {
         .find(|g| g.meta.namespace == waypoint.namespace && g.meta.name == waypoint.name);
     let service = || {
         let mut services = setting.world.services.iter();
-        services.find(|s| s.meta.namespace == waypoint.namespace).map(|s| s.meta.origin.clone())
+        services
+            .find(|s| s.meta.namespace == waypoint.namespace)
+            .map(|s| s.meta.origin.clone())
     };
-    gateway.map(|g| g.meta.origin.clone()).or_else(service).unwrap_or_else(Origin::synthetic)
+    gateway
+        .map(|g| g.meta.origin.clone())
+        .or_else(service)
+        .unwrap_or_else(Origin::synthetic)
 }

@@ -108,7 +108,10 @@ impl World {
         self.namespaces.entry(name.to_owned()).or_insert_with(|| {
             let mut meta = Meta::synthetic("", name);
             meta.labels = namespace_name_label(name);
-            Namespace { meta, declared: false }
+            Namespace {
+                meta,
+                declared: false,
+            }
         });
     }
 
