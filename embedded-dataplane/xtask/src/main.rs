@@ -1,3 +1,4 @@
 //! Developer commands.
+#![forbid(unsafe_code)]
 
 fn main() {}
