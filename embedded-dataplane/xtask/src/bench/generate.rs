@@ -173,9 +173,9 @@ status:
     }
 }
 
-/// As long as Kubernetes makes it.
+/// As long as Kubernetes makes it, and with letters: a label of digits would need quotes.
 fn template_hash(application: usize) -> String {
-    format!("{:010}", 5_489_000_000 + application)
+    format!("7c9f{application:05}d")
 }
 
 #[cfg(test)]
