@@ -59,6 +59,20 @@ fn modules_only_use_modules_below_them() {
 }
 
 #[test]
+fn every_module_is_on_the_map() {
+    let map = workspace::text_of("ARCHITECTURE.md");
+    let missing = tables::MODULES
+        .iter()
+        .map(|(module, _)| format!("`{module}`"));
+    let missing: Vec<_> = missing.filter(|m| !map.contains(m)).collect();
+    assert!(
+        missing.is_empty(),
+        "ARCHITECTURE.md lacks {}",
+        missing.join(", ")
+    );
+}
+
+#[test]
 fn files_environment_and_formatting_stay_in_their_modules() {
     assert_none(rules::restricted_paths(&code(workspace::sources())));
 }

@@ -21,7 +21,7 @@ pub(crate) const MODULES: &[(&str, &[&str])] = &[
         &["model", "finding", "plan", "netpol", "yamledit", "sink"],
     ),
     ("exit", &["finding"]),
-    ("error", &["model", "finding", "exit"]),
+    ("error", &["model", "finding", "source", "sink", "exit"]),
     ("cli", &["model", "finding", "exit"]),
     ("settings", &["model", "finding", "exit", "error", "cli"]),
     (

@@ -40,6 +40,11 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|e| panic!("cannot read `{}`: {e}", path.display()))
 }
 
+/// The text of a file, by its path from the top of the repository.
+pub(crate) fn text_of(file: &str) -> String {
+    read(&top().join(file))
+}
+
 fn from_top(path: &Path) -> String {
     let inside = path.strip_prefix(top()).unwrap_or(path);
     let parts: Vec<_> = inside.iter().map(|p| p.to_string_lossy()).collect();
