@@ -7,4 +7,5 @@
 pub mod finding;
 pub mod model;
 pub mod plan;
+pub mod source;
 pub mod yaml;
