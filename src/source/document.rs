@@ -19,7 +19,7 @@ use super::template;
 /// How many times its own length a document may come to with its aliases, and how much more a
 /// small one may.
 const ALIAS_FACTOR: usize = 16;
-const ALIAS_FLOOR: usize = 1 << 20;
+const ALIAS_FLOOR: usize = 256 << 10;
 
 /// What came out of all documents.
 #[derive(Debug, Default)]
@@ -155,7 +155,7 @@ fn plain_braces(document: &Document) -> Option<u32> {
 
 fn broken(format: Format, chunk: Chunk<'_>, error: &SyntaxError) -> Decoded {
     let template = match format {
-        Format::Yaml => template::near(chunk.text, chunk.line, error.line),
+        Format::Yaml => template::explains(chunk, error),
         Format::Json => None,
     };
     if let Some(line) = template {
@@ -177,12 +177,17 @@ fn syntax_defect(error: &SyntaxError, format: Format) -> Defect {
         Format::Yaml => "YAML",
         Format::Json => "JSON",
     };
+    let hint = match error.message.as_str() {
+        m if m.starts_with("tab") => Some("indent with spaces".to_owned()),
+        m if m.starts_with("duplicate key") => Some("remove one of the two".to_owned()),
+        _ => None,
+    };
     Defect {
         line: error.line,
         column: error.column,
         object: None::<ObjectRef>,
         message: format!("invalid {format}: {error}"),
-        hint: None,
+        hint,
     }
 }
 
@@ -221,6 +226,7 @@ fn parse_json(chunk: Chunk<'_>) -> Result<(Document, bool), SyntaxError> {
 /// Takes over what came out of one file, knowing all of its documents.
 fn merge(file: &SourceFile, outcomes: Vec<Outcome>, all: &mut Documents) {
     let has_objects = outcomes.iter().any(|o| o.decoded.shape == Shape::Objects);
+    let broken = all.problems.iter().any(|p| p.file == file.name);
     let mut note = |line: u32, message: &str| {
         all.notes.push(Note {
             file: Arc::clone(&file.name),
@@ -228,7 +234,7 @@ fn merge(file: &SourceFile, outcomes: Vec<Outcome>, all: &mut Documents) {
             message: message.to_owned(),
         });
     };
-    if outcomes.iter().all(|o| o.decoded.shape == Shape::Empty) {
+    if !broken && outcomes.iter().all(|o| o.decoded.shape == Shape::Empty) {
         note(0, "holds no documents");
     }
     let template = outcomes.iter().find_map(|o| match o.decoded.shape {

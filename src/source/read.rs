@@ -171,12 +171,11 @@ fn find(path: &Path, recursive: bool, found: &mut Vec<Candidate>, gathered: &mut
     }
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => {
-            let before = found.len();
-            let mut subdirectories = false;
-            walk(path, recursive, found, &mut subdirectories, gathered);
-            if found.len() == before && !gathered.incomplete {
-                let hint = (subdirectories && !recursive)
-                    .then_some("`-R` also reads the folders below it");
+            let before = (found.len(), gathered.problems.len());
+            let has_folders = walk(path, recursive, found, gathered);
+            if before == (found.len(), gathered.problems.len()) {
+                let hint =
+                    (has_folders && !recursive).then_some("`-R` also reads the folders below it");
                 let message = "no file here ends in `.yaml`, `.yml` or `.json`".to_owned();
                 gathered.unreadable(&name, message, hint);
             }
@@ -189,15 +188,15 @@ fn find(path: &Path, recursive: bool, found: &mut Vec<Candidate>, gathered: &mut
     }
 }
 
-/// Collects the manifests of a folder, sorted by path. Links to folders are not followed, as with
-/// kubectl, so there are no loops.
+/// Collects the manifests of a folder, sorted by path, and says whether there are folders in it.
+/// Links to folders are not followed, as with kubectl, so there are no loops.
 fn walk(
     directory: &Path,
     recursive: bool,
     found: &mut Vec<Candidate>,
-    subdirectories: &mut bool,
     gathered: &mut Gathered,
-) {
+) -> bool {
+    let mut has_folders = false;
     let mut waiting = vec![directory.to_owned()];
     let mut files = Vec::new();
     while let Some(directory) = waiting.pop() {
@@ -214,7 +213,7 @@ fn walk(
             let path = entry.path();
             let kind = entry.file_type().ok();
             if kind.is_some_and(|k| k.is_dir()) {
-                *subdirectories = true;
+                has_folders = true;
                 if recursive {
                     waiting.push(path);
                 }
@@ -237,6 +236,7 @@ fn walk(
         path,
         explicit: false,
     }));
+    has_folders
 }
 
 fn is_manifest(path: &Path) -> bool {

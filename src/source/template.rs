@@ -1,40 +1,86 @@
 //! Telling templates of Helm from manifests.
 
-/// How far before the place where a parser gives up the braces may stand.
-const REACH: u32 = 3;
+use crate::yaml::{Chunk, Document, SyntaxError};
 
-/// The line of template braces that explain why a parser gave up at `error_line`. Both lines are
-/// one-based; the text starts at line `first`.
-pub(super) fn near(text: &str, first: u32, error_line: u32) -> Option<u32> {
-    let from = error_line.saturating_sub(REACH);
-    (first..)
-        .zip(text.lines())
-        .skip_while(|(line, _)| *line < from)
-        .take_while(|(line, _)| *line <= error_line)
-        .find(|(_, text)| has_braces(text))
-        .map(|(line, _)| line)
+/// The line of a template action that explains why a document does not parse: without its actions
+/// it does, or fails somewhere else. `None` when the error has another cause, whatever braces
+/// there are, in block scalars for example.
+pub(super) fn explains(chunk: Chunk<'_>, error: &SyntaxError) -> Option<u32> {
+    let first = chunk.text.find("{{")?;
+    let text = without_actions(chunk.text);
+    let plain = Chunk {
+        text: &text,
+        ..chunk
+    };
+    if let Err(other) = Document::parse(plain)
+        && (other.line, other.column) == (error.line, error.column)
+    {
+        return None;
+    }
+    let until_error = (chunk.line..)
+        .zip(chunk.text.lines())
+        .take_while(|(line, _)| *line <= error.line)
+        .filter(|(_, text)| text.contains("{{"));
+    let at = until_error.map(|(line, _)| line).last();
+    at.or_else(|| {
+        let before = chunk.text.get(..first)?;
+        let lines = before.split('\n').count() - 1;
+        Some(chunk.line.saturating_add(u32::try_from(lines).ok()?))
+    })
 }
 
-/// Whether `{{` stands in a line outside of quotes and comments.
-fn has_braces(line: &str) -> bool {
-    let Some(at) = line.find("{{") else {
-        return false;
-    };
-    let before = &line[..at];
-    let quoted = |quote: char| before.matches(quote).count() % 2 == 1;
-    !before.trim_start().starts_with('#') && !quoted('"') && !quoted('\'')
+/// The text with every `{{ … }}` replaced: by nothing where it stands alone in its lines, else by
+/// a word of the same length in bytes.
+fn without_actions(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (action, after) = after.split_once("}}").unwrap_or((after, ""));
+        out.push_str(before);
+        let starts_line = out.lines().last().is_none_or(|l| l.trim().is_empty());
+        let starts_line = starts_line || out.ends_with('\n');
+        let ends_line = after.split('\n').next().is_none_or(|l| l.trim().is_empty());
+        let fill = if starts_line && ends_line { ' ' } else { 'x' };
+        out.extend(std::iter::repeat_n(fill, 2));
+        out.extend(action.chars().map(|c| if c == '\n' { c } else { fill }));
+        out.extend(std::iter::repeat_n(fill, 2));
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::yaml::split;
+
+    fn explained(text: &str) -> Option<u32> {
+        let chunk = split(text)[0];
+        explains(chunk, &Document::parse(chunk).unwrap_err())
+    }
 
     #[test]
-    fn braces_count_outside_of_quotes_and_near_the_error() {
-        let text = "a: 1\n{{- if .x }}\nb: \"{{ y }}\"\n# {{ z }}\nc: d\ne: f\ng: [\n";
-        assert_eq!(near(text, 1, 2), Some(2));
-        assert_eq!(near(text, 1, 5), Some(2));
-        assert_eq!(near(text, 1, 6), None);
-        assert_eq!(near(text, 11, 12), Some(12));
+    fn actions_are_taken_out_with_their_lines_kept() {
+        assert_eq!(
+            without_actions("a: {{ .x }}-y\n  {{- if\n .z }}\nb: 1\n"),
+            "a: xxxxxxxx-y\n        \n      \nb: 1\n"
+        );
+    }
+
+    #[test]
+    fn a_template_is_told_by_what_its_actions_break() {
+        assert_eq!(explained("{{- if .x }}\na: 1\n{{- end }}\n"), Some(1));
+        assert_eq!(explained("a:\n  b: {{ .x }}\n"), Some(2));
+        assert_eq!(
+            explained("a:\n  {{- include \"x\" . | nindent 2 }}\nb: 1\n"),
+            Some(2)
+        );
+    }
+
+    #[test]
+    fn braces_in_a_block_scalar_explain_nothing() {
+        assert_eq!(explained("a: |\n  {{ .x }}\nb: [\n"), None);
+        assert_eq!(explained("a: [\n"), None);
     }
 }

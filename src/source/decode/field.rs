@@ -166,7 +166,15 @@ impl<'r, 's, 'd> Field<'r, 's, 'd> {
 
     /// Reports a problem at this place; the message is put after the path.
     pub(super) fn wrong(self, message: impl AsRef<str>) {
-        self.report(&format!("`{}` {}", self.path(), message.as_ref()), None);
+        self.report(&format!("{} {}", self.subject(), message.as_ref()), None);
+    }
+
+    /// The path in backticks; other words for the object itself.
+    fn subject(self) -> String {
+        match self.path {
+            0 => "an object".to_owned(),
+            _ => format!("`{}`", self.path()),
+        }
     }
 
     /// Reports that a text breaks a rule, which is worded to follow "it".
@@ -176,13 +184,13 @@ impl<'r, 's, 'd> Field<'r, 's, 'd> {
         } else {
             format!("is `{text}`")
         };
-        let message = format!("`{}` {is}; {noun} {rule}", self.path());
+        let message = format!("{} {is}; {noun} {rule}", self.subject());
         self.report(&message, hint);
     }
 
     /// Reports a problem with a hint.
     pub(super) fn wrong_hint(self, message: impl AsRef<str>, hint: impl Into<String>) {
-        let message = format!("`{}` {}", self.path(), message.as_ref());
+        let message = format!("{} {}", self.subject(), message.as_ref());
         self.report(&message, Some(hint.into()));
     }
 

@@ -111,6 +111,18 @@ pub(super) fn document(session: &Session<'_>, root: Option<View<'_>>) -> Decoded
         return decoded;
     };
     let line = session.fixed_line.unwrap_or_else(|| root.line());
+    if root.kind() == NodeKind::Sequence && root.items().any(looks_like_an_object) {
+        decoded.shape = Shape::Broken;
+        decoded.defects.push(Defect {
+            line,
+            column: root.column(),
+            object: None,
+            message: "a bare list of objects, which kubectl does not read".to_owned(),
+            hint: Some("put it under `items` of a `kind: List` with `apiVersion: v1`".to_owned()),
+        });
+        decoded.unread.extend(Kind::ALL);
+        return decoded;
+    }
     if !looks_like_an_object(root) {
         decoded.shape = Shape::Foreign(line);
         return decoded;
@@ -176,7 +188,7 @@ fn object(
         return;
     }
     if kinds::split(version).0 == "kustomize.config.k8s.io" {
-        root.note("is read by kustomize only, and skipped here");
+        root.note("a kustomization, not read; to read what it builds: `-k DIR`");
         decoded.notes.extend(reading.finish().1);
         return;
     }

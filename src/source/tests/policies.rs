@@ -1,5 +1,7 @@
 //! What the API server rejects in a NetworkPolicy, rule by rule.
 
+use std::fmt::Write as _;
+
 use insta::assert_snapshot;
 
 use super::{load, problems};
@@ -21,13 +23,13 @@ fn spec(spec: &str) -> String {
             (problem.line, problem.excerpt),
             (4, Some(format!("spec: {spec}")))
         );
-        out += &format!("{}: {}\n", problem.column, problem.message);
+        let _ = writeln!(out, "{}: {}", problem.column, problem.message);
         if let Some(hint) = problem.hint {
-            out += &format!("  hint: {hint}\n");
+            let _ = writeln!(out, "  hint: {hint}");
         }
     }
     for note in loaded.notes {
-        out += &format!("note: {}\n", note.message);
+        let _ = writeln!(out, "note: {}", note.message);
     }
     out
 }
