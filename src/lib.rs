@@ -10,4 +10,5 @@ pub mod migrate;
 pub mod model;
 pub mod netpol;
 pub mod plan;
+pub mod source;
 pub mod yaml;
