@@ -8,3 +8,4 @@ pub mod finding;
 pub mod model;
 pub mod plan;
 pub mod yaml;
+pub mod yamledit;
