@@ -1,5 +1,6 @@
 //! The tree of one document.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::compose::{self, SyntaxError};
@@ -138,13 +139,17 @@ impl<'d> View<'d> {
         &self.document.nodes[self.id as usize]
     }
 
-    fn node(self) -> &'d Node {
+    fn target(self) -> NodeId {
         // An alias refers to a node that was complete before it, so this ends.
-        let mut node = self.written();
-        while let Data::Alias(target) = node.data {
-            node = &self.document.nodes[target as usize];
+        let mut id = self.id;
+        while let Data::Alias(target) = self.document.nodes[id as usize].data {
+            id = target;
         }
-        node
+        id
+    }
+
+    fn node(self) -> &'d Node {
+        &self.document.nodes[self.target() as usize]
     }
 
     /// What the node is.
@@ -246,42 +251,14 @@ impl<'d> View<'d> {
     /// The entries of a mapping with string keys, merges applied: own entries first, then those of
     /// each merged mapping that are not there yet.
     pub fn entries(self) -> Vec<(&'d str, View<'d>)> {
-        let mut entries = Vec::new();
-        self.collect_entries(&mut entries, 0);
-        entries
-    }
-
-    fn collect_entries(self, entries: &mut Vec<(&'d str, View<'d>)>, depth: usize) {
-        let mut merges = Vec::new();
-        for (key, value) in self.written_entries() {
-            match key.text() {
-                Some("<<") if key.style() != Style::Quoted => merges.push(value),
-                Some(key) if !entries.iter().any(|(k, _)| *k == key) => entries.push((key, value)),
-                _ => {}
-            }
+        let is_merge = |key: View<'d>| key.text() == Some("<<") && key.style() != Style::Quoted;
+        if !self.written_entries().any(|(key, _)| is_merge(key)) {
+            let own = self.written_entries();
+            return own.filter_map(|(k, v)| Some((k.text()?, v))).collect();
         }
-        if depth == LONGEST_MERGE_CHAIN {
-            return;
-        }
-        for merge in merges {
-            match merge.kind() {
-                NodeKind::Sequence => {
-                    for item in merge.items() {
-                        View {
-                            shared: true,
-                            ..item
-                        }
-                        .collect_entries(entries, depth + 1);
-                    }
-                }
-                NodeKind::Mapping => View {
-                    shared: true,
-                    ..merge
-                }
-                .collect_entries(entries, depth + 1),
-                NodeKind::Scalar => {}
-            }
-        }
+        let mut merged = Merged::default();
+        merged.collect(self, 0);
+        merged.entries
     }
 
     /// The value under a key, merges applied.
@@ -299,5 +276,46 @@ impl<'d> View<'d> {
                     .map(|(_, v)| v)
             })
             .flatten()
+    }
+}
+
+/// The entries of a mapping with merges, as they are found.
+#[derive(Default)]
+struct Merged<'d> {
+    entries: Vec<(&'d str, View<'d>)>,
+    keys: BTreeSet<&'d str>,
+    /// Mappings seen already. A second visit adds nothing, and without this a few lines of nested
+    /// merges would take for ever.
+    seen: BTreeSet<NodeId>,
+}
+
+impl<'d> Merged<'d> {
+    fn collect(&mut self, mapping: View<'d>, depth: usize) {
+        if depth > LONGEST_MERGE_CHAIN || !self.seen.insert(mapping.target()) {
+            return;
+        }
+        let mut merges = Vec::new();
+        for (key, value) in mapping.written_entries() {
+            match key.text() {
+                Some("<<") if key.style() != Style::Quoted => merges.push(value),
+                Some(key) if self.keys.insert(key) => self.entries.push((key, value)),
+                _ => {}
+            }
+        }
+        for merge in merges {
+            match merge.kind() {
+                NodeKind::Sequence => merge.items().for_each(|m| self.merge(m, depth)),
+                NodeKind::Mapping => self.merge(merge, depth),
+                NodeKind::Scalar => {}
+            }
+        }
+    }
+
+    fn merge(&mut self, mapping: View<'d>, depth: usize) {
+        let shared = View {
+            shared: true,
+            ..mapping
+        };
+        self.collect(shared, depth + 1);
     }
 }
