@@ -7,5 +7,6 @@
 pub mod finding;
 pub mod model;
 pub mod plan;
+pub mod sink;
 pub mod yaml;
 pub mod yamledit;

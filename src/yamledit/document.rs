@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use serde_json::Value;
 
 use crate::plan::Segment;
-use crate::yaml::{Chunk, Document, Format, View, split};
+use crate::yaml::{Chunk, Document, Format, View, split, split_json};
 
 use super::block::{self, Nesting};
 use super::emit::emit;
@@ -20,37 +20,11 @@ use super::{ObjectEdits, Refusal, gate};
 /// a parser that copies what aliases refer to.
 const EXPANSION_LIMIT: usize = 1_000_000;
 
-/// Cuts a stream into documents; JSON values that follow each other are documents too.
+/// Cuts a text into its documents, as readers of manifests count them.
 pub(super) fn chunks(text: &str, format: Format) -> Vec<Chunk<'_>> {
-    let chunks = split(text);
-    match (format, chunks.as_slice()) {
-        (Format::Json, [chunk]) => json_chunks(*chunk),
-        _ => chunks,
-    }
-}
-
-fn json_chunks(stream: Chunk<'_>) -> Vec<Chunk<'_>> {
-    let mut values =
-        serde_json::Deserializer::from_str(stream.text).into_iter::<serde::de::IgnoredAny>();
-    let mut chunks = Vec::new();
-    let (mut start, mut line) = (0, stream.line);
-    while let Some(value) = values.next() {
-        let end = values.byte_offset();
-        let Some(text) = stream.text.get(start..end).filter(|_| value.is_ok()) else {
-            return vec![stream];
-        };
-        chunks.push(Chunk {
-            text,
-            offset: stream.offset + start,
-            line,
-        });
-        line += u32::try_from(text.matches('\n').count()).unwrap_or(u32::MAX);
-        start = end;
-    }
-    if chunks.len() < 2 {
-        vec![stream]
-    } else {
-        chunks
+    match format {
+        Format::Yaml => split(text),
+        Format::Json => split_json(text).0,
     }
 }
 

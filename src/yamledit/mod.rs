@@ -18,7 +18,6 @@ mod scalar;
 mod splice;
 mod target;
 
-
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
