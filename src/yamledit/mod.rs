@@ -18,6 +18,9 @@ mod scalar;
 mod splice;
 mod target;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
@@ -83,7 +86,11 @@ pub fn apply(text: &str, format: Format, edits: &[ObjectEdits<'_>]) -> Result<St
 pub fn apply_where_possible(text: &str, format: Format, edits: &[ObjectEdits<'_>]) -> Applied {
     let chunks = document::chunks(text, format);
     let mut by_document: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (i, edit) in edits.iter().enumerate() {
+    for (i, edit) in edits
+        .iter()
+        .enumerate()
+        .filter(|(_, e)| !e.edits.is_empty())
+    {
         by_document.entry(edit.document).or_default().push(i);
     }
     let outcomes: Vec<_> = by_document

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::plan::{DisplayPath, Edit, Segment};
+use crate::plan::{DisplayPath, Edit, EditError, Segment};
 use crate::yaml::{NodeKind, View};
 
 use super::Refusal;
@@ -58,11 +58,28 @@ fn apply_to_added(targets: &mut [Target<'_>], edit: &Edit) -> Result<bool, Refus
         if let Some(value) = value {
             at_path(edit, rest)
                 .apply(value)
-                .map_err(|e| Refusal::new(line, e.to_string()))?;
+                .map_err(|e| Refusal::new(line, reason(edit, &e)))?;
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// The reason with the whole path of the edit.
+fn reason(edit: &Edit, error: &EditError) -> String {
+    match (error, edit) {
+        (EditError::Exists { .. }, Edit::Add { path, key, .. }) => taken(path, key),
+        (EditError::Shape { expected, .. }, _) => {
+            format!("there is no {expected} at `{}`", DisplayPath(edit.path()))
+        }
+        (EditError::Exists { .. }, Edit::Append { .. }) => error.to_string(),
+    }
+}
+
+fn taken(path: &[Segment], key: &str) -> String {
+    let mut path = path.to_vec();
+    path.push(Segment::from(key));
+    format!("`{}` is there already", DisplayPath(&path))
 }
 
 fn at_path(edit: &Edit, path: &[Segment]) -> Edit {
@@ -127,13 +144,9 @@ fn add_entry<'d>(
     let Added::Entries(entries) = &mut target.added else {
         return Err(shape(mapping, path, "mapping"));
     };
-    let taken = mapping.get(key).is_some() || entries.iter().any(|(k, _)| k == key);
-    if taken {
+    if mapping.get(key).is_some() || entries.iter().any(|(k, _)| k == key) {
         let line = mapping.get(key).unwrap_or(mapping).line();
-        let mut path = path.to_vec();
-        path.push(Segment::from(key));
-        let reason = format!("`{}` is there already", DisplayPath(&path));
-        return Err(Refusal::new(line, reason));
+        return Err(Refusal::new(line, taken(path, key)));
     }
     entries.push((key.to_owned(), value));
     Ok(())
