@@ -1,1 +1,2 @@
-use super::*;
+mod prepare;
+mod write;

@@ -160,6 +160,15 @@ impl fmt::Display for DisplayStates<'_> {
 /// When a file cannot be written or is not what it was; nothing has changed then. Only
 /// [`WriteError::Partly`] leaves some files with new text, and says which.
 pub fn write(prepared: &Prepared, target: &Target) -> Result<Written, WriteError> {
+    write_with(prepared, target, &mut |_| {})
+}
+
+/// [`write()`], told of each rename before it happens.
+pub(super) fn write_with(
+    prepared: &Prepared,
+    target: &Target,
+    before_rename: &mut dyn FnMut(&Path),
+) -> Result<Written, WriteError> {
     let placed = target::place(&prepared.changes, target)?;
     let staged = placed
         .iter()
@@ -171,7 +180,7 @@ pub fn write(prepared: &Prepared, target: &Target) -> Result<Written, WriteError
     for file in &placed {
         check(file, target)?;
     }
-    replace_all(&placed, staged)?;
+    replace_all(&placed, staged, before_rename)?;
     let files = placed.into_iter().map(|p| p.path).collect();
     Ok(Written { files })
 }
@@ -195,8 +204,13 @@ fn check(file: &Placed<'_>, target: &Target) -> Result<(), WriteError> {
     }
 }
 
-fn replace_all(placed: &[Placed<'_>], staged: Vec<NamedTempFile>) -> Result<(), WriteError> {
+fn replace_all(
+    placed: &[Placed<'_>],
+    staged: Vec<NamedTempFile>,
+    before_rename: &mut dyn FnMut(&Path),
+) -> Result<(), WriteError> {
     for (i, (file, temporary)) in placed.iter().zip(staged).enumerate() {
+        before_rename(&file.path);
         let persisted = match file.existing {
             Some(_) => temporary.persist(&file.path),
             None => temporary.persist_noclobber(&file.path),

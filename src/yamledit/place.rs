@@ -64,18 +64,16 @@ impl Place {
         let anchor = self.after_comma.unwrap_or(self.last_end);
         let trailing = self.after_comma.is_some();
         if !self.own_line {
-            let mut text = String::new();
-            for entry in entries {
-                text.push_str(if trailing {
-                    comma.trim_start_matches(',')
-                } else {
-                    comma
-                });
-                text.push_str(entry);
-                if trailing {
-                    text.push(',');
-                }
-            }
+            let after_comma = comma.split_once(',').map_or(" ", |(_, after)| after);
+            let (before, after) = if trailing {
+                (after_comma, ",")
+            } else {
+                (comma, "")
+            };
+            let parts = entries
+                .iter()
+                .flat_map(|entry| [before, entry.as_str(), after]);
+            let text = parts.collect();
             return vec![Insertion::new(anchor, text)];
         }
         let next = page.next_line(anchor);

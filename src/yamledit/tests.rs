@@ -1,4 +1,5 @@
 mod cases;
+mod properties;
 
 mod refusals;
 mod scalars;

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use serde_json::json;
 
 use super::*;
@@ -125,7 +127,7 @@ fn aliases_that_multiply_are_refused_at_once() {
     let mut text = "a0: &a0 [x]\n".to_owned();
     for i in 1..40 {
         let aliases = vec![format!("*a{}", i - 1); 9].join(", ");
-        text += &format!("a{i}: &a{i} [{aliases}]\n");
+        let _ = writeln!(text, "a{i}: &a{i} [{aliases}]");
     }
     text += "ports:\n- 1\n";
     assert_eq!(
