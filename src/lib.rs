@@ -10,5 +10,7 @@ pub mod migrate;
 pub mod model;
 pub mod netpol;
 pub mod plan;
+pub mod sink;
 pub mod source;
 pub mod yaml;
+pub mod yamledit;

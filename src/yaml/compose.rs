@@ -95,9 +95,11 @@ impl<'t> Composer<'t> {
             Event::Scalar(text, style, anchor, tag) => {
                 let quoted = matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted)
                     || matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                let is_block_scalar = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
                 let style = if quoted { Style::Quoted } else { Style::Block };
                 let data = Data::Scalar(text.into_owned());
                 let id = self.push(data, style, anchor != 0, tag.is_some(), start, end);
+                self.document.nodes[id as usize].block_scalar = is_block_scalar;
                 self.attach(id, start)?;
                 self.anchor(anchor, id);
             }
@@ -183,6 +185,7 @@ impl<'t> Composer<'t> {
             style,
             anchored,
             tagged,
+            block_scalar: false,
             span,
             line,
             column,
