@@ -6,7 +6,11 @@
 
 pub mod authz;
 pub mod finding;
+pub mod migrate;
 pub mod model;
 pub mod netpol;
 pub mod plan;
+pub mod sink;
+pub mod source;
 pub mod yaml;
+pub mod yamledit;

@@ -16,7 +16,7 @@ mod select;
 pub use address::AddressRange;
 pub use class::{Assumptions, Class, Node, Trait, Universe};
 pub use intern::{PortSetId, PortSets};
-pub use network::{Direction, Network, Version};
+pub use network::{Direction, Network, Version, rule_ports};
 pub use ports::PortSet;
 pub use row::{Bounds, OrderedAction, Value};
 pub use select::{PeerSet, PeerSetId, Selection};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fixedbitset::FixedBitSet;
 
-use super::class::{Node, Universe};
+use super::class::{Class, Node, Universe};
 use super::intern::PortSets;
 use super::ports::PortSet;
 use super::row::{Grant, Row, Tiers, Value};
@@ -366,16 +366,21 @@ fn egress_grants<'w>(
     grants
 }
 
+/// The ports that a rule grants on pods of a class.
+pub fn rule_ports(rule: &Rule, class: &Class) -> PortSet {
+    Ports::of(rule).on(|protocol, name| class.ports.get(&(protocol, name.to_owned())))
+}
+
 /// The ports of a rule: numbers, and names that depend on the destination.
 #[derive(Debug)]
-pub(super) struct Ports<'r> {
-    pub(super) numbers: PortSet,
-    pub(super) names: Vec<(Protocol, &'r str)>,
+struct Ports<'r> {
+    numbers: PortSet,
+    names: Vec<(Protocol, &'r str)>,
 }
 
 impl<'r> Ports<'r> {
     /// Reads the `ports` of a rule; none means all.
-    pub(super) fn of(rule: &'r Rule) -> Self {
+    fn of(rule: &'r Rule) -> Self {
         if rule.ports.is_empty() {
             return Self {
                 numbers: PortSet::all(),
@@ -394,7 +399,7 @@ impl<'r> Ports<'r> {
     }
 
     /// The ports on a destination that resolves names like this.
-    pub(super) fn on<'c, N>(&self, resolve: impl Fn(Protocol, &str) -> Option<&'c N>) -> PortSet
+    fn on<'c, N>(&self, resolve: impl Fn(Protocol, &str) -> Option<&'c N>) -> PortSet
     where
         N: 'c,
         &'c N: IntoIterator<Item = &'c u16>,

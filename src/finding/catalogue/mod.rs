@@ -2,7 +2,7 @@
 //!
 //! One file per area; the first two digits of a code are its area.
 
-use super::{Code, Severity};
+use super::Code;
 
 /// Joins texts at compile time, so that names of labels and ports stay where they are defined.
 macro_rules! text {

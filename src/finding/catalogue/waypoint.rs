@@ -76,4 +76,11 @@ area! {
          The waypoint chooses among all pods, so a client that may reach only some of them reaches them all, or is refused at random. \
          A policy at the waypoint is about the Service as a whole and cannot repair this.",
         "Split the Service by its `spec.selector`, one per group of pods, or set its label for the waypoint to `none`.";
+
+    WAYPOINT_CLOSED = "AMB0610", Info,
+        "policy closed to the waypoint",
+        "Connections to a Service with a waypoint reach the waypoint first, and the server sees the waypoint as the client. \
+         The policy lets the clients reach the server, but lets neither of them exchange tunnel traffic with the waypoint. \
+         The plan opens that way for the pods of this waypoint alone.",
+        "Apply the plan's change of this policy before the Service uses the waypoint.";
 }
