@@ -155,35 +155,38 @@ fn verdict(after: &str, claims: Vec<Comparison>) -> String {
 #[test]
 fn a_right_plan_passes() {
     let after = format!("{POLICY}{TUNNEL}{LIMIT}");
-    insta::assert_snapshot!(verdict(&after, vec![]), @"");
+    insta::assert_snapshot!(verdict(&after, vec![]), @"3 pairs, 0 gained");
 }
 
 #[test]
 fn a_plan_that_opens_nothing_loses() {
-    insta::assert_snapshot!(verdict(POLICY, vec![]), @"");
+    insta::assert_snapshot!(verdict(POLICY, vec![]), @"shop/web[Deployment] => shop/db[Pod] by tunnel: TCP 5432 lost and not reported");
 }
 
 #[test]
 fn a_plan_that_only_opens_the_tunnel_gains() {
     let after = format!("{POLICY}{TUNNEL}");
-    insta::assert_snapshot!(verdict(&after, vec![]), @"");
+    insta::assert_snapshot!(verdict(&after, vec![]), @"shop/web[Deployment] => shop/db[Pod] by tunnel: TCP 1,2,52,54,79,80,81,5431,5433,15000,15002,15005,15007,15009,15052,15053,15054,15079,15081,65534,65535 gained and not reported");
     let all_others = claim(Verdict::Gained, "TCP 1-5431,5433-65535");
-    insta::assert_snapshot!(verdict(&after, vec![all_others]), @"");
+    insta::assert_snapshot!(verdict(&after, vec![all_others]), @"3 pairs, 1 gained");
     let too_many = claim(Verdict::Gained, "TCP 1-65535");
-    insta::assert_snapshot!(verdict(&after, vec![too_many]), @"");
+    insta::assert_snapshot!(verdict(&after, vec![too_many]), @"shop/web[Deployment] => shop/db[Pod] by tunnel: TCP 5432 reported as gained and not gained");
 }
 
 #[test]
 fn a_limit_that_is_too_tight_loses() {
     let after = format!("{POLICY}{TUNNEL}{}", LIMIT.replace("5432", "5433"));
-    insta::assert_snapshot!(verdict(&after, vec![]), @"");
+    insta::assert_snapshot!(verdict(&after, vec![]), @r#"
+    shop/web[Deployment] => shop/db[Pod] by tunnel: TCP 5433 gained and not reported
+    shop/web[Deployment] => shop/db[Pod] by tunnel: TCP 5432 lost and not reported
+    "#);
 }
 
 #[test]
 fn a_limit_without_its_guard_changes_plaintext() {
     let guard = "from: [{source: {principals: ['*']}}]\n    to:";
     let after = format!("{POLICY}{TUNNEL}{}", LIMIT.replace(guard, "to:"));
-    insta::assert_snapshot!(verdict(&after, vec![]), @"");
+    insta::assert_snapshot!(verdict(&after, vec![]), @"203.0.113.0 => shop/db[Pod]: TCP 80 in the clear passes before, is denied by authorization policies after");
 }
 
 #[test]
@@ -195,13 +198,27 @@ metadata: {name: tunnel, namespace: shop}
 spec: {podSelector: {}, ingress: [{ports: [{port: 15008}]}]}
 ";
     let after = format!("{POLICY}{LIMIT}{blanket}");
-    insta::assert_snapshot!(verdict(&after, vec![]), @"");
+    insta::assert_snapshot!(verdict(&after, vec![]), @r#"
+    Ingress isolation of shop/web[Deployment] changes from false to true
+    shop/db[Pod] => shop/web[Deployment]: SCTP 1 in the clear passes before, is denied by network policies after
+    192.0.2.77 => shop/web[Deployment]: SCTP 1 in the clear passes before, is denied by network policies after
+    2001:4860::1 => shop/web[Deployment]: SCTP 1 in the clear passes before, is denied by network policies after
+    203.0.113.0 => shop/web[Deployment]: SCTP 1 in the clear passes before, is denied by network policies after
+    shop/web[Deployment] => shop/web[Deployment]: SCTP 1 in the clear passes before, is denied by network policies after
+    "#);
 }
 
 #[test]
 fn an_edit_that_replaces_is_seen() {
     let after = format!("{}{LIMIT}", POLICY.replace("5432", "54320"));
-    insta::assert_snapshot!(verdict(&after, vec![]), @"");
+    insta::assert_snapshot!(verdict(&after, vec![]), @r#"
+    all.yaml: the edit changes `[2].spec.ingress[1].ports[0].port`
+    192.0.2.77 => shop/db[Pod]: TCP 5432 in the clear passes before, is denied by network policies after
+    2001:4860::1 => shop/db[Pod]: TCP 5432 in the clear passes before, is denied by network policies after
+    203.0.113.0 => shop/db[Pod]: TCP 5432 in the clear passes before, is denied by network policies after
+    shop/web[Deployment] => shop/db[Pod]: TCP 5432 in the clear passes before, is denied by network policies after
+    shop/web[Deployment] => shop/db[Pod] by tunnel: TCP 5432 lost and not reported
+    "#);
 }
 
 #[test]
@@ -209,10 +226,10 @@ fn a_claim_about_a_pair_that_does_not_exist_is_seen() {
     let after = format!("{POLICY}{TUNNEL}{LIMIT}");
     let mut stray = claim(Verdict::Gained, "TCP 80");
     stray.destination = "shop/cache[Pod]".to_owned();
-    insta::assert_snapshot!(verdict(&after, vec![stray]), @"");
+    insta::assert_snapshot!(verdict(&after, vec![stray]), @"shop/web[Deployment] => shop/cache[Pod] by tunnel: reported, and cannot differ");
     let mut plaintext = claim(Verdict::Lost, "TCP 80");
     plaintext.relation = Relation::Plaintext;
-    insta::assert_snapshot!(verdict(&after, vec![plaintext]), @"");
+    insta::assert_snapshot!(verdict(&after, vec![plaintext]), @"shop/web[Deployment] => shop/db[Pod] by plaintext: reported, and not so");
 }
 
 /// Opens the tunnel's port wherever a rule names TCP ports, restores no limit, and says truly what
