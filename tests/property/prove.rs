@@ -10,7 +10,7 @@ use crate::check::{Migration, Summary, Violations, check};
 use crate::generate::{self, Cluster};
 
 /// How often a failing cluster is made smaller.
-const SHRINKING_STEPS: u32 = 4000;
+const SHRINKING_STEPS: u32 = 1500;
 
 /// A runner whose choices follow from a number.
 fn runner(seed: u64) -> TestRunner {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kubectl_ambient::model::{Protocol, Service, TargetPort};
+use kubectl_ambient::model::{Labels, Protocol, Service, TargetPort};
 use kubectl_ambient::plan::Relation;
 
 use super::Case;
@@ -10,7 +10,8 @@ use super::claims::Pair;
 use super::subjects::Subject;
 use crate::reference::{
     Asked, Connection, Hop, Party, Pod, Port, authorized, authorized_at_waypoint, captures_dns,
-    plaintext, refused_by_ztunnel, tunnel, via_waypoint, waypoint_of, waypoint_pod,
+    namespace_labels, plaintext, refused_by_ztunnel, tunnel, via_waypoint, waypoint_of,
+    waypoint_pod,
 };
 
 /// What became of every port of every pair in every relation that governs it.
@@ -201,11 +202,14 @@ fn waypoint_of_service(case: &Case<'_>, service: &Service) -> Option<(String, St
     {
         return Some(existing);
     }
-    let has_a_say = meta.labels.contains_key("istio.io/use-waypoint");
+    // A label is kept, even one that names a waypoint that is not there.
+    let namespace = namespace_labels(case.before, &meta.namespace);
+    let has_a_say = |labels: &Labels| labels.contains_key("istio.io/use-waypoint");
+    let is_free = !has_a_say(&meta.labels) && !has_a_say(&namespace);
     let mut planned = case.request.waypoints.iter();
     let planned = planned.find(|(_, namespace)| *namespace == meta.namespace);
     planned
-        .filter(|_| !has_a_say)
+        .filter(|_| is_free)
         .map(|(name, namespace)| (namespace.clone(), name.clone()))
 }
 
