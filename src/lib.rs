@@ -5,6 +5,11 @@
 #![forbid(unsafe_code)]
 
 pub mod finding;
+pub mod migrate;
 pub mod model;
+pub mod netpol;
 pub mod plan;
+pub mod sink;
+pub mod source;
 pub mod yaml;
+pub mod yamledit;
