@@ -4,11 +4,17 @@
 //! findings and a [`plan::Plan`]; `render` shows it, `sink` writes it. See `ARCHITECTURE.md`.
 #![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod commands;
+pub mod error;
+pub mod exit;
 pub mod finding;
 pub mod migrate;
 pub mod model;
 pub mod netpol;
 pub mod plan;
+pub mod render;
+pub mod settings;
 pub mod sink;
 pub mod source;
 pub mod yaml;
