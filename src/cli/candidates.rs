@@ -231,7 +231,49 @@ mod tests {
             "completion ",
             "nothing ",
         ];
-        insta::assert_snapshot!(lines.map(complete).join("\n"), @"");
+        insta::assert_snapshot!(lines.map(complete).join("\n"), @"
+        []
+        migrate	Plan the move of workloads to ambient mesh, and prove that no connection changes
+        policy	Show who may connect to whom under the network policies
+        explain	Explain a finding code
+        completion	Print a completion script for a shell
+        version	Print the version
+        options	List the flags that every command takes
+        :4
+
+        [m]
+        migrate	Plan the move of workloads to ambient mesh, and prove that no connection changes
+        :4
+
+        [migrate ]
+        plan	Show what has to change, what to know first, and the proof (the default)
+        diff	Print the changes as a unified diff
+        :4
+
+        [migrate d]
+        diff	Print the changes as a unified diff
+        :4
+
+        [policy list --m]
+        --mode	Which connections
+        :4
+
+        [completion ]
+        bash	Bash
+        zsh	Zsh
+        fish	fish
+        powershell	PowerShell
+        :4
+
+        [nothing ]
+        migrate	Plan the move of workloads to ambient mesh, and prove that no connection changes
+        policy	Show who may connect to whom under the network policies
+        explain	Explain a finding code
+        completion	Print a completion script for a shell
+        version	Print the version
+        options	List the flags that every command takes
+        :4
+        ");
     }
 
     #[test]
@@ -249,6 +291,48 @@ mod tests {
             "explain -- AMB011",
             "policy explain -f x a ",
         ];
-        insta::assert_snapshot!(lines.map(complete).join("\n"), @"");
+        insta::assert_snapshot!(lines.map(complete).join("\n"), @"
+        [migrate --authz ]
+        deny	Refuse the other ports
+        allow	Allow the ports that are allowed today, and nothing else
+        none	Not at all: the limits are reported as gained connections
+        :4
+
+        [migrate --authz=d]
+        --authz=deny	Refuse the other ports
+        :4
+
+        [migrate -f ]
+        :0
+
+        [migrate -Rf ]
+        :0
+
+        [migrate -f plan d]
+        diff	Print the changes as a unified diff
+        :4
+
+        [migrate --output-dir ]
+        :16
+
+        [migrate -o s]
+        sarif	SARIF 2.1.0 for code scanning
+        :4
+
+        [migrate --accept AMB011]
+        AMB0110	connections gained through the tunnel
+        :4
+
+        [explain AMB011]
+        AMB0110	connections gained through the tunnel
+        :4
+
+        [explain -- AMB011]
+        AMB0110	connections gained through the tunnel
+        :4
+
+        [policy explain -f x a ]
+        :4
+        ");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use similar::{Algorithm, DiffOp, DiffTag};
 
-use super::text::{Role, Style, escape_line};
+use super::text::{Role, Style, escape_line, is_deceptive};
 
 /// One file before and after.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,7 +143,7 @@ fn relative(name: &str) -> String {
 
 /// The path as git writes it: in quotes, with C escapes, where it has characters that need them.
 fn quoted(prefix: &str, path: &str) -> String {
-    let plain = |c: char| !(c.is_control() || c == '"' || c == '\\');
+    let plain = |c: char| !(is_deceptive(c) || c == '"' || c == '\\');
     if path.chars().all(plain) {
         return format!("{prefix}{path}");
     }
@@ -154,7 +154,7 @@ fn quoted(prefix: &str, path: &str) -> String {
             '\t' => text.push_str("\\t"),
             '\n' => text.push_str("\\n"),
             '\r' => text.push_str("\\r"),
-            c if c.is_control() => {
+            c if is_deceptive(c) => {
                 let mut buffer = [0; 4];
                 for byte in c.encode_utf8(&mut buffer).bytes() {
                     _ = write!(text, "\\{byte:03o}");

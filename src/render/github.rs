@@ -160,6 +160,6 @@ mod tests {
             "50%: a, b",
             "one\n::error::two\r\u{1b}[0m 9%",
         );
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"::error file=k8s/a%2Cb%3Ac.yaml,line=3,col=7,title=50%25%3A a%2C b::one%0A::error::two\r\u{1b}[0m 9%25");
     }
 }

@@ -289,7 +289,11 @@ mod tests {
             "an odd ` backtick",
             "two\nlines & more",
         ];
-        insta::assert_snapshot!(texts.map(inline).join("\n"), @"");
+        insta::assert_snapshot!(texts.map(inline).join("\n"), @r"
+        `shop/a\|b` is \*not\* &lt;b&gt;bold&lt;/b&gt;, ask &#64;team \[here\](http://x)
+        an odd \` backtick
+        two\\nlines &amp; more
+        ");
     }
 
     #[test]
@@ -297,6 +301,11 @@ mod tests {
         let mut text = String::new();
         let parts = ["head\n", "one\n", "two\n", "three\n"].map(str::to_owned);
         append_within(&mut text, 10, "finding", &parts);
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @"
+        head
+        one
+
+        … and 2 findings more
+        ");
     }
 }

@@ -357,6 +357,11 @@ mod tests {
             "../a.yaml",
         ]
         .map(uri);
-        insta::assert_snapshot!(uris.join("\n"), @"");
+        insta::assert_snapshot!(uris.join("\n"), @"
+        k8s/a%20b.yaml
+        gr%C3%B6%C3%9Fe%3A1.yaml
+        file:///etc/k8s/a.yaml
+        ../a.yaml
+        ");
     }
 }

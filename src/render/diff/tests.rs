@@ -34,7 +34,60 @@ fn samples() -> Vec<FileChange> {
 #[test]
 fn a_diff_reads_like_one_of_git() {
     let text = diff(&samples(), Style::default()).replace('\r', "␍");
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r#"
+    diff --git a/k8s/policy.yaml b/k8s/policy.yaml
+    --- a/k8s/policy.yaml
+    +++ b/k8s/policy.yaml
+    @@ -1,6 +1,7 @@
+     a
+     b
+     c
+    +c1
+     d
+     e
+     f
+    @@ -8,3 +9,4 @@
+     h
+     i
+     j
+    +k
+    diff --git a/k8s/no end.yaml b/k8s/no end.yaml
+    --- a/k8s/no end.yaml	
+    +++ b/k8s/no end.yaml	
+    @@ -1,2 +1,3 @@
+     ports:␍
+    -- port: 80␍x
+    \ No newline at end of file
+    +- port: 80␍x␍
+    +- port: 15008
+    \ No newline at end of file
+    diff --git a/k8s/new.yaml b/k8s/new.yaml
+    new file mode 100644
+    --- /dev/null
+    +++ b/k8s/new.yaml
+    @@ -0,0 +1 @@
+    +kind: AuthorizationPolicy
+    diff --git a/k8s/one.yaml b/k8s/one.yaml
+    --- a/k8s/one.yaml
+    +++ b/k8s/one.yaml
+    @@ -1 +1,2 @@
+     only
+    +more
+    diff --git "a/k8s/\"quoted\"\t.yaml" "b/k8s/\"quoted\"\t.yaml"
+    new file mode 100644
+    --- /dev/null
+    +++ "b/k8s/\"quoted\"\t.yaml"
+    @@ -0,0 +1 @@
+    +x
+    \ No newline at end of file
+    diff --git a/k8s/empty.yaml b/k8s/empty.yaml
+    --- a/k8s/empty.yaml
+    +++ b/k8s/empty.yaml
+    @@ -0,0 +1 @@
+    +x
+    diff --git a/k8s/nothing.yaml b/k8s/nothing.yaml
+    new file mode 100644
+    "#);
 }
 
 #[test]
@@ -50,7 +103,7 @@ fn a_terminal_gets_escapes_and_colour() {
     ^[[1m+++ b/a.yaml^[[0m
     ^[[36m@@ -1 +1,2 @@^[[0m
      a: \u{1b}[31m
-    ^[[32m+b: 1\r^[[0m
+    ^[[32m+b: 1^[[0m
     ");
 }
 
