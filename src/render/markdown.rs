@@ -16,6 +16,8 @@ const LIMIT: usize = 60_000;
 const FINDINGS_LIMIT: usize = 25_000;
 /// What the changes may take of it.
 const CHANGES_LIMIT: usize = 10_000;
+/// What commands may take of it.
+const COMMANDS_LIMIT: usize = 5_000;
 
 /// The report in at most 60,000 bytes: what does not fit is counted.
 pub fn markdown(report: &Report<'_>) -> String {
@@ -24,6 +26,7 @@ pub fn markdown(report: &Report<'_>) -> String {
     text.push_str(&problems(report));
     append_within(&mut text, FINDINGS_LIMIT, "finding", &findings(report));
     append_within(&mut text, CHANGES_LIMIT, "change", &changes(report));
+    text.push_str(&commands(report));
     text.push_str(&outcome(report));
     let room = LIMIT.saturating_sub(text.len());
     text.push_str(&diff(report, room));
@@ -160,13 +163,26 @@ fn changes(report: &Report<'_>) -> Vec<String> {
     std::iter::once(head).chain(rows).collect()
 }
 
+/// The commands that do the rest of the plan on a cluster.
+fn commands(report: &Report<'_>) -> String {
+    let commands = report.plan.steps.iter().flat_map(|step| &step.commands);
+    let lines: Vec<String> = commands.map(|c| format!("{}\n", escape(c))).collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    let mut text = "\nThen run:\n\n```sh\n".to_owned();
+    append_within(&mut text, COMMANDS_LIMIT, "command", &lines);
+    text.push_str("```\n");
+    text
+}
+
 /// Appends a table as long as it stays within a limit, and counts the rows left out.
 fn append_within(text: &mut String, limit: usize, noun: &'static str, table: &[String]) {
     let mut left = limit;
     for (index, part) in table.iter().enumerate() {
         let Some(rest) = left.checked_sub(part.len()) else {
             let hidden = Count(table.len() - index, noun);
-            _ = writeln!(text, "\n… and {hidden} more");
+            _ = writeln!(text, "\n… and {hidden} more; `-o json` lists all");
             return;
         };
         left = rest;
@@ -305,7 +321,7 @@ mod tests {
         head
         one
 
-        … and 2 findings more
+        … and 2 findings more; `-o json` lists all
         ");
     }
 }
