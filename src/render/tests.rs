@@ -120,6 +120,7 @@ fn plan() -> Plan {
             gained("cache", "All Connections"),
         ],
         proof: Proof {
+            unlisted: 0,
             equal: 1234,
             differences: vec![Comparison {
                 source: "shop/web[Deployment]".to_owned(),
