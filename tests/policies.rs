@@ -20,8 +20,19 @@ use std::process::Command;
 
 use kubectl_ambient::migrate::{self, Options};
 use kubectl_ambient::model::World;
+use kubectl_ambient::netpol::{self, Mode};
 use kubectl_ambient::plan::{ChangeAction, DisplayPath, Edit};
 use kubectl_ambient::{source, yamledit};
+
+/// What `policy list` prints for these manifests, in the plaintext relation.
+fn connections(yaml: &str) -> String {
+    let mut printed = String::new();
+    for line in &netpol::connectivity(&world(yaml), Mode::Plaintext).connections {
+        let (source, destination) = (&line.source, &line.destination);
+        writeln!(printed, "{source} => {destination} : {}", line.connections).unwrap();
+    }
+    printed
+}
 
 /// What `migrate` would change, as `plan` blocks have it.
 fn planned(yaml: &str) -> String {
@@ -53,6 +64,16 @@ fn world(yaml: &str) -> World {
     let loaded = source::load_texts([("case.yaml", yaml)], "default");
     assert!(loaded.problems.is_empty(), "{:?}\n{yaml}", loaded.problems);
     loaded.world
+}
+
+#[test]
+fn every_case_connects_as_written() {
+    let mut failures = String::new();
+    for case in cases() {
+        let printed = Lines::of(&connections(&case.manifests));
+        case.compare(&printed, &mut failures);
+    }
+    assert!(failures.is_empty(), "{failures}");
 }
 
 #[test]
