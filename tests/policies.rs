@@ -20,14 +20,14 @@ use std::process::Command;
 
 use kubectl_ambient::migrate::{self, Options};
 use kubectl_ambient::model::World;
-use kubectl_ambient::netpol::{self, Mode};
+use kubectl_ambient::reach::{self, Mode};
 use kubectl_ambient::plan::{ChangeAction, DisplayPath, Edit};
 use kubectl_ambient::{source, yamledit};
 
 /// What `policy list` prints for these manifests, in the plaintext relation.
 fn connections(yaml: &str) -> String {
     let mut printed = String::new();
-    for line in &netpol::connectivity(&world(yaml), Mode::Plaintext).connections {
+    for line in &reach::connectivity(&world(yaml), Mode::Plaintext).connections {
         let (source, destination) = (&line.source, &line.destination);
         writeln!(printed, "{source} => {destination} : {}", line.connections).unwrap();
     }
