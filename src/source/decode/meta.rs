@@ -185,6 +185,7 @@ pub(super) fn labels(field: Field<'_, '_, '_>) -> Labels {
             labels.insert(key.to_owned(), text.to_owned());
         }
     }
+    field.respell_keys(&mut labels);
     labels
 }
 
