@@ -79,7 +79,11 @@ impl<'r, 's, 'd> Field<'r, 's, 'd> {
             format!("is `{text}`")
         };
         let message = format!("{} {is}; {noun} {rule}", self.subject());
-        self.report(&message, hint);
+        let template = || {
+            let braces = text.contains("{{");
+            braces.then(|| "it is a template: render it first, and read the output".to_owned())
+        };
+        self.report(&message, hint.or_else(template));
     }
 
     /// Reports a problem with a hint.
@@ -340,6 +344,21 @@ impl<'r, 's, 'd> Mapping<'r, 's, 'd> {
             .into_iter()
             .take_while(move |_| !field.is_exhausted())
             .map(move |(key, view)| (key, field.child(Step::Key(key), view)))
+    }
+
+    /// Reports every key that is one of these but for the case of its letters. For mappings that
+    /// are read in part: there is no telling whether another key is known to the API.
+    pub(super) fn well_spelled(self, read: &[&str]) {
+        for (key, view) in self.field.view.entries() {
+            let near = |r: &&&str| r.eq_ignore_ascii_case(key) && **r != key;
+            if let Some(meant) = read.iter().find(near) {
+                let child = self.field.child(Step::Key(key), view);
+                child.wrong_hint(
+                    "is not a field of the API",
+                    format!("did you mean `{meant}`?"),
+                );
+            }
+        }
     }
 
     /// Reports every key that is not among those that the API knows here.

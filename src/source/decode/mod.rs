@@ -262,6 +262,7 @@ fn decode(
             return Ok(read(group, kind, None, object));
         }
     };
+    object.well_spelled(&["metadata", "spec", "status"]);
     let coverage = class.coverage();
     let identity = Identity { kind, class, scope };
     let meta = meta::meta(object, identity, items);

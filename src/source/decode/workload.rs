@@ -20,6 +20,13 @@ pub(super) fn workload(object: Mapping<'_, '_, '_>, meta: Meta, kind: WorkloadKi
     let Some(spec) = object.required("spec").and_then(Field::mapping) else {
         return workload;
     };
+    spec.well_spelled(&[
+        "jobTemplate",
+        "manualSelector",
+        "replicas",
+        "selector",
+        "template",
+    ]);
     match kind {
         WorkloadKind::Pod => {
             workload.pod = pod_spec(spec);
@@ -64,7 +71,9 @@ fn template(spec: Mapping<'_, '_, '_>, workload: &mut Workload) {
         workload.pod = pod_spec(pod);
     }
     workload.pod.line = field.line();
+    template.well_spelled(&["metadata", "spec"]);
     if let Some(metadata) = template.mapping("metadata") {
+        metadata.well_spelled(&["annotations", "labels"]);
         workload.pod.labels = metadata.get("labels").map(meta::labels).unwrap_or_default();
         workload.pod.annotations = metadata
             .get("annotations")
@@ -116,6 +125,13 @@ fn written(labels: &Labels) -> String {
 }
 
 fn pod_spec(spec: Mapping<'_, '_, '_>) -> PodTemplate {
+    spec.well_spelled(&[
+        "containers",
+        "hostNetwork",
+        "initContainers",
+        "serviceAccount",
+        "serviceAccountName",
+    ]);
     let service_account = [spec.text("serviceAccountName"), spec.text("serviceAccount")]
         .into_iter()
         .find(|name| !name.is_empty())

@@ -6,6 +6,7 @@ mod istio;
 mod objects;
 mod policies;
 mod reference;
+mod robust;
 mod workloads;
 
 use std::fmt::Write as _;

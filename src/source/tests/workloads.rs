@@ -292,6 +292,35 @@ status:
 }
 
 #[test]
+fn fields_that_differ_in_case_only_are_not_passed_over() {
+    let text = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec:
+  hostnetwork: true
+  containers:
+  - name: c
+    Ports: [{containerport: 1}]
+    ports: [{containerPort: 1, containerport: 2}]
+";
+    assert_snapshot!(problems(text), @"
+    a.yaml:5:16: `spec.hostnetwork` is not a field of the API
+      in default/pod/p
+      |   hostnetwork: true
+      hint: did you mean `hostNetwork`?
+    a.yaml:8:12: `spec.containers[0].Ports` is not a field of the API
+      in default/pod/p
+      |     Ports: [{containerport: 1}]
+      hint: did you mean `ports`?
+    a.yaml:9:47: `spec.containers[0].ports[0].containerport` is not a field of the API
+      in default/pod/p
+      |     ports: [{containerPort: 1, containerport: 2}]
+      hint: did you mean `containerPort`?
+    ");
+}
+
+#[test]
 fn containers_are_checked() {
     let pod = |spec: &str| {
         problems(&format!(
