@@ -4,8 +4,13 @@
 //! findings and a [`plan::Plan`]; `render` shows it, `sink` writes it. See `ARCHITECTURE.md`.
 #![forbid(unsafe_code)]
 
+pub mod authz;
 pub mod finding;
+pub mod migrate;
 pub mod model;
+pub mod netpol;
 pub mod plan;
+pub mod sink;
 pub mod source;
 pub mod yaml;
+pub mod yamledit;

@@ -118,6 +118,18 @@ impl World {
             .map_or_else(|| namespace_name_label(name), |n| n.meta.labels.clone())
     }
 
+    /// Makes sure that a namespace which something lives in is known, declared or not.
+    pub fn add_namespace(&mut self, name: &str) {
+        self.namespaces.entry(name.to_owned()).or_insert_with(|| {
+            let mut meta = Meta::synthetic("", name);
+            meta.labels = namespace_name_label(name);
+            Namespace {
+                meta,
+                declared: false,
+            }
+        });
+    }
+
     /// How completely a kind was read.
     pub fn coverage(&self, kind: Kind) -> Coverage {
         self.coverage

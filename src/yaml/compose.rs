@@ -100,12 +100,14 @@ impl<'t> Composer<'t> {
             Event::Scalar(text, style, anchor, tag) => {
                 let quoted = matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted)
                     || matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                let is_block_scalar = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
                 let style = if quoted { Style::Quoted } else { Style::Block };
                 let texts = &mut self.document.texts;
                 let begin = texts.len();
                 texts.push_str(&text);
                 let data = Data::Scalar(begin..texts.len());
                 let id = self.push(data, style, anchor != 0, tag.is_some(), start, end);
+                self.document.nodes[id as usize].block_scalar = is_block_scalar;
                 self.attach(id, start)?;
                 self.anchor(anchor, id);
             }
@@ -193,6 +195,7 @@ impl<'t> Composer<'t> {
             style,
             anchored,
             tagged,
+            block_scalar: false,
             span,
             line,
             column,

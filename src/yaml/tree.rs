@@ -50,6 +50,7 @@ pub(super) struct Node {
     pub(super) style: Style,
     pub(super) anchored: bool,
     pub(super) tagged: bool,
+    pub(super) block_scalar: bool,
     pub(super) span: Range<usize>,
     pub(super) line: u32,
     pub(super) column: u32,
@@ -94,6 +95,38 @@ impl Document {
             id,
             shared: false,
         })
+    }
+
+    /// How many nodes the document has once every alias is replaced by a copy of what it refers
+    /// to: what a parser that expands aliases has to hold. Saturates.
+    pub fn expanded_size(&self) -> usize {
+        let mut sizes = vec![0; self.nodes.len()];
+        self.root.map_or(0, |root| self.size_of(root, &mut sizes))
+    }
+
+    /// Recursion is bounded by the nesting limit of the parser, and ends at an alias whose target,
+    /// complete before it, is measured already.
+    fn size_of(&self, id: NodeId, sizes: &mut [usize]) -> usize {
+        let Some(&known) = sizes.get(id as usize) else {
+            return 0;
+        };
+        if known != 0 {
+            return known;
+        }
+        let inner = match &self.nodes[id as usize].data {
+            Data::Scalar(_) => 0,
+            Data::Alias(target) => self.size_of(*target, sizes),
+            Data::Sequence(items) => items.iter().fold(0usize, |sum, &item| {
+                sum.saturating_add(self.size_of(item, sizes))
+            }),
+            Data::Mapping(entries) => entries.iter().fold(0usize, |sum, &(_, value)| {
+                sum.saturating_add(1)
+                    .saturating_add(self.size_of(value, sizes))
+            }),
+        };
+        let size = inner.saturating_add(1);
+        sizes[id as usize] = size;
+        size
     }
 
     /// The root node; `None` in a document without content.
@@ -176,6 +209,17 @@ impl<'d> View<'d> {
         self.shared || self.written().anchored || matches!(self.written().data, Data::Alias(_))
     }
 
+    /// Whether an alias (`*name`) is written here.
+    pub fn is_alias(self) -> bool {
+        matches!(self.written().data, Data::Alias(_))
+    }
+
+    /// Whether a literal (`|`) or folded (`>`) block scalar is written here. Its span begins after
+    /// the header, at the first line of text, and may end in white space.
+    pub fn is_block_scalar(self) -> bool {
+        self.written().block_scalar
+    }
+
     /// Whether an explicit tag stands before the node.
     pub fn is_tagged(self) -> bool {
         self.node().tagged
@@ -204,7 +248,7 @@ impl<'d> View<'d> {
     }
 
     /// The items of a sequence; nothing for other nodes.
-    pub fn items(self) -> impl ExactSizeIterator<Item = View<'d>> {
+    pub fn items(self) -> impl ExactSizeIterator<Item = View<'d>> + DoubleEndedIterator {
         let items = match &self.node().data {
             Data::Sequence(items) => items.as_slice(),
             _ => &[],
@@ -213,7 +257,9 @@ impl<'d> View<'d> {
     }
 
     /// The entries of a mapping as written, `<<` among them; nothing for other nodes.
-    pub fn written_entries(self) -> impl ExactSizeIterator<Item = (View<'d>, View<'d>)> {
+    pub fn written_entries(
+        self,
+    ) -> impl ExactSizeIterator<Item = (View<'d>, View<'d>)> + DoubleEndedIterator {
         let entries = match &self.node().data {
             Data::Mapping(entries) => entries.as_slice(),
             _ => &[],
