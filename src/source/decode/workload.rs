@@ -129,6 +129,8 @@ fn pod_spec(spec: Mapping<'_, '_, '_>) -> PodTemplate {
         "containers",
         "hostNetwork",
         "initContainers",
+        "nodeSelector",
+        "os",
         "serviceAccount",
         "serviceAccountName",
     ]);
@@ -139,10 +141,19 @@ fn pod_spec(spec: Mapping<'_, '_, '_>) -> PodTemplate {
     let mut pod = PodTemplate {
         service_account: service_account.to_owned(),
         host_network: spec.get("hostNetwork").and_then(Field::boolean) == Some(true),
+        windows: runs_on_windows(spec),
         ..PodTemplate::default()
     };
     container::read_all(spec, &mut pod);
     pod
+}
+
+fn runs_on_windows(spec: Mapping<'_, '_, '_>) -> bool {
+    let named = spec.mapping("os").map(|os| os.text("name"));
+    let selected = spec
+        .mapping("nodeSelector")
+        .map(|s| s.text("kubernetes.io/os"));
+    [named, selected].contains(&Some("windows"))
 }
 
 fn status(object: Mapping<'_, '_, '_>, workload: &mut Workload) {

@@ -210,6 +210,7 @@ status:
             },
             service_account: "robot",
             host_network: true,
+            windows: false,
             ports: [
                 ContainerPort {
                     name: "side",
@@ -289,6 +290,21 @@ status:
         namespace.meta.labels,
         labels(&[("kubernetes.io/metadata.name", "shop")])
     );
+}
+
+#[test]
+fn pods_of_windows_nodes_are_told() {
+    let windows = |spec: &str| {
+        let text = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {{{spec}, containers: [{{name: c}}]}}\n"
+        );
+        let loaded = load(&text);
+        assert_eq!(report(&loaded), "");
+        loaded.world.workloads[0].pod.windows
+    };
+    assert!(windows("os: {name: windows}"));
+    assert!(windows("nodeSelector: {kubernetes.io/os: windows}"));
+    assert!(!windows("os: {name: linux}, nodeSelector: {disk: fast}"));
 }
 
 #[test]
