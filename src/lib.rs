@@ -8,5 +8,6 @@ pub mod finding;
 pub mod model;
 pub mod plan;
 pub mod sink;
+pub mod source;
 pub mod yaml;
 pub mod yamledit;

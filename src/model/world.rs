@@ -31,6 +31,21 @@ pub enum Kind {
     PluginPolicy,
 }
 
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Namespace,
+        Self::Workload,
+        Self::Service,
+        Self::ServiceAccount,
+        Self::NetworkPolicy,
+        Self::Gateway,
+        Self::Security,
+        Self::Networking,
+        Self::PluginPolicy,
+    ];
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

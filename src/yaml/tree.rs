@@ -107,6 +107,17 @@ impl Document {
         size
     }
 
+    /// Every scalar as written, keys among them, in the order of the text. No alias is followed.
+    pub fn scalars(&self) -> impl Iterator<Item = View<'_>> {
+        let ids = (0..).zip(&self.nodes);
+        let scalars = ids.filter(|(_, node)| matches!(node.data, Data::Scalar(_)));
+        scalars.map(|(id, _)| View {
+            document: self,
+            id,
+            shared: false,
+        })
+    }
+
     /// The root node; `None` in a document without content.
     pub fn root(&self) -> Option<View<'_>> {
         self.root.map(|id| View {
