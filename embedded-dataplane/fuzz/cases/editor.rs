@@ -67,7 +67,7 @@ fn edit((number, line): (usize, &str)) -> Option<(usize, Vec<usize>, Edit)> {
         .collect();
     let text = words.next().unwrap_or("x: #y");
     let value = match number % 3 {
-        0 => json!({"protocol": "TCP", "port": 15008}),
+        0 => json!({"protocol": "TCP", "port": 7}),
         1 => json!(text),
         _ => json!([{"a": [text, {}], "b": {"c": 1}}]),
     };

@@ -1,6 +1,6 @@
 //! Any string, as key and as value, is written so that two parsers read it back.
 
-use kubectl_ambient::yaml::{Document, Scalar, split};
+use kubectl_ambient::yaml::{Document, Scalar, View, split};
 use kubectl_ambient::yamledit::emit;
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ pub(crate) fn run(data: &[u8]) {
     assert_eq!(chunks.len(), 1, "{text}");
     let document = Document::parse(chunks[0]).expect("YAML");
     let root = document.root().expect("an object");
-    let read = root.get(key).and_then(|node| node.scalar());
+    let read = root.get(key).and_then(View::scalar);
     if key != "list" && key != "<<" {
         assert_eq!(read, Some(Scalar::String(value)), "{text}");
     }
