@@ -378,18 +378,18 @@ fn random_edit(choices: &mut Choices, number: usize, value: &mut Value) -> Edit 
         path.push(segment);
         node = inner;
     }
-    let edit = match node {
-        Value::Array(_) => Edit::Append { path, item: new },
-        _ => {
-            // Sometimes into a mapping that has to be made first.
-            if choices.one_in(3) {
-                path.push(Segment::from("made"));
-            }
-            Edit::Add {
-                path,
-                key: format!("new{number}"),
-                value: new,
-            }
+    let edit = if node.is_array() {
+        Edit::Append { path, item: new }
+    } else {
+        // Sometimes into a mapping that has to be made first.
+        if choices.one_in(3) {
+            path.push(Segment::from("made"));
+        }
+        let key = format!("new{number}");
+        Edit::Add {
+            path,
+            key,
+            value: new,
         }
     };
     edit.apply(value).unwrap();
