@@ -1,1 +1,132 @@
+use serde_json::{Value, json};
 
+use crate::migrate::fixture::{Fixture, generic};
+use crate::model::GenericObject;
+
+fn object(kind: &str, spec: Value) -> GenericObject {
+    generic(
+        "networking.istio.io",
+        kind,
+        ("shop", "web"),
+        json!({ "spec": spec }),
+    )
+}
+
+fn found(kind: &str, spec: Value) -> String {
+    Fixture::shop().networking(object(kind, spec)).findings()
+}
+
+#[test]
+fn routes_without_a_waypoint_are_reported() {
+    let split = || {
+        json!({
+            "hosts": ["web"],
+            "http": [{ "route": [
+                { "destination": { "host": "web", "subset": "a" }, "weight": 90 },
+                { "destination": { "host": "web", "subset": "b" }, "weight": 10 },
+            ]}],
+        })
+    };
+    insta::assert_snapshot!(found("VirtualService", split()), @"
+    error AMB0216 shop/virtualservice/web at objects.yaml:1
+      routes requests to `shop/service/web`, which no waypoint serves; its rules have no effect for callers in ambient mode
+    ");
+    let served = Fixture::shop()
+        .behind_waypoint()
+        .networking(object("VirtualService", split()));
+    assert_eq!(served.findings(), "");
+}
+
+#[test]
+fn hosts_are_understood_short_and_long() {
+    let faults = |host: &str| {
+        found(
+            "VirtualService",
+            json!({ "hosts": [host], "http": [{ "fault": {} }] }),
+        )
+    };
+    for host in [
+        "web",
+        "web.shop",
+        "web.shop.svc",
+        "web.shop.svc.cluster.local",
+    ] {
+        assert!(faults(host).starts_with("error AMB0216"), "{host}");
+    }
+    for host in ["web.bank", "other", "web.example.com", "*"] {
+        assert_eq!(faults(host), "", "{host}");
+    }
+}
+
+#[test]
+fn routes_that_change_nothing_or_are_for_gateways_are_left_alone() {
+    let plain = json!({
+        "hosts": ["web"],
+        "http": [{ "route": [{ "destination": { "host": "web" } }] }],
+    });
+    assert_eq!(found("VirtualService", plain), "");
+    let ingress = json!({ "hosts": ["web"], "gateways": ["edge"], "http": [{ "fault": {} }] });
+    assert_eq!(found("VirtualService", ingress), "");
+}
+
+#[test]
+fn traffic_policies_without_a_waypoint_are_reported() {
+    let breaker = json!({
+        "host": "web.shop.svc.cluster.local",
+        "trafficPolicy": { "outlierDetection": {}, "tls": { "mode": "ISTIO_MUTUAL" } },
+        "subsets": [{ "name": "a" }],
+    });
+    insta::assert_snapshot!(found("DestinationRule", breaker.clone()), @"
+    warning AMB0217 shop/destinationrule/web at objects.yaml:1
+      `spec.trafficPolicy.outlierDetection`, `spec.subsets` have no effect for callers of `shop/service/web` in ambient mode, because no waypoint serves it
+    ");
+    let served = Fixture::shop()
+        .behind_waypoint()
+        .networking(object("DestinationRule", breaker));
+    assert_eq!(served.findings(), "");
+    let mutual = json!({ "host": "web", "trafficPolicy": { "tls": { "mode": "ISTIO_MUTUAL" } } });
+    assert_eq!(found("DestinationRule", mutual), "");
+}
+
+#[test]
+fn filters_of_sidecars_are_reported() {
+    let patch = |context: &str| {
+        json!({
+            "workloadSelector": { "labels": { "app": "web" } },
+            "configPatches": [{ "applyTo": "HTTP_FILTER", "match": { "context": context } }],
+        })
+    };
+    insta::assert_snapshot!(found("EnvoyFilter", patch("SIDECAR_INBOUND")), @"
+    warning AMB0218 shop/envoyfilter/web at objects.yaml:1
+      has no effect on `shop/deployment/web` in ambient mode
+    ");
+    assert_eq!(found("EnvoyFilter", patch("GATEWAY")), "");
+    let mut elsewhere = patch("SIDECAR_INBOUND");
+    elsewhere["workloadSelector"]["labels"]["app"] = json!("other");
+    assert_eq!(found("EnvoyFilter", elsewhere), "");
+}
+
+#[test]
+fn sidecar_objects_are_reported() {
+    let closed = json!({ "outboundTrafficPolicy": { "mode": "REGISTRY_ONLY" } });
+    insta::assert_snapshot!(found("Sidecar", closed), @"
+    warning AMB0219 shop/sidecar/web at objects.yaml:1
+      `spec.outboundTrafficPolicy.mode: REGISTRY_ONLY` has no effect on `shop/deployment/web` in ambient mode: connections to unknown hosts are let out
+    ");
+    insta::assert_snapshot!(found("Sidecar", json!({ "egress": [] })), @"
+    warning AMB0219 shop/sidecar/web at objects.yaml:1
+      has no effect on `shop/deployment/web` in ambient mode
+    ");
+}
+
+#[test]
+fn extensions_with_a_selector_are_reported() {
+    let selecting = json!({ "selector": { "matchLabels": { "app": "web" } } });
+    insta::assert_snapshot!(found("WasmPlugin", selecting), @"
+    warning AMB0220 shop/wasmplugin/web at objects.yaml:1
+      selects `shop/deployment/web`, whose pods have no HTTP proxy in ambient mode
+    ");
+    assert_eq!(found("Telemetry", json!({ "tracing": [] })), "");
+    let targeting = json!({ "targetRefs": [{ "kind": "Service", "name": "web" }] });
+    assert_eq!(found("WasmPlugin", targeting), "");
+}
