@@ -76,4 +76,11 @@ area! {
          The waypoint chooses among all pods, so a client that may reach only some of them reaches them all, or is refused at random. \
          A policy at the waypoint is about the Service as a whole and cannot repair this.",
         "Split the Service by its `spec.selector`, one per group of pods, or set its label for the waypoint to `none`.";
+
+    ROUTING_NOT_SEEN = "AMB0610", Error,
+        "routing rules that the waypoint does not see",
+        "Sidecars apply a VirtualService at the client, so it may live in the namespace of the client, and may choose rules by the labels of the client. \
+         A waypoint stands before the Service: it reads the objects of the Service's namespace and its own, and knows the client by identity only. \
+         Rules that it does not see have no effect, without an error.",
+        "Move the VirtualService to the namespace of the Service, and replace `sourceLabels` by a condition that a waypoint can evaluate.";
 }

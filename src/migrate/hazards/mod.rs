@@ -18,10 +18,10 @@ use std::collections::BTreeMap;
 
 use ambient_facts::namespaces;
 
-use crate::finding::Finding;
+use crate::finding::{Code, Finding};
 use crate::model::{
-    Coverage, Endpoint, Endpoints, Kind, Labels, Meta, Origin, Service, Workload, WorkloadKind,
-    World,
+    Coverage, Endpoint, Endpoints, Kind, Labels, Meta, ObjectRef, Origin, Service, Workload,
+    WorkloadKind, World,
 };
 
 use super::cni::Cni;
@@ -87,6 +87,8 @@ struct Context<'w> {
     named: BTreeMap<(WorkloadKind, &'w str, &'w str), usize>,
     /// Workloads that will be in the mesh, by namespace.
     members: BTreeMap<&'w str, Vec<&'w Workload>>,
+    /// Services by namespace.
+    services: BTreeMap<&'w str, Vec<&'w Service>>,
 }
 
 impl<'w> Context<'w> {
@@ -106,6 +108,7 @@ impl<'w> Context<'w> {
             waypoints: Waypoints::new(world, &options.waypoints),
             named: indexed().map(|(i, w)| (key(w), i)).collect(),
             members: BTreeMap::new(),
+            services: BTreeMap::new(),
         };
         let mut members: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (_, workload) in context.representatives() {
@@ -113,6 +116,10 @@ impl<'w> Context<'w> {
             members.entry(namespace).or_default().push(workload);
         }
         context.members = members;
+        for service in &world.services {
+            let namespace = service.meta.namespace.as_str();
+            context.services.entry(namespace).or_default().push(service);
+        }
         context
     }
 
@@ -160,13 +167,16 @@ impl<'w> Context<'w> {
         members.unwrap_or_default().iter().copied()
     }
 
+    /// The Services of a namespace.
+    fn services_in(&self, namespace: &str) -> impl Iterator<Item = &'w Service> {
+        let services = self.services.get(namespace).map(Vec::as_slice);
+        services.unwrap_or_default().iter().copied()
+    }
+
     /// The Services that select pods of a workload.
     fn services_of(&self, workload: &Workload) -> impl Iterator<Item = &'w Service> {
-        self.world.services.iter().filter(move |s| {
-            s.meta.namespace == workload.meta.namespace
-                && !s.selector.is_empty()
-                && includes(&workload.pod.labels, &s.selector)
-        })
+        self.services_in(&workload.meta.namespace)
+            .filter(move |s| !s.selector.is_empty() && includes(&workload.pod.labels, &s.selector))
     }
 
     /// The workloads that join and that a Service selects.
@@ -194,6 +204,17 @@ fn includes(labels: &Labels, selector: &Labels) -> bool {
     selector
         .iter()
         .all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// A finding whose message starts with its subject.
+fn about(
+    code: &'static Code,
+    subject: ObjectRef,
+    origin: Origin,
+    predicate: impl std::fmt::Display,
+) -> Finding {
+    let message = format!("`{subject}` {predicate}");
+    Finding::new(code, subject, origin, message)
 }
 
 /// The given line of an object, or the object where the line is unknown.

@@ -2,7 +2,7 @@
 
 use ambient_facts::labels;
 
-use super::{Context, list, workloads};
+use super::{Context, about, list, workloads};
 use crate::finding::{Finding, codes};
 use crate::migrate::waypoints::Binding;
 use crate::model::{
@@ -31,7 +31,7 @@ pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
                     workloads(&selected)
                 );
                 let origin = object.meta.origin.clone();
-                let mut finding = Finding::new(&codes::JWT_NOT_CHECKED, subject, origin, message);
+                let mut finding = about(&codes::JWT_NOT_CHECKED, subject, origin, message);
                 finding.fixes = vec![copy_for(context, &object.meta, &selected)];
                 findings.push(finding);
             }
@@ -51,15 +51,9 @@ fn targets(
         let Some(problem) = problem(context, meta, target) else {
             continue;
         };
-        let message =
-            format!("`spec.targetRefs[{index}]`: {problem}, so nothing enforces it there");
+        let message = format!("is not enforced by `spec.targetRefs[{index}]`: {problem}");
         let code = &codes::TARGET_NOT_ENFORCED;
-        findings.push(Finding::new(
-            code,
-            subject.clone(),
-            meta.origin.clone(),
-            message,
-        ));
+        findings.push(about(code, subject.clone(), meta.origin.clone(), message));
     }
 }
 
@@ -72,8 +66,7 @@ fn problem(context: &Context<'_>, meta: &Meta, target: &TargetRef) -> Option<Str
         let message = "a GatewayClass counts in the root namespace only, which is";
         return (!root).then(|| format!("{message} `{}`", context.options.root_namespace));
     }
-    // The mesh's own namespace holds gateways and is never enrolled, but its targets count.
-    if !root && !context.scope.is_enrolled(&meta.namespace) {
+    if !context.scope.is_enrolled(&meta.namespace) {
         return None;
     }
     if let Some(other) = target.namespace.as_ref().filter(|n| **n != meta.namespace) {
@@ -182,18 +175,19 @@ fn selects_waypoint(
     let mut selected = gateways.filter(|g| {
         g.class == labels::WAYPOINT_CLASS
             && here(&g.meta.namespace)
+            && context.scope.is_enrolled(&g.meta.namespace)
             && super::includes(&pod_labels(g), selector)
     });
     let Some(gateway) = selected.next() else {
         return;
     };
     let message = format!(
-        "`spec.selector` selects the pods of waypoint `{}/{}`, which ignores policies with a \
-         selector",
+        "selects the pods of waypoint `{}/{}` by `spec.selector`, and a waypoint ignores policies with \
+         a selector",
         gateway.meta.namespace, gateway.meta.name
     );
     let origin = meta.origin.clone();
-    let mut finding = Finding::new(
+    let mut finding = about(
         &codes::SELECTOR_ON_WAYPOINT,
         subject.clone(),
         origin,
@@ -278,43 +272,47 @@ fn copy_for(context: &Context<'_>, meta: &Meta, selected: &[&Workload]) -> Strin
             labels::WAYPOINT_CLASS
         );
     }
-    let mut names: Vec<_> = selected
+    let mut services: Vec<_> = selected
         .iter()
         .flat_map(|w| context.services_of(w))
         .filter(|s| !s.headless)
-        .map(|s| s.meta.name.as_str())
         .collect();
-    names.sort_unstable();
-    names.dedup();
-    if names.is_empty() {
+    services.sort_unstable_by_key(|s| &s.meta.name);
+    services.dedup_by_key(|s| &s.meta.name);
+    if services.is_empty() {
         return format!(
             "no Service with an address selects these pods: put a Service in front of them, or a \
              waypoint with the label `{}: workload`",
             labels::WAYPOINT_FOR
         );
     }
-    let unserved: Vec<_> = context
-        .world
-        .services
+    let name = |s: &&Service| s.meta.name.clone();
+    let (now, later) = services.split_at(services.len().min(MOST_TARGETS));
+    let refs: Vec<_> = now
         .iter()
-        .filter(|s| s.meta.namespace == meta.namespace && names.contains(&s.meta.name.as_str()))
-        .filter(|s| !matches!(context.waypoints.of_service(s), Binding::Bound(_)))
-        .map(|s| s.meta.name.as_str())
+        .map(|s| format!("{{group: \"\", kind: Service, name: {}}}", s.meta.name))
         .collect();
-    let refs: Vec<_> = names
-        .iter()
-        .map(|n| format!("{{group: \"\", kind: Service, name: {n}}}"))
-        .collect();
+    let first = format!(
+        "add a copy with `spec.targetRefs: [{}]` in place of the selector",
+        refs.join(", ")
+    );
+    let further = if later.is_empty() {
+        String::new()
+    } else {
+        format!(", further copies for {}", list(later.iter().map(name)))
+    };
+    let bound = |s: &&&Service| matches!(context.waypoints.of_service(s), Binding::Bound(_));
+    let unserved: Vec<_> = services.iter().filter(|s| !bound(s)).map(name).collect();
     let waypoint = if unserved.is_empty() {
         String::new()
     } else {
         format!(", and a waypoint for {} with `--waypoint`", list(unserved))
     };
-    format!(
-        "add a copy with `spec.targetRefs: [{}]` in place of the selector{waypoint}",
-        refs.join(", ")
-    )
+    format!("{first}{further}{waypoint}")
 }
+
+/// How many targets the API admits in one policy (istio/api `security/v1`).
+const MOST_TARGETS: usize = 16;
 
 #[cfg(test)]
 mod tests;

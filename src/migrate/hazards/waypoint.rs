@@ -5,8 +5,8 @@ use ambient_facts::labels;
 use super::authorization::is_dry_run;
 use super::identity::{Answer, Identity};
 use super::target::reaches;
-use super::{Context, at_line, list};
-use crate::finding::{Finding, codes};
+use super::{Context, about, at_line, list};
+use crate::finding::{Code, Finding, codes};
 use crate::migrate::waypoints::{Binding, Broken, BrokenReason, Waypoint};
 use crate::model::{
     Action, AuthorizationPolicy, AuthorizationRule, Kind, Meta, ObjectRef, Origin, Protocol,
@@ -30,7 +30,7 @@ pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
                  `{}/{}`",
                 waypoint.namespace, waypoint.name
             );
-            findings.push(about(service, &codes::HEADLESS_WITH_WAYPOINT, message));
+            findings.push(of_service(service, &codes::HEADLESS_WITH_WAYPOINT, message));
             continue;
         }
         if matches!(service.service_type.as_str(), "NodePort" | "LoadBalancer") {
@@ -38,16 +38,16 @@ pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 "is of type {}, and connections from outside do not pass through waypoint `{}/{}`",
                 service.service_type, waypoint.namespace, waypoint.name
             );
-            findings.push(about(service, &codes::WAYPOINT_BYPASSED, message));
+            findings.push(of_service(service, &codes::WAYPOINT_BYPASSED, message));
         }
         admission(context, service, &waypoint, &backends, findings);
     }
     hidden_sources(context, findings);
 }
 
-fn about(service: &Service, code: &'static crate::finding::Code, message: String) -> Finding {
+fn of_service(service: &Service, code: &'static Code, predicate: String) -> Finding {
     let subject = service.meta.reference("Service");
-    Finding::new(code, subject, service.meta.origin.clone(), message)
+    about(code, subject, service.meta.origin.clone(), predicate)
 }
 
 fn labels_of_namespaces(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -108,7 +108,7 @@ fn broken_label(
     broken: &Broken<'_>,
 ) -> Option<Finding> {
     let (at, name) = (broken.namespace, broken.name);
-    let label = format!("its label `{}: {name}`", labels::USE_WAYPOINT);
+    let label = format!("`{}: {name}`", labels::USE_WAYPOINT);
     let direct =
         "traffic goes to the pods directly and skips every policy and route of the waypoint";
     let (code, message, fix) = match broken.reason {
@@ -116,14 +116,14 @@ fn broken_label(
             let absence = context.absence(Kind::Gateway)?;
             (
                 &codes::WAYPOINT_MISSING,
-                format!("{label} names a waypoint, and {absence} Gateway `{at}/{name}`; {direct}"),
+                format!("has the label {label}, and {absence} Gateway `{at}/{name}`; {direct}"),
                 format!("istioctl waypoint apply --namespace {at} --name {name}"),
             )
         }
         BrokenReason::NotAWaypoint(gateway) => (
             &codes::WAYPOINT_MALFORMED,
             format!(
-                "{label} names Gateway `{at}/{name}` of class `{}`, which has no HBONE listener; \
+                "has the label {label} for Gateway `{at}/{name}` of class `{}`, which has no HBONE listener; \
                  {direct}",
                 gateway.class
             ),
@@ -132,7 +132,7 @@ fn broken_label(
         BrokenReason::NamespaceRefused(_) => (
             &codes::WAYPOINT_REFUSES_NAMESPACE,
             format!(
-                "{label} names waypoint `{at}/{name}`, whose `allowedRoutes` do not admit namespace \
+                "has the label {label} for waypoint `{at}/{name}`, whose `allowedRoutes` do not admit namespace \
                  `{from}`; {direct}"
             ),
             format!(
@@ -142,7 +142,7 @@ fn broken_label(
         BrokenReason::Traffic(_, takes) => (
             &codes::WAYPOINT_TRAFFIC_TYPE,
             format!(
-                "{label} names waypoint `{at}/{name}`, which takes `{takes}` traffic only; {direct}"
+                "has the label {label} for waypoint `{at}/{name}`, which takes `{takes}` traffic only; {direct}"
             ),
             format!(
                 "kubectl label gateway {name} --namespace {at} --overwrite {}=all",
@@ -150,7 +150,7 @@ fn broken_label(
             ),
         ),
     };
-    let mut finding = Finding::new(code, subject, origin.clone(), message);
+    let mut finding = about(code, subject, origin.clone(), message);
     finding.fixes = vec![fix];
     Some(finding)
 }
@@ -188,15 +188,15 @@ fn admission(
     let denies = responsible.iter().any(|p| p.action == Action::Deny);
     let account = format!("{}/{}", identity.namespace, identity.service_account);
     let message = format!(
-        "waypoint `{}/{}` connects to its pods with service account `{account}`, which {} {} on \
-         port {}; every request through the waypoint is refused",
+        "is behind waypoint `{}/{}`, which connects with service account `{account}`, and {} {} it \
+         on port {}; every request through the waypoint is refused",
         waypoint.namespace,
         waypoint.name,
         list(responsible.iter().map(|p| p.reference())),
         if denies { "denies" } else { "does not allow" },
         list(ports),
     );
-    let mut finding = about(service, &codes::WAYPOINT_NOT_ADMITTED, message);
+    let mut finding = of_service(service, &codes::WAYPOINT_NOT_ADMITTED, message);
     let principal = format!(
         "cluster.local/ns/{}/sa/{}",
         identity.namespace, identity.service_account
@@ -282,7 +282,7 @@ fn hidden_sources(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 _ => "which clients the rule allows makes no difference to what comes through it",
             };
             let message = format!(
-                "`spec.rules[{index}]` decides by {}, but Service `{}/{}` is behind waypoint \
+                "decides by {} of `spec.rules[{index}]`, but Service `{}/{}` is behind waypoint \
                  `{}/{}`, whose service account is all that its pods see: {consequence}",
                 list(fields),
                 service.meta.namespace,
@@ -292,7 +292,7 @@ fn hidden_sources(context: &Context<'_>, findings: &mut Vec<Finding>) {
             );
             let origin = at_line(&policy.meta.origin, rule.line);
             let code = &codes::SOURCE_HIDDEN_BY_WAYPOINT;
-            let mut finding = Finding::new(code, policy.reference(), origin, message);
+            let mut finding = about(code, policy.reference(), origin, message);
             finding.fixes = vec![format!(
                 "add a copy in namespace `{}` with `spec.targetRefs: [{{group: \"\", kind: Service, \
                  name: {}}}]` in place of the selector",
@@ -316,11 +316,14 @@ fn unguarded_service<'w>(
             .any(|p| p.targets.iter().any(|t| reaches(context, t, service)))
     };
     let root = policy.meta.namespace == context.options.root_namespace;
-    context
-        .world
-        .services
-        .iter()
-        .filter(|s| !s.headless && (root || s.meta.namespace == policy.meta.namespace))
+    let services: Vec<_> = if root {
+        context.world.services.iter().collect()
+    } else {
+        context.services_in(&policy.meta.namespace).collect()
+    };
+    services
+        .into_iter()
+        .filter(|s| !s.headless)
         .filter_map(|service| match context.waypoints.of_service(service) {
             Binding::Bound(waypoint) => Some((service, waypoint)),
             _ => None,

@@ -3,7 +3,7 @@
 use ambient_facts::{annotations, labels, ports};
 
 use super::enrolment::injects;
-use super::{Context, at_line, list};
+use super::{Context, about, at_line, list};
 use crate::finding::{Code, Finding, codes};
 use crate::migrate::scope::{Membership, StaysOut, asks_for_sidecar, has_sidecar, injection_of};
 use crate::model::{Endpoint, Protocol, Workload, WorkloadKind};
@@ -24,20 +24,20 @@ pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn about(workload: &Workload, code: &'static Code, message: String) -> Finding {
+fn of(workload: &Workload, code: &'static Code, predicate: String) -> Finding {
     let origin = at_line(&workload.meta.origin, workload.pod.line);
-    Finding::new(code, workload.reference(), origin, message)
+    about(code, workload.reference(), origin, predicate)
 }
 
 fn stays_out(workload: &Workload, reason: StaysOut) -> Option<Finding> {
     match reason {
         StaysOut::HostNetwork => {
-            let message = "its pods use the host network and stay out of the mesh".to_owned();
-            Some(about(workload, &codes::HOST_NETWORK, message))
+            let message = "uses the host network, so its pods stay out of the mesh".to_owned();
+            Some(of(workload, &codes::HOST_NETWORK, message))
         }
         StaysOut::Windows => {
-            let message = "its pods run on Windows nodes and stay out of the mesh".to_owned();
-            Some(about(workload, &codes::WINDOWS_POD, message))
+            let message = "runs on Windows nodes, so its pods stay out of the mesh".to_owned();
+            Some(of(workload, &codes::WINDOWS_POD, message))
         }
         _ => None,
     }
@@ -78,11 +78,11 @@ fn without_tunnel(workload: &Workload, pods: &[&Workload]) -> Option<Finding> {
         return None;
     }
     let message = format!(
-        "the sidecars of {} do not accept the tunnel: the pods lack the label `{}: http`",
+        "has sidecars that do not accept the tunnel: {} without the label `{}: http`",
         list(stale),
         labels::TUNNEL
     );
-    let mut finding = about(workload, &codes::SIDECAR_WITHOUT_TUNNEL, message);
+    let mut finding = of(workload, &codes::SIDECAR_WITHOUT_TUNNEL, message);
     finding.fixes = vec![restart(workload)];
     Some(finding)
 }
@@ -111,8 +111,8 @@ fn opted_out(context: &Context<'_>, workload: &Workload, pods: &[&Workload]) -> 
     let namespace = &workload.meta.namespace;
     let message = if injection_of(&workload.pod) == Some(false) {
         format!(
-            "`{}: \"false\"` keeps sidecars away, but not ambient mesh: its pods are captured as soon \
-             as namespace `{namespace}` is labelled",
+            "keeps sidecars away with `{}: \"false\"`, but not ambient mesh: its pods are captured as \
+             soon as namespace `{namespace}` is labelled",
             labels::SIDECAR_INJECT
         )
     } else {
@@ -122,16 +122,17 @@ fn opted_out(context: &Context<'_>, workload: &Workload, pods: &[&Workload]) -> 
             return None;
         }
         format!(
-            "{} run without a sidecar although namespace `{namespace}` asks for injection; they are \
-             captured as soon as it is labelled",
+            "has pods without a sidecar although namespace `{namespace}` asks for injection: {}; they \
+             are captured as soon as it is labelled",
             list(bare)
         )
     };
-    let mut finding = about(workload, &codes::OPTED_OUT_OF_INJECTION, message);
+    let mut finding = of(workload, &codes::OPTED_OUT_OF_INJECTION, message);
     finding.fixes = vec![format!(
-        "set `spec.template.metadata.labels[\"{}\"]: {}` to keep them out",
+        "set `{}: {}` in `{}.labels` to keep them out",
         labels::DATAPLANE_MODE,
-        labels::NONE
+        labels::NONE,
+        pod_metadata(workload.kind)
     )];
     Some(finding)
 }
@@ -150,22 +151,37 @@ fn injection(workload: &Workload) -> Vec<Finding> {
         fields.push(format!("`{}: {templates}`", annotations::INJECT_TEMPLATES));
         if templates.split(',').any(|t| t.trim() == "spire") {
             let message = format!(
-                "its pods take their identity from SPIRE through `{}: {templates}`",
+                "takes the identity of its pods from SPIRE with `{}: {templates}`",
                 annotations::INJECT_TEMPLATES
             );
-            findings.push(about(workload, &codes::SPIRE_IDENTITY, message));
+            findings.push(of(workload, &codes::SPIRE_IDENTITY, message));
         }
     }
     // A pod that was injected carries what the injector wrote; its template is what counts.
     let injected = workload.kind == WorkloadKind::Pod && has_sidecar(pod);
     if !fields.is_empty() && !injected {
         let message = format!(
-            "its pod template has {}, so its pods get a sidecar whatever the namespace says",
+            "asks for a sidecar with {} in its pod template, whatever the namespace says",
             fields.join(" and ")
         );
-        findings.push(about(workload, &codes::ASKS_FOR_SIDECAR, message));
+        let mut finding = of(workload, &codes::ASKS_FOR_SIDECAR, message);
+        finding.fixes = vec![format!(
+            "set `{}: \"false\"` in `{}.labels` and remove what asks for a sidecar",
+            labels::SIDECAR_INJECT,
+            pod_metadata(workload.kind)
+        )];
+        findings.push(finding);
     }
     findings
+}
+
+/// Where the metadata of the pods stands in an object.
+fn pod_metadata(kind: WorkloadKind) -> &'static str {
+    match kind {
+        WorkloadKind::Pod => "metadata",
+        WorkloadKind::CronJob => "spec.jobTemplate.spec.template.metadata",
+        _ => "spec.template.metadata",
+    }
 }
 
 /// Commands and settings that rely on a proxy in the same pod.
@@ -174,8 +190,8 @@ fn sidecar_calls(workload: &Workload) -> Vec<Finding> {
     let texts = || workload.pod.commands.iter();
     let hook = |text: &&String| text.contains("quitquitquit") || waits_for_proxy(text);
     if let Some(text) = texts().find(hook) {
-        let message = format!("calls the sidecar: `{}`", excerpt(text));
-        findings.push(about(workload, &codes::SIDECAR_HOOK, message));
+        let message = format!("calls its sidecar: `{}`", excerpt(text));
+        findings.push(of(workload, &codes::SIDECAR_HOOK, message));
     }
     let local = |text: &&String| {
         let port = [
@@ -191,8 +207,8 @@ fn sidecar_calls(workload: &Workload) -> Vec<Finding> {
         port && !hook(text)
     };
     if let Some(text) = texts().find(local) {
-        let message = format!("uses a port of the sidecar: `{}`", excerpt(text));
-        findings.push(about(workload, &codes::PROXY_PORT_USED, message));
+        let message = format!("uses a port of its sidecar: `{}`", excerpt(text));
+        findings.push(of(workload, &codes::PROXY_PORT_USED, message));
     }
     findings
 }
@@ -238,8 +254,8 @@ fn metrics(workload: &Workload) -> Option<Finding> {
     } else {
         return None;
     };
-    let message = format!("{field} has Prometheus scrape the sidecar, which will be gone");
-    Some(about(workload, &codes::METRICS_MERGED, message))
+    let message = format!("has Prometheus scrape its sidecar with {field}, and there will be none");
+    Some(of(workload, &codes::METRICS_MERGED, message))
 }
 
 fn reserved_ports(workload: &Workload) -> Vec<Finding> {
@@ -253,10 +269,10 @@ fn reserved_ports(workload: &Workload) -> Vec<Finding> {
         .filter(|p| !(sidecars && p.name.starts_with("http-envoy")))
         .map(|port| {
             let message = format!(
-                "a container listens on {} port {}, which ztunnel opens in every captured pod",
+                "listens on {} port {}, which ztunnel opens in every captured pod",
                 port.protocol, port.number
             );
-            let mut finding = about(workload, &codes::RESERVED_PORT, message);
+            let mut finding = of(workload, &codes::RESERVED_PORT, message);
             finding.origin = at_line(&finding.origin, port.line);
             finding
         })
@@ -269,10 +285,10 @@ fn networks(workload: &Workload) -> Option<Finding> {
         .annotations
         .get(annotations::SECONDARY_NETWORKS)?;
     let message = format!(
-        "its pods have further networks, whose traffic the mesh does not carry: `{}`",
+        "is attached to further networks, whose traffic the mesh does not carry: `{}`",
         networks.replace('`', "'").replace('\n', " ")
     );
-    Some(about(workload, &codes::SECONDARY_NETWORK, message))
+    Some(of(workload, &codes::SECONDARY_NETWORK, message))
 }
 
 fn exclusions(workload: &Workload) -> Option<Finding> {
@@ -288,8 +304,8 @@ fn exclusions(workload: &Workload) -> Option<Finding> {
     if excluded.is_empty() {
         return None;
     }
-    let message = format!("ambient mesh ignores {}", list(excluded));
-    Some(about(workload, &codes::CAPTURE_EXCLUSION, message))
+    let message = format!("sets what ambient mesh ignores: {}", list(excluded));
+    Some(of(workload, &codes::CAPTURE_EXCLUSION, message))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ fn a_deny_rule_of_http_alone_stops_denying() {
     let rules = vec![rule(vec![], vec![operation(&["methods", "paths"], &[])])];
     insta::assert_snapshot!(found(policy(Action::Deny, rules)), @r#"
     error AMB0130 shop/authorizationpolicy/rules at policies.yaml:8
-      `spec.rules[0]` stops denying: all that its `to` says is `to[0].operation.methods`, `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that it denies are ALLOWED
+      `shop/authorizationpolicy/rules` stops denying by `spec.rules[0]`: its `to` says nothing but `to[0].operation.methods`, `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that the rule denies are ALLOWED
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
     "#);
 }
@@ -32,7 +32,7 @@ fn one_empty_clause_takes_the_whole_deny_rule() {
     let rules = vec![rule(vec![source], vec![operation(&["paths"], &[])])];
     insta::assert_snapshot!(found(policy(Action::Deny, rules)), @r#"
     error AMB0130 shop/authorizationpolicy/rules at policies.yaml:8
-      `spec.rules[0]` stops denying: all that its `to` says is `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that it denies are ALLOWED
+      `shop/authorizationpolicy/rules` stops denying by `spec.rules[0]`: its `to` says nothing but `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that the rule denies are ALLOWED
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
     "#);
 }
@@ -46,7 +46,7 @@ fn a_condition_on_a_header_takes_the_whole_deny_rule() {
     ];
     insta::assert_snapshot!(found(policy(Action::Deny, vec![rule])), @r#"
     error AMB0130 shop/authorizationpolicy/rules at policies.yaml:8
-      `spec.rules[0]` stops denying: all that its `when[1]` says is `when[1].key: request.headers[x-token]`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that it denies are ALLOWED
+      `shop/authorizationpolicy/rules` stops denying by `spec.rules[0]`: its `when[1]` says nothing but `when[1].key: request.headers[x-token]`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that the rule denies are ALLOWED
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
     "#);
 }
@@ -56,7 +56,7 @@ fn an_empty_entry_beside_a_kept_one_stops_denying_alone() {
     let operations = vec![operation(&["paths"], &[]), operation(&[], &["9090"])];
     insta::assert_snapshot!(found(policy(Action::Deny, vec![rule(vec![], operations)])), @r#"
     error AMB0130 shop/authorizationpolicy/rules at policies.yaml:8
-      `spec.rules[0].to[0]` stops denying: all that it says is `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that it denies are ALLOWED
+      `shop/authorizationpolicy/rules` stops denying by `spec.rules[0].to[0]`: it says nothing but `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that it denies are ALLOWED
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
     "#);
 }
@@ -66,7 +66,7 @@ fn a_deny_rule_that_keeps_something_denies_more() {
     let rules = vec![rule(vec![], vec![operation(&["paths"], &["8080"])])];
     insta::assert_snapshot!(found(policy(Action::Deny, rules)), @r#"
     error AMB0132 shop/authorizationpolicy/rules at policies.yaml:8
-      `spec.rules[0]` denies more: ztunnel drops `to[0].operation.paths` and refuses every connection to `shop/deployment/web` that the rest of the rule matches
+      `shop/authorizationpolicy/rules` denies more by `spec.rules[0]`: ztunnel drops `to[0].operation.paths` and refuses every connection to `shop/deployment/web` that the rest of the rule matches
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
     "#);
 }
@@ -86,8 +86,9 @@ fn an_allow_rule_with_http_is_dropped_whole() {
     )];
     insta::assert_snapshot!(found(policy(Action::Allow, rules)), @r#"
     error AMB0131 shop/authorizationpolicy/rules at policies.yaml:8
-      `spec.rules[0]` uses `to[0].operation.methods`, so ztunnel drops the whole rule for `shop/deployment/web`; the policy has no other rule, so every connection to them is refused
+      `shop/authorizationpolicy/rules` stops allowing by `spec.rules[0]`: it uses `to[0].operation.methods`, so ztunnel drops the whole rule for `shop/deployment/web`; the policy has no other rule, so every connection to them is refused
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
+      fix: let the policy with the selector allow the waypoint's service account under `principals` instead
     "#);
 }
 
@@ -97,8 +98,9 @@ fn other_allow_rules_are_counted() {
     rules.push(rule(vec![principals(&["*"])], vec![]));
     insta::assert_snapshot!(found(policy(Action::Allow, rules)), @r#"
     error AMB0131 shop/authorizationpolicy/rules at policies.yaml:8
-      `spec.rules[0]` uses `to[0].operation.methods`, so ztunnel drops the whole rule for `shop/deployment/web`; 1 other rule of the policy still allows something
+      `shop/authorizationpolicy/rules` stops allowing by `spec.rules[0]`: it uses `to[0].operation.methods`, so ztunnel drops the whole rule for `shop/deployment/web`; 1 other rule of the policy still allows something
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
+      fix: let the policy with the selector allow the waypoint's service account under `principals` instead
     "#);
 }
 
@@ -139,7 +141,7 @@ fn a_policy_in_the_root_namespace_applies_everywhere() {
         .authorization(policy);
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0130 istio-system/authorizationpolicy/wide at policies.yaml:8
-      `spec.rules[0]` stops denying: all that its `to` says is `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `bank/deployment/teller`, `shop/deployment/web` that it denies are ALLOWED
+      `istio-system/authorizationpolicy/wide` stops denying by `spec.rules[0]`: its `to` says nothing but `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `bank/deployment/teller`, `shop/deployment/web` that the rule denies are ALLOWED
       fix: add a copy in namespace `istio-system` with `spec.targetRefs: [{group: gateway.networking.k8s.io, kind: GatewayClass, name: istio-waypoint}]` in place of the selector, so that all waypoints enforce it
     ");
 }
@@ -166,7 +168,7 @@ fn a_copy_with_another_rule_or_for_one_service_of_two_does_not_count() {
         .authorization(targeted(Action::Deny, target("Service", "web"), other));
     insta::assert_snapshot!(fixture.findings(), @r#"
     error AMB0130 shop/authorizationpolicy/rules at policies.yaml:8
-      `spec.rules[0]` stops denying: all that its `to` says is `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that it denies are ALLOWED
+      `shop/authorizationpolicy/rules` stops denying by `spec.rules[0]`: its `to` says nothing but `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that the rule denies are ALLOWED
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector
     "#);
     let mut second = service("shop", "second");
@@ -178,7 +180,7 @@ fn a_copy_with_another_rule_or_for_one_service_of_two_does_not_count() {
         .authorization(targeted(Action::Deny, target("Service", "web"), rules()));
     insta::assert_snapshot!(fixture.findings(), @r#"
     error AMB0130 shop/authorizationpolicy/rules at policies.yaml:8
-      `spec.rules[0]` stops denying: all that its `to` says is `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that it denies are ALLOWED
+      `shop/authorizationpolicy/rules` stops denying by `spec.rules[0]`: its `to` says nothing but `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that the rule denies are ALLOWED
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: second}, {group: "", kind: Service, name: web}]` in place of the selector
     "#);
 }
@@ -190,34 +192,30 @@ fn trust_domains_are_ignored() {
         ..principals(principal)
     };
     let from = vec![limited(&["*"]), limited(&[])];
-    insta::assert_snapshot!(found(policy(Action::Allow, vec![rule(from.clone(), vec![])])), @r#"
+    insta::assert_snapshot!(found(policy(Action::Allow, vec![rule(from.clone(), vec![])])), @"
     error AMB0133 shop/authorizationpolicy/rules at policies.yaml:8
-      ztunnel ignores `spec.rules[0].from[0].source.trustDomains`; the rule also allows sources of every other trust domain
-      fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
+      `shop/authorizationpolicy/rules` limits trust domains by `spec.rules[0].from[0].source.trustDomains`, which ztunnel ignores: the rule also allows sources of every other trust domain
     error AMB0133 shop/authorizationpolicy/rules at policies.yaml:8
-      ztunnel ignores `spec.rules[0].from[1].source.trustDomains`; nothing is left that could match, so it allows nothing
-      fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
-    "#);
-    insta::assert_snapshot!(found(policy(Action::Deny, vec![rule(from, vec![])])), @r#"
+      `shop/authorizationpolicy/rules` limits trust domains by `spec.rules[0].from[1].source.trustDomains`, which ztunnel ignores: nothing is left that could match, so it allows nothing
+    ");
+    insta::assert_snapshot!(found(policy(Action::Deny, vec![rule(from, vec![])])), @"
     error AMB0133 shop/authorizationpolicy/rules at policies.yaml:8
-      ztunnel ignores `spec.rules[0].from[0].source.trustDomains`; the rule also denies sources of every other trust domain
-      fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
+      `shop/authorizationpolicy/rules` limits trust domains by `spec.rules[0].from[0].source.trustDomains`, which ztunnel ignores: the rule also denies sources of every other trust domain
     error AMB0133 shop/authorizationpolicy/rules at policies.yaml:8
-      ztunnel ignores `spec.rules[0].from[1].source.trustDomains`; nothing is left that could match, so it denies nothing
-      fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
-    "#);
+      `shop/authorizationpolicy/rules` limits trust domains by `spec.rules[0].from[1].source.trustDomains`, which ztunnel ignores: nothing is left that could match, so it denies nothing
+    ");
 }
 
 #[test]
 fn actions_that_ztunnel_does_not_know() {
     insta::assert_snapshot!(found(policy(Action::Custom, vec![])), @r#"
     error AMB0134 shop/authorizationpolicy/rules at policies.yaml:1
-      asks an external authorizer about requests to `shop/deployment/web`; from the moment of enrolment these requests are ALLOWED without asking
+      `shop/authorizationpolicy/rules` asks an external authorizer about requests to `shop/deployment/web`; from the moment of enrolment these requests are ALLOWED without asking
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
     "#);
     insta::assert_snapshot!(found(policy(Action::Audit, vec![])), @"
     info AMB0135 shop/authorizationpolicy/rules at policies.yaml:1
-      audits requests to `shop/deployment/web`
+      `shop/authorizationpolicy/rules` audits requests to `shop/deployment/web`
     ");
 }
 
@@ -228,6 +226,6 @@ fn a_policy_in_dry_run_is_only_mentioned() {
     dry.meta.annotations = labels(&[("istio.io/dry-run", "true")]);
     insta::assert_snapshot!(found(dry), @"
     info AMB0136 shop/authorizationpolicy/rules at policies.yaml:1
-      is in dry run and applies to `shop/deployment/web`
+      `shop/authorizationpolicy/rules` is in dry run and applies to `shop/deployment/web`
     ");
 }

@@ -5,7 +5,7 @@ fn injection_in_an_enrolled_namespace_is_reported() {
     let fixture = Fixture::with_namespace("shop", &[("istio-injection", "enabled")]);
     insta::assert_snapshot!(fixture.findings(), @"
     warning AMB0301 namespace/shop at namespaces.yaml:1
-      has the label `istio-injection: enabled` and will be labelled for ambient mesh, so pods that restart get sidecars and are not captured
+      `namespace/shop` has the label `istio-injection: enabled` and will be labelled for ambient mesh, so pods that restart get sidecars and are not captured
       fix: kubectl label namespace shop istio-injection-
     ");
     let labelled = [
@@ -15,7 +15,7 @@ fn injection_in_an_enrolled_namespace_is_reported() {
     let fixture = Fixture::with_namespace("shop", &labelled).gateway(waypoint("shop", "w"));
     insta::assert_snapshot!(fixture.findings(), @"
     warning AMB0301 namespace/shop at namespaces.yaml:1
-      has the label `istio.io/rev: 1-30` and is labelled for ambient mesh, so pods that restart get sidecars and are not captured
+      `namespace/shop` has the label `istio.io/rev: 1-30` and is labelled for ambient mesh, so pods that restart get sidecars and are not captured
       fix: kubectl label namespace shop istio.io/rev-
       fix: before that, keep its Gateways with their control plane: kubectl label gateway w --namespace shop istio.io/rev=1-30
     ");
@@ -43,9 +43,17 @@ fn an_unknown_mode_is_reported() {
         .workload(labelled("bank", "teller", &mode));
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0302 namespace/shop at namespaces.yaml:1
-      its label `istio.io/dataplane-mode` is `enabled`
+      `namespace/shop` has the label `istio.io/dataplane-mode: enabled`, which means nothing, so it is not enrolled
       fix: kubectl label namespace shop --overwrite istio.io/dataplane-mode=ambient
     error AMB0302 bank/deployment/teller at workloads.yaml:10
-      its pod label `istio.io/dataplane-mode` is `enabled`
+      `bank/deployment/teller` has the pod label `istio.io/dataplane-mode: enabled`, which means nothing, so its namespace decides
     ");
+}
+
+#[test]
+fn an_unknown_mode_outside_of_what_was_asked_for_is_left_alone() {
+    let mode = [("istio.io/dataplane-mode", "enabled")];
+    let mut fixture = Fixture::with_namespace("shop", &mode);
+    fixture.scope.exclude = vec!["shop".to_owned()];
+    assert_eq!(fixture.findings(), "");
 }

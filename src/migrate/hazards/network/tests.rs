@@ -38,7 +38,8 @@ fn a_tunnel_port_open_to_everyone_is_reported() {
         insta::allow_duplicates! {
             insta::assert_snapshot!(fixture.findings(), @"
     warning AMB0111 shop/networkpolicy/web at policies.yaml:9
-      `spec.ingress[0]` has no `from` and opens port 15008, so every mesh workload reaches every TCP port of `shop/deployment/web` through the tunnel
+      `shop/networkpolicy/web` opens port 15008 without `from` in `spec.ingress[0]`, so every mesh workload reaches every TCP port of `shop/deployment/web` through the tunnel
+      fix: take port 15008 out of `spec.ingress[0].ports`; the plan puts it back with a policy that limits it
     ");
         }
     }
@@ -92,14 +93,14 @@ fn a_tunnel_port_whose_ports_are_limited_is_left_alone() {
     );
 }
 
-fn cilium(data: Value) -> GenericObject {
+fn cilium(data: &Value) -> GenericObject {
     let name = ("kube-system", "cilium-config");
     generic("", "ConfigMap", name, json!({ "data": data }))
 }
 
 #[test]
 fn settings_of_cilium_are_checked() {
-    let bad = cilium(json!({
+    let bad = cilium(&json!({
         "cni-exclusive": "true",
         "enable-bpf-masquerade": "true",
         "bpf-lb-sock": "true",
@@ -107,19 +108,19 @@ fn settings_of_cilium_are_checked() {
     }));
     insta::assert_snapshot!(Fixture::shop().configuration(bad).findings(), @"
     error AMB0804 kube-system/configmap/cilium-config at objects.yaml:1
-      `bpf-lb-sock: true`: Cilium replaces Service addresses in the pod before ztunnel sees them
+      `kube-system/configmap/cilium-config` has `bpf-lb-sock: true`: Cilium replaces Service addresses in the pod before ztunnel sees them
       fix: set the value `socketLB.hostNamespaceOnly: true` of Cilium's chart
     error AMB0804 kube-system/configmap/cilium-config at objects.yaml:1
-      `cni-exclusive: true`: Cilium removes the node agent's entry from the chain of plugins, and no pod is captured
+      `kube-system/configmap/cilium-config` has `cni-exclusive: true`: Cilium removes the node agent's entry from the chain of plugins, and no pod is captured
       fix: set the value `cni.exclusive: false` of Cilium's chart
     error AMB0804 kube-system/configmap/cilium-config at objects.yaml:1
-      `enable-bpf-masquerade: true`: probes of the kubelet do not reach captured pods
+      `kube-system/configmap/cilium-config` has `enable-bpf-masquerade: true`: probes of the kubelet do not reach captured pods
       fix: set the value `bpf.masquerade: false` of Cilium's chart
     error AMB0805 kube-system/configmap/cilium-config at objects.yaml:1
-      `encryption-type: ztunnel`: Cilium runs a ztunnel of its own in the same pods
+      `kube-system/configmap/cilium-config` has `encryption-type: ztunnel`: Cilium runs a ztunnel of its own in the same pods
       fix: set the value `encryption.type` of Cilium's chart
     ");
-    let good = cilium(json!({
+    let good = cilium(&json!({
         "cni-exclusive": "false",
         "bpf-lb-sock": "true",
         "bpf-lb-sock-hostns-only": "true",
@@ -137,13 +138,13 @@ fn load_balancing_at_connect_time_is_reported() {
     };
     insta::assert_snapshot!(felix(json!({ "bpfEnabled": true })), @r#"
     error AMB0804 felixconfiguration/default at objects.yaml:1
-      `spec.bpfConnectTimeLoadBalancing` is not set: Calico replaces Service addresses when an application connects, before ztunnel sees them
+      `felixconfiguration/default` does not set `spec.bpfConnectTimeLoadBalancing`: Calico replaces Service addresses when an application connects, before ztunnel sees them
       fix: kubectl patch felixconfiguration default --type merge --patch '{"spec":{"bpfConnectTimeLoadBalancing":"Disabled"}}'
     "#);
     let on = json!({ "bpfEnabled": true, "bpfConnectTimeLoadBalancing": "TCP" });
     insta::assert_snapshot!(felix(on), @r#"
     error AMB0804 felixconfiguration/default at objects.yaml:1
-      `spec.bpfConnectTimeLoadBalancing: TCP`: Calico replaces Service addresses when an application connects, before ztunnel sees them
+      `felixconfiguration/default` has `spec.bpfConnectTimeLoadBalancing: TCP`: Calico replaces Service addresses when an application connects, before ztunnel sees them
       fix: kubectl patch felixconfiguration default --type merge --patch '{"spec":{"bpfConnectTimeLoadBalancing":"Disabled"}}'
     "#);
     let off = json!({ "bpfEnabled": true, "bpfConnectTimeLoadBalancing": "Disabled" });

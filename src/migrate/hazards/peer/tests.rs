@@ -22,7 +22,7 @@ fn disabled_mutual_tls_is_reported_with_its_fields() {
     mixed.ports = vec![(8080, PeerMode::Strict), (9090, PeerMode::Disable)];
     insta::assert_snapshot!(Fixture::shop().peer(mixed).findings(), @"
     error AMB0140 shop/peerauthentication/default at policies.yaml:1
-      `spec.mtls.mode`, `spec.portLevelMtls.9090.mode` is `DISABLE` for `shop/deployment/web`, and ztunnel encrypts all the same
+      `shop/peerauthentication/default` switches mutual TLS off for `shop/deployment/web` by `spec.mtls.mode`, `spec.portLevelMtls.9090.mode`, and ztunnel encrypts all the same
     ");
 }
 
@@ -40,7 +40,7 @@ fn a_selector_in_the_root_namespace_selects_nothing() {
     let fixture = Fixture::shop().peer(policy("istio-system", PeerMode::Disable));
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0140 istio-system/peerauthentication/default at policies.yaml:1
-      `spec.mtls.mode` is `DISABLE` for `shop/deployment/web`, and ztunnel encrypts all the same
+      `istio-system/peerauthentication/default` switches mutual TLS off for `shop/deployment/web` by `spec.mtls.mode`, and ztunnel encrypts all the same
     ");
 }
 
@@ -52,7 +52,7 @@ fn strict_mode_names_the_callers_that_stay_out() {
         .peer(policy("istio-system", PeerMode::Strict));
     insta::assert_snapshot!(strict_findings(&fixture), @"
     warning AMB0141 istio-system/peerauthentication/default at policies.yaml:1
-      demands mutual TLS of all callers of `shop/deployment/web`, and stays without a mesh identity: `shop/agent[Deployment]`, `shop/out[Deployment]`
+      `istio-system/peerauthentication/default` refuses callers of `shop/deployment/web` that have no mesh identity, and these stay without one: `shop/agent[Deployment]`, `shop/out[Deployment]`
     ");
 }
 
@@ -75,13 +75,13 @@ fn the_narrower_policy_decides() {
         .peer(own);
     insta::assert_snapshot!(strict_findings(&fixture), @"
     warning AMB0141 shop/peerauthentication/default at policies.yaml:1
-      demands mutual TLS of all callers of `shop/deployment/web`, and stays without a mesh identity: `shop/agent[Deployment]`
+      `shop/peerauthentication/default` refuses callers of `shop/deployment/web` that have no mesh identity, and these stay without one: `shop/agent[Deployment]`
     ");
     let unset = with_host_agent()
         .peer(policy("shop", PeerMode::Unset))
         .peer(policy("istio-system", PeerMode::Strict));
     insta::assert_snapshot!(strict_findings(&unset), @"
     warning AMB0141 istio-system/peerauthentication/default at policies.yaml:1
-      demands mutual TLS of all callers of `shop/deployment/web`, and stays without a mesh identity: `shop/agent[Deployment]`
+      `istio-system/peerauthentication/default` refuses callers of `shop/deployment/web` that have no mesh identity, and these stay without one: `shop/agent[Deployment]`
     ");
 }

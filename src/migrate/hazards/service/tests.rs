@@ -9,7 +9,7 @@ fn a_reserved_target_port_is_reported() {
     fixture.world.services[0].ports[0].target = TargetPort::Number(15006);
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0209 shop/service/web at services.yaml:1
-      `spec.ports[0]` leads to port 15006 of its pods, which ztunnel opens in every captured pod
+      `shop/service/web` leads to port 15006 of its pods by `spec.ports[0]`, and ztunnel opens that port in every captured pod
     ");
 }
 
@@ -33,7 +33,7 @@ fn protocols_beside_tcp_are_mentioned() {
     fixture.world.services[0].ports.push(dns);
     insta::assert_snapshot!(fixture.findings(), @"
     info AMB0214 shop/service/web at services.yaml:1
-      `UDP 53` stays outside of the tunnel
+      `shop/service/web` has ports that stay outside of the tunnel: `UDP 53`
     ");
 }
 
@@ -46,7 +46,7 @@ fn an_external_name_is_mentioned() {
     fixture.world.services.push(alias);
     insta::assert_snapshot!(fixture.findings(), @"
     info AMB0215 shop/service/alias at services.yaml:1
-      is of type ExternalName, and what it names stays out of the mesh
+      `shop/service/alias` is of type ExternalName, and what it names stays out of the mesh
     ");
 }
 
@@ -62,7 +62,7 @@ fn machines_are_reported() {
     let mut fixture = Fixture::shop().networking(entry);
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0211 shop/workloadentry/vm at objects.yaml:1
-      stands for machines outside of Kubernetes, which ambient mesh cannot take in
+      `shop/workloadentry/vm` stands for machines outside of Kubernetes, which ambient mesh cannot take in
     ");
     fixture.scope.exclude = vec!["shop".to_owned()];
     assert_eq!(fixture.findings(), "");

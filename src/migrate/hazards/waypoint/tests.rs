@@ -33,10 +33,10 @@ fn a_label_for_a_missing_waypoint_is_reported_at_its_object() {
         .service(service("shop", "web"));
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0601 namespace/shop at namespaces.yaml:1
-      its label `istio.io/use-waypoint: gone` names a waypoint, and the input has no Gateway `shop/gone`; traffic goes to the pods directly and skips every policy and route of the waypoint
+      `namespace/shop` has the label `istio.io/use-waypoint: gone`, and the input has no Gateway `shop/gone`; traffic goes to the pods directly and skips every policy and route of the waypoint
       fix: istioctl waypoint apply --namespace shop --name gone
     error AMB0601 shop/deployment/web at workloads.yaml:10
-      its label `istio.io/use-waypoint: lost` names a waypoint, and the input has no Gateway `shop/lost`; traffic goes to the pods directly and skips every policy and route of the waypoint
+      `shop/deployment/web` has the label `istio.io/use-waypoint: lost`, and the input has no Gateway `shop/lost`; traffic goes to the pods directly and skips every policy and route of the waypoint
       fix: istioctl waypoint apply --namespace shop --name lost
     ");
 }
@@ -55,7 +55,7 @@ fn nothing_is_said_about_waypoints_when_gateways_were_not_read() {
         .insert(Kind::Gateway, Coverage::Complete);
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0601 namespace/shop at namespaces.yaml:1
-      its label `istio.io/use-waypoint: gone` names a waypoint, and there is no Gateway `shop/gone`; traffic goes to the pods directly and skips every policy and route of the waypoint
+      `namespace/shop` has the label `istio.io/use-waypoint: gone`, and there is no Gateway `shop/gone`; traffic goes to the pods directly and skips every policy and route of the waypoint
       fix: istioctl waypoint apply --namespace shop --name gone
     ");
 }
@@ -70,7 +70,7 @@ fn a_service_with_a_broken_label_is_reported_once() {
     let fixture = fixture.gateway(waypoint("infra", "w"));
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0603 shop/service/web at services.yaml:1
-      its label `istio.io/use-waypoint: w` names waypoint `infra/w`, whose `allowedRoutes` do not admit namespace `shop`; traffic goes to the pods directly and skips every policy and route of the waypoint
+      `shop/service/web` has the label `istio.io/use-waypoint: w` for waypoint `infra/w`, whose `allowedRoutes` do not admit namespace `shop`; traffic goes to the pods directly and skips every policy and route of the waypoint
       fix: set `spec.listeners[].allowedRoutes.namespaces.from: All` in Gateway `infra/w`
     ");
 }
@@ -87,7 +87,7 @@ fn a_waypoint_of_the_wrong_kind_is_reported() {
         .gateway(for_pods.clone());
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0604 shop/service/web at services.yaml:1
-      its label `istio.io/use-waypoint: w` names waypoint `shop/w`, which takes `workload` traffic only; traffic goes to the pods directly and skips every policy and route of the waypoint
+      `shop/service/web` has the label `istio.io/use-waypoint: w` for waypoint `shop/w`, which takes `workload` traffic only; traffic goes to the pods directly and skips every policy and route of the waypoint
       fix: kubectl label gateway w --namespace shop --overwrite istio.io/waypoint-for=all
     ");
     // The namespace asked for a waypoint of its pods, and has one.
@@ -107,7 +107,7 @@ fn a_gateway_that_is_no_waypoint_is_reported() {
         .gateway(ingress);
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0602 namespace/shop at namespaces.yaml:1
-      its label `istio.io/use-waypoint: w` names Gateway `shop/w` of class `istio`, which has no HBONE listener; traffic goes to the pods directly and skips every policy and route of the waypoint
+      `namespace/shop` has the label `istio.io/use-waypoint: w` for Gateway `shop/w` of class `istio`, which has no HBONE listener; traffic goes to the pods directly and skips every policy and route of the waypoint
       fix: istioctl waypoint apply --namespace shop --name w --overwrite
     ");
 }
@@ -123,7 +123,7 @@ fn labels_outside_of_the_mesh_are_left_alone() {
 fn a_policy_that_does_not_allow_the_waypoint_is_reported() {
     insta::assert_snapshot!(admission(allow(vec![principals(&[CLIENT])])), @r#"
     error AMB0605 shop/service/web at services.yaml:1
-      waypoint `shop/waypoint` connects to its pods with service account `shop/waypoint`, which `shop/authorizationpolicy/rules` does not allow on port `8080`; every request through the waypoint is refused
+      `shop/service/web` is behind waypoint `shop/waypoint`, which connects with service account `shop/waypoint`, and `shop/authorizationpolicy/rules` does not allow it on port `8080`; every request through the waypoint is refused
       fix: add an AuthorizationPolicy with `action: ALLOW` for the same pods and `from: [{source: {principals: ["cluster.local/ns/shop/sa/waypoint"]}}]`
     "#);
     // A rule of HTTP is dropped by ztunnel and admits nobody.
@@ -133,7 +133,7 @@ fn a_policy_that_does_not_allow_the_waypoint_is_reported() {
     )];
     insta::assert_snapshot!(admission(policy(Action::Allow, rules)), @r#"
     error AMB0605 shop/service/web at services.yaml:1
-      waypoint `shop/waypoint` connects to its pods with service account `shop/waypoint`, which `shop/authorizationpolicy/rules` does not allow on port `8080`; every request through the waypoint is refused
+      `shop/service/web` is behind waypoint `shop/waypoint`, which connects with service account `shop/waypoint`, and `shop/authorizationpolicy/rules` does not allow it on port `8080`; every request through the waypoint is refused
       fix: add an AuthorizationPolicy with `action: ALLOW` for the same pods and `from: [{source: {principals: ["cluster.local/ns/shop/sa/waypoint"]}}]`
     "#);
 }
@@ -146,7 +146,7 @@ fn a_policy_that_denies_the_waypoint_is_reported() {
     };
     insta::assert_snapshot!(admission(policy(Action::Deny, vec![rule(vec![others], vec![])])), @"
     error AMB0605 shop/service/web at services.yaml:1
-      waypoint `shop/waypoint` connects to its pods with service account `shop/waypoint`, which `shop/authorizationpolicy/rules` denies on port `8080`; every request through the waypoint is refused
+      `shop/service/web` is behind waypoint `shop/waypoint`, which connects with service account `shop/waypoint`, and `shop/authorizationpolicy/rules` denies it on port `8080`; every request through the waypoint is refused
       fix: add `cluster.local/ns/shop/sa/waypoint` to `notPrincipals` of the rule that denies
     ");
 }
@@ -193,13 +193,13 @@ fn a_source_rule_behind_a_waypoint_is_reported() {
     );
     insta::assert_snapshot!(with_waypoint(denied), @r#"
     error AMB0606 shop/authorizationpolicy/rules at policies.yaml:8
-      `spec.rules[0]` decides by `from[0].source.principals`, but Service `shop/web` is behind waypoint `shop/waypoint`, whose service account is all that its pods see: what the rule denies comes in through the waypoint
+      `shop/authorizationpolicy/rules` decides by `from[0].source.principals` of `spec.rules[0]`, but Service `shop/web` is behind waypoint `shop/waypoint`, whose service account is all that its pods see: what the rule denies comes in through the waypoint
       fix: add a copy in namespace `shop` with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector
     "#);
     let allowed = allow(vec![principals(&[CLIENT]), principals(&[WAYPOINT])]);
     insta::assert_snapshot!(with_waypoint(allowed), @r#"
     error AMB0606 shop/authorizationpolicy/rules at policies.yaml:8
-      `spec.rules[0]` decides by `from[0].source.principals`, but Service `shop/web` is behind waypoint `shop/waypoint`, whose service account is all that its pods see: which clients the rule allows makes no difference to what comes through it
+      `shop/authorizationpolicy/rules` decides by `from[0].source.principals` of `spec.rules[0]`, but Service `shop/web` is behind waypoint `shop/waypoint`, whose service account is all that its pods see: which clients the rule allows makes no difference to what comes through it
       fix: add a copy in namespace `shop` with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector
     "#);
 }
@@ -244,7 +244,7 @@ fn a_headless_service_is_not_served_by_a_waypoint_for_services() {
     fixture.world.services[0].headless = true;
     insta::assert_snapshot!(fixture.findings(), @"
     warning AMB0607 shop/service/web at services.yaml:1
-      is headless, so its clients connect to pods directly and not through waypoint `shop/waypoint`
+      `shop/service/web` is headless, so its clients connect to pods directly and not through waypoint `shop/waypoint`
     ");
     let mut unbound = Fixture::shop();
     unbound.world.services[0].headless = true;
@@ -257,7 +257,7 @@ fn a_service_that_is_reached_from_outside_goes_around_its_waypoint() {
     fixture.world.services[0].service_type = "NodePort".to_owned();
     insta::assert_snapshot!(fixture.findings(), @"
     warning AMB0608 shop/service/web at services.yaml:1
-      is of type NodePort, and connections from outside do not pass through waypoint `shop/waypoint`
+      `shop/service/web` is of type NodePort, and connections from outside do not pass through waypoint `shop/waypoint`
     ");
 }
 

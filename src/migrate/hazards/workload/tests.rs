@@ -34,7 +34,7 @@ fn host_network_is_reported_where_the_namespace_is_enrolled() {
     agent.pod.host_network = true;
     insta::assert_snapshot!(found(agent.clone()), @"
     warning AMB0201 shop/daemonset/agent at workloads.yaml:10
-      its pods use the host network and stay out of the mesh
+      `shop/daemonset/agent` uses the host network, so its pods stay out of the mesh
     ");
     let mut fixture = Fixture::with_namespace("shop", &[]).workload(agent);
     fixture.scope.exclude = vec!["shop".to_owned()];
@@ -47,7 +47,7 @@ fn windows_pods_are_reported() {
     windows.pod.windows = true;
     insta::assert_snapshot!(found(windows), @"
     warning AMB0202 shop/deployment/web at workloads.yaml:10
-      its pods run on Windows nodes and stay out of the mesh
+      `shop/deployment/web` runs on Windows nodes, so its pods stay out of the mesh
     ");
 }
 
@@ -70,7 +70,7 @@ fn a_running_sidecar_without_the_tunnel_is_reported_once_per_owner() {
         .workload(ready.clone());
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0203 shop/statefulset/db at workloads.yaml:10
-      the sidecars of `db-0`, `db-1` do not accept the tunnel: the pods lack the label `networking.istio.io/tunnel: http`
+      `shop/statefulset/db` has sidecars that do not accept the tunnel: `db-0`, `db-1` without the label `networking.istio.io/tunnel: http`
       fix: kubectl rollout restart statefulset db --namespace shop
     ");
     assert_eq!(
@@ -86,13 +86,13 @@ fn pods_without_a_sidecar_on_purpose_are_captured() {
     let off = ("sidecar.istio.io/inject", "false");
     insta::assert_snapshot!(found(labelled("shop", "web", &[off])), @r#"
     warning AMB0204 shop/deployment/web at workloads.yaml:10
-      `sidecar.istio.io/inject: "false"` keeps sidecars away, but not ambient mesh: its pods are captured as soon as namespace `shop` is labelled
-      fix: set `spec.template.metadata.labels["istio.io/dataplane-mode"]: none` to keep them out
+      `shop/deployment/web` keeps sidecars away with `sidecar.istio.io/inject: "false"`, but not ambient mesh: its pods are captured as soon as namespace `shop` is labelled
+      fix: set `istio.io/dataplane-mode: none` in `spec.template.metadata.labels` to keep them out
     "#);
     insta::assert_snapshot!(found(annotated("shop", "web", &[off])), @r#"
     warning AMB0204 shop/deployment/web at workloads.yaml:10
-      `sidecar.istio.io/inject: "false"` keeps sidecars away, but not ambient mesh: its pods are captured as soon as namespace `shop` is labelled
-      fix: set `spec.template.metadata.labels["istio.io/dataplane-mode"]: none` to keep them out
+      `shop/deployment/web` keeps sidecars away with `sidecar.istio.io/inject: "false"`, but not ambient mesh: its pods are captured as soon as namespace `shop` is labelled
+      fix: set `istio.io/dataplane-mode: none` in `spec.template.metadata.labels` to keep them out
     "#);
     let decided = [off, ("istio.io/dataplane-mode", "ambient")];
     assert_eq!(found(labelled("shop", "web", &decided)), "");
@@ -109,12 +109,11 @@ fn pods_that_were_never_restarted_are_captured() {
             .collect::<Vec<_>>()
             .join("\n")
     };
-    insta::assert_snapshot!(injecting(owned_pod("db-0", "db")), @r#"
+    insta::assert_snapshot!(injecting(owned_pod("db-0", "db")), @"
     warning AMB0204 shop/pod/db-0 at workloads.yaml:10
-      `db-0` run without a sidecar although namespace `shop` asks for injection; they are captured as soon as it is labelled
-      fix: set `spec.template.metadata.labels["istio.io/dataplane-mode"]: none` to keep them out
-      has the label `istio-injection: enabled` and will be labelled for ambient mesh, so pods that restart get sidecars and are not captured
-    "#);
+      `shop/pod/db-0` has pods without a sidecar although namespace `shop` asks for injection: `db-0`; they are captured as soon as it is labelled
+      fix: set `istio.io/dataplane-mode: none` in `metadata.labels` to keep them out
+    ");
     assert_eq!(found(owned_pod("db-0", "db")), "");
 }
 
@@ -123,19 +122,21 @@ fn a_template_that_asks_for_a_sidecar_is_reported() {
     let asks = labelled("shop", "web", &[("sidecar.istio.io/inject", "true")]);
     insta::assert_snapshot!(found(asks), @r#"
     warning AMB0205 shop/deployment/web at workloads.yaml:10
-      its pod template has `sidecar.istio.io/inject: "true"`, so its pods get a sidecar whatever the namespace says
+      `shop/deployment/web` asks for a sidecar with `sidecar.istio.io/inject: "true"` in its pod template, whatever the namespace says
+      fix: set `sidecar.istio.io/inject: "false"` in `spec.template.metadata.labels` and remove what asks for a sidecar
     "#);
     let templates = annotated(
         "shop",
         "web",
         &[("inject.istio.io/templates", "sidecar,spire")],
     );
-    insta::assert_snapshot!(found(templates), @"
+    insta::assert_snapshot!(found(templates), @r#"
     error AMB0212 shop/deployment/web at workloads.yaml:10
-      its pods take their identity from SPIRE through `inject.istio.io/templates: sidecar,spire`
+      `shop/deployment/web` takes the identity of its pods from SPIRE with `inject.istio.io/templates: sidecar,spire`
     warning AMB0205 shop/deployment/web at workloads.yaml:10
-      its pod template has `inject.istio.io/templates: sidecar,spire`, so its pods get a sidecar whatever the namespace says
-    ");
+      `shop/deployment/web` asks for a sidecar with `inject.istio.io/templates: sidecar,spire` in its pod template, whatever the namespace says
+      fix: set `sidecar.istio.io/inject: "false"` in `spec.template.metadata.labels` and remove what asks for a sidecar
+    "#);
     let gateway = annotated("shop", "edge", &[("inject.istio.io/templates", "gateway")]);
     assert_eq!(found(gateway), "");
 }
@@ -145,16 +146,16 @@ fn calls_to_the_sidecar_are_reported() {
     let end = "run-report && curl -X POST http://localhost:15020/quitquitquit";
     insta::assert_snapshot!(found(saying(end)), @"
     warning AMB0206 shop/job/report at workloads.yaml:10
-      calls the sidecar: `run-report && curl -X POST http://localhost:15020/quitquitquit`
+      `shop/job/report` calls its sidecar: `run-report && curl -X POST http://localhost:15020/quitquitquit`
     ");
     let wait = "until curl -fsI http://127.0.0.1:15021/healthz/ready; do sleep 1; done";
     insta::assert_snapshot!(found(saying(wait)), @"
     warning AMB0206 shop/job/report at workloads.yaml:10
-      calls the sidecar: `until curl -fsI http://127.0.0.1:15021/healthz/ready; do sleep 1; done`
+      `shop/job/report` calls its sidecar: `until curl -fsI http://127.0.0.1:15021/healthz/ready; do sleep 1; done`
     ");
     insta::assert_snapshot!(found(saying("--metrics=http://localhost:15090/stats")), @"
     warning AMB0207 shop/job/report at workloads.yaml:10
-      uses a port of the sidecar: `--metrics=http://localhost:15090/stats`
+      `shop/job/report` uses a port of its sidecar: `--metrics=http://localhost:15090/stats`
     ");
 }
 
@@ -175,7 +176,7 @@ fn merged_metrics_are_reported() {
     let scraped = annotated("shop", "web", &[("prometheus.io/port", "15020")]);
     insta::assert_snapshot!(found(scraped), @r#"
     warning AMB0208 shop/deployment/web at workloads.yaml:10
-      `prometheus.io/port: "15020"` has Prometheus scrape the sidecar, which will be gone
+      `shop/deployment/web` has Prometheus scrape its sidecar with `prometheus.io/port: "15020"`, and there will be none
     "#);
     let merged = annotated(
         "shop",
@@ -184,7 +185,7 @@ fn merged_metrics_are_reported() {
     );
     insta::assert_snapshot!(found(merged), @r#"
     warning AMB0208 shop/deployment/web at workloads.yaml:10
-      `prometheus.istio.io/merge-metrics: "true"` has Prometheus scrape the sidecar, which will be gone
+      `shop/deployment/web` has Prometheus scrape its sidecar with `prometheus.istio.io/merge-metrics: "true"`, and there will be none
     "#);
     let own = [
         ("prometheus.io/port", "9090"),
@@ -207,11 +208,11 @@ fn reserved_ports_are_reported_at_their_line() {
     };
     insta::assert_snapshot!(with(15001, Protocol::Tcp), @"
     error AMB0209 shop/deployment/web at workloads.yaml:33
-      a container listens on TCP port 15001, which ztunnel opens in every captured pod
+      `shop/deployment/web` listens on TCP port 15001, which ztunnel opens in every captured pod
     ");
     insta::assert_snapshot!(with(15053, Protocol::Udp), @"
     error AMB0209 shop/deployment/web at workloads.yaml:33
-      a container listens on UDP port 15053, which ztunnel opens in every captured pod
+      `shop/deployment/web` listens on UDP port 15053, which ztunnel opens in every captured pod
     ");
     assert_eq!(with(15001, Protocol::Udp), "");
     assert_eq!(with(15021, Protocol::Tcp), "");
@@ -222,7 +223,7 @@ fn further_networks_are_reported() {
     let multus = annotated("shop", "web", &[("k8s.v1.cni.cncf.io/networks", "storage")]);
     insta::assert_snapshot!(found(multus), @"
     warning AMB0210 shop/deployment/web at workloads.yaml:10
-      its pods have further networks, whose traffic the mesh does not carry: `storage`
+      `shop/deployment/web` is attached to further networks, whose traffic the mesh does not carry: `storage`
     ");
 }
 
@@ -238,7 +239,7 @@ fn exclusions_from_capture_are_reported() {
     );
     insta::assert_snapshot!(found(excluding), @"
     warning AMB0213 shop/deployment/web at workloads.yaml:10
-      ambient mesh ignores `traffic.sidecar.istio.io/excludeInboundPorts: 9999`
+      `shop/deployment/web` sets what ambient mesh ignores: `traffic.sidecar.istio.io/excludeInboundPorts: 9999`
     ");
     let everything = [("traffic.sidecar.istio.io/includeInboundPorts", "*")];
     assert_eq!(found(annotated("shop", "web", &everything)), "");
