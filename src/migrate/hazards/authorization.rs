@@ -6,7 +6,7 @@
 use ambient_facts::annotations;
 
 use super::identity::{has_layer4_operation, has_layer4_source, has_layer7, is_layer4_key};
-use super::target::{copy_to_waypoint, is_copied};
+use super::target::{copy_to_waypoint, covers, is_copied};
 use super::{Context, about, at_line, list, workloads};
 use crate::finding::{Code, Finding, codes};
 use crate::model::{Action, AuthorizationPolicy, AuthorizationRule, Workload};
@@ -47,6 +47,7 @@ fn selector_policy(
             let message = format!("audits requests to {}", workloads(selected));
             findings.push(whole(&codes::AUDIT_HAS_NO_EFFECT, message));
         }
+        Action::Custom if is_asked_by_waypoint(context, selected) => {}
         Action::Custom => {
             let message = format!(
                 "asks an external authorizer about requests to {}; from the moment of enrolment \
@@ -87,6 +88,17 @@ fn selector_policy(
     }
 }
 
+/// Whether waypoints ask an external authorizer for every Service of the workloads.
+fn is_asked_by_waypoint(context: &Context<'_>, selected: &[&Workload]) -> bool {
+    let policies = context.world.authorization_policies.iter();
+    let custom = policies.filter(|p| p.action == Action::Custom);
+    covers(
+        context,
+        custom.map(|p| (&p.meta, p.targets.as_slice())),
+        selected,
+    )
+}
+
 /// Whether the policy is only evaluated.
 pub(super) fn is_dry_run(policy: &AuthorizationPolicy) -> bool {
     let value = policy.meta.annotation(annotations::DRY_RUN);
@@ -112,7 +124,7 @@ fn allow_rule(
     };
     let fields = clauses(rule).into_iter().flat_map(|c| c.entries);
     let message = format!(
-        "stops allowing by `spec.rules[{index}]`: it uses {}, so ztunnel drops the whole rule for \
+        "stops allowing in `spec.rules[{index}]`: it uses {}, so ztunnel drops the whole rule for \
          {}; {rest}",
         list(fields.flat_map(|e| e.layer7)),
         workloads(selected)
@@ -128,7 +140,7 @@ fn deny_rule(index: usize, rule: &AuthorizationRule, selected: &[&Workload]) -> 
         .find(|c| c.entries.iter().all(|e| !e.layer4) && c.has_layer7());
     if let Some(clause) = dead {
         let message = format!(
-            "stops denying by `{at}`: its `{}` says nothing but {}, which ztunnel drops, and what is \
+            "stops denying in `{at}`: its `{}` says nothing but {}, which ztunnel drops, and what is \
              left matches nothing; from that moment the requests to {} that the rule denies are \
              ALLOWED",
             clause.name,
@@ -141,7 +153,7 @@ fn deny_rule(index: usize, rule: &AuthorizationRule, selected: &[&Workload]) -> 
     let entries = || clauses.iter().flat_map(|c| &c.entries);
     for entry in entries().filter(|e| !e.layer4 && !e.layer7.is_empty()) {
         let message = format!(
-            "stops denying by `{at}.{}`: it says nothing but {}, which ztunnel drops, and what is \
+            "stops denying in `{at}.{}`: it says nothing but {}, which ztunnel drops, and what is \
              left matches nothing; from that moment the requests to {} that it denies are ALLOWED",
             entry.path,
             list(&entry.layer7),
@@ -154,7 +166,7 @@ fn deny_rule(index: usize, rule: &AuthorizationRule, selected: &[&Workload]) -> 
         .peekable();
     if mixed.peek().is_some() {
         let message = format!(
-            "denies more by `{at}`: ztunnel drops {} and refuses every connection to {} that the rest \
+            "denies more in `{at}`: ztunnel drops {} and refuses every connection to {} that the rest \
              of the rule matches",
             list(mixed.flat_map(|e| &e.layer7)),
             workloads(selected)
@@ -178,7 +190,7 @@ fn trust_domains(action: Action, index: usize, rule: &AuthorizationRule) -> Foun
         };
         let fields = source.ignored.iter();
         let message = format!(
-            "limits trust domains by {}, which ztunnel ignores: {consequence}",
+            "limits trust domains with {}, which ztunnel ignores: {consequence}",
             list(fields.map(|f| format!("spec.rules[{index}].from[{entry}].source.{f}")))
         );
         found.push((&codes::TRUST_DOMAIN_IGNORED, message));

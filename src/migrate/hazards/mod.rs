@@ -8,6 +8,7 @@ mod enrolment;
 mod identity;
 mod network;
 mod peer;
+mod plugin;
 mod routing;
 mod service;
 mod target;
@@ -58,11 +59,12 @@ pub fn find(
 ) -> Vec<Finding> {
     let context = Context::new(world, endpoints, scope, options);
     let mut findings = Vec::new();
-    let families: [fn(&Context<'_>, &mut Vec<Finding>); 9] = [
+    let families: [fn(&Context<'_>, &mut Vec<Finding>); 10] = [
         authorization::find,
         enrolment::find,
         network::find,
         peer::find,
+        plugin::find,
         routing::find,
         service::find,
         target::find,

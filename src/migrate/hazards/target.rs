@@ -24,7 +24,9 @@ pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
         if object.targets.is_empty() {
             selects_waypoint(context, &subject, &object.meta, &object.selector, findings);
             let selected = context.selected(&object.meta, &object.selector);
-            if !selected.is_empty() {
+            let others = context.world.request_authentications.iter();
+            let copies = others.map(|o| (&o.meta, o.targets.as_slice()));
+            if !selected.is_empty() && !covers(context, copies, &selected) {
                 let message = format!(
                     "checks the tokens of requests to {} by selector, which nothing does in ambient \
                      mode; from the moment of enrolment requests with any token are let through",
@@ -51,7 +53,7 @@ fn targets(
         let Some(problem) = problem(context, meta, target) else {
             continue;
         };
-        let message = format!("is not enforced by `spec.targetRefs[{index}]`: {problem}");
+        let message = format!("is not enforced through `spec.targetRefs[{index}]`: {problem}");
         let code = &codes::TARGET_NOT_ENFORCED;
         findings.push(about(code, subject.clone(), meta.origin.clone(), message));
     }
@@ -215,8 +217,8 @@ fn pod_labels(gateway: &Gateway) -> Labels {
     all
 }
 
-/// Whether a rule of a policy with a selector stands, word for word, in one that a waypoint
-/// enforces for every Service of the selected workloads.
+/// Whether a rule of a policy with a selector stands, word for word, in one of the same action that
+/// a waypoint enforces for every Service of the selected workloads.
 pub(super) fn is_copied(
     context: &Context<'_>,
     policy: &AuthorizationPolicy,
@@ -225,20 +227,33 @@ pub(super) fn is_copied(
 ) -> bool {
     let same =
         |r: &AuthorizationRule| r.from == rule.from && r.to == rule.to && r.when == rule.when;
-    let copies: Vec<_> = context
-        .world
-        .authorization_policies
-        .iter()
-        .filter(|p| p.action == policy.action && p.rules.iter().any(same))
-        .collect();
-    let covers = |copy: &AuthorizationPolicy, service: &Service| {
-        copy.meta.namespace == service.meta.namespace
-            && copy.targets.iter().any(|t| reaches(context, t, service))
+    let policies = context.world.authorization_policies.iter();
+    let copies = policies.filter(|p| p.action == policy.action && p.rules.iter().any(same));
+    covers(
+        context,
+        copies.map(|p| (&p.meta, p.targets.as_slice())),
+        selected,
+    )
+}
+
+/// Whether objects with targets reach every Service of the workloads, and each has one.
+pub(super) fn covers<'o>(
+    context: &Context<'_>,
+    objects: impl Iterator<Item = (&'o Meta, &'o [TargetRef])>,
+    selected: &[&Workload],
+) -> bool {
+    let objects: Vec<_> = objects.filter(|(_, targets)| !targets.is_empty()).collect();
+    let reached = |service: &Service| {
+        objects.iter().any(|(meta, targets)| {
+            meta.namespace == service.meta.namespace
+                && targets.iter().any(|t| reaches(context, t, service))
+        })
     };
-    selected.iter().all(|workload| {
-        let mut services = context.services_of(workload).peekable();
-        services.peek().is_some() && services.all(|s| copies.iter().any(|c| covers(c, s)))
-    })
+    !objects.is_empty()
+        && selected.iter().all(|workload| {
+            let mut services = context.services_of(workload).peekable();
+            services.peek().is_some() && services.all(reached)
+        })
 }
 
 /// Whether a target, in the namespace of a Service, makes its waypoint enforce a policy.

@@ -110,7 +110,7 @@ fn broken_label(
     let (at, name) = (broken.namespace, broken.name);
     let label = format!("`{}: {name}`", labels::USE_WAYPOINT);
     let direct =
-        "traffic goes to the pods directly and skips every policy and route of the waypoint";
+        "traffic goes to its destination directly and skips every policy and route of the waypoint";
     let (code, message, fix) = match broken.reason {
         BrokenReason::Missing => {
             let absence = context.absence(Kind::Gateway)?;

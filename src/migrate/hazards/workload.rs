@@ -5,7 +5,9 @@ use ambient_facts::{annotations, labels, ports};
 use super::enrolment::injects;
 use super::{Context, about, at_line, list};
 use crate::finding::{Code, Finding, codes};
-use crate::migrate::scope::{Membership, StaysOut, asks_for_sidecar, has_sidecar, injection_of};
+use crate::migrate::scope::{
+    Membership, NamespaceState, StaysOut, asks_for_sidecar, has_sidecar, injection_of,
+};
 use crate::model::{Endpoint, Protocol, Workload, WorkloadKind};
 
 pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -105,10 +107,11 @@ fn restart(workload: &Workload) -> String {
 
 /// Pods that run without a sidecar on purpose, or by neglect, and are captured all the same.
 fn opted_out(context: &Context<'_>, workload: &Workload, pods: &[&Workload]) -> Option<Finding> {
-    if workload.pod.labels.contains_key(labels::DATAPLANE_MODE) {
+    let namespace = &workload.meta.namespace;
+    let decided = workload.pod.labels.contains_key(labels::DATAPLANE_MODE);
+    if decided || context.scope.namespace(namespace) != Some(&NamespaceState::Enrolled) {
         return None;
     }
-    let namespace = &workload.meta.namespace;
     let message = if injection_of(&workload.pod) == Some(false) {
         format!(
             "keeps sidecars away with `{}: \"false\"`, but not ambient mesh: its pods are captured as \

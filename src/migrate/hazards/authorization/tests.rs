@@ -21,7 +21,7 @@ fn a_deny_rule_of_http_alone_stops_denying() {
     let rules = vec![rule(vec![], vec![operation(&["methods", "paths"], &[])])];
     insta::assert_snapshot!(found(policy(Action::Deny, rules)), @r#"
     error AMB0130 shop/authorizationpolicy/rules at policies.yaml:8
-      `shop/authorizationpolicy/rules` stops denying by `spec.rules[0]`: its `to` says nothing but `to[0].operation.methods`, `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that the rule denies are ALLOWED
+      `shop/authorizationpolicy/rules` stops denying in `spec.rules[0]`: its `to` says nothing but `to[0].operation.methods`, `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that the rule denies are ALLOWED
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
     "#);
 }
@@ -32,7 +32,7 @@ fn one_empty_clause_takes_the_whole_deny_rule() {
     let rules = vec![rule(vec![source], vec![operation(&["paths"], &[])])];
     insta::assert_snapshot!(found(policy(Action::Deny, rules)), @r#"
     error AMB0130 shop/authorizationpolicy/rules at policies.yaml:8
-      `shop/authorizationpolicy/rules` stops denying by `spec.rules[0]`: its `to` says nothing but `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that the rule denies are ALLOWED
+      `shop/authorizationpolicy/rules` stops denying in `spec.rules[0]`: its `to` says nothing but `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that the rule denies are ALLOWED
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
     "#);
 }
@@ -46,7 +46,7 @@ fn a_condition_on_a_header_takes_the_whole_deny_rule() {
     ];
     insta::assert_snapshot!(found(policy(Action::Deny, vec![rule])), @r#"
     error AMB0130 shop/authorizationpolicy/rules at policies.yaml:8
-      `shop/authorizationpolicy/rules` stops denying by `spec.rules[0]`: its `when[1]` says nothing but `when[1].key: request.headers[x-token]`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that the rule denies are ALLOWED
+      `shop/authorizationpolicy/rules` stops denying in `spec.rules[0]`: its `when[1]` says nothing but `when[1].key: request.headers[x-token]`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that the rule denies are ALLOWED
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
     "#);
 }
@@ -56,7 +56,7 @@ fn an_empty_entry_beside_a_kept_one_stops_denying_alone() {
     let operations = vec![operation(&["paths"], &[]), operation(&[], &["9090"])];
     insta::assert_snapshot!(found(policy(Action::Deny, vec![rule(vec![], operations)])), @r#"
     error AMB0130 shop/authorizationpolicy/rules at policies.yaml:8
-      `shop/authorizationpolicy/rules` stops denying by `spec.rules[0].to[0]`: it says nothing but `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that it denies are ALLOWED
+      `shop/authorizationpolicy/rules` stops denying in `spec.rules[0].to[0]`: it says nothing but `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that it denies are ALLOWED
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
     "#);
 }
@@ -66,7 +66,7 @@ fn a_deny_rule_that_keeps_something_denies_more() {
     let rules = vec![rule(vec![], vec![operation(&["paths"], &["8080"])])];
     insta::assert_snapshot!(found(policy(Action::Deny, rules)), @r#"
     error AMB0132 shop/authorizationpolicy/rules at policies.yaml:8
-      `shop/authorizationpolicy/rules` denies more by `spec.rules[0]`: ztunnel drops `to[0].operation.paths` and refuses every connection to `shop/deployment/web` that the rest of the rule matches
+      `shop/authorizationpolicy/rules` denies more in `spec.rules[0]`: ztunnel drops `to[0].operation.paths` and refuses every connection to `shop/deployment/web` that the rest of the rule matches
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
     "#);
 }
@@ -86,7 +86,7 @@ fn an_allow_rule_with_http_is_dropped_whole() {
     )];
     insta::assert_snapshot!(found(policy(Action::Allow, rules)), @r#"
     error AMB0131 shop/authorizationpolicy/rules at policies.yaml:8
-      `shop/authorizationpolicy/rules` stops allowing by `spec.rules[0]`: it uses `to[0].operation.methods`, so ztunnel drops the whole rule for `shop/deployment/web`; the policy has no other rule, so every connection to them is refused
+      `shop/authorizationpolicy/rules` stops allowing in `spec.rules[0]`: it uses `to[0].operation.methods`, so ztunnel drops the whole rule for `shop/deployment/web`; the policy has no other rule, so every connection to them is refused
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
       fix: let the policy with the selector allow the waypoint's service account under `principals` instead
     "#);
@@ -98,7 +98,7 @@ fn other_allow_rules_are_counted() {
     rules.push(rule(vec![principals(&["*"])], vec![]));
     insta::assert_snapshot!(found(policy(Action::Allow, rules)), @r#"
     error AMB0131 shop/authorizationpolicy/rules at policies.yaml:8
-      `shop/authorizationpolicy/rules` stops allowing by `spec.rules[0]`: it uses `to[0].operation.methods`, so ztunnel drops the whole rule for `shop/deployment/web`; 1 other rule of the policy still allows something
+      `shop/authorizationpolicy/rules` stops allowing in `spec.rules[0]`: it uses `to[0].operation.methods`, so ztunnel drops the whole rule for `shop/deployment/web`; 1 other rule of the policy still allows something
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
       fix: let the policy with the selector allow the waypoint's service account under `principals` instead
     "#);
@@ -141,7 +141,7 @@ fn a_policy_in_the_root_namespace_applies_everywhere() {
         .authorization(policy);
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0130 istio-system/authorizationpolicy/wide at policies.yaml:8
-      `istio-system/authorizationpolicy/wide` stops denying by `spec.rules[0]`: its `to` says nothing but `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `bank/deployment/teller`, `shop/deployment/web` that the rule denies are ALLOWED
+      `istio-system/authorizationpolicy/wide` stops denying in `spec.rules[0]`: its `to` says nothing but `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `bank/deployment/teller`, `shop/deployment/web` that the rule denies are ALLOWED
       fix: add a copy in namespace `istio-system` with `spec.targetRefs: [{group: gateway.networking.k8s.io, kind: GatewayClass, name: istio-waypoint}]` in place of the selector, so that all waypoints enforce it
     ");
 }
@@ -168,7 +168,7 @@ fn a_copy_with_another_rule_or_for_one_service_of_two_does_not_count() {
         .authorization(targeted(Action::Deny, target("Service", "web"), other));
     insta::assert_snapshot!(fixture.findings(), @r#"
     error AMB0130 shop/authorizationpolicy/rules at policies.yaml:8
-      `shop/authorizationpolicy/rules` stops denying by `spec.rules[0]`: its `to` says nothing but `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that the rule denies are ALLOWED
+      `shop/authorizationpolicy/rules` stops denying in `spec.rules[0]`: its `to` says nothing but `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that the rule denies are ALLOWED
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector
     "#);
     let mut second = service("shop", "second");
@@ -180,7 +180,7 @@ fn a_copy_with_another_rule_or_for_one_service_of_two_does_not_count() {
         .authorization(targeted(Action::Deny, target("Service", "web"), rules()));
     insta::assert_snapshot!(fixture.findings(), @r#"
     error AMB0130 shop/authorizationpolicy/rules at policies.yaml:8
-      `shop/authorizationpolicy/rules` stops denying by `spec.rules[0]`: its `to` says nothing but `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that the rule denies are ALLOWED
+      `shop/authorizationpolicy/rules` stops denying in `spec.rules[0]`: its `to` says nothing but `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that the rule denies are ALLOWED
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: second}, {group: "", kind: Service, name: web}]` in place of the selector
     "#);
 }
@@ -194,15 +194,15 @@ fn trust_domains_are_ignored() {
     let from = vec![limited(&["*"]), limited(&[])];
     insta::assert_snapshot!(found(policy(Action::Allow, vec![rule(from.clone(), vec![])])), @"
     error AMB0133 shop/authorizationpolicy/rules at policies.yaml:8
-      `shop/authorizationpolicy/rules` limits trust domains by `spec.rules[0].from[0].source.trustDomains`, which ztunnel ignores: the rule also allows sources of every other trust domain
+      `shop/authorizationpolicy/rules` limits trust domains with `spec.rules[0].from[0].source.trustDomains`, which ztunnel ignores: the rule also allows sources of every other trust domain
     error AMB0133 shop/authorizationpolicy/rules at policies.yaml:8
-      `shop/authorizationpolicy/rules` limits trust domains by `spec.rules[0].from[1].source.trustDomains`, which ztunnel ignores: nothing is left that could match, so it allows nothing
+      `shop/authorizationpolicy/rules` limits trust domains with `spec.rules[0].from[1].source.trustDomains`, which ztunnel ignores: nothing is left that could match, so it allows nothing
     ");
     insta::assert_snapshot!(found(policy(Action::Deny, vec![rule(from, vec![])])), @"
     error AMB0133 shop/authorizationpolicy/rules at policies.yaml:8
-      `shop/authorizationpolicy/rules` limits trust domains by `spec.rules[0].from[0].source.trustDomains`, which ztunnel ignores: the rule also denies sources of every other trust domain
+      `shop/authorizationpolicy/rules` limits trust domains with `spec.rules[0].from[0].source.trustDomains`, which ztunnel ignores: the rule also denies sources of every other trust domain
     error AMB0133 shop/authorizationpolicy/rules at policies.yaml:8
-      `shop/authorizationpolicy/rules` limits trust domains by `spec.rules[0].from[1].source.trustDomains`, which ztunnel ignores: nothing is left that could match, so it denies nothing
+      `shop/authorizationpolicy/rules` limits trust domains with `spec.rules[0].from[1].source.trustDomains`, which ztunnel ignores: nothing is left that could match, so it denies nothing
     ");
 }
 
@@ -217,6 +217,15 @@ fn actions_that_ztunnel_does_not_know() {
     info AMB0135 shop/authorizationpolicy/rules at policies.yaml:1
       `shop/authorizationpolicy/rules` audits requests to `shop/deployment/web`
     ");
+}
+
+#[test]
+fn an_authorizer_that_the_waypoint_asks_is_left_alone() {
+    let fixture = Fixture::shop()
+        .behind_waypoint()
+        .authorization(policy(Action::Custom, vec![]))
+        .authorization(targeted(Action::Custom, target("Service", "web"), vec![]));
+    assert_eq!(fixture.findings(), "");
 }
 
 #[test]

@@ -27,11 +27,11 @@ fn a_target_that_is_missing_is_reported() {
         .authorization(allow_all(target("ServiceEntry", "gone")));
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0138 shop/authorizationpolicy/targeted at policies.yaml:1
-      `shop/authorizationpolicy/targeted` is not enforced by `spec.targetRefs[0]`: the input has no Gateway `gone` in namespace `shop`
+      `shop/authorizationpolicy/targeted` is not enforced through `spec.targetRefs[0]`: the input has no Gateway `gone` in namespace `shop`
     error AMB0138 shop/authorizationpolicy/targeted at policies.yaml:1
-      `shop/authorizationpolicy/targeted` is not enforced by `spec.targetRefs[0]`: the input has no Service `gone` in namespace `shop`
+      `shop/authorizationpolicy/targeted` is not enforced through `spec.targetRefs[0]`: the input has no Service `gone` in namespace `shop`
     error AMB0138 shop/authorizationpolicy/targeted at policies.yaml:1
-      `shop/authorizationpolicy/targeted` is not enforced by `spec.targetRefs[0]`: the input has no ServiceEntry `gone` in namespace `shop`
+      `shop/authorizationpolicy/targeted` is not enforced through `spec.targetRefs[0]`: the input has no ServiceEntry `gone` in namespace `shop`
     ");
 }
 
@@ -49,7 +49,7 @@ fn a_kind_that_was_not_read_is_not_called_missing() {
         .insert(Kind::Service, Coverage::Partial);
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0138 shop/authorizationpolicy/targeted at policies.yaml:1
-      `shop/authorizationpolicy/targeted` is not enforced by `spec.targetRefs[0]`: what could be read has no Service `gone` in namespace `shop`
+      `shop/authorizationpolicy/targeted` is not enforced through `spec.targetRefs[0]`: what could be read has no Service `gone` in namespace `shop`
     ");
 }
 
@@ -58,14 +58,14 @@ fn a_target_without_a_waypoint_is_reported() {
     let fixture = Fixture::shop().authorization(allow_all(target("Service", "web")));
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0138 shop/authorizationpolicy/targeted at policies.yaml:1
-      `shop/authorizationpolicy/targeted` is not enforced by `spec.targetRefs[0]`: no waypoint serves Service `web`
+      `shop/authorizationpolicy/targeted` is not enforced through `spec.targetRefs[0]`: no waypoint serves Service `web`
     ");
     let unused = Fixture::shop()
         .gateway(waypoint("shop", "waypoint"))
         .authorization(allow_all(target("Gateway", "waypoint")));
     insta::assert_snapshot!(unused.findings(), @"
     error AMB0138 shop/authorizationpolicy/targeted at policies.yaml:1
-      `shop/authorizationpolicy/targeted` is not enforced by `spec.targetRefs[0]`: nothing uses the waypoint `waypoint`
+      `shop/authorizationpolicy/targeted` is not enforced through `spec.targetRefs[0]`: nothing uses the waypoint `waypoint`
     ");
 }
 
@@ -105,9 +105,9 @@ fn a_target_has_to_be_in_the_namespace_of_the_policy() {
         .authorization(allow_all(target("GatewayClass", "istio-waypoint")));
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0138 shop/authorizationpolicy/targeted at policies.yaml:1
-      `shop/authorizationpolicy/targeted` is not enforced by `spec.targetRefs[0]`: Service `bank/web` is in another namespace than the policy, which is not allowed
+      `shop/authorizationpolicy/targeted` is not enforced through `spec.targetRefs[0]`: Service `bank/web` is in another namespace than the policy, which is not allowed
     error AMB0138 shop/authorizationpolicy/targeted at policies.yaml:1
-      `shop/authorizationpolicy/targeted` is not enforced by `spec.targetRefs[0]`: a GatewayClass counts in the root namespace only, which is `istio-system`
+      `shop/authorizationpolicy/targeted` is not enforced through `spec.targetRefs[0]`: a GatewayClass counts in the root namespace only, which is `istio-system`
     ");
 }
 
@@ -126,7 +126,7 @@ fn a_headless_target_is_never_behind_its_waypoint() {
     fixture.world.services[0].headless = true;
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0138 shop/authorizationpolicy/targeted at policies.yaml:1
-      `shop/authorizationpolicy/targeted` is not enforced by `spec.targetRefs[0]`: Service `web` is headless, and its clients never pass through a waypoint
+      `shop/authorizationpolicy/targeted` is not enforced through `spec.targetRefs[0]`: Service `web` is headless, and its clients never pass through a waypoint
     warning AMB0607 shop/service/web at services.yaml:1
       `shop/service/web` is headless, so its clients connect to pods directly and not through waypoint `shop/waypoint`
     ");
@@ -150,7 +150,7 @@ fn a_service_entry_needs_a_waypoint_too() {
     };
     insta::assert_snapshot!(entry(&[]).findings(), @"
     error AMB0138 shop/authorizationpolicy/targeted at policies.yaml:1
-      `shop/authorizationpolicy/targeted` is not enforced by `spec.targetRefs[0]`: no waypoint serves ServiceEntry `out`
+      `shop/authorizationpolicy/targeted` is not enforced through `spec.targetRefs[0]`: no waypoint serves ServiceEntry `out`
     ");
     assert_eq!(entry(&[("istio.io/use-waypoint", "egress")]).findings(), "");
 }
@@ -174,12 +174,13 @@ fn tokens_are_checked_by_a_waypoint_only() {
     assert_eq!(other.findings(), "");
     let copied = Fixture::shop()
         .behind_waypoint()
+        .request(tokens(labels(&[("app", "web")]), vec![]))
         .request(tokens(Labels::new(), vec![target("Service", "web")]));
     assert_eq!(copied.findings(), "");
     let unserved = Fixture::shop().request(tokens(Labels::new(), vec![target("Service", "web")]));
     insta::assert_snapshot!(unserved.findings(), @"
     error AMB0138 shop/requestauthentication/jwt at policies.yaml:1
-      `shop/requestauthentication/jwt` is not enforced by `spec.targetRefs[0]`: no waypoint serves Service `web`
+      `shop/requestauthentication/jwt` is not enforced through `spec.targetRefs[0]`: no waypoint serves Service `web`
     ");
 }
 

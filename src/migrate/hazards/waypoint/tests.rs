@@ -33,10 +33,10 @@ fn a_label_for_a_missing_waypoint_is_reported_at_its_object() {
         .service(service("shop", "web"));
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0601 namespace/shop at namespaces.yaml:1
-      `namespace/shop` has the label `istio.io/use-waypoint: gone`, and the input has no Gateway `shop/gone`; traffic goes to the pods directly and skips every policy and route of the waypoint
+      `namespace/shop` has the label `istio.io/use-waypoint: gone`, and the input has no Gateway `shop/gone`; traffic goes to its destination directly and skips every policy and route of the waypoint
       fix: istioctl waypoint apply --namespace shop --name gone
     error AMB0601 shop/deployment/web at workloads.yaml:10
-      `shop/deployment/web` has the label `istio.io/use-waypoint: lost`, and the input has no Gateway `shop/lost`; traffic goes to the pods directly and skips every policy and route of the waypoint
+      `shop/deployment/web` has the label `istio.io/use-waypoint: lost`, and the input has no Gateway `shop/lost`; traffic goes to its destination directly and skips every policy and route of the waypoint
       fix: istioctl waypoint apply --namespace shop --name lost
     ");
 }
@@ -55,7 +55,7 @@ fn nothing_is_said_about_waypoints_when_gateways_were_not_read() {
         .insert(Kind::Gateway, Coverage::Complete);
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0601 namespace/shop at namespaces.yaml:1
-      `namespace/shop` has the label `istio.io/use-waypoint: gone`, and there is no Gateway `shop/gone`; traffic goes to the pods directly and skips every policy and route of the waypoint
+      `namespace/shop` has the label `istio.io/use-waypoint: gone`, and there is no Gateway `shop/gone`; traffic goes to its destination directly and skips every policy and route of the waypoint
       fix: istioctl waypoint apply --namespace shop --name gone
     ");
 }
@@ -70,7 +70,7 @@ fn a_service_with_a_broken_label_is_reported_once() {
     let fixture = fixture.gateway(waypoint("infra", "w"));
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0603 shop/service/web at services.yaml:1
-      `shop/service/web` has the label `istio.io/use-waypoint: w` for waypoint `infra/w`, whose `allowedRoutes` do not admit namespace `shop`; traffic goes to the pods directly and skips every policy and route of the waypoint
+      `shop/service/web` has the label `istio.io/use-waypoint: w` for waypoint `infra/w`, whose `allowedRoutes` do not admit namespace `shop`; traffic goes to its destination directly and skips every policy and route of the waypoint
       fix: set `spec.listeners[].allowedRoutes.namespaces.from: All` in Gateway `infra/w`
     ");
 }
@@ -87,7 +87,7 @@ fn a_waypoint_of_the_wrong_kind_is_reported() {
         .gateway(for_pods.clone());
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0604 shop/service/web at services.yaml:1
-      `shop/service/web` has the label `istio.io/use-waypoint: w` for waypoint `shop/w`, which takes `workload` traffic only; traffic goes to the pods directly and skips every policy and route of the waypoint
+      `shop/service/web` has the label `istio.io/use-waypoint: w` for waypoint `shop/w`, which takes `workload` traffic only; traffic goes to its destination directly and skips every policy and route of the waypoint
       fix: kubectl label gateway w --namespace shop --overwrite istio.io/waypoint-for=all
     ");
     // The namespace asked for a waypoint of its pods, and has one.
@@ -107,7 +107,7 @@ fn a_gateway_that_is_no_waypoint_is_reported() {
         .gateway(ingress);
     insta::assert_snapshot!(fixture.findings(), @"
     error AMB0602 namespace/shop at namespaces.yaml:1
-      `namespace/shop` has the label `istio.io/use-waypoint: w` for Gateway `shop/w` of class `istio`, which has no HBONE listener; traffic goes to the pods directly and skips every policy and route of the waypoint
+      `namespace/shop` has the label `istio.io/use-waypoint: w` for Gateway `shop/w` of class `istio`, which has no HBONE listener; traffic goes to its destination directly and skips every policy and route of the waypoint
       fix: istioctl waypoint apply --namespace shop --name w --overwrite
     ");
 }

@@ -96,6 +96,9 @@ fn pods_without_a_sidecar_on_purpose_are_captured() {
     "#);
     let decided = [off, ("istio.io/dataplane-mode", "ambient")];
     assert_eq!(found(labelled("shop", "web", &decided)), "");
+    let captured = Fixture::with_namespace("shop", &[("istio.io/dataplane-mode", "ambient")])
+        .workload(labelled("shop", "web", &[off]));
+    assert_eq!(captured.findings(), "");
 }
 
 #[test]
