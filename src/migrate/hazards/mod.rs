@@ -21,8 +21,8 @@ use ambient_facts::namespaces;
 
 use crate::finding::{Code, Finding};
 use crate::model::{
-    Coverage, Endpoint, Endpoints, Kind, Labels, Meta, ObjectRef, Origin, Service, Workload,
-    WorkloadKind, World,
+    AuthorizationPolicy, Coverage, Endpoint, Endpoints, Kind, Labels, Meta, ObjectRef, Origin,
+    Service, Workload, WorkloadKind, World,
 };
 
 use super::cni::Cni;
@@ -89,6 +89,8 @@ struct Context<'w> {
     named: BTreeMap<(WorkloadKind, &'w str, &'w str), usize>,
     /// Workloads that will be in the mesh, by namespace.
     members: BTreeMap<&'w str, Vec<&'w Workload>>,
+    /// Authorization policies by namespace.
+    authorization: BTreeMap<&'w str, Vec<&'w AuthorizationPolicy>>,
     /// Services by namespace.
     services: BTreeMap<&'w str, Vec<&'w Service>>,
 }
@@ -110,6 +112,7 @@ impl<'w> Context<'w> {
             waypoints: Waypoints::new(world, &options.waypoints),
             named: indexed().map(|(i, w)| (key(w), i)).collect(),
             members: BTreeMap::new(),
+            authorization: BTreeMap::new(),
             services: BTreeMap::new(),
         };
         let mut members: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -121,6 +124,14 @@ impl<'w> Context<'w> {
         for service in &world.services {
             let namespace = service.meta.namespace.as_str();
             context.services.entry(namespace).or_default().push(service);
+        }
+        for policy in &world.authorization_policies {
+            let namespace = policy.meta.namespace.as_str();
+            context
+                .authorization
+                .entry(namespace)
+                .or_default()
+                .push(policy);
         }
         context
     }
@@ -167,6 +178,25 @@ impl<'w> Context<'w> {
     fn members_of(&self, namespace: &str) -> impl Iterator<Item = &'w Workload> {
         let members = self.members.get(namespace).map(Vec::as_slice);
         members.unwrap_or_default().iter().copied()
+    }
+
+    /// The authorization policies of a namespace.
+    fn authorization_in(&self, namespace: &str) -> impl Iterator<Item = &'w AuthorizationPolicy> {
+        let policies = self.authorization.get(namespace).map(Vec::as_slice);
+        policies.unwrap_or_default().iter().copied()
+    }
+
+    /// The authorization policies with a selector that select pods of a workload.
+    fn authorization_of(
+        &self,
+        workload: &Workload,
+    ) -> impl Iterator<Item = &'w AuthorizationPolicy> {
+        let own = workload.meta.namespace.as_str();
+        let root = self.options.root_namespace.as_str();
+        let wide = self.authorization_in(root).filter(move |_| root != own);
+        self.authorization_in(own)
+            .chain(wide)
+            .filter(|p| p.targets.is_empty() && includes(&workload.pod.labels, &p.selector))
     }
 
     /// The Services of a namespace.

@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::{Context, about, at_line, workloads};
 use crate::finding::{Finding, codes};
 use crate::model::{
-    Action, GenericObject, NetworkPolicy, PortMatch, PortRule, Protocol, Rule, Workload,
+    Action, AuthorizationRule, GenericObject, NetworkPolicy, PortMatch, PortRule, Protocol, Rule,
+    Workload,
 };
 
 pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -64,25 +65,20 @@ fn opens_tunnel(rule: &Rule) -> bool {
     rule.peers.is_empty() && tcp().any(contains) && !tcp().any(every)
 }
 
-/// Whether an AuthorizationPolicy keeps the ports of a workload limited inside the tunnel.
+/// Whether an AuthorizationPolicy keeps what the tunnel may carry to a workload limited: one that
+/// denies all ports but some, or one that allows something and thereby refuses the rest.
 fn is_limited(context: &Context<'_>, workload: &Workload) -> bool {
-    context.world.authorization_policies.iter().any(|policy| {
-        let at = &policy.meta.namespace;
-        let by_port = policy.rules.iter().any(|r| {
-            r.to.iter()
-                .any(|o| !o.ports.is_empty() || !o.not_ports.is_empty())
-        });
-        let limits = match policy.action {
-            Action::Deny => by_port,
-            // Any ALLOW policy refuses what it does not list.
-            Action::Allow => true,
+    let all_but_some = |rule: &AuthorizationRule| rule.to.iter().any(|o| !o.not_ports.is_empty());
+    let anything = |rule: &AuthorizationRule| {
+        rule.from.is_empty() && rule.to.is_empty() && rule.when.is_empty()
+    };
+    context
+        .authorization_of(workload)
+        .any(|policy| match policy.action {
+            Action::Deny => policy.rules.iter().any(all_but_some),
+            Action::Allow => !policy.rules.iter().any(anything),
             Action::Audit | Action::Custom => false,
-        };
-        limits
-            && policy.targets.is_empty()
-            && (*at == workload.meta.namespace || *at == context.options.root_namespace)
-            && super::includes(&workload.pod.labels, &policy.selector)
-    })
+        })
 }
 
 /// Settings of Cilium that Istio's installer refuses for ambient mesh (Istio

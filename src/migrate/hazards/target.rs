@@ -6,8 +6,8 @@ use super::{Context, about, list, workloads};
 use crate::finding::{Finding, codes};
 use crate::migrate::waypoints::Binding;
 use crate::model::{
-    AuthorizationPolicy, AuthorizationRule, Gateway, Kind, Labels, Meta, ObjectRef, Service,
-    TargetRef, Workload,
+    AuthorizationPolicy, AuthorizationRule, Coverage, Gateway, Kind, Labels, Meta, ObjectRef,
+    Service, TargetRef, Workload,
 };
 
 pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -156,7 +156,11 @@ fn unused_gateway(context: &Context<'_>, gateway: &Gateway) -> Option<String> {
             .networking
             .iter()
             .any(|o| o.kind == "ServiceEntry" && is_it(waypoints.of_entry(&o.meta)));
-    (!used).then(|| format!("nothing uses the waypoint `{}`", meta.name))
+    let nothing = match world.coverage(Kind::Service) {
+        Coverage::Complete => "nothing",
+        _ => "nothing in the input",
+    };
+    (!used).then(|| format!("{nothing} uses the waypoint `{}`", meta.name))
 }
 
 /// Reports a selector that can only mean the pods of a waypoint.
@@ -227,8 +231,15 @@ pub(super) fn is_copied(
 ) -> bool {
     let same =
         |r: &AuthorizationRule| r.from == rule.from && r.to == rule.to && r.when == rule.when;
-    let policies = context.world.authorization_policies.iter();
-    let copies = policies.filter(|p| p.action == policy.action && p.rules.iter().any(same));
+    // A policy in the root namespace may have its copies anywhere.
+    let policies: Vec<_> = if policy.meta.namespace == context.options.root_namespace {
+        context.world.authorization_policies.iter().collect()
+    } else {
+        context.authorization_in(&policy.meta.namespace).collect()
+    };
+    let copies = policies
+        .into_iter()
+        .filter(|p| p.action == policy.action && p.rules.iter().any(same));
     covers(
         context,
         copies.map(|p| (&p.meta, p.targets.as_slice())),
@@ -244,10 +255,9 @@ pub(super) fn covers<'o>(
 ) -> bool {
     let objects: Vec<_> = objects.filter(|(_, targets)| !targets.is_empty()).collect();
     let reached = |service: &Service| {
-        objects.iter().any(|(meta, targets)| {
-            meta.namespace == service.meta.namespace
-                && targets.iter().any(|t| reaches(context, t, service))
-        })
+        objects
+            .iter()
+            .any(|(meta, targets)| reaches(context, meta, targets, service))
     };
     !objects.is_empty()
         && selected.iter().all(|workload| {
@@ -256,16 +266,28 @@ pub(super) fn covers<'o>(
         })
 }
 
-/// Whether a target, in the namespace of a Service, makes its waypoint enforce a policy.
-pub(super) fn reaches(context: &Context<'_>, target: &TargetRef, service: &Service) -> bool {
+/// Whether the targets of an object make the waypoint of a Service enforce it.
+pub(super) fn reaches(
+    context: &Context<'_>,
+    meta: &Meta,
+    targets: &[TargetRef],
+    service: &Service,
+) -> bool {
     let Binding::Bound(waypoint) = context.waypoints.of_service(service) else {
         return false;
     };
-    match target.kind.as_str() {
-        "Service" => target.name == service.meta.name && !service.headless,
-        "Gateway" => target.name == waypoint.name && waypoint.namespace == service.meta.namespace,
-        _ => false,
-    }
+    let here = meta.namespace == service.meta.namespace;
+    let root = meta.namespace == context.options.root_namespace;
+    let class = waypoint
+        .gateway
+        .map_or(labels::WAYPOINT_CLASS, |g| &g.class);
+    !service.headless
+        && targets.iter().any(|target| match target.kind.as_str() {
+            "Service" => here && target.name == service.meta.name,
+            "Gateway" => target.name == waypoint.name && waypoint.namespace == meta.namespace,
+            "GatewayClass" => root && target.name == class,
+            _ => false,
+        })
 }
 
 /// How to let a waypoint enforce a policy.

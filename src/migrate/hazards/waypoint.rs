@@ -3,7 +3,7 @@
 use ambient_facts::labels;
 
 use super::authorization::is_dry_run;
-use super::identity::{Answer, Identity};
+use super::identity::{Answer, Identity, has_layer7};
 use super::target::reaches;
 use super::{Context, about, at_line, list};
 use crate::finding::{Code, Finding, codes};
@@ -169,7 +169,8 @@ fn admission(
     };
     let (mut ports, mut responsible) = (Vec::new(), Vec::new());
     for workload in backends {
-        let policies = policies_of(context, workload);
+        let policies = context.authorization_of(workload);
+        let policies: Vec<_> = policies.filter(|p| !is_dry_run(p)).collect();
         for port in target_ports(service, workload) {
             let refusing = refusing(identity, &policies, port);
             if !refusing.is_empty() {
@@ -210,20 +211,6 @@ fn admission(
         )
     }];
     findings.push(finding);
-}
-
-/// The policies that ztunnel enforces for a workload.
-fn policies_of<'w>(context: &Context<'w>, workload: &Workload) -> Vec<&'w AuthorizationPolicy> {
-    let policies = context.world.authorization_policies.iter();
-    policies
-        .filter(|p| {
-            let at = &p.meta.namespace;
-            p.targets.is_empty()
-                && !is_dry_run(p)
-                && (*at == workload.meta.namespace || *at == context.options.root_namespace)
-                && super::includes(&workload.pod.labels, &p.selector)
-        })
-        .collect()
 }
 
 /// The policies because of which a source is surely refused on a port: one that denies it, or all
@@ -273,8 +260,10 @@ fn hidden_sources(context: &Context<'_>, findings: &mut Vec<Finding>) {
             service_account: waypoint.service_account(),
         };
         for (index, rule) in policy.rules.iter().enumerate() {
+            // ztunnel drops such a rule, whatever its sources.
+            let dropped = policy.action == Action::Allow && has_layer7(rule);
             let fields = source_fields(rule, identity, &policy.meta.namespace);
-            if fields.is_empty() {
+            if dropped || fields.is_empty() {
                 continue;
             }
             let consequence = match policy.action {
@@ -309,28 +298,24 @@ fn unguarded_service<'w>(
     context: &Context<'w>,
     policy: &AuthorizationPolicy,
 ) -> Option<(&'w Service, Waypoint<'w>)> {
-    let guarded = |service: &Service| {
-        let policies = context.world.authorization_policies.iter();
-        policies
-            .filter(|p| p.action == policy.action && p.meta.namespace == service.meta.namespace)
-            .any(|p| p.targets.iter().any(|t| reaches(context, t, service)))
+    let guarded = |service: &Service, waypoint: Waypoint<'_>| {
+        let root = context.options.root_namespace.as_str();
+        [service.meta.namespace.as_str(), waypoint.namespace, root]
+            .into_iter()
+            .flat_map(|namespace| context.authorization_in(namespace))
+            .filter(|p| p.action == policy.action)
+            .any(|p| reaches(context, &p.meta, &p.targets, service))
     };
-    let root = policy.meta.namespace == context.options.root_namespace;
-    let services: Vec<_> = if root {
-        context.world.services.iter().collect()
-    } else {
-        context.services_in(&policy.meta.namespace).collect()
-    };
-    services
+    let selected = context.selected(&policy.meta, &policy.selector);
+    selected
         .into_iter()
-        .filter(|s| !s.headless)
-        .filter_map(|service| match context.waypoints.of_service(service) {
-            Binding::Bound(waypoint) => Some((service, waypoint)),
+        .flat_map(|workload| context.services_of(workload))
+        .filter(|service| !service.headless)
+        .find_map(|service| match context.waypoints.of_service(service) {
+            Binding::Bound(waypoint) => {
+                (!guarded(service, waypoint)).then_some((service, waypoint))
+            }
             _ => None,
-        })
-        .find(|(service, _)| {
-            let selects = |w: &&Workload| super::includes(&w.pod.labels, &policy.selector);
-            context.backends(service).iter().any(selects) && !guarded(service)
         })
 }
 

@@ -189,28 +189,24 @@ fn pod_metadata(kind: WorkloadKind) -> &'static str {
 
 /// Commands and settings that rely on a proxy in the same pod.
 fn sidecar_calls(workload: &Workload) -> Vec<Finding> {
+    const PROXY: [u16; 6] = [
+        ports::SIDECAR_ADMIN,
+        ports::METRICS,
+        ports::STATUS,
+        ports::OUTBOUND,
+        ports::INBOUND_PLAINTEXT,
+        ports::ENVOY_METRICS,
+    ];
     let mut findings = Vec::new();
-    let texts = || workload.pod.commands.iter();
-    let hook = |text: &&String| text.contains("quitquitquit") || waits_for_proxy(text);
-    if let Some(text) = texts().find(hook) {
-        let message = format!("calls its sidecar: `{}`", excerpt(text));
+    let lines = || workload.pod.commands.iter().flat_map(|text| text.lines());
+    let hook = |line: &&str| line.contains("quitquitquit") || waits_for_proxy(line);
+    if let Some(line) = lines().find(hook) {
+        let message = format!("calls its sidecar: `{}`", excerpt(line));
         findings.push(of(workload, &codes::SIDECAR_HOOK, message));
     }
-    let local = |text: &&String| {
-        let port = [
-            ports::SIDECAR_ADMIN,
-            ports::METRICS,
-            ports::STATUS,
-            ports::OUTBOUND,
-            ports::INBOUND_PLAINTEXT,
-            ports::ENVOY_METRICS,
-        ]
-        .into_iter()
-        .any(|port| names_local_port(text, port));
-        port && !hook(text)
-    };
-    if let Some(text) = texts().find(local) {
-        let message = format!("uses a port of its sidecar: `{}`", excerpt(text));
+    let local = |line: &&str| PROXY.iter().any(|port| names_local_port(line, *port)) && !hook(line);
+    if let Some(line) = lines().find(local) {
+        let message = format!("uses a port of its sidecar: `{}`", excerpt(line));
         findings.push(of(workload, &codes::PROXY_PORT_USED, message));
     }
     findings
@@ -231,13 +227,11 @@ fn names_local_port(text: &str, port: u16) -> bool {
     })
 }
 
-/// The first line of a command, cut to what fits in a message.
-fn excerpt(text: &str) -> String {
+/// A line of a command, cut to what fits in a message.
+fn excerpt(line: &str) -> String {
     const LONGEST: usize = 80;
-    let line = |l: &&str| l.contains("15") || l.contains("quitquitquit");
-    let line = text.lines().find(line).unwrap_or_default().trim();
+    let line = line.trim().replace('`', "'");
     let cut: String = line.chars().take(LONGEST).collect();
-    let cut = cut.replace('`', "'");
     if cut.len() < line.len() {
         format!("{cut}…")
     } else {
@@ -266,10 +260,7 @@ fn reserved_ports(workload: &Workload) -> Vec<Finding> {
         let dns = p.number == ports::DNS_CAPTURE && p.protocol == Protocol::Udp;
         dns || (p.protocol == Protocol::Tcp && ports::RESERVED.contains(&p.number))
     });
-    // The sidecar's own container declares such ports, and leaves with it.
-    let sidecars = has_sidecar(&workload.pod);
     reserved
-        .filter(|p| !(sidecars && p.name.starts_with("http-envoy")))
         .map(|port| {
             let message = format!(
                 "listens on {} port {}, which ztunnel opens in every captured pod",

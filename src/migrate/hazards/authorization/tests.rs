@@ -147,6 +147,22 @@ fn a_policy_in_the_root_namespace_applies_everywhere() {
 }
 
 #[test]
+fn a_mesh_wide_policy_is_copied_for_the_class_of_waypoints() {
+    let rules = || vec![rule(vec![], vec![operation(&["paths"], &[])])];
+    let in_root = |mut policy: AuthorizationPolicy| {
+        policy.meta.namespace = "istio-system".to_owned();
+        policy.selector.clear();
+        policy
+    };
+    let class = target("GatewayClass", "istio-waypoint");
+    let fixture = Fixture::shop()
+        .behind_waypoint()
+        .authorization(in_root(policy(Action::Deny, rules())))
+        .authorization(in_root(targeted(Action::Deny, class, rules())));
+    assert_eq!(fixture.findings(), "");
+}
+
+#[test]
 fn a_rule_that_a_waypoint_enforces_as_well_is_left_alone() {
     let rules = || vec![rule(vec![], vec![operation(&["paths"], &[])])];
     for target in [target("Service", "web"), target("Gateway", "waypoint")] {

@@ -93,6 +93,23 @@ fn a_tunnel_port_whose_ports_are_limited_is_left_alone() {
     );
 }
 
+#[test]
+fn a_policy_that_limits_no_port_does_not_count() {
+    let open = || ingress(vec![], vec![tcp(9090, 9090), tcp(15008, 15008)]);
+    let one_port = rule(vec![], vec![operation(&[], &["22"])]);
+    let all = rule(vec![], vec![]);
+    for policy in [
+        policy(Action::Deny, vec![one_port]),
+        policy(Action::Allow, vec![all]),
+    ] {
+        let found = Fixture::shop()
+            .network(open())
+            .authorization(policy)
+            .findings();
+        assert!(found.starts_with("warning AMB0111"), "{found}");
+    }
+}
+
 fn cilium(data: &Value) -> GenericObject {
     let name = ("kube-system", "cilium-config");
     generic("", "ConfigMap", name, json!({ "data": data }))

@@ -65,7 +65,7 @@ fn a_target_without_a_waypoint_is_reported() {
         .authorization(allow_all(target("Gateway", "waypoint")));
     insta::assert_snapshot!(unused.findings(), @"
     error AMB0138 shop/authorizationpolicy/targeted at policies.yaml:1
-      `shop/authorizationpolicy/targeted` is not enforced through `spec.targetRefs[0]`: nothing uses the waypoint `waypoint`
+      `shop/authorizationpolicy/targeted` is not enforced through `spec.targetRefs[0]`: nothing in the input uses the waypoint `waypoint`
     ");
 }
 

@@ -163,6 +163,18 @@ fn calls_to_the_sidecar_are_reported() {
 }
 
 #[test]
+fn the_line_of_a_script_is_shown_and_cut() {
+    let script = format!(
+        "set -e\ncurl `host`:15020/quitquitquit {}\nexit 0",
+        "x".repeat(80)
+    );
+    insta::assert_snapshot!(found(saying(&script)), @"
+    warning AMB0206 shop/job/report at workloads.yaml:10
+      `shop/job/report` calls its sidecar: `curl 'host':15020/quitquitquit xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…`
+    ");
+}
+
+#[test]
 fn numbers_that_only_look_like_ports_are_left_alone() {
     for command in [
         "sleep 15020",
