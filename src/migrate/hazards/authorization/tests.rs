@@ -56,7 +56,7 @@ fn an_empty_entry_beside_a_kept_one_stops_denying_alone() {
     let operations = vec![operation(&["paths"], &[]), operation(&[], &["9090"])];
     insta::assert_snapshot!(found(policy(Action::Deny, vec![rule(vec![], operations)])), @r#"
     error AMB0130 shop/authorizationpolicy/rules at policies.yaml:8
-      `shop/authorizationpolicy/rules` stops denying in `spec.rules[0].to[0]`: it says nothing but `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that it denies are ALLOWED
+      `shop/authorizationpolicy/rules` stops denying in `spec.rules[0]`: its `to` says nothing but `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that the rule denies are ALLOWED
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
     "#);
 }
@@ -253,4 +253,32 @@ fn a_policy_in_dry_run_is_only_mentioned() {
     info AMB0136 shop/authorizationpolicy/rules at policies.yaml:1
       `shop/authorizationpolicy/rules` is in dry run and applies to `shop/deployment/web`
     ");
+}
+
+#[test]
+fn a_class_of_waypoints_counts_in_the_root_namespace_only() {
+    let rules = || vec![rule(vec![], vec![operation(&["paths"], &[])])];
+    let class = target("GatewayClass", "istio-waypoint");
+    let fixture = Fixture::shop()
+        .behind_waypoint()
+        .authorization(policy(Action::Deny, rules()))
+        .authorization(targeted(Action::Deny, class, rules()));
+    let found = fixture.findings();
+    assert!(found.contains("error AMB0130"), "{found}");
+}
+
+#[test]
+fn a_copy_for_a_headless_service_does_not_count() {
+    let rules = || vec![rule(vec![], vec![operation(&["paths"], &[])])];
+    let mut fixture = Fixture::shop()
+        .behind_waypoint()
+        .authorization(policy(Action::Deny, rules()))
+        .authorization(targeted(
+            Action::Deny,
+            target("Gateway", "waypoint"),
+            rules(),
+        ));
+    fixture.world.services[0].headless = true;
+    let found = fixture.findings();
+    assert!(found.contains("error AMB0130"), "{found}");
 }

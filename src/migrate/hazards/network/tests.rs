@@ -168,3 +168,10 @@ fn load_balancing_at_connect_time_is_reported() {
     assert_eq!(felix(off), "");
     assert_eq!(felix(json!({ "bpfEnabled": false })), "");
 }
+
+#[test]
+fn a_policy_for_egress_alone_opens_no_tunnel_port() {
+    let mut egress = ingress(vec![], vec![tcp(15008, 15008)]);
+    egress.isolates_ingress = false;
+    assert_eq!(Fixture::shop().network(egress).findings(), "");
+}

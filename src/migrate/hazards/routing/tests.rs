@@ -152,3 +152,14 @@ fn extensions_with_a_selector_are_reported() {
     let targeting = json!({ "targetRefs": [{ "kind": "Service", "name": "web" }] });
     assert_eq!(found("WasmPlugin", &targeting), "");
 }
+
+#[test]
+fn plain_http_rules_do_not_excuse_others() {
+    let tcp = json!({
+        "hosts": ["web"],
+        "http": [{ "route": [{ "destination": { "host": "web" } }] }],
+        "tcp": [{ "route": [{ "destination": { "host": "other" } }] }],
+    });
+    let found = found("VirtualService", &tcp);
+    assert!(found.starts_with("error AMB0216"), "{found}");
+}

@@ -179,6 +179,12 @@ fn policies_that_admit_the_waypoint_are_left_alone() {
         assert_eq!(admission(allow(vec![source.clone()])), "", "{source:?}");
     }
     assert_eq!(admission(allow(vec![])), "");
+    let by_address = Source {
+        not_ip_blocks: vec!["10.0.0.0/8".to_owned()],
+        ..Source::default()
+    };
+    let denying = policy(Action::Deny, vec![rule(vec![by_address], vec![])]);
+    assert_eq!(admission(denying), "");
 }
 
 #[test]
@@ -275,4 +281,37 @@ fn a_waypoint_that_admits_the_namespace_is_left_alone() {
         )
         .gateway(shared);
     assert_eq!(fixture.findings(), "");
+}
+
+#[test]
+fn what_a_headless_service_leads_to_is_not_hidden() {
+    let mut fixture = Fixture::shop()
+        .behind_waypoint()
+        .authorization(allow(vec![principals(&[CLIENT])]));
+    fixture.world.services[0].headless = true;
+    let found = fixture.findings();
+    assert!(
+        !found.contains("AMB0606") && !found.contains("AMB0605"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_rule_of_http_admits_no_waypoint() {
+    let operations = vec![operation(&["methods"], &[])];
+    let rules = vec![rule(vec![principals(&[WAYPOINT])], operations)];
+    let found = admission(policy(Action::Allow, rules));
+    assert!(found.contains("error AMB0605"), "{found}");
+}
+
+#[test]
+fn a_policy_in_the_root_namespace_refuses_the_waypoint_too() {
+    let mut nothing = policy(Action::Allow, vec![]);
+    nothing.meta.namespace = "istio-system".to_owned();
+    nothing.selector.clear();
+    insta::assert_snapshot!(admission(nothing), @r#"
+    error AMB0605 shop/service/web at services.yaml:1
+      `shop/service/web` is behind waypoint `shop/waypoint`, which connects with service account `shop/waypoint`, and `istio-system/authorizationpolicy/rules` does not allow it on port `8080`; every request through the waypoint is refused
+      fix: add an AuthorizationPolicy with `action: ALLOW` for the same pods and `from: [{source: {principals: ["cluster.local/ns/shop/sa/waypoint"]}}]`
+    "#);
 }
