@@ -56,7 +56,7 @@ fn an_empty_entry_beside_a_kept_one_stops_denying_alone() {
     let operations = vec![operation(&["paths"], &[]), operation(&[], &["9090"])];
     insta::assert_snapshot!(found(policy(Action::Deny, vec![rule(vec![], operations)])), @r#"
     error AMB0130 shop/authorizationpolicy/rules at policies.yaml:8
-      `shop/authorizationpolicy/rules` stops denying in `spec.rules[0]`: its `to` says nothing but `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that the rule denies are ALLOWED
+      `shop/authorizationpolicy/rules` stops denying in `spec.rules[0].to[0]`: it says nothing but `to[0].operation.paths`, which ztunnel drops, and what is left matches nothing; from that moment the requests to `shop/deployment/web` that it denies are ALLOWED
       fix: add a copy with `spec.targetRefs: [{group: "", kind: Service, name: web}]` in place of the selector, and a waypoint for `web` with `--waypoint`
     "#);
 }
@@ -166,8 +166,11 @@ fn a_mesh_wide_policy_is_copied_for_the_class_of_waypoints() {
 fn a_rule_that_a_waypoint_enforces_as_well_is_left_alone() {
     let rules = || vec![rule(vec![], vec![operation(&["paths"], &[])])];
     for target in [target("Service", "web"), target("Gateway", "waypoint")] {
+        let mut selectorless = service("shop", "outside");
+        selectorless.selector.clear();
         let fixture = Fixture::shop()
             .behind_waypoint()
+            .service(selectorless)
             .authorization(policy(Action::Deny, rules()))
             .authorization(targeted(Action::Deny, target, rules()));
         assert_eq!(fixture.findings(), "");

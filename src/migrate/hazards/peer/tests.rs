@@ -50,7 +50,10 @@ fn strict_mode_names_the_callers_that_stay_out() {
     let fixture = with_host_agent()
         .workload(out)
         .peer(policy("istio-system", PeerMode::Strict));
-    insta::assert_snapshot!(strict_findings(&fixture), @"");
+    insta::assert_snapshot!(strict_findings(&fixture), @"
+    warning AMB0141 istio-system/peerauthentication/default at policies.yaml:1
+      `istio-system/peerauthentication/default` refuses callers of `shop/deployment/web` that have no mesh identity, and these stay without one: `shop/agent[Deployment]`, `shop/out[Deployment]`
+    ");
 }
 
 #[test]
@@ -77,5 +80,8 @@ fn the_narrower_policy_decides() {
     let unset = with_host_agent()
         .peer(policy("shop", PeerMode::Unset))
         .peer(policy("istio-system", PeerMode::Strict));
-    insta::assert_snapshot!(strict_findings(&unset), @"");
+    insta::assert_snapshot!(strict_findings(&unset), @"
+    warning AMB0141 istio-system/peerauthentication/default at policies.yaml:1
+      `istio-system/peerauthentication/default` refuses callers of `shop/deployment/web` that have no mesh identity, and these stay without one: `shop/agent[Deployment]`
+    ");
 }

@@ -200,6 +200,11 @@ fn a_selector_for_a_waypoint_is_reported() {
         .namespace("bank", &[])
         .workload(deployment("bank", "teller"))
         .gateway(waypoint("bank", "waypoint"))
-        .authorization(for_waypoint);
+        .authorization(for_waypoint.clone());
     assert_eq!(elsewhere.findings(), "");
+    let mut out = Fixture::shop()
+        .behind_waypoint()
+        .authorization(for_waypoint);
+    out.scope.exclude = vec!["shop".to_owned()];
+    assert_eq!(out.findings(), "");
 }

@@ -298,10 +298,16 @@ fn what_a_headless_service_leads_to_is_not_hidden() {
 
 #[test]
 fn a_rule_of_http_admits_no_waypoint() {
-    let operations = vec![operation(&["methods"], &[])];
-    let rules = vec![rule(vec![principals(&[WAYPOINT])], operations)];
+    let operations = || vec![operation(&["methods"], &["8080"])];
+    let rules = vec![rule(vec![principals(&[WAYPOINT])], operations())];
     let found = admission(policy(Action::Allow, rules));
     assert!(found.contains("error AMB0605"), "{found}");
+    // Nor does anything hide the sources of a rule that is dropped.
+    let rules = vec![rule(vec![principals(&[CLIENT])], operations())];
+    let fixture = Fixture::shop()
+        .behind_waypoint()
+        .authorization(policy(Action::Allow, rules));
+    assert!(!fixture.findings().contains("AMB0606"));
 }
 
 #[test]
