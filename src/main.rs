@@ -1,3 +1,31 @@
 //! The `kubectl-ambient` binary.
 
-fn main() {}
+use std::io::{self, IsTerminal as _};
+use std::panic;
+use std::process::ExitCode;
+
+use kubectl_ambient::commands::{self, Channel, Streams};
+use kubectl_ambient::exit::Exit;
+use kubectl_ambient::settings::Environment;
+
+fn main() -> ExitCode {
+    // A panic is a bug; its message is already on standard error.
+    panic::catch_unwind(run).unwrap_or(Exit::Bug).into()
+}
+
+fn run() -> Exit {
+    let (mut stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let streams = Streams {
+        stdout: Channel {
+            terminal: stdout.is_terminal(),
+            writer: &mut stdout,
+        },
+        stderr: Channel {
+            terminal: stderr.is_terminal(),
+            writer: &mut stderr,
+        },
+        stdin: &mut stdin,
+    };
+    let arguments = std::env::args_os().collect();
+    commands::run(arguments, &Environment::of_process(), streams)
+}

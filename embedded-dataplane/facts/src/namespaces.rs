@@ -20,3 +20,6 @@ pub const SYSTEM: [&str; 9] = [
     "openshift-multus",
     "openshift-ovn-kubernetes",
 ];
+
+/// Trust domain of a mesh by default (MeshConfig `trustDomain`).
+pub const TRUST_DOMAIN: &str = "cluster.local";

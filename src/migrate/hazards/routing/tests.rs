@@ -76,7 +76,7 @@ fn routes_that_the_waypoint_does_not_see_are_reported() {
     elsewhere.meta.namespace = "bank".to_owned();
     let fixture = Fixture::shop().behind_waypoint().networking(elsewhere);
     insta::assert_snapshot!(fixture.findings(), @"
-    error AMB0610 bank/virtualservice/web at objects.yaml:1
+    error AMB0611 bank/virtualservice/web at objects.yaml:1
       `bank/virtualservice/web` routes requests to `shop/service/web` from namespace `bank`, where waypoint `shop/waypoint` does not read
     ");
     let by_labels = json!({
@@ -86,7 +86,7 @@ fn routes_that_the_waypoint_does_not_see_are_reported() {
     let by_labels = object("VirtualService", &by_labels);
     let fixture = Fixture::shop().behind_waypoint().networking(by_labels);
     insta::assert_snapshot!(fixture.findings(), @"
-    error AMB0610 shop/virtualservice/web at objects.yaml:1
+    error AMB0611 shop/virtualservice/web at objects.yaml:1
       `shop/virtualservice/web` chooses by the labels of the client in `spec.http[0]`, which waypoint `shop/waypoint` of `shop/service/web` does not know
     ");
 }

@@ -1,0 +1,22 @@
+//! NetworkPolicy semantics: who may send what to whom.
+//!
+//! Pods become classes ([`Universe`]), policies become rows of nodes by port set ([`Network`]).
+//! Everything is exact: where manifests do not say (whether an `ipBlock` matches pods, whether a
+//! selector matches pods on the node's network) a value has two bounds. The module knows nothing of
+//! the mesh, of files, or of how a change comes about; it only takes policies in two versions.
+
+mod address;
+mod class;
+mod intern;
+mod network;
+mod ports;
+mod row;
+mod select;
+
+pub use address::AddressRange;
+pub use class::{Assumptions, Class, Node, Trait, Universe};
+pub use intern::{PortSetId, PortSets};
+pub use network::{Direction, Network, Version, rule_ports};
+pub use ports::PortSet;
+pub use row::{Bounds, OrderedAction, Value};
+pub use select::{PeerSet, PeerSetId, Selection};
