@@ -132,12 +132,13 @@ fn destination_rule(context: &Context<'_>, object: &GenericObject) -> Found {
         .filter(|(key, value)| *key != "tls" || value.get("mode") != Some(&"ISTIO_MUTUAL".into()))
         .map(|(key, _)| format!("spec.trafficPolicy.{key}"))
         .collect();
-    let subsets = object
-        .body
-        .pointer("/spec/subsets")
-        .and_then(Value::as_array);
-    if subsets.is_some_and(|s| !s.is_empty()) {
-        fields.push("spec.subsets".to_owned());
+    // A subset alone does nothing: it takes a route to it, which is reported as a route.
+    let subsets = object.body.pointer("/spec/subsets");
+    let subsets = subsets.and_then(Value::as_array).into_iter().flatten();
+    for (index, subset) in subsets.enumerate() {
+        if subset.get("trafficPolicy").is_some() {
+            fields.push(format!("spec.subsets[{index}].trafficPolicy"));
+        }
     }
     if fields.is_empty() {
         return None;

@@ -96,11 +96,11 @@ fn traffic_policies_without_a_waypoint_are_reported() {
     let breaker = json!({
         "host": "web.shop.svc.cluster.local",
         "trafficPolicy": { "outlierDetection": {}, "tls": { "mode": "ISTIO_MUTUAL" } },
-        "subsets": [{ "name": "a" }],
+        "subsets": [{ "name": "a" }, { "name": "b", "trafficPolicy": { "tls": {} } }],
     });
     insta::assert_snapshot!(found("DestinationRule", &breaker.clone()), @"
     warning AMB0217 shop/destinationrule/web at objects.yaml:1
-      `shop/destinationrule/web` has no effect for callers of `shop/service/web` in ambient mode, because no waypoint serves it: `spec.trafficPolicy.outlierDetection`, `spec.subsets`
+      `shop/destinationrule/web` has no effect for callers of `shop/service/web` in ambient mode, because no waypoint serves it: `spec.trafficPolicy.outlierDetection`, `spec.subsets[1].trafficPolicy`
     ");
     let served = Fixture::shop()
         .behind_waypoint()
@@ -108,6 +108,8 @@ fn traffic_policies_without_a_waypoint_are_reported() {
     assert_eq!(served.findings(), "");
     let mutual = json!({ "host": "web", "trafficPolicy": { "tls": { "mode": "ISTIO_MUTUAL" } } });
     assert_eq!(found("DestinationRule", &mutual), "");
+    let subsets = json!({ "host": "web", "subsets": [{ "name": "a" }] });
+    assert_eq!(found("DestinationRule", &subsets), "");
 }
 
 #[test]
