@@ -25,6 +25,14 @@ pub enum ExpectedError {
     /// `--accept` with something that is no code and no finding.
     #[error("`{0}` is neither a finding nor a code")]
     UnknownAcceptance(String),
+    /// `--cni` with a network plugin that is not known.
+    #[error("there is no network plugin `{name}`")]
+    UnknownPlugin {
+        /// What was asked for.
+        name: String,
+        /// The names that are known.
+        known: Vec<&'static str>,
+    },
     /// A code that is not in the catalogue.
     #[error("there is no code `{code}`")]
     UnknownCode {
@@ -87,6 +95,9 @@ impl ExpectedError {
                 "pass an id such as `AMB0110-1a2b3c4d`, a code such as `AMB0110`, or `all`"
                     .to_owned()
             }
+            Self::UnknownPlugin { known, .. } => {
+                format!("pass `auto` or one of {}", quoted(known).join(", "))
+            }
             Self::UnknownCode { similar, .. } if similar.is_empty() => {
                 "`kubectl ambient explain` lists all codes".to_owned()
             }
@@ -96,9 +107,8 @@ impl ExpectedError {
                     .to_owned()
             }
             Self::UnknownParty { similar, .. } => alternatives(similar),
-            Self::IncompleteInput | Self::Write(_) | Self::Output(_) | Self::StepSummary { .. } => {
-                return None;
-            }
+            Self::Write(error) => return error.hint().map(str::to_owned),
+            Self::IncompleteInput | Self::Output(_) | Self::StepSummary { .. } => return None,
         };
         Some(hint)
     }
@@ -111,6 +121,7 @@ impl ExpectedError {
             | Self::StdinInPlace
             | Self::ServerDryRun
             | Self::UnknownAcceptance(_)
+            | Self::UnknownPlugin { .. }
             | Self::UnknownCode { .. }
             | Self::UnknownParty { .. }
             | Self::IncompleteInput
@@ -122,11 +133,14 @@ impl ExpectedError {
 }
 
 fn names(paths: &[PathBuf]) -> String {
-    let names: Vec<String> = paths.iter().map(|p| format!("`{}`", p.display())).collect();
-    names.join(", ")
+    let names: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+    quoted(&names).join(", ")
+}
+
+fn quoted<T: AsRef<str>>(names: &[T]) -> Vec<String> {
+    names.iter().map(|n| format!("`{}`", n.as_ref())).collect()
 }
 
 fn alternatives<T: AsRef<str>>(names: &[T]) -> String {
-    let names: Vec<String> = names.iter().map(|n| format!("`{}`", n.as_ref())).collect();
-    format!("did you mean {}?", names.join(" or "))
+    format!("did you mean {}?", quoted(names).join(" or "))
 }

@@ -4,6 +4,7 @@
 //! findings and a [`plan::Plan`]; `render` shows it, `sink` writes it. See `ARCHITECTURE.md`.
 #![forbid(unsafe_code)]
 
+pub mod authz;
 pub mod cli;
 pub mod commands;
 pub mod error;

@@ -26,6 +26,6 @@ fn run() -> Exit {
         },
         stdin: &mut stdin,
     };
-    let arguments = std::env::args_os().collect();
-    commands::run(arguments, &Environment::of_process(), streams)
+    let environment = Environment::of_process();
+    commands::run(Environment::arguments(), &environment, streams)
 }

@@ -139,11 +139,11 @@ impl Settings {
                     Self::Migrate(Box::new(migrate(*plan, environment)?))
                 }
                 Some(cli::MigrateAction::Diff(diff)) => Self::MigrateDiff(Box::new(MigrateDiff {
-                    request: request(diff.input)?,
-                    options: options(diff.planning),
+                    request: request(diff.input, environment)?,
+                    options: options(diff.planning)?,
                 })),
             },
-            cli::Command::Policy(arguments) => policy(arguments.action)?,
+            cli::Command::Policy(arguments) => policy(arguments.action, environment)?,
             cli::Command::Explain { code } => Self::Explain(code),
             cli::Command::Completion { shell } => Self::Completion(shell),
             cli::Command::Version { output } => Self::Version {
@@ -199,8 +199,8 @@ fn migrate(
     }
     let format = plan_format(arguments.output);
     Ok(Migrate {
-        request: request(arguments.input)?,
-        options: options(arguments.planning),
+        request: request(arguments.input, environment)?,
+        options: options(arguments.planning)?,
         acceptance: Acceptance::parse(&arguments.accept)?,
         fail_on: match arguments.fail_on {
             cli::FailOn::Error => Severity::Error,
@@ -219,14 +219,14 @@ fn migrate(
     })
 }
 
-fn policy(action: cli::PolicyAction) -> Result<Settings, ExpectedError> {
+fn policy(action: cli::PolicyAction, environment: &Environment) -> Result<Settings, ExpectedError> {
     Ok(match action {
         cli::PolicyAction::List(list) => Settings::PolicyList(PolicyList {
-            request: request(list.input)?,
+            request: request(list.input, environment)?,
             view: view(&list.view),
         }),
         cli::PolicyAction::Explain(explain) => Settings::PolicyExplain(PolicyExplain {
-            request: request(explain.input)?,
+            request: request(explain.input, environment)?,
             source: explain.source,
             destination: explain.destination,
             view: view(&explain.view),
@@ -236,6 +236,7 @@ fn policy(action: cli::PolicyAction) -> Result<Settings, ExpectedError> {
                 files: vec![path],
                 recursive: diff.recursive,
                 kustomize: None,
+                kubectl: None,
                 default_namespace: diff.namespace.clone(),
             };
             Settings::PolicyDiff(PolicyDiff {
@@ -247,7 +248,10 @@ fn policy(action: cli::PolicyAction) -> Result<Settings, ExpectedError> {
     })
 }
 
-fn request(input: cli::InputArguments) -> Result<Request, ExpectedError> {
+fn request(
+    input: cli::InputArguments,
+    environment: &Environment,
+) -> Result<Request, ExpectedError> {
     if input.filename.is_empty() && input.kustomize.is_none() {
         return Err(ExpectedError::NoInput);
     }
@@ -255,23 +259,21 @@ fn request(input: cli::InputArguments) -> Result<Request, ExpectedError> {
         files: input.filename,
         recursive: input.recursive,
         kustomize: input.kustomize,
+        kubectl: environment.kubectl.clone(),
         default_namespace: input.namespace,
     })
 }
 
-fn options(planning: cli::PlanningArguments) -> Options {
+fn options(planning: cli::PlanningArguments) -> Result<Options, ExpectedError> {
     let waypoints = planning.waypoint.into_iter().map(|w| WaypointRequest {
         name: w.name,
         namespace: w.namespace,
     });
-    Options {
+    Ok(Options {
         namespaces: planning.only,
         exclude: planning.exclude,
         waypoints: waypoints.collect(),
-        cni: match planning.cni.as_str() {
-            "auto" => Cni::Auto,
-            name => Cni::Named(name.to_owned()),
-        },
+        cni: network_plugin(&planning.cni)?,
         authz: match planning.authz {
             cli::Authorization::Deny => AuthzMode::Deny,
             cli::Authorization::Allow => AuthzMode::Allow,
@@ -282,7 +284,19 @@ fn options(planning: cli::PlanningArguments) -> Options {
             cli::Strategy::Companion => Strategy::Companion,
         },
         enroll: planning.enroll,
+    })
+}
+
+/// `None` looks for the plugin in the manifests.
+fn network_plugin(name: &str) -> Result<Option<Cni>, ExpectedError> {
+    if name == "auto" {
+        return Ok(None);
     }
+    let plugin = name.parse().map_err(|_| ExpectedError::UnknownPlugin {
+        name: name.to_owned(),
+        known: Cni::ALL.map(Cni::as_str).to_vec(),
+    })?;
+    Ok(Some(plugin))
 }
 
 fn view(arguments: &cli::ViewArguments) -> View {

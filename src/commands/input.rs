@@ -2,7 +2,8 @@
 
 use crate::error::ExpectedError;
 use crate::render::{self, Note, Problem};
-use crate::source::{self, Loaded, Request};
+use crate::sink::{self, InputKind};
+use crate::source::{self, FileKind, Loaded, Request};
 
 use super::output::Output;
 
@@ -48,6 +49,21 @@ pub(super) fn load(request: &Request, output: &mut Output<'_>) -> Result<Input, 
 }
 
 impl Input {
+    /// The texts that were read, for those who edit them.
+    pub(super) fn texts(&self) -> Vec<sink::Input> {
+        let texts = self.loaded.files.iter().map(|file| sink::Input {
+            name: file.name.clone(),
+            path: file.path.clone(),
+            text: file.text.clone(),
+            format: file.format,
+            kind: match file.kind {
+                FileKind::Manifest | FileKind::Stdin => InputKind::Text,
+                FileKind::Kustomize => InputKind::Kustomize,
+            },
+        });
+        texts.collect()
+    }
+
     /// Says on standard error what could not be used, and what was left alone.
     pub(super) fn tell(&self, output: &mut Output<'_>) {
         let style = output.error_style();

@@ -9,12 +9,12 @@ use crate::exit::Exit;
 use crate::finding::Severity;
 use crate::migrate;
 use crate::plan::{Plan, Verdict};
-use crate::render::{self, FileChange, Format, Note, Outcome, Report};
+use crate::render::{self, Format, Outcome, Report};
 use crate::settings::{Migrate, MigrateDiff};
-use crate::sink::{self, Prepared};
+use crate::sink;
 use crate::source::Request;
 
-use super::input::{self, Input};
+use super::input;
 use super::output::Output;
 
 /// `migrate`, `migrate plan`.
@@ -25,11 +25,18 @@ pub(super) fn plan(settings: &Migrate, output: &mut Output<'_>) -> Result<Exit, 
         input.tell(output);
     }
     let plan = migrate::plan(&input.loaded.world, &settings.options);
-    let prepared = sink::prepare(&plan, &input.loaded.files);
-    let mut report = report(&plan, &prepared, input, settings);
+    let prepared = sink::prepare(&plan, &input.texts());
+    let mut report = Report {
+        show_diff: settings.diff,
+        problems: input.problems,
+        notes: input.notes,
+        ..Report::new(&plan, &prepared, |finding, id| {
+            settings.acceptance.accepts(finding, id)
+        })
+    };
     warn_of_unused_acceptance(&report, settings, output);
 
-    let written = write(&report, &prepared, settings);
+    let written = write(&report, settings);
     let exit = match &written {
         Ok(outcome) => exit(&report, outcome, settings.fail_on),
         Err(error) => error.exit(),
@@ -51,15 +58,9 @@ pub(super) fn diff(settings: &MigrateDiff, output: &mut Output<'_>) -> Result<Ex
     let input = input::load(&settings.request, output)?;
     input.tell(output);
     let plan = migrate::plan(&input.loaded.world, &settings.options);
-    let prepared = sink::prepare(&plan, &input.loaded.files);
-    let files = changes(&prepared);
+    let files = sink::prepare(&plan, &input.texts()).changes;
     output.answer(&render::diff(&files, output.style()))?;
-
-    let differing: Vec<&FileChange> = files.iter().filter(|f| f.differs()).collect();
-    if !differing.is_empty() {
-        let new = differing.iter().filter(|f| f.before.is_none()).count();
-        output.tell(&render::diff_summary(differing.len(), new));
-    }
+    output.tell(&render::diff_summary(&files));
     let errors = plan
         .findings
         .iter()
@@ -70,44 +71,17 @@ pub(super) fn diff(settings: &MigrateDiff, output: &mut Output<'_>) -> Result<Ex
         let message = format!("error findings stand against this diff: {errors}; see `{command}`");
         output.tell(&render::warning(&message, output.error_style()));
     }
-    Ok(match (input.problems.is_empty(), differing.is_empty()) {
-        (false, _) => Exit::BadInput,
-        (true, true) => Exit::Done,
-        (true, false) => Exit::Found,
+    Ok(if !input.problems.is_empty() {
+        Exit::BadInput
+    } else if files.iter().any(render::differs) {
+        Exit::Found
+    } else {
+        Exit::Done
     })
 }
 
-fn report<'p>(plan: &'p Plan, prepared: &Prepared, input: Input, settings: &Migrate) -> Report<'p> {
-    let refusals = prepared.refusals.iter().map(|refusal| Note {
-        file: refusal.file.clone(),
-        line: refusal.line,
-        message: refusal.reason.clone(),
-    });
-    Report {
-        files: changes(prepared),
-        show_diff: settings.diff,
-        refusals: refusals.collect(),
-        problems: input.problems,
-        notes: input.notes,
-        ..Report::new(plan, |finding, id| settings.acceptance.accepts(finding, id))
-    }
-}
-
-fn changes(prepared: &Prepared) -> Vec<FileChange> {
-    let changes = prepared.changes.iter().map(|change| FileChange {
-        name: change.name.clone(),
-        before: change.before.clone(),
-        after: change.after.clone(),
-    });
-    changes.collect()
-}
-
 /// Writes, unless nothing is to be written or something stands against it.
-fn write(
-    report: &Report<'_>,
-    prepared: &Prepared,
-    settings: &Migrate,
-) -> Result<Outcome, ExpectedError> {
+fn write(report: &Report<'_>, settings: &Migrate) -> Result<Outcome, ExpectedError> {
     let Some(target) = &settings.target else {
         return Ok(Outcome::Planned);
     };
@@ -117,7 +91,7 @@ fn write(
     if settings.dry_run {
         return Ok(Outcome::DryRun);
     }
-    let written = sink::write(prepared, target)?;
+    let written = sink::write(report.prepared, target)?;
     let names = written.files.iter().map(|path| path.display().to_string());
     Ok(Outcome::Written(names.collect()))
 }

@@ -1,48 +1,85 @@
-//! Placeholder: the interface of the planner.
-#![allow(missing_docs, reason = "placeholder")]
+//! From a world to a plan: what has to change before its workloads may enter ambient mesh.
+//!
+//! Pure: the same analysis runs on a folder, on a cluster and on a recording. It knows nothing of
+//! where objects come from, how a plan is shown, or how it is written.
+
+mod analysis;
+mod causes;
+mod cni;
+mod compare;
+mod hazards;
+mod imagine;
+mod object;
+mod opening;
+mod plan;
+mod probes;
+mod restore;
+mod scope;
+mod serving;
+mod setting;
+mod via;
+mod waypoints;
+
+#[cfg(test)]
+mod fixture;
 
 use crate::model::World;
 use crate::plan::Plan;
 
+pub use cni::{Cni, Detection, UnknownCni};
+pub use scope::{Membership, NamespaceState, Scope, ScopeOptions};
+
+/// What the user asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
+    /// Namespaces to enrol; empty means all but system namespaces.
     pub namespaces: Vec<String>,
+    /// Namespaces to leave out.
     pub exclude: Vec<String>,
+    /// Waypoints that are going to be there.
     pub waypoints: Vec<WaypointRequest>,
-    pub cni: Cni,
+    /// The network plugin; `None` means to look for it in the world.
+    pub cni: Option<Cni>,
+    /// How port limits are put back.
     pub authz: AuthzMode,
+    /// How policies are changed.
     pub strategy: Strategy,
+    /// Whether namespace labels are among the changes.
     pub enroll: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A planned waypoint.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WaypointRequest {
+    /// Name of the Gateway.
     pub name: String,
+    /// Namespace it serves and lives in; `None` means one in every enrolled namespace.
     pub namespace: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Cni {
-    #[default]
-    Auto,
-    Named(String),
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// How port limits are put back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AuthzMode {
+    /// DENY policies: they add to whatever else is there.
     #[default]
     Deny,
+    /// ALLOW policies where no other ALLOW policy selects the workload, else DENY.
     Allow,
+    /// Not at all.
     None,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// How network policies are changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strategy {
+    /// Insert into the policies.
     #[default]
     Edit,
+    /// Leave them as they are and add others beside them.
     Companion,
 }
 
-pub fn plan(_world: &World, _options: &Options) -> Plan {
-    Plan::default()
+/// Plans the move of a world to ambient mesh.
+pub fn plan(world: &World, options: &Options) -> Plan {
+    plan::assemble(world, options)
 }

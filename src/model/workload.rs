@@ -101,6 +101,8 @@ pub struct PodTemplate {
     pub service_account: String,
     /// `hostNetwork: true`.
     pub host_network: bool,
+    /// Runs on Windows nodes: `os.name`, or the node selector `kubernetes.io/os`, is `windows`.
+    pub windows: bool,
     /// Declared ports of containers, init containers with `restartPolicy: Always` included.
     pub ports: Vec<ContainerPort>,
     /// Probes that the kubelet sends over the network (HTTP, TCP, gRPC).

@@ -31,6 +31,21 @@ pub enum Kind {
     PluginPolicy,
 }
 
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Namespace,
+        Self::Workload,
+        Self::Service,
+        Self::ServiceAccount,
+        Self::NetworkPolicy,
+        Self::Gateway,
+        Self::Security,
+        Self::Networking,
+        Self::PluginPolicy,
+    ];
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -101,6 +116,18 @@ impl World {
         self.namespaces
             .get(name)
             .map_or_else(|| namespace_name_label(name), |n| n.meta.labels.clone())
+    }
+
+    /// Makes sure that a namespace which something lives in is known, declared or not.
+    pub fn add_namespace(&mut self, name: &str) {
+        self.namespaces.entry(name.to_owned()).or_insert_with(|| {
+            let mut meta = Meta::synthetic("", name);
+            meta.labels = namespace_name_label(name);
+            Namespace {
+                meta,
+                declared: false,
+            }
+        });
     }
 
     /// How completely a kind was read.

@@ -79,6 +79,9 @@ pub struct Comparison {
 pub struct Proof {
     /// How many (pair, relation) comparisons came to [`Verdict::Equal`].
     pub equal: u64,
+    /// How many of the others are not listed, because there are too many; all of them
+    /// [`Verdict::Unknown`].
+    pub unlisted: u64,
     /// The others, sorted.
     pub differences: Vec<Comparison>,
     /// How many pod classes were told apart.

@@ -16,7 +16,7 @@ mod report;
 mod sarif;
 mod text;
 
-pub use diff::{FileChange, diff};
+pub use diff::{diff, differs};
 pub use document::API_VERSION;
 pub use format::{Format, failed_report, report};
 pub use input::{Note, Problem, notes, problems};

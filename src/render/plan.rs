@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use crate::finding::Severity;
 use crate::plan::{Change, ChangeAction, NamespacePlan, Step, StepKind, Verdict};
 
+use crate::sink::FileRefusal;
+
 use super::report::{ChangeCounts, Entry, Outcome, Report};
-use super::text::{Count, Role, Style, Table, escape};
+use super::text::{Count, Role, Style, Table, escape, escape_line};
 
 /// Comparisons beyond this many are counted, not shown.
 const COMPARISONS_SHOWN: usize = 20;
@@ -23,6 +25,7 @@ pub(super) fn plan(report: &Report<'_>, style: Style) -> String {
         findings(report, style),
         accepted(report, style),
         refusals(report, style),
+        snippets(report, style),
         proof(report, style),
         diff(report, style),
         outcome(report, style),
@@ -259,18 +262,40 @@ fn accepted(report: &Report<'_>, style: Style) -> String {
 }
 
 fn refusals(report: &Report<'_>, style: Style) -> String {
-    if report.refusals.is_empty() {
+    if report.prepared.refusals.is_empty() {
         return String::new();
     }
-    let mut table = Table::new(style, ["NOT EDITED", "BECAUSE"]);
-    for refusal in &report.refusals {
-        let place = match refusal.line {
-            0 => refusal.file.to_string(),
-            line => format!("{}:{line}", refusal.file),
-        };
-        table.row([place.as_str(), &refusal.message], None);
+    let mut table = Table::new(style, ["NOT EDITED", "WHERE", "BECAUSE", "INSTEAD"]);
+    for refusal in &report.prepared.refusals {
+        let cells = [
+            refusal.object.to_string(),
+            refusal.origin.to_string(),
+            refusal.reason.clone(),
+            instead(refusal),
+        ];
+        table.row(cells.each_ref().map(String::as_str), None);
     }
     table.to_string()
+}
+
+/// What is done in place of an edit that was not made.
+pub(super) fn instead(refusal: &FileRefusal) -> String {
+    match &refusal.companion {
+        Some(file) => format!("a companion in {file}"),
+        None => "to be changed by hand".to_owned(),
+    }
+}
+
+fn snippets(report: &Report<'_>, style: Style) -> String {
+    let snippets = report.prepared.snippets.iter().map(|snippet| {
+        let title = format!("{}: {}", escape(&snippet.file), escape(&snippet.message));
+        let mut text = format!("{}\n", style.paint(Role::Heading, &title));
+        for line in snippet.text.lines() {
+            _ = writeln!(text, "  {}", escape_line(line));
+        }
+        text
+    });
+    snippets.collect::<Vec<_>>().join("\n")
 }
 
 fn proof(report: &Report<'_>, style: Style) -> String {
@@ -327,7 +352,7 @@ fn proof(report: &Report<'_>, style: Style) -> String {
 
 fn diff(report: &Report<'_>, style: Style) -> String {
     if report.show_diff {
-        super::diff(&report.files, style)
+        super::diff(&report.prepared.changes, style)
     } else {
         String::new()
     }

@@ -1,63 +1,132 @@
-//! Placeholder: the interface of the part that reads manifests.
-#![allow(missing_docs, reason = "placeholder")]
+//! Reading manifests: files, folders, standard input and the output of kustomize become a
+//! [`World`], with precise problems for what the API server would reject.
+//!
+//! The only module that reads manifests from disk. It decides what an object says, never what
+//! follows from it. One bad file, document or object hides no other.
+
+mod assemble;
+mod decode;
+mod document;
+mod kinds;
+mod kustomize;
+mod problem;
+mod read;
+mod syntax;
+mod template;
+
+#[cfg(test)]
+mod tests;
 
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::{ObjectRef, World};
+use crate::model::World;
 use crate::yaml::Format;
 
+pub use problem::{Note, Problem};
+
+/// What to read.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
+    /// Files and folders; `-` is standard input.
     pub files: Vec<PathBuf>,
+    /// Whether folders are read with the folders below them.
     pub recursive: bool,
+    /// A folder whose kustomize output is read.
     pub kustomize: Option<PathBuf>,
+    /// The kubectl that runs kustomize; `kubectl` on the search path when absent.
+    pub kubectl: Option<PathBuf>,
+    /// Namespace of objects that name none.
     pub default_namespace: String,
 }
 
+/// What was read.
 #[derive(Debug, Default)]
 pub struct Loaded {
+    /// The objects.
     pub world: World,
+    /// The texts that were read, in the order of reading.
     pub files: Vec<SourceFile>,
+    /// What cannot be used as it is, by file and line.
     pub problems: Vec<Problem>,
+    /// What was skipped on purpose, or read in a way worth knowing, by file and line.
     pub notes: Vec<Note>,
 }
 
+/// One text that was read.
 #[derive(Debug, Clone)]
 pub struct SourceFile {
+    /// Name as the user would write it; objects have it in their
+    /// [`Origin::file`](crate::model::Origin::file).
     pub name: Arc<str>,
+    /// Where the text can be written back; `None` for standard input, pipes and kustomize.
     pub path: Option<PathBuf>,
+    /// The text, byte for byte.
     pub text: Arc<str>,
+    /// Its syntax.
     pub format: Format,
+    /// Where it comes from.
     pub kind: FileKind,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where a text comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FileKind {
+    /// A file of manifests.
     Manifest,
+    /// Standard input, or a pipe.
     Stdin,
+    /// The output of `kubectl kustomize`.
     Kustomize,
 }
 
-#[derive(Debug, Clone)]
-pub struct Problem {
-    pub file: Arc<str>,
-    pub line: u32,
-    pub column: u32,
-    pub object: Option<ObjectRef>,
-    pub message: String,
-    pub excerpt: Option<String>,
-    pub hint: Option<String>,
+/// Reads what is asked for. Whatever fails is among [`Loaded::problems`].
+pub fn load(request: &Request, stdin: &mut dyn Read) -> Loaded {
+    let mut gathered = read::Gathered::default();
+    read::gather(request, stdin, &mut gathered);
+    if let Some(directory) = &request.kustomize {
+        kustomize::build(directory, request.kubectl.as_deref(), &mut gathered);
+    }
+    finish(gathered, &request.default_namespace)
 }
 
-#[derive(Debug, Clone)]
-pub struct Note {
-    pub file: Arc<str>,
-    pub line: u32,
-    pub message: String,
+/// Reads texts that are at hand, each with its name. The names stand for files that could be
+/// written back.
+pub fn load_texts<'a>(
+    texts: impl IntoIterator<Item = (&'a str, &'a str)>,
+    default_namespace: &str,
+) -> Loaded {
+    let mut gathered = read::Gathered::default();
+    for (name, text) in texts {
+        gathered.files.push(SourceFile {
+            name: Arc::from(name),
+            path: Some(PathBuf::from(name)),
+            text: Arc::from(text),
+            format: document::format(name, text),
+            kind: FileKind::Manifest,
+        });
+    }
+    finish(gathered, default_namespace)
 }
 
-pub fn load(_request: &Request, _stdin: &mut dyn Read) -> Loaded {
-    Loaded::default()
+fn finish(gathered: read::Gathered, default_namespace: &str) -> Loaded {
+    let read::Gathered {
+        files,
+        mut problems,
+        mut notes,
+        incomplete,
+    } = gathered;
+    let mut documents = document::read_all(&files, default_namespace);
+    problems.append(&mut documents.problems);
+    notes.append(&mut documents.notes);
+    let world = assemble::world(documents, incomplete, &files, &mut problems);
+    problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    notes.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    Loaded {
+        world,
+        files,
+        problems,
+        notes,
+    }
 }

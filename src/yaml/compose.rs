@@ -95,9 +95,11 @@ impl<'t> Composer<'t> {
             Event::Scalar(text, style, anchor, tag) => {
                 let quoted = matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted)
                     || matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                let is_block_scalar = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
                 let style = if quoted { Style::Quoted } else { Style::Block };
                 let data = Data::Scalar(text.into_owned());
                 let id = self.push(data, style, anchor != 0, tag.is_some(), start, end);
+                self.document.nodes[id as usize].block_scalar = is_block_scalar;
                 self.attach(id, start)?;
                 self.anchor(anchor, id);
             }
@@ -183,6 +185,7 @@ impl<'t> Composer<'t> {
             style,
             anchored,
             tagged,
+            block_scalar: false,
             span,
             line,
             column,
@@ -237,6 +240,8 @@ fn structure(style: StructureStyle) -> Style {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use crate::yaml::{Document, NodeKind, split};
 
     fn parse(text: &str) -> Document {
@@ -274,6 +279,19 @@ mod tests {
         assert_eq!(text(["merged", "q"]).text(), Some("3"));
         assert!(text(["use", "p"]).is_shared() && text(["merged", "p"]).is_shared());
         assert!(text(["base", "p"]).is_shared() && !text(["merged", "q"]).is_shared());
+    }
+
+    #[test]
+    fn nested_merges_do_not_multiply() {
+        let mut text = "a0: &a0 {k: 1}\n".to_owned();
+        for i in 1..64 {
+            let before = format!("*a{}", i - 1);
+            let merges = [before.as_str(); 9].join(", ");
+            let _ = writeln!(text, "a{i}: &a{i} {{<<: [{merges}], k{i}: 1}}");
+        }
+        let document = parse(&text);
+        let last = document.root().unwrap().get("a63").unwrap();
+        assert_eq!(last.entries().len(), 17);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The tree of one document.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::compose::{self, SyntaxError};
@@ -48,6 +49,7 @@ pub(super) struct Node {
     pub(super) style: Style,
     pub(super) anchored: bool,
     pub(super) tagged: bool,
+    pub(super) block_scalar: bool,
     pub(super) span: Range<usize>,
     pub(super) line: u32,
     pub(super) column: u32,
@@ -71,6 +73,49 @@ impl Document {
     /// The first of these, with its place.
     pub fn parse(chunk: Chunk<'_>) -> Result<Self, SyntaxError> {
         compose::compose(chunk)
+    }
+
+    /// Every scalar as written, keys among them, in the order of the text. No alias is followed.
+    pub fn scalars(&self) -> impl Iterator<Item = View<'_>> {
+        let ids = (0..).zip(&self.nodes);
+        let scalars = ids.filter(|(_, node)| matches!(node.data, Data::Scalar(_)));
+        scalars.map(|(id, _)| View {
+            document: self,
+            id,
+            shared: false,
+        })
+    }
+
+    /// How many nodes the document has once every alias is replaced by a copy of what it refers
+    /// to: what a parser that expands aliases has to hold. Saturates.
+    pub fn expanded_size(&self) -> usize {
+        let mut sizes = vec![0; self.nodes.len()];
+        self.root.map_or(0, |root| self.size_of(root, &mut sizes))
+    }
+
+    /// Recursion is bounded by the nesting limit of the parser, and ends at an alias whose target,
+    /// complete before it, is measured already.
+    fn size_of(&self, id: NodeId, sizes: &mut [usize]) -> usize {
+        let Some(&known) = sizes.get(id as usize) else {
+            return 0;
+        };
+        if known != 0 {
+            return known;
+        }
+        let inner = match &self.nodes[id as usize].data {
+            Data::Scalar(_) => 0,
+            Data::Alias(target) => self.size_of(*target, sizes),
+            Data::Sequence(items) => items.iter().fold(0usize, |sum, &item| {
+                sum.saturating_add(self.size_of(item, sizes))
+            }),
+            Data::Mapping(entries) => entries.iter().fold(0usize, |sum, &(_, value)| {
+                sum.saturating_add(1)
+                    .saturating_add(self.size_of(value, sizes))
+            }),
+        };
+        let size = inner.saturating_add(1);
+        sizes[id as usize] = size;
+        size
     }
 
     /// The root node; `None` in a document without content.
@@ -105,13 +150,17 @@ impl<'d> View<'d> {
         &self.document.nodes[self.id as usize]
     }
 
-    fn node(self) -> &'d Node {
+    fn target(self) -> NodeId {
         // An alias refers to a node that was complete before it, so this ends.
-        let mut node = self.written();
-        while let Data::Alias(target) = node.data {
-            node = &self.document.nodes[target as usize];
+        let mut id = self.id;
+        while let Data::Alias(target) = self.document.nodes[id as usize].data {
+            id = target;
         }
-        node
+        id
+    }
+
+    fn node(self) -> &'d Node {
+        &self.document.nodes[self.target() as usize]
     }
 
     /// What the node is.
@@ -149,6 +198,17 @@ impl<'d> View<'d> {
         self.shared || self.written().anchored || matches!(self.written().data, Data::Alias(_))
     }
 
+    /// Whether an alias (`*name`) is written here.
+    pub fn is_alias(self) -> bool {
+        matches!(self.written().data, Data::Alias(_))
+    }
+
+    /// Whether a literal (`|`) or folded (`>`) block scalar is written here. Its span begins after
+    /// the header, at the first line of text, and may end in white space.
+    pub fn is_block_scalar(self) -> bool {
+        self.written().block_scalar
+    }
+
     /// Whether an explicit tag stands before the node.
     pub fn is_tagged(self) -> bool {
         self.node().tagged
@@ -180,7 +240,7 @@ impl<'d> View<'d> {
     }
 
     /// The items of a sequence; nothing for other nodes.
-    pub fn items(self) -> impl ExactSizeIterator<Item = View<'d>> {
+    pub fn items(self) -> impl ExactSizeIterator<Item = View<'d>> + DoubleEndedIterator {
         let items = match &self.node().data {
             Data::Sequence(items) => items.as_slice(),
             _ => &[],
@@ -189,7 +249,9 @@ impl<'d> View<'d> {
     }
 
     /// The entries of a mapping as written, `<<` among them; nothing for other nodes.
-    pub fn written_entries(self) -> impl ExactSizeIterator<Item = (View<'d>, View<'d>)> {
+    pub fn written_entries(
+        self,
+    ) -> impl ExactSizeIterator<Item = (View<'d>, View<'d>)> + DoubleEndedIterator {
         let entries = match &self.node().data {
             Data::Mapping(entries) => entries.as_slice(),
             _ => &[],
@@ -200,42 +262,14 @@ impl<'d> View<'d> {
     /// The entries of a mapping with string keys, merges applied: own entries first, then those of
     /// each merged mapping that are not there yet.
     pub fn entries(self) -> Vec<(&'d str, View<'d>)> {
-        let mut entries = Vec::new();
-        self.collect_entries(&mut entries, 0);
-        entries
-    }
-
-    fn collect_entries(self, entries: &mut Vec<(&'d str, View<'d>)>, depth: usize) {
-        let mut merges = Vec::new();
-        for (key, value) in self.written_entries() {
-            match key.text() {
-                Some("<<") if key.style() != Style::Quoted => merges.push(value),
-                Some(key) if !entries.iter().any(|(k, _)| *k == key) => entries.push((key, value)),
-                _ => {}
-            }
+        let is_merge = |key: View<'d>| key.text() == Some("<<") && key.style() != Style::Quoted;
+        if !self.written_entries().any(|(key, _)| is_merge(key)) {
+            let own = self.written_entries();
+            return own.filter_map(|(k, v)| Some((k.text()?, v))).collect();
         }
-        if depth == LONGEST_MERGE_CHAIN {
-            return;
-        }
-        for merge in merges {
-            match merge.kind() {
-                NodeKind::Sequence => {
-                    for item in merge.items() {
-                        View {
-                            shared: true,
-                            ..item
-                        }
-                        .collect_entries(entries, depth + 1);
-                    }
-                }
-                NodeKind::Mapping => View {
-                    shared: true,
-                    ..merge
-                }
-                .collect_entries(entries, depth + 1),
-                NodeKind::Scalar => {}
-            }
-        }
+        let mut merged = Merged::default();
+        merged.collect(self, 0);
+        merged.entries
     }
 
     /// The value under a key, merges applied.
@@ -253,5 +287,46 @@ impl<'d> View<'d> {
                     .map(|(_, v)| v)
             })
             .flatten()
+    }
+}
+
+/// The entries of a mapping with merges, as they are found.
+#[derive(Default)]
+struct Merged<'d> {
+    entries: Vec<(&'d str, View<'d>)>,
+    keys: BTreeSet<&'d str>,
+    /// Mappings seen already. A second visit adds nothing, and without this a few lines of nested
+    /// merges would take for ever.
+    seen: BTreeSet<NodeId>,
+}
+
+impl<'d> Merged<'d> {
+    fn collect(&mut self, mapping: View<'d>, depth: usize) {
+        if depth > LONGEST_MERGE_CHAIN || !self.seen.insert(mapping.target()) {
+            return;
+        }
+        let mut merges = Vec::new();
+        for (key, value) in mapping.written_entries() {
+            match key.text() {
+                Some("<<") if key.style() != Style::Quoted => merges.push(value),
+                Some(key) if self.keys.insert(key) => self.entries.push((key, value)),
+                _ => {}
+            }
+        }
+        for merge in merges {
+            match merge.kind() {
+                NodeKind::Sequence => merge.items().for_each(|m| self.merge(m, depth)),
+                NodeKind::Mapping => self.merge(merge, depth),
+                NodeKind::Scalar => {}
+            }
+        }
+    }
+
+    fn merge(&mut self, mapping: View<'d>, depth: usize) {
+        let shared = View {
+            shared: true,
+            ..mapping
+        };
+        self.collect(shared, depth + 1);
     }
 }

@@ -16,3 +16,11 @@ pub const DRY_RUN: &str = "istio.io/dry-run";
 pub const GATEWAY_SERVICE_ACCOUNT: &str = "gateway.istio.io/service-account";
 /// On an object that we add: the object that it accompanies, as `kind/name`.
 pub const COMPANION_OF: &str = "ambient.dev/companion-of";
+/// Networks that Multus attaches a pod to beside the cluster's own.
+pub const SECONDARY_NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
+/// `true` on a pod whose application metrics a sidecar merges with its own.
+pub const MERGE_METRICS: &str = "prometheus.istio.io/merge-metrics";
+/// Port that Prometheus scrapes.
+pub const SCRAPE_PORT: &str = "prometheus.io/port";
+/// Prefix of the annotations that exclude or include traffic of a sidecar.
+pub const SIDECAR_TRAFFIC_PREFIX: &str = "traffic.sidecar.istio.io/";

@@ -36,3 +36,13 @@ pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Our value of [`MANAGED_BY`].
 pub const MANAGED_BY_AMBIENT: &str = "kubectl-ambient";
+/// Value of [`GATEWAY_MANAGED`] for waypoints.
+pub const MANAGED_WAYPOINT: &str = "istio.io-mesh-controller";
+/// Value of [`GATEWAY_MANAGED`] for east-west gateways.
+pub const MANAGED_EAST_WEST: &str = "istio.io-eastwest-controller";
+/// `true` on a Service or namespace whose ingress gateways pass through its waypoint.
+pub const INGRESS_USE_WAYPOINT: &str = "istio.io/ingress-use-waypoint";
+/// Operating system of a node; a node selector asks for it.
+pub const NODE_OS: &str = "kubernetes.io/os";
+/// Name of an application, in Istio's own charts among others.
+pub const APP: &str = "app";

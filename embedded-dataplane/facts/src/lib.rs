@@ -1,4 +1,5 @@
-//! Protocol facts of ambient mesh: port numbers, label and annotation keys, well-known addresses.
+//! Protocol facts of ambient mesh: port numbers, label and annotation keys, well-known addresses,
+//! namespaces.
 //!
 //! Every other crate takes these from here, so that a fact is written once, with its source. The
 //! crate knows nothing of Kubernetes clients, files or sockets, and depends on nothing of ours.
@@ -7,4 +8,5 @@
 pub mod addresses;
 pub mod annotations;
 pub mod labels;
+pub mod namespaces;
 pub mod ports;

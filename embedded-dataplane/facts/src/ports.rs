@@ -24,3 +24,10 @@ pub const DNS: u16 = 53;
 /// pod's network namespace, and refuses all but [`DNS_CAPTURE`] as tunnel targets (ztunnel
 /// `src/config.rs`, `illegal_ports`).
 pub const RESERVED: [u16; 5] = [OUTBOUND, INBOUND_PLAINTEXT, HBONE, DNS_CAPTURE, SOCKS5];
+
+/// [`HBONE`] as text.
+pub const HBONE_TEXT: &str = "15008";
+/// Administration interface of a sidecar, on the loopback address.
+pub const SIDECAR_ADMIN: u16 = 15000;
+/// Envoy's own metrics in a sidecar or waypoint.
+pub const ENVOY_METRICS: u16 = 15090;

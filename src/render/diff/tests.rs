@@ -5,6 +5,7 @@ use super::*;
 fn change(name: &str, before: Option<&str>, after: &str) -> FileChange {
     FileChange {
         name: name.into(),
+        path: None,
         before: before.map(Into::into),
         after: after.into(),
     }

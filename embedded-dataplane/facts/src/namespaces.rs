@@ -1,0 +1,25 @@
+//! Namespaces that ambient mesh or Kubernetes keeps for itself.
+
+/// Where the control plane lives by default, and where mesh-wide policies are read (Istio
+/// `MeshConfig.rootNamespace`).
+pub const ROOT: &str = "istio-system";
+/// The namespace whose pods the node agent never captures, by default (istio-cni
+/// `excludeNamespaces`).
+pub const NEVER_CAPTURED: &str = "kube-system";
+/// Prefix of namespaces that Kubernetes keeps for system components.
+pub const KUBERNETES_PREFIX: &str = "kube-";
+/// Further namespaces of control planes and network plugins that nobody means to enrol.
+pub const SYSTEM: [&str; 9] = [
+    ROOT,
+    "istio-operator",
+    "calico-apiserver",
+    "calico-system",
+    "tigera-operator",
+    "cilium-secrets",
+    "local-path-storage",
+    "openshift-multus",
+    "openshift-ovn-kubernetes",
+];
+
+/// Trust domain of a mesh by default (MeshConfig `trustDomain`).
+pub const TRUST_DOMAIN: &str = "cluster.local";

@@ -1,0 +1,12 @@
+//! AuthorizationPolicy as the L4 dataplane enforces it, and how port limits are written as one.
+//!
+//! [`allowed`] decides like ztunnel, for all ports at once; [`encode`] writes the rules that keep
+//! tunnelled traffic to given ports. The module knows port sets, not network policies.
+
+mod decide;
+mod encode;
+mod object;
+
+pub use decide::{Client, Identity, Selected, allowed};
+pub use encode::{Demand, Encoded, Mode, PORT_LIST_LIMIT, Party, encode};
+pub use object::to_value;

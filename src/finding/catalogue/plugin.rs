@@ -1,0 +1,42 @@
+//! Area 08: the network plugin.
+
+use ambient_facts::ports;
+
+area! {
+    POLICY_INERT = "AMB0801", Warning,
+        "network policies without effect",
+        "The network plugin of this cluster does not enforce network policies: all pods reach each other today, whatever the policies say. \
+         The plan still rewrites them, so that they are right on a cluster that enforces them. \
+         AuthorizationPolicies are enforced by the mesh, however, so the port limits become real with enrolment.",
+        "Say which network plugin there is with `--cni` if this is wrong; otherwise check that the limits are wanted before you apply the AuthorizationPolicies.";
+
+    PROBES_BLOCKED = "AMB0802", Error,
+        "kubelet probes blocked",
+        "The node agent gives probes of the kubelet a source address of their own, so that they bypass the mesh. \
+         This network plugin judges by source address and knows only the node's own as always allowed. \
+         Pods under a policy that isolates them for ingress fail their probes right after enrolment, and are restarted again and again.",
+        "Let the plan add the `ipBlock` of the probe address, limited to the probe ports, beside each isolating policy.";
+
+    PROBES_CNI_UNKNOWN = "AMB0803", Warning,
+        "kubelet probes may be blocked",
+        "The node agent gives probes of the kubelet a source address of their own. \
+         Some network plugins refuse it to pods that a policy isolates for ingress, others do not, and which one the cluster has is not known here. \
+         If it refuses, the pods fail their probes right after enrolment.",
+        "Say which network plugin the cluster has with `--cni`.";
+
+    PLUGIN_SETTING = "AMB0804", Error,
+        "setting of the network plugin that breaks ambient mesh",
+        "The network plugin is configured in a way that ambient mesh cannot work with. \
+         Depending on the setting pods are not captured at all, connections bypass the tunnel, or probes never reach the pods. \
+         Nothing in the status of the mesh says so.",
+        "Change the setting with the plugin's own installer, through `helm upgrade` for example, before any namespace is enrolled.";
+
+    PLUGIN_MESH = "AMB0805", Error,
+        "network plugin with a mesh of its own",
+        text!(
+            "The network plugin runs a ztunnel of its own and would capture the same pods. ",
+            "Two meshes in one pod fight for the same traffic and for port ", ports::HBONE_TEXT, ". ",
+            "Which of them wins depends on the order in which they start.",
+        ),
+        "Switch the plugin's own mesh off, `encryption.type` in Cilium's values, or leave its namespaces out with `--exclude`.";
+}

@@ -1,0 +1,236 @@
+//! Area 01: network policies and authorization policies.
+
+use ambient_facts::{annotations, labels, ports};
+
+area! {
+    LOST = "AMB0101", Error,
+        "connections lost",
+        text!(
+            "Connections that the network policies allow today would be refused once both ends are in the mesh. ",
+            "Between two mesh workloads a network plugin sees only the tunnel on port ", ports::HBONE_TEXT,
+            ", whatever port the application asked for. ",
+            "The client does not see a refusal: its connect succeeds, because its own ztunnel accepts, and the connection dies about ten seconds later.",
+        ),
+        text!(
+            "Let the plan open the tunnel port in the policies that it names, or add a rule with `port: ",
+            ports::HBONE_TEXT, "` for the same peers yourself.",
+        );
+
+    TUNNEL_CLOSED = "AMB0102", Info,
+        "tunnel port closed",
+        text!(
+            "A rule of the policy grants some TCP ports to peers that will be in the mesh, and port ", ports::HBONE_TEXT, " is not among them. ",
+            "Between mesh workloads the network plugin sees nothing but that port, so connections of today would time out after ten seconds. ",
+            "The plan opens the port for exactly the same peers.",
+        ),
+        "Apply the plan's change of this policy before the namespace is enrolled.";
+
+    PORT_LIMIT_IN_TUNNEL = "AMB0103", Info,
+        "port limit moves into the tunnel",
+        text!(
+            "The policy lets its peers use some ports only. ",
+            "Once port ", ports::HBONE_TEXT, " is open to them, the network plugin no longer sees which port they mean. ",
+            "The plan adds an AuthorizationPolicy that refuses every other port inside the tunnel and leaves plaintext alone.",
+        ),
+        "Apply the plan's AuthorizationPolicy before the namespace is enrolled.";
+
+    GAINED = "AMB0110", Error,
+        "connections gained through the tunnel",
+        text!(
+            "The tunnel would carry connections that the network policies refuse today. ",
+            "A network plugin cannot see the port inside the tunnel, so a peer that may reach port ", ports::HBONE_TEXT,
+            " may reach every TCP port, unless an AuthorizationPolicy at the destination limits it. ",
+            "Nothing fails when this happens, so only this comparison shows it.",
+        ),
+        "Give the sources service accounts of their own in `spec.serviceAccountName`, or accept the finding with `--accept`.";
+
+    TUNNEL_PORT_OPEN_TO_ALL = "AMB0111", Warning,
+        "tunnel port open to every peer",
+        text!(
+            "An ingress rule lets any peer reach port ", ports::HBONE_TEXT, ", and no AuthorizationPolicy limits which ports the tunnel may carry. ",
+            "Because every mesh connection arrives at that port, the rule opens all TCP ports of the selected pods to all mesh workloads, whatever other ports it lists. ",
+            "It is usually written to make ambient mesh work, and is far wider than it looks.",
+        ),
+        "Give the rule the `from` of the connections it is meant for, or keep the ports limited with a DENY AuthorizationPolicy that has `notPorts`.";
+
+    SHARED_SERVICE_ACCOUNT = "AMB0112", Error,
+        "one service account, different port limits",
+        "Two groups of pods run under one service account, and the network policies allow them different ports of the same destination. \
+         Network policies tell pods apart by labels, but inside the tunnel there is only the identity of the service account. \
+         No AuthorizationPolicy can allow a port to one group and refuse it to the other, so the wider limit would hold for both.",
+        "Give one of the groups a service account of its own in `spec.serviceAccountName` of its pod template, and run the plan again.";
+
+    SELECTOR_NOT_EXPRESSIBLE = "AMB0113", Error,
+        "pods that an AuthorizationPolicy cannot select",
+        "The port limit of these pods has to be restored by an AuthorizationPolicy, whose selector knows `matchLabels` only. \
+         No set of labels selects exactly these pods: the network policy uses `matchExpressions`, or the pods share all their labels with others that have another limit. \
+         Without the policy the tunnel would carry every port to them.",
+        "Add a label that only these pods have to `spec.template.metadata.labels` of the workload, and run the plan again.";
+
+    PORT_LIST_TOO_LONG = "AMB0114", Error,
+        "port range too long for an AuthorizationPolicy",
+        "An AuthorizationPolicy lists single ports, and this limit has too many of them on both sides to be written out. \
+         A network policy may say `endPort`; inside the tunnel there is no such thing. \
+         Leaving the limit out would let the tunnel carry every port.",
+        "Narrow the range between `port` and `endPort` to the ports that the containers use, and run the plan again.";
+
+    EGRESS_LIMIT = "AMB0115", Error,
+        "egress port limit that the mesh does not keep",
+        "An egress rule limits which ports these pods may use at a destination that is open to them. \
+         In the tunnel the network plugin sees only the tunnel's port, and ztunnel authorizes at the destination alone, never at the source. \
+         The limit can only be kept by a policy at the destination that names the identity of the source, and that is not possible here.",
+        "Give the source a service account of its own in `spec.serviceAccountName`, or accept the finding with `--accept`.";
+
+    AUTHORIZATION_DISABLED = "AMB0116", Warning,
+        "port limits not restored",
+        "The plan was made without AuthorizationPolicies. \
+         Opening the tunnel port keeps who may connect but gives up which ports they may use, so every port limit between mesh workloads is gone. \
+         The connections that are gained are listed with this finding.",
+        "Run the plan with `--authz deny`, or put the limits back with policies of your own.";
+
+    UNKNOWN_HOST_NETWORK = "AMB0120", Warning,
+        "pods on the host network",
+        "These pods share the network of their node, and Kubernetes does not define how a network policy sees them. \
+         Most network plugins treat their traffic as the node's own, some match them by label. \
+         Whether a connection is allowed can therefore not be said from the objects.",
+        "Check the pairs by hand, or allow the addresses of the nodes with `ipBlock` where the connection is meant to work.";
+
+    UNKNOWN_ADDRESS_BLOCK = "AMB0121", Warning,
+        "address block that may match pods",
+        "An `ipBlock` covers addresses that pods may have, and network plugins differ on whether a block matches pods at all. \
+         In the mesh the answer decides whether the tunnel port has to be open for this rule. \
+         The plan assumes nothing here and reports the pairs as unknown.",
+        "Say which network plugin the cluster has with `--cni`, or select the pods with `podSelector` and `namespaceSelector` instead.";
+
+    UNKNOWN_PLUGIN_POLICY = "AMB0122", Error,
+        "policy kind that is not analysed",
+        "A policy of a kind that this program does not evaluate decides about traffic here, so no verdict about these namespaces is certain. \
+         Such policies matter in ambient mesh: a rule that denies by port stops matching once the traffic is in the tunnel, and then refuses nothing; a rule that allows by port stops allowing. \
+         Neither shows as an error anywhere.",
+        "Compare the rules with `ports` or `toPorts` of these policies with the plan by hand, then accept the finding with `--accept`.";
+
+    UNRESOLVED_NAMED_PORT = "AMB0123", Warning,
+        "named port that no pod declares",
+        "A rule names a port that no container of the pods it applies to declares. \
+         Named ports are looked up on each destination pod, and pods without the name contribute nothing, so the rule allows nothing there. \
+         An AuthorizationPolicy knows numbers only, so the limit cannot be restored from the name either.",
+        "Declare the port under `containers[].ports` with that `name`, or write its number into the rule.";
+
+    UNKNOWN_PEER = "AMB0124", Warning,
+        "peer that is not in the input",
+        "A rule allows a peer that selects no pod of the input. \
+         It may exist elsewhere; then its service account is not known here, and a policy that limits the tunnel's ports by identity would refuse it. \
+         The plan keeps the rule and opens the tunnel for it all the same.",
+        "Add the manifests of the peer with another `-f`, so that the plan knows its service account.";
+
+    POLICY_SELECTS_NOTHING = "AMB0125", Info,
+        "policy that selects no pod",
+        "The policy selects no pod of the input. \
+         It may be meant for pods that are not among the manifests, or be a left-over. \
+         It is rewritten like any other, but nothing can be proved about it.",
+        "Check `spec.podSelector`, or add the manifests of the pods with another `-f`.";
+
+    NAMESPACE_UNDECLARED = "AMB0126", Info,
+        "namespace without its object",
+        "Objects live in this namespace but the Namespace itself is not in the input, so its labels are not known. \
+         Rules that select namespaces by label are evaluated as if it had none but its name. \
+         There is also no file in which its enrolment could be written, so the plan prints a command instead.",
+        "Add the Namespace object to the manifests, or check the output of `kubectl get namespace NAME --show-labels`.";
+
+    EDIT_REFUSED = "AMB0127", Warning,
+        "file not edited",
+        "The file holds something that cannot be edited without risk: a template, an alias that several places share, a tab or a duplicate key. \
+         It is left as it is, byte for byte. \
+         A companion object with the same effect is written beside it.",
+        "Apply the companion, or make the change by hand as `--diff` shows it.";
+
+    DENY_HAS_NO_EFFECT = "AMB0130", Error,
+        "deny rule that stops denying",
+        "A DENY AuthorizationPolicy uses fields that only an HTTP proxy can read, and in ambient mesh ztunnel enforces policies with a selector. \
+         It drops those fields, and an entry that is empty then matches nothing, so the rule refuses nothing any more. \
+         Up to Istio 1.31 the status of the policy claims the contrary, that it became more restrictive. \
+         Users observe nothing: requests that were refused before are simply answered.",
+        "Copy the policy with `spec.targetRefs` to the Service, so that a waypoint enforces it, before the workload leaves its sidecar.";
+
+    ALLOW_LOSES_RULES = "AMB0131", Error,
+        "allow rule that stops allowing",
+        "An ALLOW AuthorizationPolicy uses fields that only an HTTP proxy can read, and in ambient mesh ztunnel enforces policies with a selector. \
+         It drops every rule that has such a field, while the policy goes on to refuse whatever none of its rules allows. \
+         Callers see connections reset, and the log of the destination's ztunnel says that allow policies exist but none allowed.",
+        "Copy the policy with `spec.targetRefs` to the Service, and allow the waypoint's service account in the policy with the selector.";
+
+    DENY_GETS_BROADER = "AMB0132", Error,
+        "deny rule that denies more",
+        "A DENY AuthorizationPolicy combines fields that ztunnel evaluates with fields that only an HTTP proxy can read. \
+         ztunnel drops the latter and enforces the rest, so the rule refuses more connections than it was written for. \
+         Callers see connections reset that worked before.",
+        "Copy the policy with `spec.targetRefs` to the Service, and keep only ports, principals, namespaces and addresses in the one with the selector.";
+
+    TRUST_DOMAIN_IGNORED = "AMB0133", Error,
+        "trust domain condition that is ignored",
+        "An AuthorizationPolicy limits sources by `trustDomains` or `notTrustDomains`, which ztunnel cannot evaluate. \
+         Up to Istio 1.31 they are dropped without a word: beside other conditions an ALLOW rule becomes wider, and alone they match nothing, so that a DENY rule refuses nothing. \
+         Later releases treat them like fields of HTTP.",
+        "Write the trust domain into `principals`, as in `cluster.local/ns/NAMESPACE/sa/NAME`.";
+
+    EXTERNAL_AUTHORIZER_SKIPPED = "AMB0134", Error,
+        "external authorizer not asked",
+        "An AuthorizationPolicy with action CUSTOM asks an external authorizer, and ztunnel ignores such policies. \
+         Once the workload has left its sidecar nobody asks the authorizer, and requests that it would have refused are answered. \
+         A waypoint does ask it, for policies that target a Service or the waypoint.",
+        "Copy the policy with `spec.targetRefs` to the Service, and put a waypoint in front of it.";
+
+    AUDIT_HAS_NO_EFFECT = "AMB0135", Info,
+        "audit policy without effect",
+        "An AuthorizationPolicy with action AUDIT only marks requests for an audit, and neither ztunnel nor a waypoint does that. \
+         No traffic is refused or let through because of it. \
+         Whoever reads the audit log will miss the entries.",
+        "Delete the policy, or log what it marked with a `Telemetry` object that targets the waypoint.";
+
+    DRY_RUN_POLICY = "AMB0136", Info,
+        "policy in dry run",
+        text!(
+            "An AuthorizationPolicy carries the annotation `", annotations::DRY_RUN, "`, which asks for evaluation without enforcement. ",
+            "The control plane does not send it to ztunnel unless that is switched on, and a ztunnel before Istio 1.29 that gets it enforces it. ",
+            "Do not expect its results in the logs of ambient workloads.",
+        ),
+        text!("Check the version of ztunnel before you rely on `", annotations::DRY_RUN, "`, or remove the policy.");
+
+    JWT_NOT_CHECKED = "AMB0137", Error,
+        "tokens not checked",
+        "A RequestAuthentication checks the tokens of HTTP requests, and ztunnel does not read HTTP. \
+         Without a waypoint nobody checks tokens any more: a forged or expired one reaches the application. \
+         Authorization rules on request principals lose their meaning with it.",
+        "Copy the object with `spec.targetRefs` to the Service, and put a waypoint in front of it.";
+
+    TARGET_NOT_ENFORCED = "AMB0138", Error,
+        "policy that nothing enforces",
+        "A policy with `targetRefs` is enforced by the waypoint of its target and by nothing else. \
+         Here the target does not exist where the policy looks for it, or no waypoint serves it. \
+         The API accepts the object all the same, and everything that it was meant to refuse is allowed.",
+        text!(
+            "Label the target with `", labels::USE_WAYPOINT,
+            "`, or replace `spec.targetRefs` by `spec.selector` if ztunnel can enforce the rules.",
+        );
+
+    SELECTOR_ON_WAYPOINT = "AMB0139", Error,
+        "selector that means a waypoint",
+        "A policy selects the pods of a waypoint by label, but a waypoint reads only policies that target it or its Services. \
+         ztunnel does not enforce it either, because the waypoint's pods are not captured. \
+         The policy is accepted and has no effect.",
+        "Replace `spec.selector` by `spec.targetRefs` with the Gateway, in the namespace of the Gateway.";
+
+    MTLS_DISABLED = "AMB0140", Error,
+        "mutual TLS switched off",
+        "A PeerAuthentication switches mutual TLS off for workloads that will be in the mesh. \
+         Ambient mesh has no such mode: ztunnel encrypts between mesh workloads and treats the setting as permissive. \
+         Whoever needs to read the traffic on the wire, a middlebox for example, no longer can, and Istio calls such a migration unsupported.",
+        "Set `spec.mtls.mode` to `PERMISSIVE`, or keep the workloads out of the mesh.";
+
+    STRICT_REFUSES_CALLERS = "AMB0141", Warning,
+        "strict mutual TLS and callers without an identity",
+        "A PeerAuthentication with mode STRICT refuses every connection without a mesh identity. \
+         Workloads that stay out of the mesh have none, and their connections to these pods are reset. \
+         What is listed are the workloads of enrolled namespaces that stay out; callers that are not in the input cannot be seen.",
+        "Set `spec.mtls.mode` to `PERMISSIVE`, or except the ports that they use under `spec.portLevelMtls`.";
+}

@@ -1,0 +1,338 @@
+//! The compiled policies before and after, and what each destination's tunnel may carry.
+
+use std::collections::BTreeMap;
+
+use ambient_facts::{labels, ports};
+use fixedbitset::FixedBitSet;
+
+use super::opening::{Opening, Speakers};
+use super::setting::Setting;
+use crate::authz::{Demand, Party};
+use crate::model::{
+    AuthorizationPolicy, LabelSelector, NetworkPolicy, Peer, Protocol, Rule, Service, TargetPort,
+};
+use crate::netpol::{
+    Direction, Network, Node, PortSet, PortSets, Selection, Universe, Value, Version, rule_ports,
+};
+
+/// Everything that limits and proof are made from.
+pub(super) struct Analysis<'s, 'w> {
+    pub(super) setting: &'s Setting<'w>,
+    pub(super) universe: &'s Universe,
+    pub(super) network: Network,
+    pub(super) sets: PortSets,
+    pub(super) speakers: Speakers,
+    /// TCP ports that the tunnel carries: all but those that ztunnel keeps for itself.
+    pub(super) tunnelled: PortSet,
+    /// By class: ports granted to any pod there may be.
+    for_anybody: Vec<PortSet>,
+    /// By class: the waypoints in front of it, with the target ports of the Services they serve.
+    behind: Vec<BTreeMap<usize, PortSet>>,
+}
+
+impl<'s, 'w> Analysis<'s, 'w> {
+    /// Compiles the policies of the world and those that will be there.
+    pub(super) fn of(
+        setting: &'s Setting<'w>,
+        universe: &'s Universe,
+        opening: &'s Opening,
+    ) -> Self {
+        let world = &*setting.world;
+        let mut sets = PortSets::default();
+        let selection = Selection::new(world, universe);
+        let speakers = Speakers::of(setting, &selection);
+        let existing = world.network_policies.iter().zip(&opening.after);
+        let mut versions: Vec<Version<'_>> = existing
+            .map(|(before, after)| Version {
+                before: Some(before),
+                after: Some(after),
+            })
+            .collect();
+        let new = opening.added.iter().filter(|a| a.replaces.is_none());
+        versions.extend(new.map(|a| Version {
+            before: None,
+            after: Some(&a.policy),
+        }));
+        let network = Network::compile(selection, &versions, &mut sets);
+        let reserved = [
+            ports::OUTBOUND,
+            ports::INBOUND_PLAINTEXT,
+            ports::HBONE,
+            ports::SOCKS5,
+        ];
+        let reserved = reserved
+            .map(|p| PortSet::port(Protocol::Tcp, p))
+            .into_iter()
+            .collect();
+        let mut analysis = Self {
+            setting,
+            universe,
+            network,
+            sets,
+            speakers,
+            tunnelled: PortSet::protocol(Protocol::Tcp).difference(&reserved),
+            for_anybody: vec![PortSet::none(); universe.classes().len()],
+            behind: vec![BTreeMap::new(); universe.classes().len()],
+        };
+        analysis.find_grants_for_anybody(&world.network_policies);
+        analysis.find_waypoints();
+        analysis
+    }
+
+    fn find_grants_for_anybody(&mut self, policies: &[NetworkPolicy]) {
+        let selection = Selection::new(&self.setting.world, self.universe);
+        for policy in policies.iter().filter(|p| p.isolates_ingress) {
+            let open: Vec<&Rule> = policy
+                .ingress
+                .iter()
+                .filter(|r| admits_anybody(r))
+                .collect();
+            if open.is_empty() {
+                continue;
+            }
+            for node in selection.subjects(&policy.meta.namespace, &policy.pod_selector) {
+                let class = &self.universe.classes()[node];
+                let granted: PortSet = open.iter().map(|r| rule_ports(r, class)).collect();
+                self.for_anybody[node] = self.for_anybody[node].union(&granted);
+            }
+        }
+    }
+
+    fn find_waypoints(&mut self) {
+        for (&service, &waypoint) in &self.setting.waypoints.of_service {
+            let Some(service) = self.setting.world.services.get(service) else {
+                continue;
+            };
+            for workload in self.setting.backends(service) {
+                let Some(node) = self.universe.class_of(workload) else {
+                    continue;
+                };
+                let targets: PortSet = self
+                    .targets(service, workload)
+                    .into_iter()
+                    .map(|(_, target)| target)
+                    .collect();
+                let known = self.behind[node].entry(waypoint).or_default();
+                *known = known.union(&targets);
+            }
+        }
+    }
+
+    /// The TCP ports of a Service with the ports that they lead to on a workload.
+    pub(super) fn targets(&self, service: &Service, workload: usize) -> Vec<(u16, PortSet)> {
+        let Some(pod) = self.setting.world.workloads.get(workload).map(|w| &w.pod) else {
+            return Vec::new();
+        };
+        let tcp = service.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
+        tcp.map(|port| {
+            let targets = match &port.target {
+                TargetPort::Number(number) => PortSet::port(Protocol::Tcp, *number),
+                TargetPort::Name(name) => {
+                    let numbers = pod.named_port(name, Protocol::Tcp);
+                    numbers.map(|n| PortSet::port(Protocol::Tcp, n)).collect()
+                }
+            };
+            (port.port, targets)
+        })
+        .collect()
+    }
+
+    /// The waypoint that a class is the pods of.
+    pub(super) fn waypoint_at(&self, node: Node) -> Option<usize> {
+        let class = self.universe.classes().get(node)?;
+        self.setting.roles.get(*class.workloads.first()?)?.waypoint
+    }
+
+    /// Whether the tunnel's port is in one side of a value.
+    pub(super) fn opens_tunnel(&self, set: crate::netpol::PortSetId) -> bool {
+        self.sets.get(set).contains(Protocol::Tcp, ports::HBONE)
+    }
+
+    /// The senders of each group that can reach a class through the tunnel, with what they may use
+    /// today.
+    fn tunnel_clients(&mut self, class: Node) -> Vec<(PortSet, FixedBitSet)> {
+        let groups = self.network.sources_of(class, &mut self.sets);
+        let mut clients: Vec<(PortSet, FixedBitSet)> = Vec::new();
+        for (value, mut nodes) in groups {
+            nodes.intersect_with(&self.speakers.senders);
+            if nodes.is_clear() || !self.opens_tunnel(value.after.high) {
+                continue;
+            }
+            let today = self
+                .sets
+                .get(value.before.high)
+                .intersection(&self.tunnelled);
+            match clients.iter_mut().find(|(known, _)| *known == today) {
+                Some((_, known)) => known.union_with(&nodes),
+                None => clients.push((today, nodes)),
+            }
+        }
+        clients
+    }
+
+    /// What the tunnel to a class may carry; `None` when it may carry everything.
+    pub(super) fn demand(&mut self, class: Node) -> Option<Demand> {
+        let groups = self.tunnel_clients(class);
+        let others = self.for_others(class);
+        let unlimited = |ports: &PortSet| *ports == self.tunnelled;
+        let used: PortSet = groups.iter().map(|(ports, _)| ports.clone()).collect();
+        if groups.iter().all(|(ports, _)| unlimited(ports)) && others.as_ref().is_none_or(unlimited)
+        {
+            return None;
+        }
+        let mut demand = Demand {
+            clients: BTreeMap::new(),
+            others,
+            declared: self.declared(class),
+            universe: self.tunnelled.clone(),
+        };
+        if let [(ports, _)] = &groups[..]
+            && demand.others.as_ref().is_none_or(|others| others == ports)
+            && self.behind[class].is_empty()
+        {
+            // All clients alike: no identities are needed, whoever they are.
+            demand.others = Some(ports.clone());
+            return Some(demand);
+        }
+        for (ports, nodes) in groups {
+            for node in nodes.ones() {
+                let ports = match self.waypoint_at(node) {
+                    None => ports.clone(),
+                    Some(waypoint) => match self.behind[class].get(&waypoint) {
+                        Some(targets) => used.intersection(targets),
+                        None => continue,
+                    },
+                };
+                let party = self.party(node);
+                let known = demand.clients.entry(party).or_default();
+                *known = known.union(&ports);
+            }
+        }
+        let mut limits = demand.clients.values().chain(&demand.others);
+        let first = limits.next().cloned().unwrap_or_default();
+        if limits.all(|l| *l == first) {
+            demand.clients.clear();
+            demand.others = Some(first);
+        }
+        Some(demand)
+    }
+
+    /// What pods that are not in the input may use, when they can reach the tunnel at all.
+    fn for_others(&self, class: Node) -> Option<PortSet> {
+        if !self.network.is_isolated(class, Direction::Ingress) {
+            return Some(self.tunnelled.clone());
+        }
+        let granted = self.for_anybody[class].intersection(&self.tunnelled);
+        (!granted.is_empty()).then_some(granted)
+    }
+
+    /// What a waypoint may let through to a Service, by Service port.
+    pub(super) fn service_demand(&mut self, service: &Service, waypoint: Node) -> Option<Demand> {
+        let backends: Vec<usize> = self.setting.backends(service).collect();
+        let mut demand = Demand {
+            clients: BTreeMap::new(),
+            others: None,
+            declared: PortSet::none(),
+            universe: service
+                .ports
+                .iter()
+                .filter(|p| p.protocol == Protocol::Tcp)
+                .map(|p| PortSet::port(Protocol::Tcp, p.port))
+                .collect(),
+        };
+        let mut others = PortSet::none();
+        let reach = self.tunnel_clients(waypoint);
+        for (_, nodes) in &reach {
+            for node in nodes.ones().filter(|&n| self.waypoint_at(n).is_none()) {
+                demand.clients.entry(self.party(node)).or_default();
+            }
+        }
+        for workload in backends {
+            let Some(class) = self.universe.class_of(workload) else {
+                continue;
+            };
+            if !self.speakers.receivers.contains(class) {
+                continue;
+            }
+            let targets = self.targets(service, workload);
+            let leading = |allowed: &PortSet| -> PortSet {
+                let open = targets
+                    .iter()
+                    .filter(|(_, t)| !t.is_empty() && allowed.includes(t));
+                open.map(|&(port, _)| PortSet::port(Protocol::Tcp, port))
+                    .collect()
+            };
+            if let Some(granted) = self.for_others(class) {
+                others = others.union(&leading(&granted));
+            }
+            let groups = self.network.sources_of(class, &mut self.sets);
+            for (value, nodes) in groups {
+                let today = self
+                    .sets
+                    .get(value.before.high)
+                    .intersection(&self.tunnelled);
+                let ports = leading(&today);
+                for node in nodes.intersection(&self.speakers.senders) {
+                    if self.waypoint_at(node).is_none() {
+                        let known = demand.clients.entry(self.party(node)).or_default();
+                        *known = known.union(&ports);
+                    }
+                }
+            }
+        }
+        demand.others = Some(others);
+        let unlimited = |ports: &PortSet| *ports == demand.universe;
+        let all = demand.clients.values().chain(&demand.others).all(unlimited);
+        (!all).then_some(demand)
+    }
+
+    /// How a class is named in rules.
+    pub(super) fn party(&self, node: Node) -> Party {
+        let class = &self.universe.classes()[node];
+        Party {
+            namespace: class.namespace.clone(),
+            service_account: class.service_account.clone(),
+        }
+    }
+
+    /// The TCP ports that the pods of a class declare.
+    pub(super) fn declared(&self, class: Node) -> PortSet {
+        let workloads = &self.universe.classes()[class].workloads;
+        let pods = workloads
+            .iter()
+            .filter_map(|&w| self.setting.world.workloads.get(w));
+        let ports = pods
+            .flat_map(|w| &w.pod.ports)
+            .filter(|p| p.protocol == Protocol::Tcp);
+        ports
+            .map(|p| PortSet::port(Protocol::Tcp, p.number))
+            .collect()
+    }
+
+    /// What one class may send to another.
+    pub(super) fn value(&mut self, source: Node, destination: Node) -> Value {
+        self.network.value(source, destination, &mut self.sets)
+    }
+}
+
+/// The policies of a world that people wrote, not this program.
+pub(super) fn written_by_people(
+    policies: &[AuthorizationPolicy],
+) -> impl Iterator<Item = &AuthorizationPolicy> {
+    policies
+        .iter()
+        .filter(|p| p.meta.label(labels::MANAGED_BY) != Some(labels::MANAGED_BY_AMBIENT))
+}
+
+/// Whether a rule admits every pod, those that are not in the input too.
+fn admits_anybody(rule: &Rule) -> bool {
+    let everything = LabelSelector::default();
+    rule.peers.is_empty()
+        || rule.peers.iter().any(|peer| match peer {
+            Peer::Pods {
+                namespaces: Some(namespaces),
+                pods,
+            } => namespaces.is_empty() && *pods.as_ref().unwrap_or(&everything) == everything,
+            _ => false,
+        })
+}

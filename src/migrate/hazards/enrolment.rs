@@ -1,0 +1,114 @@
+//! Labels of namespaces and pods that contradict enrolment.
+
+use ambient_facts::labels;
+
+use super::{Context, at_line};
+use crate::finding::{Finding, codes};
+use crate::model::ObjectRef;
+
+pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    for (name, namespace) in &context.world.namespaces {
+        let labels = &namespace.meta;
+        let mode = labels.label(labels::DATAPLANE_MODE);
+        let subject = || ObjectRef::cluster("Namespace", name);
+        let known = |m: &str| matches!(m, labels::AMBIENT | labels::NONE);
+        if let Some(mode) = mode.filter(|m| !known(m)) {
+            let origin = labels.origin.clone();
+            let message = format!("its label `{}` is `{mode}`", labels::DATAPLANE_MODE);
+            let mut finding =
+                Finding::new(&codes::UNKNOWN_DATAPLANE_MODE, subject(), origin, message);
+            finding.fixes = vec![format!(
+                "kubectl label namespace {name} --overwrite {}={}",
+                labels::DATAPLANE_MODE,
+                labels::AMBIENT
+            )];
+            findings.push(finding);
+        }
+        if context.scope.is_enrolled(name) {
+            findings.extend(injection(context, name));
+        }
+    }
+    for (_, workload) in context.representatives() {
+        let mode = workload.pod.labels.get(labels::DATAPLANE_MODE);
+        if let Some(mode) = mode.filter(|m| !matches!(m.as_str(), labels::AMBIENT | labels::NONE)) {
+            let origin = at_line(&workload.meta.origin, workload.pod.line);
+            let message = format!("its pod label `{}` is `{mode}`", labels::DATAPLANE_MODE);
+            let code = &codes::UNKNOWN_DATAPLANE_MODE;
+            findings.push(Finding::new(code, workload.reference(), origin, message));
+        }
+    }
+}
+
+/// Whether the labels of a namespace ask for injection: `istio-injection` decides where it is set,
+/// else a revision does.
+pub(super) fn injects(context: &Context<'_>, namespace: &str) -> bool {
+    let Some(namespace) = context.world.namespaces.get(namespace) else {
+        return false;
+    };
+    match namespace.meta.label(labels::INJECTION) {
+        Some(value) => value == "enabled",
+        None => namespace.meta.label(labels::REVISION).is_some(),
+    }
+}
+
+fn injection(context: &Context<'_>, name: &str) -> Option<Finding> {
+    let namespace = context.world.namespaces.get(name)?;
+    if !injects(context, name) {
+        return None;
+    }
+    let present: Vec<_> = [labels::INJECTION, labels::REVISION]
+        .into_iter()
+        .filter_map(|key| Some((key, namespace.meta.label(key)?)))
+        .collect();
+    let shown: Vec<_> = present.iter().map(|(k, v)| format!("`{k}: {v}`")).collect();
+    let verb = if context.scope.namespace(name)
+        == Some(&crate::migrate::scope::NamespaceState::Labelled)
+    {
+        "is"
+    } else {
+        "will be"
+    };
+    let message = format!(
+        "has the label {} and {verb} labelled for ambient mesh, so pods that restart get sidecars \
+         and are not captured",
+        shown.join(" and ")
+    );
+    let subject = ObjectRef::cluster("Namespace", name);
+    let origin = namespace.meta.origin.clone();
+    let mut finding = Finding::new(&codes::INJECTION_IN_AMBIENT, subject, origin, message);
+    let removals: Vec<_> = present.iter().map(|(k, _)| format!("{k}-")).collect();
+    finding.fixes = vec![format!(
+        "kubectl label namespace {name} {}",
+        removals.join(" ")
+    )];
+    finding
+        .fixes
+        .extend(revision_of_gateways(context, name, &present));
+    Some(finding)
+}
+
+/// A Gateway without a revision of its own belongs to its namespace's: removing that label would
+/// hand it to another control plane.
+fn revision_of_gateways(
+    context: &Context<'_>,
+    name: &str,
+    present: &[(&str, &str)],
+) -> Option<String> {
+    let (_, revision) = present.iter().find(|(k, _)| *k == labels::REVISION)?;
+    let gateways = context.world.gateways.iter();
+    let names: Vec<_> = gateways
+        .filter(|g| g.meta.namespace == name && g.meta.label(labels::REVISION).is_none())
+        .map(|g| g.meta.name.as_str())
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "before that, keep its Gateways with their control plane: kubectl label gateway {} \
+             --namespace {name} {}={revision}",
+            names.join(" "),
+            labels::REVISION
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! What stands in the way of a migration, as far as objects show it: one file per family.
+//!
+//! Only what will be in the mesh is judged. Network policies that need the tunnel port are the
+//! rewriting's business, not this module's.
+
+mod authorization;
+mod enrolment;
+mod identity;
+mod network;
+mod peer;
+mod routing;
+mod service;
+mod target;
+mod waypoint;
+mod workload;
+
+use std::collections::BTreeMap;
+
+use ambient_facts::namespaces;
+
+use crate::finding::Finding;
+use crate::model::{
+    Coverage, Endpoint, Endpoints, Kind, Labels, Meta, Origin, Service, Workload, WorkloadKind,
+    World,
+};
+
+use super::cni::Cni;
+use super::scope::Scope;
+use super::waypoints::Waypoints;
+
+/// Settings that hazards depend on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HazardOptions {
+    /// Where mesh-wide policies are read.
+    pub root_namespace: String,
+    /// Waypoints that the plan creates: namespace to name.
+    pub waypoints: BTreeMap<String, String>,
+    /// The network plugin.
+    pub cni: Cni,
+}
+
+impl Default for HazardOptions {
+    fn default() -> Self {
+        Self {
+            root_namespace: namespaces::ROOT.to_owned(),
+            waypoints: BTreeMap::new(),
+            cni: Cni::Unknown,
+        }
+    }
+}
+
+/// Everything that can be read from the objects of a world, sorted.
+pub fn find(
+    world: &World,
+    endpoints: &Endpoints,
+    scope: &Scope,
+    options: &HazardOptions,
+) -> Vec<Finding> {
+    let context = Context::new(world, endpoints, scope, options);
+    let mut findings = Vec::new();
+    let families: [fn(&Context<'_>, &mut Vec<Finding>); 9] = [
+        authorization::find,
+        enrolment::find,
+        network::find,
+        peer::find,
+        routing::find,
+        service::find,
+        target::find,
+        waypoint::find,
+        workload::find,
+    ];
+    for family in families {
+        family(&context, &mut findings);
+    }
+    Finding::sort(&mut findings);
+    findings
+}
+
+/// What every family reads.
+struct Context<'w> {
+    world: &'w World,
+    endpoints: &'w Endpoints,
+    scope: &'w Scope,
+    options: &'w HazardOptions,
+    waypoints: Waypoints<'w>,
+    /// Workloads by kind, namespace and name.
+    named: BTreeMap<(WorkloadKind, &'w str, &'w str), usize>,
+    /// Workloads that will be in the mesh, by namespace.
+    members: BTreeMap<&'w str, Vec<&'w Workload>>,
+}
+
+impl<'w> Context<'w> {
+    fn new(
+        world: &'w World,
+        endpoints: &'w Endpoints,
+        scope: &'w Scope,
+        options: &'w HazardOptions,
+    ) -> Self {
+        let key = |w: &'w Workload| (w.kind, w.meta.namespace.as_str(), w.meta.name.as_str());
+        let indexed = || world.workloads.iter().enumerate();
+        let mut context = Self {
+            world,
+            endpoints,
+            scope,
+            options,
+            waypoints: Waypoints::new(world, &options.waypoints),
+            named: indexed().map(|(i, w)| (key(w), i)).collect(),
+            members: BTreeMap::new(),
+        };
+        let mut members: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (_, workload) in context.representatives() {
+            let namespace = workload.meta.namespace.as_str();
+            members.entry(namespace).or_default().push(workload);
+        }
+        context.members = members;
+        context
+    }
+
+    /// One object per endpoint that joins the mesh: the one that people edit, where the input has
+    /// it, else the first of its pods.
+    fn representatives(&self) -> Vec<(&'w Endpoint, &'w Workload)> {
+        let joining = self
+            .endpoints
+            .iter()
+            .filter(|(id, _)| self.scope.endpoint(*id).joins());
+        joining
+            .filter_map(|(_, endpoint)| Some((endpoint, self.representative(endpoint)?)))
+            .collect()
+    }
+
+    /// The object that stands for an endpoint.
+    fn representative(&self, endpoint: &'w Endpoint) -> Option<&'w Workload> {
+        let top = WorkloadKind::parse(&endpoint.kind).and_then(|kind| {
+            let key = (kind, endpoint.namespace.as_str(), endpoint.name.as_str());
+            self.named.get(&key).copied()
+        });
+        let index = top.or_else(|| endpoint.workloads.first().copied())?;
+        self.world.workloads.get(index)
+    }
+
+    /// The workloads that join and that a policy with this selector, in this namespace, applies
+    /// to. One in the root namespace applies everywhere.
+    fn selected(&self, meta: &Meta, selector: &Labels) -> Vec<&'w Workload> {
+        let matches = |w: &&Workload| includes(&w.pod.labels, selector);
+        if meta.namespace == self.options.root_namespace {
+            self.members
+                .values()
+                .flatten()
+                .copied()
+                .filter(matches)
+                .collect()
+        } else {
+            self.members_of(&meta.namespace).filter(matches).collect()
+        }
+    }
+
+    /// The workloads of a namespace that join.
+    fn members_of(&self, namespace: &str) -> impl Iterator<Item = &'w Workload> {
+        let members = self.members.get(namespace).map(Vec::as_slice);
+        members.unwrap_or_default().iter().copied()
+    }
+
+    /// The Services that select pods of a workload.
+    fn services_of(&self, workload: &Workload) -> impl Iterator<Item = &'w Service> {
+        self.world.services.iter().filter(move |s| {
+            s.meta.namespace == workload.meta.namespace
+                && !s.selector.is_empty()
+                && includes(&workload.pod.labels, &s.selector)
+        })
+    }
+
+    /// The workloads that join and that a Service selects.
+    fn backends(&self, service: &Service) -> Vec<&'w Workload> {
+        let members = self.members_of(&service.meta.namespace);
+        members
+            .filter(|w| !service.selector.is_empty() && includes(&w.pod.labels, &service.selector))
+            .collect()
+    }
+
+    /// How to say that something is not there, given how completely its kind was read; `None` when
+    /// nothing can be said.
+    fn absence(&self, kind: Kind) -> Option<&'static str> {
+        match self.world.coverage(kind) {
+            Coverage::Complete | Coverage::KindAbsent => Some("there is no"),
+            Coverage::Given => Some("the input has no"),
+            Coverage::Partial => Some("what could be read has no"),
+            Coverage::NotRequested => None,
+        }
+    }
+}
+
+/// Whether labels include all the given ones; an empty selector selects everything.
+fn includes(labels: &Labels, selector: &Labels) -> bool {
+    selector
+        .iter()
+        .all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// The given line of an object, or the object where the line is unknown.
+fn at_line(origin: &Origin, line: u32) -> Origin {
+    if line == 0 {
+        origin.clone()
+    } else {
+        origin.at(line)
+    }
+}
+
+/// Names in backticks, at most three and how many more.
+fn list<T: std::fmt::Display>(names: impl IntoIterator<Item = T>) -> String {
+    const SHOWN: usize = 3;
+    let names: Vec<_> = names.into_iter().map(|n| format!("`{n}`")).collect();
+    match names.split_at_checked(SHOWN) {
+        Some((shown, more)) if !more.is_empty() => {
+            format!("{} and {} more", shown.join(", "), more.len())
+        }
+        _ => names.join(", "),
+    }
+}
+
+/// The workloads' names, in backticks.
+fn workloads(list_of: &[&Workload]) -> String {
+    list(list_of.iter().map(|w| w.reference()))
+}

@@ -1,0 +1,168 @@
+//! Network policies that open the tunnel port to everyone, and settings of the network plugin.
+
+use ambient_facts::ports;
+use serde_json::Value;
+
+use super::{Context, at_line, workloads};
+use crate::finding::{Finding, codes};
+use crate::model::{
+    Action, GenericObject, NetworkPolicy, PortMatch, PortRule, Protocol, Rule, Workload,
+};
+
+pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    for policy in &context.world.network_policies {
+        open_tunnel_port(context, policy, findings);
+    }
+    for object in &context.world.configuration {
+        match object.kind.as_str() {
+            "ConfigMap" if object.meta.name == "cilium-config" => cilium(object, findings),
+            "FelixConfiguration" => felix(object, findings),
+            _ => {}
+        }
+    }
+}
+
+fn open_tunnel_port(context: &Context<'_>, policy: &NetworkPolicy, findings: &mut Vec<Finding>) {
+    if !policy.isolates_ingress {
+        return;
+    }
+    let members = context.members_of(&policy.meta.namespace);
+    let exposed: Vec<_> = members
+        .filter(|w| policy.pod_selector.matches(&w.pod.labels) && !is_limited(context, w))
+        .collect();
+    if exposed.is_empty() {
+        return;
+    }
+    for (index, rule) in policy
+        .ingress
+        .iter()
+        .enumerate()
+        .filter(|(_, r)| opens_tunnel(r))
+    {
+        let message = format!(
+            "`spec.ingress[{index}]` has no `from` and opens port {}, so every mesh workload reaches \
+             every TCP port of {} through the tunnel",
+            ports::HBONE,
+            workloads(&exposed)
+        );
+        let origin = at_line(&policy.meta.origin, rule.line);
+        let code = &codes::TUNNEL_PORT_OPEN_TO_ALL;
+        findings.push(Finding::new(code, policy.reference(), origin, message));
+    }
+}
+
+/// Whether a rule admits anyone to the tunnel port, though not to every TCP port.
+fn opens_tunnel(rule: &Rule) -> bool {
+    let tcp = || rule.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
+    let contains = |p: &PortRule| matches!(p.port, PortMatch::Range(first, last) if (first..=last).contains(&ports::HBONE));
+    let every = |p: &PortRule| matches!(p.port, PortMatch::All | PortMatch::Range(0 | 1, u16::MAX));
+    rule.peers.is_empty() && tcp().any(contains) && !tcp().any(every)
+}
+
+/// Whether an AuthorizationPolicy keeps the ports of a workload limited inside the tunnel.
+fn is_limited(context: &Context<'_>, workload: &Workload) -> bool {
+    context.world.authorization_policies.iter().any(|policy| {
+        let at = &policy.meta.namespace;
+        let by_port = policy.rules.iter().any(|r| {
+            r.to.iter()
+                .any(|o| !o.ports.is_empty() || !o.not_ports.is_empty())
+        });
+        let limits = match policy.action {
+            Action::Deny => by_port,
+            // Any ALLOW policy refuses what it does not list.
+            Action::Allow => true,
+            Action::Audit | Action::Custom => false,
+        };
+        limits
+            && policy.targets.is_empty()
+            && (*at == workload.meta.namespace || *at == context.options.root_namespace)
+            && super::includes(&workload.pod.labels, &policy.selector)
+    })
+}
+
+/// Settings of Cilium that Istio's installer refuses for ambient mesh (Istio
+/// `operator/pkg/apis/validation`), and its own ztunnel.
+fn cilium(object: &GenericObject, findings: &mut Vec<Finding>) {
+    let data = |key: &str| {
+        object
+            .body
+            .pointer(&format!("/data/{key}"))
+            .and_then(Value::as_str)
+    };
+    let mut report = |code, key: &str, value: &str, consequence: &str, fix: &str| {
+        let message = format!("`{key}: {value}`: {consequence}");
+        let origin = object.meta.origin.clone();
+        let mut finding = Finding::new(code, object.reference(), origin, message);
+        finding.fixes = vec![format!("set the value `{fix}` of Cilium's chart")];
+        findings.push(finding);
+    };
+    let setting = &codes::PLUGIN_SETTING;
+    if data("cni-exclusive") == Some("true") {
+        let consequence = "Cilium removes the node agent's entry from the chain of plugins, and no \
+                           pod is captured";
+        report(
+            setting,
+            "cni-exclusive",
+            "true",
+            consequence,
+            "cni.exclusive: false",
+        );
+    }
+    if data("enable-bpf-masquerade") == Some("true") {
+        let consequence = "probes of the kubelet do not reach captured pods";
+        report(
+            setting,
+            "enable-bpf-masquerade",
+            "true",
+            consequence,
+            "bpf.masquerade: false",
+        );
+    }
+    let host_only = data("bpf-lb-sock-hostns-only") == Some("true");
+    if data("bpf-lb-sock") == Some("true") && !host_only {
+        let consequence = "Cilium replaces Service addresses in the pod before ztunnel sees them";
+        let fix = "socketLB.hostNamespaceOnly: true";
+        report(setting, "bpf-lb-sock", "true", consequence, fix);
+    }
+    if let Some(value) = data("encryption-type").filter(|v| *v == "ztunnel") {
+        let consequence = "Cilium runs a ztunnel of its own in the same pods";
+        report(
+            &codes::PLUGIN_MESH,
+            "encryption-type",
+            value,
+            consequence,
+            "encryption.type",
+        );
+    }
+}
+
+/// Settings of Calico's eBPF dataplane.
+fn felix(object: &GenericObject, findings: &mut Vec<Finding>) {
+    let spec = |key: &str| object.body.pointer(&format!("/spec/{key}"));
+    if spec("bpfEnabled").and_then(Value::as_bool) != Some(true) {
+        return;
+    }
+    let mode = spec("bpfConnectTimeLoadBalancing").and_then(Value::as_str);
+    let legacy = spec("bpfConnectTimeLoadBalancingEnabled").and_then(Value::as_bool);
+    let found = match (mode, legacy) {
+        (Some("Disabled"), _) | (None, Some(false)) => return,
+        (Some(mode), _) => format!("`spec.bpfConnectTimeLoadBalancing: {mode}`"),
+        (None, Some(true)) => "`spec.bpfConnectTimeLoadBalancingEnabled: true`".to_owned(),
+        (None, None) => "`spec.bpfConnectTimeLoadBalancing` is not set".to_owned(),
+    };
+    let message = format!(
+        "{found}: Calico replaces Service addresses when an application connects, before ztunnel \
+         sees them"
+    );
+    let origin = object.meta.origin.clone();
+    let mut finding = Finding::new(&codes::PLUGIN_SETTING, object.reference(), origin, message);
+    finding.fixes = vec![format!(
+        "kubectl patch felixconfiguration {} --type merge --patch \
+         '{{\"spec\":{{\"bpfConnectTimeLoadBalancing\":\"Disabled\"}}}}'",
+        object.meta.name
+    )];
+    findings.push(finding);
+}
+
+#[cfg(test)]
+mod tests;

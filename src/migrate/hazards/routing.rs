@@ -1,0 +1,208 @@
+//! Istio's routing and extension objects, which sidecars apply and ztunnel does not read.
+
+use serde_json::Value;
+
+use super::{Context, list, workloads};
+use crate::finding::{Code, Finding, codes};
+use crate::migrate::waypoints::Binding;
+use crate::model::{GenericObject, Labels, Service, Workload};
+
+pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
+    for object in &context.world.networking {
+        let found = match object.kind.as_str() {
+            "VirtualService" => virtual_service(context, object),
+            "DestinationRule" => destination_rule(context, object),
+            "EnvoyFilter" => envoy_filter(context, object),
+            "Sidecar" => sidecar(context, object),
+            "WasmPlugin" | "Telemetry" => extension(context, object),
+            _ => None,
+        };
+        if let Some((code, message)) = found {
+            let origin = object.meta.origin.clone();
+            findings.push(Finding::new(code, object.reference(), origin, message));
+        }
+    }
+}
+
+type Found = Option<(&'static Code, String)>;
+
+fn virtual_service(context: &Context<'_>, object: &GenericObject) -> Found {
+    let gateways = strings(object, "/spec/gateways");
+    // Without `gateways` the rules are for the mesh; else only where the word `mesh` is among them.
+    if !gateways.is_empty() && !gateways.contains(&"mesh") {
+        return None;
+    }
+    let hosts = strings(object, "/spec/hosts");
+    let unserved: Vec<_> = hosts
+        .iter()
+        .filter_map(|host| unserved(context, host, &object.meta.namespace))
+        .map(|s| s.meta.reference("Service"))
+        .collect();
+    if unserved.is_empty() || is_plain(object, &hosts) {
+        return None;
+    }
+    let message = format!(
+        "routes requests to {}, which no waypoint serves; its rules have no effect for callers in \
+         ambient mode",
+        list(unserved)
+    );
+    Some((&codes::ROUTING_IGNORED, message))
+}
+
+/// Whether the rules do nothing but what happens without them: one destination, the host itself.
+fn is_plain(object: &GenericObject, hosts: &[&str]) -> bool {
+    let spec = |key: &str| object.body.pointer(&format!("/spec/{key}"));
+    let empty = |key: &str| spec(key).is_none_or(|v| v.as_array().is_none_or(Vec::is_empty));
+    let plain = |rule: &Value| {
+        let keys = rule.as_object().map(serde_json::Map::keys);
+        let only = keys.is_some_and(|mut k| k.all(|k| matches!(k.as_str(), "route" | "name")));
+        let routes = rule
+            .get("route")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice);
+        let Some([route]) = routes else { return false };
+        let keys = route.as_object().map(serde_json::Map::keys);
+        let bare =
+            keys.is_some_and(|mut k| k.all(|k| matches!(k.as_str(), "destination" | "weight")));
+        let destination = route.get("destination");
+        let host = destination
+            .and_then(|d| d.get("host"))
+            .and_then(Value::as_str);
+        let whole = destination.is_some_and(|d| d.get("subset").is_none());
+        only && bare && whole && host.is_some_and(|h| hosts.contains(&h))
+    };
+    let http = spec("http").and_then(Value::as_array);
+    empty("tls") && empty("tcp") && http.is_some_and(|rules| rules.iter().all(plain))
+}
+
+fn destination_rule(context: &Context<'_>, object: &GenericObject) -> Found {
+    let host = object.body.pointer("/spec/host").and_then(Value::as_str)?;
+    let service = unserved(context, host, &object.meta.namespace)?;
+    let policy = object
+        .body
+        .pointer("/spec/trafficPolicy")
+        .and_then(Value::as_object);
+    let mut fields: Vec<_> = policy
+        .into_iter()
+        .flatten()
+        // ISTIO_MUTUAL is what the mesh does anyway.
+        .filter(|(key, value)| *key != "tls" || value.get("mode") != Some(&"ISTIO_MUTUAL".into()))
+        .map(|(key, _)| format!("spec.trafficPolicy.{key}"))
+        .collect();
+    let subsets = object
+        .body
+        .pointer("/spec/subsets")
+        .and_then(Value::as_array);
+    if subsets.is_some_and(|s| !s.is_empty()) {
+        fields.push("spec.subsets".to_owned());
+    }
+    if fields.is_empty() {
+        return None;
+    }
+    let message = format!(
+        "{} have no effect for callers of `{}` in ambient mode, because no waypoint serves it",
+        list(fields),
+        service.meta.reference("Service")
+    );
+    Some((&codes::TRAFFIC_POLICY_IGNORED, message))
+}
+
+fn envoy_filter(context: &Context<'_>, object: &GenericObject) -> Found {
+    let patches = object
+        .body
+        .pointer("/spec/configPatches")
+        .and_then(Value::as_array);
+    let for_gateways = |p: &Value| {
+        p.get("applyTo").is_some()
+            && p.get("match").and_then(|m| m.get("context")) == Some(&"GATEWAY".into())
+    };
+    if patches.is_none_or(|patches| patches.iter().all(for_gateways)) {
+        return None;
+    }
+    let selected = selected(context, object, "/spec/workloadSelector/labels");
+    if selected.is_empty() {
+        return None;
+    }
+    let message = format!("has no effect on {} in ambient mode", workloads(&selected));
+    Some((&codes::ENVOY_FILTER_IGNORED, message))
+}
+
+fn sidecar(context: &Context<'_>, object: &GenericObject) -> Found {
+    let selected = selected(context, object, "/spec/workloadSelector/labels");
+    if selected.is_empty() {
+        return None;
+    }
+    let mode = object
+        .body
+        .pointer("/spec/outboundTrafficPolicy/mode")
+        .and_then(Value::as_str);
+    let message = if mode == Some("REGISTRY_ONLY") {
+        format!(
+            "`spec.outboundTrafficPolicy.mode: REGISTRY_ONLY` has no effect on {} in ambient mode: \
+             connections to unknown hosts are let out",
+            workloads(&selected)
+        )
+    } else {
+        format!("has no effect on {} in ambient mode", workloads(&selected))
+    };
+    Some((&codes::SIDECAR_SCOPE_IGNORED, message))
+}
+
+fn extension(context: &Context<'_>, object: &GenericObject) -> Found {
+    let body = |pointer: &str| object.body.pointer(pointer);
+    // Without a selector a waypoint of the namespace applies it as well.
+    if body("/spec/targetRefs").is_some()
+        || body("/spec/targetRef").is_some()
+        || body("/spec/selector/matchLabels").is_none()
+    {
+        return None;
+    }
+    let selected = selected(context, object, "/spec/selector/matchLabels");
+    if selected.is_empty() {
+        return None;
+    }
+    let message = format!(
+        "selects {}, whose pods have no HTTP proxy in ambient mode",
+        workloads(&selected)
+    );
+    Some((&codes::EXTENSION_IGNORED, message))
+}
+
+/// The workloads that join and that an object's selector matches.
+fn selected<'w>(context: &Context<'w>, object: &GenericObject, pointer: &str) -> Vec<&'w Workload> {
+    let pairs = object.body.pointer(pointer).and_then(Value::as_object);
+    let selector: Labels = pairs
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect();
+    context.selected(&object.meta, &selector)
+}
+
+/// The Service that a host names, when it leads to pods that join and no waypoint serves it.
+fn unserved<'w>(context: &Context<'w>, host: &str, namespace: &str) -> Option<&'w Service> {
+    let (name, rest) = host.split_once('.').unwrap_or((host, ""));
+    // A host is short, or ends in the namespace, `svc` or the whole cluster domain.
+    let at = match rest.split_once('.') {
+        None if rest.is_empty() => namespace,
+        None => rest,
+        Some((at, domain)) if domain == "svc" || domain.starts_with("svc.") => at,
+        Some(_) => return None,
+    };
+    let here = |s: &&Service| s.meta.name == name && s.meta.namespace == at;
+    let service = context.world.services.iter().find(here)?;
+    let bound = matches!(context.waypoints.of_service(service), Binding::Bound(_));
+    (!bound && !context.backends(service).is_empty()).then_some(service)
+}
+
+fn strings<'o>(object: &'o GenericObject, pointer: &str) -> Vec<&'o str> {
+    let values = object.body.pointer(pointer).and_then(Value::as_array);
+    values
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

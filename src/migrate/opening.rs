@@ -1,0 +1,325 @@
+//! Opening the tunnel port in network policies.
+//!
+//! Rule by rule: a rule that grants some TCP ports, but not the tunnel's, to peers of which some
+//! tunnel to pods of which some receive, gets the tunnel's port for the same peers. Nothing is
+//! granted for a whole namespace, and nothing is taken away.
+
+use ambient_facts::ports;
+use fixedbitset::FixedBitSet;
+use serde_json::Value;
+
+use super::object;
+use super::setting::Setting;
+use crate::model::{NetworkPolicy, Origin, Peer, PortMatch, PortRule, Protocol, Rule};
+use crate::netpol::{Direction, Node, Selection};
+use crate::plan::Edit;
+
+/// The policies after, and how they come about.
+#[derive(Debug, Default)]
+pub(super) struct Opening {
+    /// Every policy of the world as it will be, at its old index.
+    pub(super) after: Vec<NetworkPolicy>,
+    /// Policies that change, in order of index.
+    pub(super) changed: Vec<Changed>,
+    /// Policies that are added.
+    pub(super) added: Vec<Added>,
+}
+
+/// A policy whose rules get the tunnel's port.
+#[derive(Debug)]
+pub(super) struct Changed {
+    /// Index in the world.
+    pub(super) policy: usize,
+    /// Rules that get the port, by direction and index.
+    pub(super) rules: Vec<(Direction, usize)>,
+    /// Rules that are appended for waypoints.
+    pub(super) appended: Vec<(Direction, Rule)>,
+}
+
+/// A policy that is added.
+#[derive(Debug)]
+pub(super) struct Added {
+    pub(super) policy: NetworkPolicy,
+    /// The object whose file it goes beside.
+    pub(super) beside: Origin,
+    /// Why, in one sentence.
+    pub(super) reason: String,
+    /// The object of this name that it replaces.
+    pub(super) replaces: Option<Origin>,
+}
+
+/// Classes by what they do with the tunnel.
+pub(super) struct Speakers {
+    pub(super) senders: FixedBitSet,
+    pub(super) receivers: FixedBitSet,
+    /// Senders whose DNS look-ups over TCP go through the tunnel.
+    pub(super) uncaptured_dns: FixedBitSet,
+}
+
+impl Speakers {
+    pub(super) fn of(setting: &Setting<'_>, selection: &Selection<'_>) -> Self {
+        let universe = selection.universe();
+        let nodes = universe.nodes();
+        let mut speakers = Self {
+            senders: FixedBitSet::with_capacity(nodes),
+            receivers: FixedBitSet::with_capacity(nodes),
+            uncaptured_dns: FixedBitSet::with_capacity(nodes),
+        };
+        for (node, class) in universe.classes().iter().enumerate() {
+            let role = class.workloads.first().and_then(|&w| setting.roles.get(w));
+            let Some(role) = role else { continue };
+            speakers.senders.set(node, role.sends);
+            speakers.receivers.set(node, role.receives);
+            speakers
+                .uncaptured_dns
+                .set(node, role.sends && !role.dns_captured);
+        }
+        speakers
+    }
+}
+
+/// Decides which rules of which policies get the tunnel's port.
+pub(super) struct Opener<'s, 'w> {
+    pub(super) setting: &'s Setting<'w>,
+    pub(super) policies: &'s [NetworkPolicy],
+    pub(super) selection: Selection<'s>,
+    pub(super) speakers: Speakers,
+}
+
+impl<'s> Opener<'s, '_> {
+    /// The rules that need the port.
+    pub(super) fn rules(&mut self) -> Vec<Changed> {
+        let mut changed = Vec::new();
+        for (index, policy) in self.policies.iter().enumerate() {
+            let mut rules = Vec::new();
+            let subjects = self
+                .selection
+                .subjects(&policy.meta.namespace, &policy.pod_selector);
+            for direction in Direction::BOTH {
+                if !direction.isolated_by(policy) {
+                    continue;
+                }
+                for (place, rule) in direction.rules(policy).iter().enumerate() {
+                    if self.needs_port(policy, direction, rule, &subjects) {
+                        rules.push((direction, place));
+                    }
+                }
+            }
+            if !rules.is_empty() {
+                changed.push(Changed {
+                    policy: index,
+                    rules,
+                    appended: Vec::new(),
+                });
+            }
+        }
+        changed
+    }
+
+    fn needs_port(
+        &mut self,
+        policy: &'s NetworkPolicy,
+        direction: Direction,
+        rule: &'s Rule,
+        subjects: &[Node],
+    ) -> bool {
+        if !grants_some_tcp(rule) || covers_tunnel(rule) {
+            return false;
+        }
+        let (own, other) = match direction {
+            Direction::Ingress => (&self.speakers.receivers, &self.speakers.senders),
+            Direction::Egress => (&self.speakers.senders, &self.speakers.receivers),
+        };
+        let speaking: Vec<Node> = subjects
+            .iter()
+            .copied()
+            .filter(|&n| own.contains(n))
+            .collect();
+        let set = self.selection.peers(&policy.meta.namespace, &rule.peers);
+        let set = self.selection.get(set);
+        let mut peers = set.yes.clone();
+        peers.union_with(&set.maybe);
+        peers.intersect_with(other);
+        if speaking.is_empty() || peers.is_clear() || self.is_covered(policy, direction, rule) {
+            return false;
+        }
+        let uncaptured = &self.speakers.uncaptured_dns;
+        let dns_through_tunnel = match direction {
+            Direction::Ingress => !peers.is_disjoint(uncaptured),
+            Direction::Egress => speaking.iter().any(|&n| uncaptured.contains(n)),
+        };
+        dns_through_tunnel || !is_dns_only(rule)
+    }
+
+    /// Whether a policy of the same pods opens the tunnel's port for the same peers already: a
+    /// companion of an earlier run, or one that a person wrote.
+    fn is_covered(&self, policy: &NetworkPolicy, direction: Direction, rule: &Rule) -> bool {
+        let own = &policy.meta;
+        self.policies.iter().any(|other| {
+            other.meta.namespace == own.namespace
+                && other.meta.name != own.name
+                && direction.isolated_by(other)
+                && (other.pod_selector.is_empty() || other.pod_selector == policy.pod_selector)
+                && direction
+                    .rules(other)
+                    .iter()
+                    .any(|r| covers_tunnel(r) && (r.peers.is_empty() || r.peers == rule.peers))
+        })
+    }
+}
+
+/// Applies a change to a policy.
+pub(super) fn opened(policy: &NetworkPolicy, change: &Changed) -> NetworkPolicy {
+    let mut after = policy.clone();
+    for (direction, place) in &change.rules {
+        let rules = match direction {
+            Direction::Ingress => &mut after.ingress,
+            Direction::Egress => &mut after.egress,
+        };
+        if let Some(rule) = rules.get_mut(*place) {
+            rule.ports.push(tunnel_port());
+        }
+    }
+    for (direction, rule) in &change.appended {
+        match direction {
+            Direction::Ingress => after.ingress.push(rule.clone()),
+            Direction::Egress => after.egress.push(rule.clone()),
+        }
+    }
+    after
+}
+
+/// The insertions that make a policy into what [`opened`] says.
+pub(super) fn edits(policy: &NetworkPolicy, change: &Changed) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    for (direction, place) in &change.rules {
+        let path = vec![
+            "spec".into(),
+            rules_key(*direction).into(),
+            (*place).into(),
+            "ports".into(),
+        ];
+        edits.push(Edit::Append {
+            path,
+            item: object::port(&tunnel_port()),
+        });
+    }
+    for direction in Direction::BOTH {
+        let rules: Vec<Value> = change
+            .appended
+            .iter()
+            .filter(|(d, _)| *d == direction)
+            .map(|(_, rule)| object::rule(rule, peers_key(direction)))
+            .collect();
+        if direction.rules(policy).is_empty() && !rules.is_empty() {
+            edits.push(Edit::Add {
+                path: vec!["spec".into()],
+                key: rules_key(direction).to_owned(),
+                value: Value::Array(rules),
+            });
+        } else {
+            edits.extend(rules.into_iter().map(|item| Edit::Append {
+                path: vec!["spec".into(), rules_key(direction).into()],
+                item,
+            }));
+        }
+    }
+    edits
+}
+
+/// A policy of its own that has the effect of a change beside the unchanged policy.
+pub(super) fn companion(policy: &NetworkPolicy, change: &Changed) -> NetworkPolicy {
+    let name = object::derived_name(&policy.meta.name, "hbone");
+    let mut companion = NetworkPolicy {
+        meta: object::companion_meta(&policy.meta.namespace, name, &policy.reference()),
+        pod_selector: policy.pod_selector.clone(),
+        isolates_ingress: false,
+        isolates_egress: false,
+        ingress: Vec::new(),
+        egress: Vec::new(),
+    };
+    let only_tunnel = |direction: Direction, place: usize| {
+        let rule = direction.rules(policy).get(place)?;
+        let rule = Rule {
+            peers: rule.peers.clone(),
+            ports: vec![tunnel_port()],
+            line: 0,
+        };
+        Some((direction, rule))
+    };
+    let opened = change
+        .rules
+        .iter()
+        .filter_map(|&(d, place)| only_tunnel(d, place));
+    for (direction, rule) in opened.chain(change.appended.iter().cloned()) {
+        let (isolates, rules) = match direction {
+            Direction::Ingress => (&mut companion.isolates_ingress, &mut companion.ingress),
+            Direction::Egress => (&mut companion.isolates_egress, &mut companion.egress),
+        };
+        *isolates = true;
+        if !rules.iter().any(|r| r.peers == rule.peers) {
+            rules.push(rule);
+        }
+    }
+    companion
+}
+
+fn rules_key(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => "ingress",
+        Direction::Egress => "egress",
+    }
+}
+
+fn peers_key(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => "from",
+        Direction::Egress => "to",
+    }
+}
+
+/// The entry that opens the tunnel: always the number, because the name of a port is the
+/// destination's to give.
+pub(super) fn tunnel_port() -> PortRule {
+    PortRule {
+        protocol: Protocol::Tcp,
+        port: PortMatch::Range(ports::HBONE, ports::HBONE),
+    }
+}
+
+/// Whether the rule names ports, and some of them are TCP's.
+pub(super) fn grants_some_tcp(rule: &Rule) -> bool {
+    rule.ports.iter().any(|p| p.protocol == Protocol::Tcp)
+}
+
+/// Whether the tunnel's port is among those that the rule grants.
+pub(super) fn covers_tunnel(rule: &Rule) -> bool {
+    let covers = |p: &PortRule| {
+        p.protocol == Protocol::Tcp
+            && match p.port {
+                PortMatch::All => true,
+                PortMatch::Range(first, last) => (first..=last).contains(&ports::HBONE),
+                PortMatch::Name(_) => false,
+            }
+    };
+    rule.ports.is_empty() || rule.ports.iter().any(covers)
+}
+
+/// Whether DNS is all that the rule grants of TCP.
+fn is_dns_only(rule: &Rule) -> bool {
+    let tcp = rule.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
+    tcp.map(|p| &p.port)
+        .all(|p| *p == PortMatch::Range(ports::DNS, ports::DNS))
+}
+
+/// The peer that is the pods of a Gateway, as a policy of this namespace says it.
+pub(super) fn gateway_peer(own: &str, namespace: &str, name: &str) -> Peer {
+    use ambient_facts::labels;
+
+    use crate::model::LabelSelector;
+    let elsewhere = own != namespace;
+    Peer::Pods {
+        namespaces: elsewhere.then(|| LabelSelector::labels([(labels::NAMESPACE_NAME, namespace)])),
+        pods: Some(LabelSelector::labels([(labels::GATEWAY_NAME, name)])),
+    }
+}

@@ -1,0 +1,181 @@
+//! Probes of the kubelet: from another source address once a pod is enrolled.
+//!
+//! The node agent gives connections of the node's processes a link-local source address, so that
+//! they pass the capture. Plugins that allow "the node" by address then refuse the probes of
+//! isolated pods, unless a policy allows that address on the probe ports.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ambient_facts::addresses::{NODE_PROBE_V4, NODE_PROBE_V6};
+use ipnet::IpNet;
+
+use super::object;
+use super::opening::Added;
+use super::setting::Setting;
+use crate::model::{
+    LabelSelector, NetworkPolicy, Peer, PortMatch, PortRule, Protocol, Rule, TargetPort, Workload,
+};
+
+/// A workload whose probes an isolating policy refuses from the new source address.
+pub(super) struct Refused<'s> {
+    pub(super) workload: &'s Workload,
+    pub(super) ports: BTreeSet<u16>,
+    /// The first policy that isolates it, by name.
+    pub(super) policy: &'s NetworkPolicy,
+}
+
+/// All workloads that will be enrolled and whose probes would be refused.
+pub(super) fn refused<'s>(
+    setting: &'s Setting<'_>,
+    policies: &'s [NetworkPolicy],
+) -> Vec<Refused<'s>> {
+    let mut by_namespace: BTreeMap<&str, Vec<&NetworkPolicy>> = BTreeMap::new();
+    for policy in policies.iter().filter(|p| p.isolates_ingress) {
+        by_namespace
+            .entry(&policy.meta.namespace)
+            .or_default()
+            .push(policy);
+    }
+    let mut refused = Vec::new();
+    for (workload, role) in setting.world.workloads.iter().zip(&setting.roles) {
+        if !role.receives || workload.pod.probes.is_empty() || workload.terminated {
+            continue;
+        }
+        let here = by_namespace.get(workload.meta.namespace.as_str());
+        let isolating: Vec<&NetworkPolicy> = here
+            .into_iter()
+            .flatten()
+            .copied()
+            .filter(|p| p.pod_selector.matches(&workload.pod.labels))
+            .collect();
+        let Some(&policy) = isolating.first() else {
+            continue;
+        };
+        let open = |port: u16| {
+            isolating
+                .iter()
+                .flat_map(|p| &p.ingress)
+                .any(|rule| admits(rule, workload, port))
+        };
+        let ports: BTreeSet<u16> = probe_ports(workload).filter(|&p| !open(p)).collect();
+        if !ports.is_empty() {
+            refused.push(Refused {
+                workload,
+                ports,
+                policy,
+            });
+        }
+    }
+    refused
+}
+
+/// Policies that admit the probes, and nothing else, to the pods that need them.
+pub(super) fn policies(setting: &Setting<'_>, refused: &[Refused<'_>]) -> Vec<Added> {
+    let mut merged: BTreeMap<(&str, LabelSelector), (String, BTreeSet<u16>, &Refused<'_>)> =
+        BTreeMap::new();
+    for one in refused {
+        let (selector, name) = selector_for(setting, one);
+        let key = (one.workload.meta.namespace.as_str(), selector);
+        let (_, ports, _) = merged
+            .entry(key)
+            .or_insert_with(|| (name, BTreeSet::new(), one));
+        ports.extend(&one.ports);
+    }
+    let block = |address| Peer::Block {
+        cidr: IpNet::from(address),
+        except: Vec::new(),
+    };
+    let build = |((namespace, pod_selector), (name, ports, one)): (
+        (&str, LabelSelector),
+        (String, BTreeSet<u16>, &Refused<'_>),
+    )| {
+        let ports = ports.into_iter().map(|p| PortRule {
+            protocol: Protocol::Tcp,
+            port: PortMatch::Range(p, p),
+        });
+        let rule = Rule {
+            peers: vec![block(NODE_PROBE_V4), block(NODE_PROBE_V6)],
+            ports: ports.collect(),
+            line: 0,
+        };
+        Added {
+            policy: NetworkPolicy {
+                meta: object::companion_meta(
+                    namespace,
+                    object::derived_name(&name, "probes"),
+                    &one.policy.reference(),
+                ),
+                pod_selector,
+                isolates_ingress: true,
+                isolates_egress: false,
+                ingress: vec![rule],
+                egress: Vec::new(),
+            },
+            beside: one.policy.meta.origin.clone(),
+            reason: format!("probes of the kubelet arrive from {NODE_PROBE_V4} after enrolment"),
+            replaces: None,
+        }
+    };
+    merged.into_iter().map(build).collect()
+}
+
+/// A selector that selects the workload and only pods that are isolated already, and a name.
+fn selector_for(setting: &Setting<'_>, refused: &Refused<'_>) -> (LabelSelector, String) {
+    let workload = refused.workload;
+    let own = workload.selector.as_ref().filter(|s| !s.is_empty());
+    let isolated = |w: &Workload| {
+        setting.world.network_policies.iter().any(|p| {
+            p.isolates_ingress
+                && p.meta.namespace == w.meta.namespace
+                && p.pod_selector.matches(&w.pod.labels)
+        })
+    };
+    let narrow = own.filter(|selector| {
+        setting
+            .world
+            .workloads
+            .iter()
+            .filter(|w| w.meta.namespace == workload.meta.namespace)
+            .filter(|w| selector.matches(&w.pod.labels))
+            .all(isolated)
+    });
+    match narrow {
+        Some(selector) => (selector.clone(), workload.meta.name.clone()),
+        None => (
+            refused.policy.pod_selector.clone(),
+            refused.policy.meta.name.clone(),
+        ),
+    }
+}
+
+fn probe_ports(workload: &Workload) -> impl Iterator<Item = u16> {
+    workload
+        .pod
+        .probes
+        .iter()
+        .flat_map(|probe| match &probe.port {
+            TargetPort::Number(number) => vec![*number],
+            TargetPort::Name(name) => workload.pod.named_port(name, Protocol::Tcp).collect(),
+        })
+}
+
+fn admits(rule: &Rule, workload: &Workload, port: u16) -> bool {
+    let address = |peer: &Peer| match peer {
+        Peer::Block { cidr, except } => {
+            cidr.contains(&NODE_PROBE_V4) && !except.iter().any(|e| e.contains(&NODE_PROBE_V4))
+        }
+        Peer::Pods { .. } => false,
+    };
+    let number = |p: &PortRule| {
+        p.protocol == Protocol::Tcp
+            && match &p.port {
+                PortMatch::All => true,
+                PortMatch::Range(first, last) => (*first..=*last).contains(&port),
+                PortMatch::Name(name) => {
+                    workload.pod.named_port(name, p.protocol).any(|n| n == port)
+                }
+            }
+    };
+    (rule.peers.is_empty() || rule.peers.iter().any(address))
+        && (rule.ports.is_empty() || rule.ports.iter().any(number))
+}

@@ -1,0 +1,356 @@
+//! Putting port limits back: AuthorizationPolicies for what the network plugin can no longer see.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::AuthzMode;
+use super::analysis::{Analysis, written_by_people};
+use super::object::{companion_meta, derived_name};
+use super::via;
+use crate::authz::{Client, Demand, Encoded, Identity, Mode, Selected, allowed, encode};
+use crate::model::{
+    Action, AuthorizationPolicy, AuthorizationRule, Labels, ObjectRef, Origin, TargetRef,
+};
+use crate::netpol::{Node, PortSet};
+
+/// The policies to add, and where none could be.
+#[derive(Debug, Default)]
+pub(super) struct Limits {
+    pub(super) policies: Vec<Limit>,
+    /// Workloads, by index, for which there is no selector of their own.
+    pub(super) unselectable: BTreeSet<usize>,
+    /// Classes with ports that stay open because a client cannot be named, or that are too many to
+    /// list.
+    pub(super) unnamed: BTreeMap<Node, PortSet>,
+    pub(super) unlisted: BTreeMap<Node, PortSet>,
+}
+
+/// One policy to add.
+#[derive(Debug)]
+pub(super) struct Limit {
+    pub(super) policy: AuthorizationPolicy,
+    pub(super) beside: Origin,
+    pub(super) reason: String,
+}
+
+/// A selector that might stand for a workload in an AuthorizationPolicy.
+#[derive(Clone)]
+struct Candidate {
+    labels: Labels,
+    of: ObjectRef,
+    origin: Origin,
+}
+
+impl Limits {
+    /// Works out the policies for every receiving workload and every Service behind a waypoint.
+    pub(super) fn of(analysis: &mut Analysis<'_, '_>) -> Self {
+        let mut limits = Self::default();
+        if analysis.setting.options.authz == AuthzMode::None {
+            return limits;
+        }
+        let wanted = limits.wanted(analysis);
+        limits.attach(analysis, &wanted);
+        limits.at_waypoints(analysis);
+        limits.number_names();
+        limits
+    }
+
+    /// The rules that each receiving workload needs, by index; nothing for those that need none.
+    fn wanted(&mut self, analysis: &mut Analysis<'_, '_>) -> BTreeMap<usize, Wanted> {
+        let mut wanted = BTreeMap::new();
+        let receivers: Vec<Node> = analysis.speakers.receivers.ones().collect();
+        for class in receivers {
+            let Some(demand) = analysis.demand(class) else {
+                continue;
+            };
+            let mut encoded: BTreeMap<bool, Encoded> = BTreeMap::new();
+            for &workload in &analysis.universe.classes()[class].workloads {
+                let people = selected_for(analysis, workload);
+                if is_met(&demand, &people) {
+                    continue;
+                }
+                let may_allow = analysis.setting.options.authz == AuthzMode::Allow
+                    && !people.iter().any(|p| p.action == Action::Allow);
+                let mode = if may_allow { Mode::Allow } else { Mode::Deny };
+                let encoded = encoded
+                    .entry(may_allow)
+                    .or_insert_with(|| encode(&demand, mode));
+                if !encoded.rules.is_empty() {
+                    let action = if may_allow {
+                        Action::Allow
+                    } else {
+                        Action::Deny
+                    };
+                    wanted.insert(
+                        workload,
+                        Wanted {
+                            action,
+                            rules: encoded.rules.clone(),
+                        },
+                    );
+                }
+            }
+            for encoded in encoded.into_values() {
+                note(&mut self.unnamed, class, &encoded.unnamed);
+                note(&mut self.unlisted, class, &encoded.unlisted);
+            }
+        }
+        wanted
+    }
+
+    /// Finds a selector for every workload that needs rules.
+    fn attach(&mut self, analysis: &Analysis<'_, '_>, wanted: &BTreeMap<usize, Wanted>) {
+        let world = &*analysis.setting.world;
+        let mut by_namespace: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (index, workload) in world.workloads.iter().enumerate() {
+            by_namespace
+                .entry(&workload.meta.namespace)
+                .or_default()
+                .push(index);
+        }
+        let mut attached: BTreeSet<(String, Labels)> = BTreeSet::new();
+        for (&workload, want) in wanted {
+            let Some(subject) = world.workloads.get(workload) else {
+                continue;
+            };
+            let namespace = &subject.meta.namespace;
+            let here = by_namespace
+                .get(namespace.as_str())
+                .map_or(&[][..], Vec::as_slice);
+            let is_apart = |candidate: &Candidate| {
+                let selected = here.iter().filter(|&&other| {
+                    let labels = world.workloads.get(other).map(|w| &w.pod.labels);
+                    labels
+                        .is_some_and(|l| candidate.labels.iter().all(|(k, v)| l.get(k) == Some(v)))
+                });
+                selected
+                    .into_iter()
+                    .all(|other| wanted.get(other) == Some(want) || !enforces(analysis, *other))
+            };
+            let Some(candidate) = candidates(analysis, workload).into_iter().find(is_apart) else {
+                self.unselectable.insert(workload);
+                continue;
+            };
+            if !attached.insert((namespace.clone(), candidate.labels.clone())) {
+                continue;
+            }
+            let name = derived_name(&candidate.of.name, "np-ports");
+            self.policies.push(Limit {
+                policy: AuthorizationPolicy {
+                    meta: companion_meta(namespace, name, &candidate.of),
+                    selector: candidate.labels,
+                    targets: Vec::new(),
+                    action: want.action,
+                    rules: want.rules.clone(),
+                },
+                beside: candidate.origin,
+                reason: format!(
+                    "keep tunnelled traffic to the ports that `{}` allows",
+                    candidate.of
+                ),
+            });
+        }
+    }
+
+    /// Policies at waypoints, one for each Service that needs one.
+    fn at_waypoints(&mut self, analysis: &mut Analysis<'_, '_>) {
+        let setting = analysis.setting;
+        for (&index, &place) in &setting.waypoints.of_service {
+            let (Some(service), Some(waypoint)) = (
+                setting.world.services.get(index),
+                setting.waypoints.all.get(place),
+            ) else {
+                continue;
+            };
+            let pods = (0..setting.roles.len()).find(|&w| {
+                setting
+                    .roles
+                    .get(w)
+                    .is_some_and(|r| r.waypoint == Some(place))
+            });
+            let Some(node) = pods.and_then(|w| analysis.universe.class_of(w)) else {
+                continue;
+            };
+            let Some(demand) = analysis.service_demand(service, node) else {
+                continue;
+            };
+            let people = Selected::listed(
+                written_by_people(&setting.world.authorization_policies).filter(|p| {
+                    p.meta.namespace == service.meta.namespace && targets(p, &service.meta.name)
+                }),
+            );
+            if is_met(&demand, &people) {
+                continue;
+            }
+            let encoded = encode(&demand, Mode::Deny);
+            if encoded.rules.is_empty() {
+                continue;
+            }
+            let of = service.meta.reference("Service");
+            let name = derived_name(&service.meta.name, "np-clients");
+            let mut meta = companion_meta(&service.meta.namespace, name, &of);
+            meta.origin = Origin::synthetic();
+            let target = TargetRef {
+                group: String::new(),
+                kind: "Service".to_owned(),
+                name: service.meta.name.clone(),
+                namespace: None,
+            };
+            let beside = service.meta.origin.clone();
+            let beside = if beside.is_synthetic() {
+                via::origin_of(setting, waypoint)
+            } else {
+                beside
+            };
+            self.policies.push(Limit {
+                policy: AuthorizationPolicy {
+                    meta,
+                    selector: Labels::new(),
+                    targets: vec![target],
+                    action: Action::Deny,
+                    rules: encoded.rules,
+                },
+                beside,
+                reason: format!(
+                    "keep the waypoint `{}` to the clients that the network policies allow",
+                    waypoint.name
+                ),
+            });
+        }
+    }
+
+    /// Gives policies that would have one name different ones.
+    fn number_names(&mut self) {
+        let mut taken: BTreeSet<(String, String)> = BTreeSet::new();
+        for limit in &mut self.policies {
+            let meta = &mut limit.policy.meta;
+            let base = meta.name.clone();
+            let mut number = 2;
+            while !taken.insert((meta.namespace.clone(), meta.name.clone())) {
+                meta.name = derived_name(&base, &number.to_string());
+                number += 1;
+            }
+        }
+    }
+}
+
+/// Rules that a workload needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    action: Action,
+    rules: Vec<AuthorizationRule>,
+}
+
+fn note(noted: &mut BTreeMap<Node, PortSet>, class: Node, ports: &PortSet) {
+    if !ports.is_empty() {
+        noted.insert(class, ports.clone());
+    }
+}
+
+/// Whether a policy is attached to a Service of its namespace.
+pub(super) fn targets(policy: &AuthorizationPolicy, service: &str) -> bool {
+    policy
+        .targets
+        .iter()
+        .any(|t| t.group.is_empty() && t.kind == "Service" && t.name == service)
+}
+
+/// The policies of people that a workload's ztunnel applies.
+fn selected_for<'a>(analysis: &Analysis<'a, '_>, workload: usize) -> Selected<'a> {
+    let world = &*analysis.setting.world;
+    let Some(workload) = world.workloads.get(workload) else {
+        return Selected::default();
+    };
+    let people = written_by_people(&world.authorization_policies);
+    Selected::of(people, &workload.meta.namespace, &workload.pod.labels)
+}
+
+/// Whether policies that are there keep a demand already.
+fn is_met(demand: &Demand, policies: &Selected<'_>) -> bool {
+    if policies.is_empty() {
+        return false;
+    }
+    let within = |identity: Identity<'_>, limit: &PortSet| {
+        let open = allowed(
+            policies,
+            &Client {
+                identity,
+                address: None,
+            },
+        );
+        limit.includes(&open.intersection(&demand.universe))
+    };
+    demand.clients.iter().all(|(party, limit)| {
+        let namespace = party.namespace.as_str();
+        match &party.service_account {
+            Some(service_account) => within(
+                Identity::Workload {
+                    namespace,
+                    service_account,
+                },
+                limit,
+            ),
+            None => within(Identity::SomeoneIn { namespace }, limit),
+        }
+    }) && demand
+        .others
+        .as_ref()
+        .is_none_or(|limit| within(Identity::SomeoneIn { namespace: "" }, limit))
+}
+
+/// Whether something at the workload enforces AuthorizationPolicies: ztunnel, or a sidecar.
+fn enforces(analysis: &Analysis<'_, '_>, workload: usize) -> bool {
+    analysis
+        .setting
+        .roles
+        .get(workload)
+        .is_some_and(|r| r.receives || r.sends)
+}
+
+/// Selectors that might stand for a workload, the best first: what a policy selects it by, so that
+/// pods which come later are limited with it; then what its own object selects it by.
+fn candidates(analysis: &Analysis<'_, '_>, workload: usize) -> Vec<Candidate> {
+    let world = &*analysis.setting.world;
+    let Some(subject) = world.workloads.get(workload) else {
+        return Vec::new();
+    };
+    let selecting = world.network_policies.iter().filter(|p| {
+        p.meta.namespace == subject.meta.namespace
+            && p.isolates_ingress
+            && p.meta.label(ambient_facts::labels::MANAGED_BY)
+                != Some(ambient_facts::labels::MANAGED_BY_AMBIENT)
+            && p.pod_selector.matches(&subject.pod.labels)
+    });
+    let by_policy = selecting.filter_map(|p| {
+        let labels = p.pod_selector.only_labels()?.clone();
+        Some(Candidate {
+            labels,
+            of: p.reference(),
+            origin: p.meta.origin.clone(),
+        })
+    });
+    let (mut narrow, wide): (Vec<_>, Vec<_>) = by_policy.partition(|c| !c.labels.is_empty());
+    let gateway_here = analysis
+        .setting
+        .world
+        .workloads
+        .iter()
+        .zip(&analysis.setting.roles)
+        .any(|(w, role)| {
+            w.meta.namespace == subject.meta.namespace && role.sends && !role.receives
+        });
+    if !gateway_here {
+        // A policy for the whole namespace reaches its gateways as well.
+        narrow.extend(wide);
+    }
+    let own = |labels: Labels| Candidate {
+        labels,
+        of: subject.reference(),
+        origin: subject.meta.origin.clone(),
+    };
+    let by_object = subject.selector.as_ref().and_then(|s| s.only_labels());
+    narrow.extend(by_object.filter(|l| !l.is_empty()).cloned().map(own));
+    if !subject.pod.labels.is_empty() {
+        narrow.push(own(subject.pod.labels.clone()));
+    }
+    narrow
+}

@@ -1,0 +1,149 @@
+//! The waypoints that serve some Service, those that are there and those that are planned, and
+//! their pods.
+
+use std::collections::BTreeMap;
+
+use ambient_facts::{annotations, labels, ports};
+
+use super::Options;
+use super::scope::Scope;
+use super::waypoints::{Binding, Waypoint, Waypoints};
+use crate::model::{
+    ContainerPort, Labels, Meta, PodTemplate, Protocol, Workload, WorkloadKind, World,
+};
+
+/// A waypoint that serves some Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Serving {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) service_account: String,
+    /// Whether the input does not hold its Gateway.
+    pub(super) planned: bool,
+}
+
+/// All waypoints that serve some Service.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ServingWaypoints {
+    pub(super) all: Vec<Serving>,
+    /// Index of the waypoint of each Service that has one, by index in [`World::services`].
+    pub(super) of_service: BTreeMap<usize, usize>,
+}
+
+impl ServingWaypoints {
+    pub(super) fn of(world: &World, planned: &BTreeMap<String, String>) -> Self {
+        let waypoints = Waypoints::new(world, planned);
+        let mut serving = Self::default();
+        for (index, service) in world.services.iter().enumerate() {
+            // A headless Service has no address that could be redirected.
+            if service.headless || service.selector.is_empty() {
+                continue;
+            }
+            if let Binding::Bound(waypoint) = waypoints.of_service(service) {
+                let place = serving.intern(waypoint);
+                serving.of_service.insert(index, place);
+            }
+        }
+        serving
+    }
+
+    fn intern(&mut self, waypoint: Waypoint<'_>) -> usize {
+        let known = |s: &Serving| s.namespace == waypoint.namespace && s.name == waypoint.name;
+        if let Some(place) = self.all.iter().position(known) {
+            return place;
+        }
+        let meta = waypoint.gateway.map(|g| &g.meta);
+        let account = meta.and_then(|m| m.annotation(annotations::GATEWAY_SERVICE_ACCOUNT));
+        self.all.push(Serving {
+            namespace: waypoint.namespace.to_owned(),
+            name: waypoint.name.to_owned(),
+            service_account: account.unwrap_or(waypoint.name).to_owned(),
+            planned: waypoint.gateway.is_none(),
+        });
+        self.all.len() - 1
+    }
+
+    /// The pods of each waypoint, as the control plane would make them.
+    pub(super) fn pods(&self) -> Vec<Workload> {
+        self.all.iter().map(pod).collect()
+    }
+
+    /// The waypoint that serves a namespace's Services, if one serves any and no other does.
+    pub(super) fn of_namespace(&self, world: &World, namespace: &str) -> Option<&Serving> {
+        let in_namespace = |(service, _): &(&usize, &usize)| {
+            world
+                .services
+                .get(**service)
+                .is_some_and(|s| s.meta.namespace == namespace)
+        };
+        let mut used: Vec<usize> = self
+            .of_service
+            .iter()
+            .filter(in_namespace)
+            .map(|(_, &w)| w)
+            .collect();
+        used.sort_unstable();
+        used.dedup();
+        if let [one] = used[..] {
+            self.all.get(one)
+        } else {
+            None
+        }
+    }
+}
+
+/// The waypoints that the options ask for, by the namespace that they serve.
+pub(super) fn planned(world: &World, scope: &Scope, options: &Options) -> BTreeMap<String, String> {
+    let mut planned = BTreeMap::new();
+    for request in &options.waypoints {
+        let served: Vec<String> = if let Some(namespace) = &request.namespace {
+            vec![namespace.clone()]
+        } else {
+            let enrolled = world.namespaces.keys().filter(|n| scope.is_enrolled(n));
+            let has_services = |n: &&String| world.services.iter().any(|s| s.meta.namespace == **n);
+            enrolled.filter(has_services).cloned().collect()
+        };
+        planned.extend(served.into_iter().map(|n| (n, request.name.clone())));
+    }
+    planned
+}
+
+/// Labels that the pods of a Gateway carry, and by which policies select them.
+pub(super) fn pod_labels(name: &str) -> Labels {
+    Labels::from([(labels::GATEWAY_NAME.to_owned(), name.to_owned())])
+}
+
+fn pod(waypoint: &Serving) -> Workload {
+    let mut pod_labels = pod_labels(&waypoint.name);
+    for (key, value) in [
+        (labels::GATEWAY_CLASS_NAME, labels::WAYPOINT_CLASS),
+        (labels::GATEWAY_MANAGED, labels::MANAGED_WAYPOINT),
+        (labels::DATAPLANE_MODE, labels::NONE),
+    ] {
+        pod_labels.insert(key.to_owned(), value.to_owned());
+    }
+    let port = |number| ContainerPort {
+        name: String::new(),
+        number,
+        protocol: Protocol::Tcp,
+        line: 0,
+    };
+    let pod = PodTemplate {
+        labels: pod_labels,
+        service_account: waypoint.service_account.clone(),
+        ports: [ports::HBONE, ports::METRICS, ports::STATUS]
+            .map(port)
+            .to_vec(),
+        containers: vec!["istio-proxy".to_owned()],
+        ..PodTemplate::default()
+    };
+    Workload {
+        meta: Meta::synthetic(&waypoint.namespace, &waypoint.name),
+        kind: WorkloadKind::Deployment,
+        pod,
+        selector: None,
+        replicas: 1,
+        addresses: Vec::new(),
+        terminated: false,
+    }
+}

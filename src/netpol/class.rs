@@ -1,0 +1,316 @@
+//! Pod classes: pods that no selector, port name or identity tells apart.
+//!
+//! Only the label keys and port names that some policy mentions are kept, so the thousands of pods
+//! of a cluster fall into few classes, and nothing is lost: two pods of one class have the same
+//! connections under every policy at hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::ops::Range;
+
+use ipnet::IpNet;
+
+use super::address::{AddressRange, AddressSpace};
+use crate::model::{
+    Endpoints, LabelSelector, Labels, NetworkPolicy, Peer, PortMatch, Protocol, Rule, Workload,
+    World,
+};
+
+/// Index of a [`Class`]. Nodes from [`Universe::classes`] on are address ranges.
+pub type Node = usize;
+
+/// What manifests cannot tell about a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assumptions {
+    /// Whether an `ipBlock` also matches pods that have an address inside it. Network plugins
+    /// differ: Cilium's never does, most others' do. `None` when the plugin is not known.
+    pub blocks_match_pods: Option<bool>,
+    /// Where pods may have their addresses.
+    pub pod_addresses: Vec<IpNet>,
+}
+
+impl Default for Assumptions {
+    /// An unknown plugin, and pods anywhere in the private and shared ranges (RFC 1918, RFC 6598,
+    /// RFC 4193).
+    fn default() -> Self {
+        let private = [
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "100.64.0.0/10",
+            "fc00::/7",
+        ];
+        Self {
+            blocks_match_pods: None,
+            pod_addresses: private.iter().filter_map(|n| n.parse().ok()).collect(),
+        }
+    }
+}
+
+/// Pods that no policy can tell apart.
+#[derive(Debug, Clone)]
+pub struct Class {
+    /// Namespace.
+    pub namespace: String,
+    /// Labels whose keys some policy mentions.
+    pub labels: Labels,
+    /// Service account; `None` when the pods are only imagined, because a policy speaks of them.
+    pub service_account: Option<String>,
+    /// Whether the pods share the node's network: no policy isolates them, and whether a selector
+    /// matches them is not defined.
+    pub host_network: bool,
+    /// Numbers of the ports that some policy names.
+    pub ports: BTreeMap<(Protocol, String), BTreeSet<u16>>,
+    /// The caller's own distinction.
+    pub tag: u32,
+    /// Indices into [`World::workloads`].
+    pub workloads: Vec<usize>,
+    /// Atoms of the addresses, when every pod of the class has one.
+    pub(super) atoms: BTreeSet<usize>,
+}
+
+/// What the caller knows of a workload beyond the manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Trait {
+    /// Workloads with different tags are never put into one class.
+    pub tag: u32,
+    /// Whether the service account is known.
+    pub identity_known: bool,
+}
+
+/// All classes and address ranges: the nodes between which connections are decided.
+#[derive(Debug)]
+pub struct Universe {
+    pub(super) classes: Vec<Class>,
+    pub(super) space: AddressSpace,
+    pub(super) assumptions: Assumptions,
+    /// Classes are sorted by namespace; these are the stretches.
+    pub(super) namespaces: BTreeMap<String, Range<Node>>,
+    of_workload: Vec<Option<Node>>,
+}
+
+/// What makes two workloads one class, in sort order.
+type ClassKey = (
+    String,
+    Labels,
+    Option<String>,
+    bool,
+    BTreeMap<(Protocol, String), BTreeSet<u16>>,
+    u32,
+    BTreeSet<usize>,
+);
+
+impl Universe {
+    /// Projects the workloads of a world to classes, as seen by the given policies.
+    ///
+    /// `traits` has one entry per workload of the world, or none at all. Of `keys`, which other
+    /// selectors use, the labels are kept too.
+    pub fn of<'p>(
+        world: &World,
+        endpoints: &Endpoints,
+        policies: impl IntoIterator<Item = &'p NetworkPolicy>,
+        keys: impl IntoIterator<Item = &'p str>,
+        traits: &[Trait],
+        assumptions: Assumptions,
+    ) -> Self {
+        let mut mentioned = Mentioned::by(policies);
+        mentioned.keys.extend(keys);
+        let space = AddressSpace::cut_at(&mentioned.blocks);
+        let mut grouped: BTreeMap<ClassKey, Vec<usize>> = BTreeMap::new();
+        for (index, workload) in world.workloads.iter().enumerate() {
+            if endpoints.of_workload(index).is_some() {
+                let found = traits.get(index).copied().unwrap_or(Trait {
+                    tag: 0,
+                    identity_known: true,
+                });
+                let key = mentioned.project(workload, found, &space);
+                grouped.entry(key).or_default().push(index);
+            }
+        }
+        let mut of_workload = vec![None; world.workloads.len()];
+        let mut namespaces: BTreeMap<String, Range<Node>> = BTreeMap::new();
+        let mut classes = Vec::with_capacity(grouped.len());
+        for (node, (key, workloads)) in grouped.into_iter().enumerate() {
+            let (namespace, labels, service_account, host_network, ports, tag, atoms) = key;
+            namespaces
+                .entry(namespace.clone())
+                .or_insert(node..node)
+                .end = node + 1;
+            for &workload in &workloads {
+                of_workload[workload] = Some(node);
+            }
+            classes.push(Class {
+                namespace,
+                labels,
+                service_account,
+                host_network,
+                ports,
+                tag,
+                workloads,
+                atoms,
+            });
+        }
+        Self {
+            classes,
+            space,
+            assumptions,
+            namespaces,
+            of_workload,
+        }
+    }
+
+    /// The classes; their indices are the first nodes.
+    pub fn classes(&self) -> &[Class] {
+        &self.classes
+    }
+
+    /// The address ranges; node `classes().len() + i` is range `i`.
+    pub fn address_ranges(&self) -> &[AddressRange] {
+        self.space.ranges()
+    }
+
+    /// How many nodes there are.
+    pub fn nodes(&self) -> usize {
+        self.classes.len() + self.space.ranges().len()
+    }
+
+    /// The class of a workload; `None` when it describes no endpoint.
+    pub fn class_of(&self, workload: usize) -> Option<Node> {
+        self.of_workload.get(workload).copied().flatten()
+    }
+
+    /// The node of an address outside the cluster.
+    pub fn node_of_address(&self, address: IpAddr) -> Node {
+        self.classes.len() + self.space.holding(address)
+    }
+
+    /// How a block relates to the pods of a class: `Some(true)` it matches them, `None` it may.
+    pub(super) fn block_matches(
+        &self,
+        class: &Class,
+        cidr: &IpNet,
+        except: &[IpNet],
+    ) -> Option<bool> {
+        let matches_pods = match self.assumptions.blocks_match_pods {
+            Some(false) => return Some(false),
+            Some(true) => Some(true),
+            None => None,
+        };
+        if !class.atoms.is_empty() {
+            let inside = |&atom: &usize| {
+                self.space.inside(cidr).contains(&atom)
+                    && !except.iter().any(|e| self.space.inside(e).contains(&atom))
+            };
+            return if class.atoms.iter().any(inside) {
+                matches_pods
+            } else {
+                Some(false)
+            };
+        }
+        let space = &self.assumptions.pod_addresses;
+        let untouched = |pods: &IpNet| !cidr.contains(pods) && !pods.contains(cidr);
+        let taken_out = |pods: &IpNet| {
+            except
+                .iter()
+                .any(|e| e.contains(pods) || (pods.contains(cidr) && e.contains(cidr)))
+        };
+        if space.iter().all(|pods| untouched(pods) || taken_out(pods)) {
+            return Some(false);
+        }
+        let covers = |pods: &IpNet| {
+            cidr.contains(pods) && !except.iter().any(|e| e.contains(pods) || pods.contains(e))
+        };
+        let covers_v4 = space
+            .iter()
+            .filter(|p| matches!(p, IpNet::V4(_)))
+            .all(covers);
+        let has_v4 = space.iter().any(|p| matches!(p, IpNet::V4(_)));
+        if covers_v4 && has_v4 {
+            matches_pods
+        } else {
+            None
+        }
+    }
+}
+
+/// Everything that some policy mentions.
+#[derive(Default)]
+struct Mentioned<'p> {
+    keys: BTreeSet<&'p str>,
+    port_names: BTreeSet<(Protocol, &'p str)>,
+    blocks: Vec<IpNet>,
+}
+
+impl<'p> Mentioned<'p> {
+    fn by(policies: impl IntoIterator<Item = &'p NetworkPolicy>) -> Self {
+        let mut mentioned = Self::default();
+        for policy in policies {
+            mentioned.selector(&policy.pod_selector);
+            for rule in policy.ingress.iter().chain(&policy.egress) {
+                mentioned.rule(rule);
+            }
+        }
+        mentioned
+    }
+
+    fn selector(&mut self, selector: &'p LabelSelector) {
+        self.keys.extend(selector.keys());
+    }
+
+    fn rule(&mut self, rule: &'p Rule) {
+        for peer in &rule.peers {
+            match peer {
+                Peer::Block { cidr, except } => {
+                    self.blocks.push(*cidr);
+                    self.blocks.extend(except);
+                }
+                Peer::Pods { pods, .. } => {
+                    if let Some(pods) = pods {
+                        self.selector(pods);
+                    }
+                }
+            }
+        }
+        for port in &rule.ports {
+            if let PortMatch::Name(name) = &port.port {
+                self.port_names.insert((port.protocol, name));
+            }
+        }
+    }
+
+    fn project(&self, workload: &Workload, found: Trait, space: &AddressSpace) -> ClassKey {
+        let pod = &workload.pod;
+        let keeps = |key: &String| self.keys.contains(key.as_str());
+        let labels = pod.labels.iter().filter(|(k, _)| keeps(k));
+        let mut ports: BTreeMap<(Protocol, String), BTreeSet<u16>> = BTreeMap::new();
+        for port in &pod.ports {
+            if self
+                .port_names
+                .contains(&(port.protocol, port.name.as_str()))
+            {
+                ports
+                    .entry((port.protocol, port.name.clone()))
+                    .or_default()
+                    .insert(port.number);
+            }
+        }
+        let atoms = if self.blocks.is_empty() {
+            BTreeSet::new()
+        } else {
+            workload
+                .addresses
+                .iter()
+                .map(|&a| space.holding(a))
+                .collect()
+        };
+        (
+            workload.meta.namespace.clone(),
+            labels.map(|(k, v)| (k.clone(), v.clone())).collect(),
+            found.identity_known.then(|| pod.service_account.clone()),
+            pod.host_network,
+            ports,
+            found.tag,
+            atoms,
+        )
+    }
+}

@@ -1,0 +1,423 @@
+//! Policies, compiled: what every node may send to every other.
+
+use std::collections::BTreeMap;
+
+use fixedbitset::FixedBitSet;
+
+use super::class::{Class, Node, Universe};
+use super::intern::PortSets;
+use super::ports::PortSet;
+use super::row::{Grant, Row, Tiers, Value};
+use super::select::{PeerSetId, Selection};
+use crate::model::{NetworkPolicy, PortMatch, PortRule, Protocol, Rule};
+
+/// One policy before and after a change. A policy that is only added or removed has one of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Version<'p> {
+    /// As it is.
+    pub before: Option<&'p NetworkPolicy>,
+    /// As it would be: rules of the policy as it is, in their order, perhaps with more ports, and
+    /// perhaps more rules behind them.
+    pub after: Option<&'p NetworkPolicy>,
+}
+
+impl<'p> Version<'p> {
+    /// A policy that does not change.
+    pub fn unchanged(policy: &'p NetworkPolicy) -> Self {
+        Self {
+            before: Some(policy),
+            after: Some(policy),
+        }
+    }
+}
+
+/// Direction of a rule, seen from the pods that its policy selects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// To the selected pods.
+    Ingress,
+    /// From the selected pods.
+    Egress,
+}
+
+impl Direction {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::Ingress, Self::Egress];
+
+    /// Whether a policy isolates its pods in this direction.
+    pub fn isolated_by(self, policy: &NetworkPolicy) -> bool {
+        match self {
+            Self::Ingress => policy.isolates_ingress,
+            Self::Egress => policy.isolates_egress,
+        }
+    }
+
+    /// The rules of a policy in this direction.
+    pub fn rules(self, policy: &NetworkPolicy) -> &[Rule] {
+        match self {
+            Self::Ingress => &policy.ingress,
+            Self::Egress => &policy.egress,
+        }
+    }
+}
+
+type RowId = usize;
+
+/// What every node may send to every other, under the policies of a world.
+#[derive(Debug)]
+pub struct Network {
+    rows: Vec<Row>,
+    ingress: Vec<RowId>,
+    egress: Vec<RowId>,
+    /// Classes that some policy isolates for egress, before or after.
+    egress_isolated: FixedBitSet,
+    ingress_isolated: FixedBitSet,
+    nodes: usize,
+}
+
+impl Network {
+    /// Compiles policies over a universe that was made with all of them in view.
+    pub fn compile<'w>(
+        mut selection: Selection<'w>,
+        versions: &[Version<'w>],
+        sets: &mut PortSets,
+    ) -> Self {
+        let universe = selection.universe();
+        let classes = universe.classes().len();
+        let mut tiers = [
+            vec![Tiers::default(); classes],
+            vec![Tiers::default(); classes],
+        ];
+        for version in versions {
+            for part in whole_or_parts(*version) {
+                compile_policy(part, universe, &mut selection, sets, &mut tiers);
+            }
+        }
+        let peers = selection.into_sets();
+        let mut known: BTreeMap<Tiers, RowId> = BTreeMap::new();
+        let mut rows = Vec::new();
+        let [ingress, egress] = tiers.map(|tiers| {
+            let row_of = |mut tiers: Tiers| {
+                tiers.grants.sort_unstable();
+                tiers.grants.dedup();
+                *known.entry(tiers).or_insert_with_key(|tiers| {
+                    rows.push(Row::evaluate(tiers, universe.nodes(), &peers, sets));
+                    rows.len() - 1
+                })
+            };
+            tiers.into_iter().map(row_of).collect::<Vec<_>>()
+        });
+        let limited = |of: &[RowId]| {
+            let restricts = |row: &Row| !(row.cells.is_empty() && row.rest == Value::ALL);
+            let limited = of
+                .iter()
+                .enumerate()
+                .filter(|(_, row)| restricts(&rows[**row]));
+            let mut bits = FixedBitSet::with_capacity(universe.nodes());
+            bits.extend(limited.map(|(node, _)| node));
+            bits
+        };
+        let (ingress_isolated, egress_isolated) = (limited(&ingress), limited(&egress));
+        Self {
+            ingress,
+            egress,
+            egress_isolated,
+            ingress_isolated,
+            nodes: universe.nodes(),
+            rows,
+        }
+    }
+
+    /// What one node may send to another. Address ranges are not isolated; between two of them
+    /// everything is allowed, and means nothing.
+    pub fn value(&self, source: Node, destination: Node, sets: &mut PortSets) -> Value {
+        let out = self
+            .egress
+            .get(source)
+            .map_or(Value::ALL, |&row| self.rows[row].at(destination));
+        let into = self
+            .ingress
+            .get(destination)
+            .map_or(Value::ALL, |&row| self.rows[row].at(source));
+        out.intersection(into, sets)
+    }
+
+    /// What the policies of the source alone let a class send to a node.
+    pub fn egress_value(&self, source: Node, destination: Node) -> Value {
+        self.egress
+            .get(source)
+            .map_or(Value::ALL, |&row| self.rows[row].at(destination))
+    }
+
+    /// All nodes that may send something to a class, grouped by what.
+    pub fn sources_of(&self, class: Node, sets: &mut PortSets) -> Vec<(Value, FixedBitSet)> {
+        let row = &self.rows[self.ingress[class]];
+        let mut groups = Groups::default();
+        let mut rest = FixedBitSet::with_capacity(self.nodes);
+        rest.insert_range(..);
+        for (_, nodes) in &row.cells {
+            rest.difference_with(nodes);
+        }
+        let cells = row.cells.iter().map(|(value, nodes)| (*value, nodes));
+        for (value, nodes) in cells.chain([(row.rest, &rest)]) {
+            if value == Value::NONE {
+                continue;
+            }
+            let mut free = nodes.clone();
+            free.difference_with(&self.egress_isolated);
+            groups.add_all(value, free);
+            for source in nodes.intersection(&self.egress_isolated) {
+                let out = self.rows[self.egress[source]].at(class);
+                groups.add(value.intersection(out, sets), source, self.nodes);
+            }
+        }
+        groups.done()
+    }
+
+    /// Whether some policy isolates a class for ingress, or for egress.
+    pub fn is_isolated(&self, class: Node, direction: Direction) -> bool {
+        match direction {
+            Direction::Ingress => self.ingress_isolated.contains(class),
+            Direction::Egress => self.egress_isolated.contains(class),
+        }
+    }
+}
+
+/// Nodes by value.
+#[derive(Default)]
+struct Groups(Vec<(Value, FixedBitSet)>);
+
+impl Groups {
+    fn add_all(&mut self, value: Value, nodes: FixedBitSet) {
+        if nodes.is_clear() {
+            return;
+        }
+        match self.0.iter_mut().find(|(v, _)| *v == value) {
+            Some((_, known)) => known.union_with(&nodes),
+            None => self.0.push((value, nodes)),
+        }
+    }
+
+    fn add(&mut self, value: Value, node: Node, nodes: usize) {
+        if value == Value::NONE {
+            return;
+        }
+        if let Some((_, known)) = self.0.iter_mut().find(|(v, _)| *v == value) {
+            known.insert(node);
+        } else {
+            let mut bits = FixedBitSet::with_capacity(nodes);
+            bits.insert(node);
+            self.0.push((value, bits));
+        }
+    }
+
+    fn done(mut self) -> Vec<(Value, FixedBitSet)> {
+        self.0.sort_by_key(|&(value, _)| value);
+        self.0
+    }
+}
+
+/// A version whose two sides select the same pods, or the two sides as versions of their own.
+fn whole_or_parts(version: Version<'_>) -> impl Iterator<Item = Version<'_>> {
+    let same = |a: &NetworkPolicy, b: &NetworkPolicy| {
+        a.pod_selector == b.pod_selector && a.meta.namespace == b.meta.namespace
+    };
+    let whole = match (version.before, version.after) {
+        (Some(before), Some(after)) => same(before, after),
+        _ => true,
+    };
+    let parts = if whole {
+        [Some(version), None]
+    } else {
+        let (before, after) = (version.before, version.after);
+        [
+            Some(Version {
+                before,
+                after: None,
+            }),
+            Some(Version {
+                before: None,
+                after,
+            }),
+        ]
+    };
+    parts.into_iter().flatten()
+}
+
+fn compile_policy<'w>(
+    version: Version<'w>,
+    universe: &Universe,
+    selection: &mut Selection<'w>,
+    sets: &mut PortSets,
+    tiers: &mut [Vec<Tiers>; 2],
+) {
+    let Some(policy) = version.before.or(version.after) else {
+        return;
+    };
+    let subjects = selection.subjects(&policy.meta.namespace, &policy.pod_selector);
+    for (direction, tiers) in Direction::BOTH.into_iter().zip(tiers) {
+        let isolates = |p: Option<&NetworkPolicy>| p.is_some_and(|p| direction.isolated_by(p));
+        let (before, after) = (isolates(version.before), isolates(version.after));
+        if !before && !after {
+            continue;
+        }
+        for &subject in &subjects {
+            tiers[subject].isolated_before |= before;
+            tiers[subject].isolated_after |= after;
+        }
+        let rules = |p: Option<&'w NetworkPolicy>| match p {
+            Some(p) if direction.isolated_by(p) => direction.rules(p),
+            _ => &[],
+        };
+        let (before, after) = (rules(version.before), rules(version.after));
+        for index in 0..before.len().max(after.len()) {
+            for (before, after) in paired(before.get(index), after.get(index)) {
+                let Some(rule) = before.or(after) else {
+                    continue;
+                };
+                let peers = selection.peers(&policy.meta.namespace, &rule.peers);
+                let ports = [before, after].map(|rule| rule.map(Ports::of));
+                match direction {
+                    Direction::Ingress => {
+                        for &subject in &subjects {
+                            let class = &universe.classes()[subject];
+                            let [before, after] = ports.each_ref().map(|ports| {
+                                let set = ports.as_ref().map(|p| {
+                                    p.on(|protocol, name| {
+                                        class.ports.get(&(protocol, name.to_owned()))
+                                    })
+                                });
+                                sets.intern(set.unwrap_or_default())
+                            });
+                            tiers[subject].grants.push(Grant {
+                                peers,
+                                before,
+                                after,
+                            });
+                        }
+                    }
+                    Direction::Egress => {
+                        let grants = egress_grants(peers, &ports, selection, sets);
+                        for &subject in &subjects {
+                            tiers[subject].grants.extend(&grants);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The two versions of one rule as one, or, when their peers differ, as two.
+fn paired<'w>(
+    before: Option<&'w Rule>,
+    after: Option<&'w Rule>,
+) -> impl Iterator<Item = (Option<&'w Rule>, Option<&'w Rule>)> {
+    let same = matches!((before, after), (Some(b), Some(a)) if b.peers == a.peers);
+    let parts = if same {
+        [Some((before, after)), None]
+    } else {
+        [
+            before.map(|b| (Some(b), None)),
+            after.map(|a| (None, Some(a))),
+        ]
+    };
+    parts.into_iter().flatten()
+}
+
+/// Grants of an egress rule: names are resolved on each destination.
+fn egress_grants<'w>(
+    peers: PeerSetId,
+    ports: &[Option<Ports<'w>>; 2],
+    selection: &mut Selection<'w>,
+    sets: &mut PortSets,
+) -> Vec<Grant> {
+    let [before, after] = ports.each_ref().map(|ports| {
+        sets.intern(
+            ports
+                .as_ref()
+                .map(|p| p.numbers.clone())
+                .unwrap_or_default(),
+        )
+    });
+    let mut grants = vec![Grant {
+        peers,
+        before,
+        after,
+    }];
+    let mut named: BTreeMap<(Protocol, &'w str), [bool; 2]> = BTreeMap::new();
+    for (side, ports) in ports.iter().enumerate() {
+        for &name in ports.iter().flat_map(|p| &p.names) {
+            named.entry(name).or_default()[side] = true;
+        }
+    }
+    for ((protocol, name), sides) in named {
+        for (number, part) in selection.named(peers, protocol, name) {
+            let port = sets.intern(PortSet::port(protocol, number));
+            let on = |side: bool| if side { port } else { PortSets::NONE };
+            grants.push(Grant {
+                peers: part,
+                before: on(sides[0]),
+                after: on(sides[1]),
+            });
+        }
+    }
+    grants.retain(|g| (g.before, g.after) != (PortSets::NONE, PortSets::NONE));
+    grants
+}
+
+/// The ports that a rule grants on pods of a class.
+pub fn rule_ports(rule: &Rule, class: &Class) -> PortSet {
+    Ports::of(rule).on(|protocol, name| class.ports.get(&(protocol, name.to_owned())))
+}
+
+/// The ports of a rule: numbers, and names that depend on the destination.
+#[derive(Debug)]
+struct Ports<'r> {
+    numbers: PortSet,
+    names: Vec<(Protocol, &'r str)>,
+}
+
+impl<'r> Ports<'r> {
+    /// Reads the `ports` of a rule; none means all.
+    fn of(rule: &'r Rule) -> Self {
+        if rule.ports.is_empty() {
+            return Self {
+                numbers: PortSet::all(),
+                names: Vec::new(),
+            };
+        }
+        let numbers = rule.ports.iter().filter_map(numbers).collect();
+        let name = |port: &'r PortRule| match &port.port {
+            PortMatch::Name(name) => Some((port.protocol, name.as_str())),
+            _ => None,
+        };
+        Self {
+            numbers,
+            names: rule.ports.iter().filter_map(name).collect(),
+        }
+    }
+
+    /// The ports on a destination that resolves names like this.
+    fn on<'c, N>(&self, resolve: impl Fn(Protocol, &str) -> Option<&'c N>) -> PortSet
+    where
+        N: 'c,
+        &'c N: IntoIterator<Item = &'c u16>,
+    {
+        let mut set = self.numbers.clone();
+        for &(protocol, name) in &self.names {
+            for &number in resolve(protocol, name).into_iter().flatten() {
+                set = set.union(&PortSet::port(protocol, number));
+            }
+        }
+        set
+    }
+}
+
+fn numbers(port: &PortRule) -> Option<PortSet> {
+    match port.port {
+        PortMatch::All => Some(PortSet::protocol(port.protocol)),
+        PortMatch::Range(first, last) => Some(PortSet::range(port.protocol, first, last)),
+        PortMatch::Name(_) => None,
+    }
+}

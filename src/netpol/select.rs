@@ -1,0 +1,294 @@
+//! Which nodes a selector, a block or a list of peers matches.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use fixedbitset::FixedBitSet;
+
+use super::class::{Node, Universe};
+use crate::model::{LabelSelector, Operator, Peer, Protocol, World};
+
+/// Number of a [`PeerSet`] in the [`Selection`] that made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PeerSetId(usize);
+
+impl PeerSetId {
+    /// Its index among [`Selection::into_sets`].
+    pub(super) fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// The nodes that some peers match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerSet {
+    /// Nodes that match.
+    pub yes: FixedBitSet,
+    /// Nodes of which it is not defined, or not known, whether they match. Disjoint from `yes`.
+    pub maybe: FixedBitSet,
+}
+
+/// Evaluates selectors, each distinct one once.
+#[derive(Debug)]
+pub struct Selection<'w> {
+    universe: &'w Universe,
+    world: &'w World,
+    /// Classes by label, and by label key.
+    with_label: BTreeMap<(&'w str, &'w str), Vec<Node>>,
+    with_key: BTreeMap<&'w str, Vec<Node>>,
+    sets: Vec<PeerSet>,
+    numbers: BTreeMap<(Option<&'w str>, &'w [Peer]), PeerSetId>,
+    namespaces: BTreeMap<&'w LabelSelector, Vec<Range<Node>>>,
+    named: BTreeMap<(PeerSetId, Protocol, &'w str), Numbered>,
+}
+
+/// Parts of a set, by the number that they give to a port name.
+type Numbered = Vec<(u16, PeerSetId)>;
+
+impl<'w> Selection<'w> {
+    /// Nothing evaluated yet.
+    pub fn new(world: &'w World, universe: &'w Universe) -> Self {
+        let mut with_label: BTreeMap<_, Vec<Node>> = BTreeMap::new();
+        let mut with_key: BTreeMap<_, Vec<Node>> = BTreeMap::new();
+        for (node, class) in universe.classes.iter().enumerate() {
+            for (key, value) in &class.labels {
+                with_label
+                    .entry((key.as_str(), value.as_str()))
+                    .or_default()
+                    .push(node);
+                with_key.entry(key.as_str()).or_default().push(node);
+            }
+        }
+        Self {
+            universe,
+            world,
+            with_label,
+            with_key,
+            sets: Vec::new(),
+            numbers: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
+            named: BTreeMap::new(),
+        }
+    }
+
+    /// The universe that the nodes are of.
+    pub fn universe(&self) -> &'w Universe {
+        self.universe
+    }
+
+    /// The classes of a namespace that a policy's `podSelector` selects. Pods on the node's
+    /// network are never among them.
+    pub fn subjects(&self, namespace: &str, selector: &LabelSelector) -> Vec<Node> {
+        let range = self
+            .universe
+            .namespaces
+            .get(namespace)
+            .cloned()
+            .unwrap_or(0..0);
+        let mut nodes = self.matching(&[range], selector);
+        nodes.retain(|&n| !self.universe.classes[n].host_network);
+        nodes
+    }
+
+    /// The nodes that the peers of a rule match; no peers match everything.
+    pub fn peers(&mut self, namespace: &'w str, peers: &'w [Peer]) -> PeerSetId {
+        let local = |p: &Peer| {
+            matches!(
+                p,
+                Peer::Pods {
+                    namespaces: None,
+                    ..
+                }
+            )
+        };
+        let scope = peers.iter().any(local).then_some(namespace);
+        if let Some(&id) = self.numbers.get(&(scope, peers)) {
+            return id;
+        }
+        let mut set = self.empty();
+        if peers.is_empty() {
+            set.yes.insert_range(..);
+        }
+        for peer in peers {
+            match peer {
+                Peer::Block { cidr, except } => self.block(cidr, except, &mut set),
+                Peer::Pods { namespaces, pods } => {
+                    self.pods(namespace, namespaces.as_ref(), pods.as_ref(), &mut set);
+                }
+            }
+        }
+        set.maybe.difference_with(&set.yes);
+        let id = PeerSetId(self.sets.len());
+        self.sets.push(set);
+        self.numbers.insert((scope, peers), id);
+        id
+    }
+
+    /// The classes among some peers that give a number to a port name, by number.
+    pub(super) fn named(&mut self, of: PeerSetId, protocol: Protocol, name: &'w str) -> Numbered {
+        if let Some(parts) = self.named.get(&(of, protocol, name)) {
+            return parts.clone();
+        }
+        let mut by_number: BTreeMap<u16, PeerSet> = BTreeMap::new();
+        let whole = self.get(of);
+        for (node, class) in self.universe.classes.iter().enumerate() {
+            let (yes, maybe) = (whole.yes.contains(node), whole.maybe.contains(node));
+            if !yes && !maybe {
+                continue;
+            }
+            for &number in class
+                .ports
+                .get(&(protocol, name.to_owned()))
+                .into_iter()
+                .flatten()
+            {
+                let part = by_number.entry(number).or_insert_with(|| self.empty());
+                if yes {
+                    part.yes.insert(node);
+                } else {
+                    part.maybe.insert(node);
+                }
+            }
+        }
+        let mut parts = Vec::new();
+        for (number, set) in by_number {
+            parts.push((number, PeerSetId(self.sets.len())));
+            self.sets.push(set);
+        }
+        self.named.insert((of, protocol, name), parts.clone());
+        parts
+    }
+
+    /// One of its sets.
+    pub fn get(&self, id: PeerSetId) -> &PeerSet {
+        &self.sets[id.0]
+    }
+
+    fn empty(&self) -> PeerSet {
+        let nodes = self.universe.nodes();
+        PeerSet {
+            yes: FixedBitSet::with_capacity(nodes),
+            maybe: FixedBitSet::with_capacity(nodes),
+        }
+    }
+
+    /// All sets, for those who keep the numbers.
+    pub(super) fn into_sets(self) -> Vec<PeerSet> {
+        self.sets
+    }
+
+    fn block(&self, cidr: &ipnet::IpNet, except: &[ipnet::IpNet], set: &mut PeerSet) {
+        let classes = self.universe.classes.len();
+        let space = &self.universe.space;
+        for atom in space.inside(cidr) {
+            if !except.iter().any(|e| space.inside(e).contains(&atom)) {
+                set.yes.insert(classes + atom);
+            }
+        }
+        for (node, class) in self.universe.classes.iter().enumerate() {
+            match self.universe.block_matches(class, cidr, except) {
+                // A pod on the node's network has the node's address, which is not known.
+                Some(true) | None if class.host_network => set.maybe.insert(node),
+                Some(true) => set.yes.insert(node),
+                Some(false) => {}
+                None => set.maybe.insert(node),
+            }
+        }
+    }
+
+    fn pods(
+        &mut self,
+        own: &str,
+        namespaces: Option<&'w LabelSelector>,
+        pods: Option<&LabelSelector>,
+        set: &mut PeerSet,
+    ) {
+        let everything = LabelSelector::default();
+        let ranges = match namespaces {
+            None => vec![self.universe.namespaces.get(own).cloned().unwrap_or(0..0)],
+            Some(selector) => self.namespaces(selector),
+        };
+        for node in self.matching(&ranges, pods.unwrap_or(&everything)) {
+            let undefined = self.universe.classes[node].host_network;
+            if undefined {
+                set.maybe.insert(node);
+            } else {
+                set.yes.insert(node);
+            }
+        }
+    }
+
+    fn namespaces(&mut self, selector: &'w LabelSelector) -> Vec<Range<Node>> {
+        let (world, universe) = (self.world, self.universe);
+        let evaluate = || {
+            let matching = universe.namespaces.iter().filter(|(name, _)| {
+                selector.is_empty() || selector.matches(&world.namespace_labels(name))
+            });
+            matching.map(|(_, range)| range.clone()).collect()
+        };
+        self.namespaces
+            .entry(selector)
+            .or_insert_with(evaluate)
+            .clone()
+    }
+
+    /// The classes in some stretches that a selector selects, in order.
+    fn matching(&self, within: &[Range<Node>], selector: &LabelSelector) -> Vec<Node> {
+        let size = within.iter().map(ExactSizeIterator::len).sum::<usize>();
+        let selected = |node: &Node| selector.matches(&self.universe.classes[*node].labels);
+        let listed = self.shortest_list(selector);
+        match listed {
+            Some(nodes) if nodes.len() < size => {
+                let inside = |n: &Node| within.iter().any(|r| r.contains(n));
+                nodes
+                    .into_iter()
+                    .filter(|n| inside(n) && selected(n))
+                    .collect()
+            }
+            _ if selector.is_empty() => within.iter().cloned().flatten().collect(),
+            _ => within.iter().cloned().flatten().filter(selected).collect(),
+        }
+    }
+
+    /// The shortest list of classes that surely holds all that a selector selects, sorted; `None`
+    /// when the selector only excludes.
+    fn shortest_list(&self, selector: &LabelSelector) -> Option<Vec<Node>> {
+        let mut shortest: Option<Vec<Node>> = None;
+        let mut offer = |list: Vec<Node>| {
+            if shortest.as_ref().is_none_or(|s| list.len() < s.len()) {
+                shortest = Some(list);
+            }
+        };
+        for (key, value) in &selector.match_labels {
+            offer(self.labelled(key, value).to_vec());
+        }
+        for requirement in &selector.match_expressions {
+            match &requirement.operator {
+                Operator::In(values) => {
+                    let lists = values
+                        .iter()
+                        .flat_map(|v| self.labelled(&requirement.key, v));
+                    let mut nodes: Vec<Node> = lists.copied().collect();
+                    nodes.sort_unstable();
+                    offer(nodes);
+                }
+                Operator::Exists => {
+                    offer(
+                        self.with_key
+                            .get(requirement.key.as_str())
+                            .cloned()
+                            .unwrap_or_default(),
+                    );
+                }
+                Operator::NotIn(_) | Operator::DoesNotExist => {}
+            }
+        }
+        shortest
+    }
+
+    fn labelled<'s>(&'s self, key: &'s str, value: &'s str) -> &'s [Node] {
+        self.with_label
+            .get(&(key, value))
+            .map_or(&[], Vec::as_slice)
+    }
+}

@@ -1,0 +1,2 @@
+mod prepare;
+mod write;

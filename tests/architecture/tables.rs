@@ -1,0 +1,152 @@
+//! What may use what. To allow something new, change a row here, and say why in the commit.
+
+/// The modules of `src/`, low to high, each with the modules that it may name. A row may only name
+/// rows above it, so there is no cycle. `lib.rs` declares modules, and is not one.
+pub(crate) const MODULES: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("yaml", &[]),
+    ("finding", &["model"]),
+    ("plan", &["model", "finding"]),
+    ("netpol", &["model"]),
+    ("authz", &["model", "netpol"]),
+    ("source", &["model", "yaml"]),
+    ("yamledit", &["model", "yaml", "plan"]),
+    (
+        "sink",
+        &["model", "yaml", "finding", "plan", "source", "yamledit"],
+    ),
+    ("migrate", &["model", "finding", "plan", "netpol", "authz"]),
+    (
+        "render",
+        &["model", "finding", "plan", "netpol", "yamledit", "sink"],
+    ),
+    ("exit", &["finding"]),
+    ("error", &["model", "finding", "source", "sink", "exit"]),
+    ("cli", &["model", "finding", "exit"]),
+    ("settings", &["model", "finding", "exit", "error", "cli"]),
+    (
+        "commands",
+        &[
+            "model", "yaml", "finding", "plan", "netpol", "authz", "source", "yamledit", "sink",
+            "migrate", "render", "exit", "error", "cli", "settings",
+        ],
+    ),
+    ("main", &["exit", "error", "cli", "settings", "commands"]),
+];
+
+/// The packages of the workspace, low to high, each with those of ours that it may depend on.
+/// Dev-dependencies are free. A row may only name rows above it.
+pub(crate) const PACKAGES: &[(&str, &[&str])] = &[
+    ("ambient-facts", &[]),
+    ("ambient-identity", &["ambient-facts"]),
+    ("ambient-hbone", &["ambient-facts"]),
+    ("ambient-discovery", &["ambient-facts", "ambient-identity"]),
+    ("ambient-runtime", &["ambient-facts"]),
+    ("ambient-node", &["ambient-facts", "ambient-runtime"]),
+    (
+        "ambient-ztunnel",
+        &[
+            "ambient-facts",
+            "ambient-identity",
+            "ambient-hbone",
+            "ambient-discovery",
+            "ambient-runtime",
+        ],
+    ),
+    (
+        "ambient-waypoint",
+        &[
+            "ambient-facts",
+            "ambient-identity",
+            "ambient-hbone",
+            "ambient-discovery",
+            "ambient-runtime",
+        ],
+    ),
+    (
+        "ambient-control",
+        &[
+            "ambient-facts",
+            "ambient-identity",
+            "ambient-discovery",
+            "ambient-runtime",
+        ],
+    ),
+    (
+        "ambient-testkit",
+        &[
+            "ambient-facts",
+            "ambient-identity",
+            "ambient-hbone",
+            "ambient-discovery",
+        ],
+    ),
+    (
+        "ambient-proxy",
+        &["ambient-ztunnel", "ambient-waypoint", "ambient-runtime"],
+    ),
+    (
+        "ambient-agent",
+        &["ambient-node", "ambient-control", "ambient-runtime"],
+    ),
+    (
+        "kubectl-ambient",
+        &["ambient-facts", "ambient-identity", "ambient-hbone"],
+    ),
+    ("ambient-xtask", &["ambient-facts", "kubectl-ambient"]),
+];
+
+/// Dependencies that only some packages may have: each is a privilege or a weight.
+pub(crate) const PACKAGES_WITH: &[(&str, &[&str])] = &[
+    ("clap", &["kubectl-ambient", "ambient-xtask"]),
+    (
+        "kube",
+        &["kubectl-ambient", "ambient-control", "ambient-agent"],
+    ),
+    ("rustls", &["ambient-identity"]),
+    ("tokio-rustls", &["ambient-identity"]),
+    ("nix", &["ambient-node"]),
+];
+
+/// Packages that may contain `unsafe` code. All others forbid it in their `lib.rs`.
+pub(crate) const PACKAGES_WITH_UNSAFE: &[&str] = &["ambient-node"];
+
+/// Paths that only some modules of `src/` may name, and why.
+pub(crate) const MODULES_WITH: &[(&str, &[&str], &str)] = &[
+    ("std::env", &["settings"], "settings are read once"),
+    ("std::fs", &["source", "sink"], "analysis is pure"),
+    ("std::net::TcpStream", &[], "there is no network here"),
+    ("std::process::Command", &["source"], "only `-k` needs one"),
+    ("std::thread", &[], "rayon owns the threads"),
+    (
+        "clap",
+        &["cli", "main"],
+        "commands get settings, not arguments",
+    ),
+    ("clap_complete", &["cli"], "completion is part of the tree"),
+    ("comfy_table", &["render"], "only `render` formats"),
+    ("granit_parser", &["yaml"], "there is one tree of YAML"),
+    (
+        "serde_yaml",
+        &["yamledit"],
+        "it is the second parser of the gate, and nothing else",
+    ),
+    ("similar", &["render"], "only `render` formats"),
+    ("tempfile", &["sink"], "only `sink` writes"),
+];
+
+/// Macros that nothing may call: what they print escapes `render`.
+pub(crate) const BANNED_MACROS: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
+
+/// Literals that are facts about the outside: written in `ambient-facts`, named everywhere else.
+pub(crate) const FACTS: &[&str] = &["15008", "istio.io/", "spiffe://"];
+
+/// Where facts may be written: the crate of facts, and texts that people read.
+pub(crate) const FACTS_WRITTEN_IN: &[&str] =
+    &["embedded-dataplane/facts/", "src/finding/catalogue"];
+
+/// The most lines that a file may have.
+pub(crate) const LONGEST_FILE: usize = 450;
+
+/// Files that may be longer, and why.
+pub(crate) const LONGER_FILES: &[(&str, &str)] = &[];
