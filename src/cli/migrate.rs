@@ -57,16 +57,16 @@ pub struct PlanArguments {
     /// Show the diff of the files as well
     #[arg(long)]
     pub diff: bool,
-    /// Change the files in place
+    /// Change the files in place, if no finding stands against it
     #[arg(long)]
     pub write: bool,
     /// Write the changed files into this folder instead
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub output_dir: Option<PathBuf>,
-    /// Write although some of the input cannot be used
+    /// With `--write`: write although some of the input cannot be used
     #[arg(long)]
     pub keep_going: bool,
-    /// Whether to write nothing after all
+    /// Whether to check everything, but write nothing
     #[arg(long, value_enum, value_name = "WHERE", default_value_t = DryRun::None)]
     pub dry_run: DryRun,
     /// Output format

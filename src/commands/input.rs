@@ -66,8 +66,12 @@ impl Input {
 
     /// Says on standard error what could not be used, and what was left alone.
     pub(super) fn tell(&self, output: &mut Output<'_>) {
-        let style = output.error_style();
-        output.tell(&render::problems(&self.problems, style));
-        output.tell(&render::notes(&self.notes, style));
+        output.tell(&render::problems(&self.problems, output.error_style()));
+        self.tell_notes(output);
+    }
+
+    /// Says on standard error what was left alone.
+    pub(super) fn tell_notes(&self, output: &mut Output<'_>) {
+        output.tell(&render::notes(&self.notes, output.error_style()));
     }
 }

@@ -11,7 +11,7 @@ use crate::migrate;
 use crate::plan::{Plan, Verdict};
 use crate::render::{self, Format, Outcome, Report};
 use crate::settings::{Migrate, MigrateDiff};
-use crate::sink;
+use crate::sink::{self, Target};
 use crate::source::Request;
 
 use super::input;
@@ -20,8 +20,10 @@ use super::output::Output;
 /// `migrate`, `migrate plan`.
 pub(super) fn plan(settings: &Migrate, output: &mut Output<'_>) -> Result<Exit, ExpectedError> {
     let input = input::load(&settings.request, output)?;
-    if settings.format != Format::Github {
+    if settings.format == Format::Github {
         // GitHub shows both streams in one log, and its annotations hold the problems.
+        input.tell_notes(output);
+    } else {
         input.tell(output);
     }
     let plan = migrate::plan(&input.loaded.world, &settings.options);
@@ -61,14 +63,9 @@ pub(super) fn diff(settings: &MigrateDiff, output: &mut Output<'_>) -> Result<Ex
     let files = sink::prepare(&plan, &input.texts()).changes;
     output.answer(&render::diff(&files, output.style()))?;
     output.tell(&render::diff_summary(&files));
-    let errors = plan
-        .findings
-        .iter()
-        .filter(|f| f.code.severity == Severity::Error);
-    let errors = errors.count();
-    if errors > 0 {
+    if has_errors(&plan) {
         let command = format!("kubectl ambient migrate {}", flags(&settings.request));
-        let message = format!("error findings stand against this diff: {errors}; see `{command}`");
+        let message = format!("error findings stand against these changes; `{command}` shows them");
         output.tell(&render::warning(&message, output.error_style()));
     }
     Ok(if !input.problems.is_empty() {
@@ -92,8 +89,18 @@ fn write(report: &Report<'_>, settings: &Migrate) -> Result<Outcome, ExpectedErr
         return Ok(Outcome::DryRun);
     }
     let written = sink::write(report.prepared, target)?;
-    let names = written.files.iter().map(|path| path.display().to_string());
-    Ok(Outcome::Written(names.collect()))
+    let names = match target {
+        // The names that the user knows, not where links lead.
+        Target::InPlace => {
+            let changes = report.prepared.changes.iter();
+            changes.map(|change| change.name.to_string()).collect()
+        }
+        Target::Directory(_) => {
+            let paths = written.files.iter();
+            paths.map(|path| path.display().to_string()).collect()
+        }
+    };
+    Ok(Outcome::Written(names))
 }
 
 /// Why nothing may be written, if there is a reason.
@@ -115,13 +122,13 @@ fn objection(report: &Report<'_>, settings: &Migrate) -> Option<String> {
     }
     // A plan whose proof fails says so in an error finding. Should one not, nobody can have
     // accepted it.
-    let explained = plan_has_errors(report.plan);
+    let explained = has_errors(report.plan);
     let verdict = report.plan.proof.verdict();
     (matches!(verdict, Verdict::Lost | Verdict::Gained) && !explained)
         .then(|| format!("connections are {verdict}, and no finding accounts for them"))
 }
 
-fn plan_has_errors(plan: &Plan) -> bool {
+fn has_errors(plan: &Plan) -> bool {
     plan.findings
         .iter()
         .any(|finding| finding.code.severity == Severity::Error)

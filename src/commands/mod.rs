@@ -8,6 +8,7 @@ mod output;
 mod policy;
 
 use std::ffi::{OsStr, OsString};
+use std::io::Write;
 use std::path::Path;
 
 use crate::cli;
@@ -97,6 +98,13 @@ fn stop(stop: &cli::Stop, streams: Streams<'_>) -> Exit {
     }
     output.tell(&stop.text);
     Exit::BadInput
+}
+
+/// Asks for a report of a panic, whose message is on standard error already.
+pub fn report_bug(stderr: &mut dyn Write) -> Exit {
+    // Nobody could be told that this fails.
+    _ = stderr.write_all(render::bug().as_bytes());
+    Exit::Bug
 }
 
 fn is_completer(program: &OsStr) -> bool {

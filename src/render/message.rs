@@ -70,6 +70,18 @@ pub fn codes(style: Style) -> String {
     table.to_string()
 }
 
+/// What to do about a bug in this program.
+pub fn bug() -> String {
+    concat!(
+        "\nerror: this is a bug in kubectl-ambient ",
+        env!("CARGO_PKG_VERSION"),
+        "\nhint: report it with the message above and the command at ",
+        env!("CARGO_PKG_REPOSITORY"),
+        "/issues\n",
+    )
+    .to_owned()
+}
+
 /// The version of this program.
 pub fn version() -> String {
     concat!("kubectl-ambient ", env!("CARGO_PKG_VERSION"), "\n").to_owned()

@@ -21,7 +21,9 @@ pub use document::API_VERSION;
 pub use format::{Format, failed_report, report};
 pub use input::{Note, Problem, notes, problems};
 pub use markdown::markdown;
-pub use message::{code, codes, diff_summary, failure, hint, next, version, version_json, warning};
+pub use message::{
+    bug, code, codes, diff_summary, failure, hint, next, version, version_json, warning,
+};
 pub use report::{ChangeCounts, Entry, Failure, FindingCounts, Outcome, Report};
 pub use text::Style;
 

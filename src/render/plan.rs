@@ -345,7 +345,10 @@ fn proof(report: &Report<'_>, style: Style) -> String {
     let hidden = proof.differences.len().saturating_sub(COMPARISONS_SHOWN);
     if hidden > 0 {
         let more = Count(hidden, "more comparison");
-        _ = writeln!(text, "… and {more}; `-o json` lists all of them");
+        _ = writeln!(text, "… and {more}; `-o json` lists them");
+    }
+    if proof.unlisted > 0 {
+        _ = writeln!(text, "… and {} unknown, too many to list", proof.unlisted);
     }
     text
 }

@@ -254,6 +254,7 @@ pub(super) struct ProofDocument<'r> {
     lost: u64,
     gained: u64,
     unknown: u64,
+    unlisted: u64,
     classes: usize,
     address_ranges: usize,
     differences: Vec<ComparisonDocument<'r>>,
@@ -267,6 +268,7 @@ impl<'r> ProofDocument<'r> {
             lost: proof.count(Verdict::Lost),
             gained: proof.count(Verdict::Gained),
             unknown: proof.count(Verdict::Unknown),
+            unlisted: proof.unlisted,
             classes: proof.classes,
             address_ranges: proof.address_ranges,
             differences: proof

@@ -129,6 +129,7 @@ fn plan() -> Plan {
         ],
         proof: Proof {
             equal: 1234,
+            unlisted: 0,
             differences: vec![Comparison {
                 source: "shop/web[Deployment]".to_owned(),
                 destination: "shop/db[StatefulSet]".to_owned(),

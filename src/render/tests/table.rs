@@ -125,6 +125,7 @@ fn long_lists_are_counted() {
     plan.findings[0].flows = vec![flow; 12];
     let difference = plan.proof.differences[0].clone();
     plan.proof.differences = vec![difference; 30];
+    plan.proof.unlisted = 400;
     let prepared = Prepared::default();
     let text = report(
         &Report::new(&plan, &prepared, |_, _| false),
@@ -134,6 +135,7 @@ fn long_lists_are_counted() {
     let counts: Vec<&str> = text.lines().filter(|l| l.contains('…')).collect();
     insta::assert_snapshot!(counts.join("\n"), @"
         … and 2 more flows
-    … and 10 more comparisons; `-o json` lists all of them
+    … and 10 more comparisons; `-o json` lists them
+    … and 400 unknown, too many to list
     ");
 }

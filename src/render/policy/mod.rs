@@ -1,13 +1,16 @@
 //! Connectivity: who may connect to whom, why, and how two worlds differ.
 
+mod document;
+
 use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
 use crate::model::{ObjectRef, Origin};
 
-use super::document::{API_VERSION, Metadata, ObjectDocument, OriginDocument, to_json};
 use super::text::{Role, Style, Table, escape};
+
+pub use document::{changes_json, connections_json, explanation_json};
 
 /// Connections from one party to another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -109,17 +112,6 @@ pub fn connections(connections: &[Connection]) -> String {
     text
 }
 
-/// The connections as JSON.
-pub fn connections_json(mode: &str, connections: &[Connection]) -> String {
-    to_json(&ListDocument {
-        api_version: API_VERSION,
-        kind: "Connectivity",
-        metadata: Metadata::CURRENT,
-        mode,
-        connections,
-    })
-}
-
 /// The differences as lines: `+` and `-` for pairs that are new and gone, `~` for others.
 pub fn changes(changes: &[ConnectionChange], style: Style) -> String {
     const NONE: &str = "No Connections";
@@ -139,17 +131,6 @@ pub fn changes(changes: &[ConnectionChange], style: Style) -> String {
         _ = writeln!(text, "{}", style.paint(role, &escape(&line)));
     }
     text
-}
-
-/// The differences as JSON.
-pub fn changes_json(mode: &str, changes: &[ConnectionChange]) -> String {
-    to_json(&DiffDocument {
-        api_version: API_VERSION,
-        kind: "ConnectivityDiff",
-        metadata: Metadata::CURRENT,
-        mode,
-        changes,
-    })
 }
 
 /// The explanation for people.
@@ -202,88 +183,5 @@ pub fn explanation(explanation: &Explanation, style: Style) -> String {
     text
 }
 
-/// The explanation as JSON.
-pub fn explanation_json(mode: &str, explanation: &Explanation) -> String {
-    let sides = explanation.sides.iter().map(|side| SideDocument {
-        direction: side.direction.to_string(),
-        allowed: &side.allowed,
-        tier: &side.tier,
-        because: &side.because,
-        rules: side.rules.iter().map(RuleDocument::of).collect(),
-    });
-    to_json(&ExplanationDocument {
-        api_version: API_VERSION,
-        kind: "ConnectivityExplanation",
-        metadata: Metadata::CURRENT,
-        mode,
-        source: &explanation.source,
-        destination: &explanation.destination,
-        asked: explanation.asked.as_deref(),
-        allowed: &explanation.allowed,
-        sides: sides.collect(),
-    })
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ListDocument<'r> {
-    api_version: &'static str,
-    kind: &'static str,
-    metadata: Metadata,
-    mode: &'r str,
-    connections: &'r [Connection],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct DiffDocument<'r> {
-    api_version: &'static str,
-    kind: &'static str,
-    metadata: Metadata,
-    mode: &'r str,
-    changes: &'r [ConnectionChange],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ExplanationDocument<'r> {
-    api_version: &'static str,
-    kind: &'static str,
-    metadata: Metadata,
-    mode: &'r str,
-    source: &'r str,
-    destination: &'r str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    asked: Option<&'r str>,
-    allowed: &'r str,
-    sides: Vec<SideDocument<'r>>,
-}
-
-#[derive(Serialize)]
-struct SideDocument<'r> {
-    direction: String,
-    allowed: &'r str,
-    tier: &'r str,
-    because: &'r str,
-    rules: Vec<RuleDocument<'r>>,
-}
-
-#[derive(Serialize)]
-struct RuleDocument<'r> {
-    policy: ObjectDocument<'r>,
-    rule: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    origin: Option<OriginDocument<'r>>,
-    allows: &'r str,
-}
-
-impl<'r> RuleDocument<'r> {
-    fn of(rule: &'r RuleExplanation) -> Self {
-        Self {
-            policy: ObjectDocument::of(&rule.policy),
-            rule: rule.rule,
-            origin: OriginDocument::of(&rule.origin),
-            allows: &rule.allows,
-        }
-    }
-}
+#[cfg(test)]
+mod tests;
