@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Args, Subcommand, ValueHint};
 
-use super::after_help;
 use super::values::{Authorization, DryRun, FailOn, PlanFormat, Strategy, Waypoint, waypoint};
+use super::{DEFAULT_NAMESPACE, after_help};
 
 /// `migrate`, with or without a verb.
 #[derive(Debug, Args)]
@@ -113,7 +113,7 @@ pub struct InputArguments {
         short,
         long,
         value_name = "NAMESPACE",
-        default_value = "default",
+        default_value = DEFAULT_NAMESPACE,
         value_parser = NonEmptyStringValueParser::new()
     )]
     pub namespace: String,

@@ -24,6 +24,9 @@ pub use values::{
     Strategy, VersionFormat, Waypoint,
 };
 
+/// The namespace of objects that name none, unless `-n` names another.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
 /// The exit codes, for the end of every help text.
 macro_rules! after_help {
     ($($example:literal),+ $(,)?) => {

@@ -10,7 +10,7 @@ use crate::finding::Severity;
 use crate::migrate;
 use crate::plan::{Plan, Verdict};
 use crate::render::{self, Format, Outcome, Report};
-use crate::settings::{Migrate, MigrateDiff};
+use crate::settings::{DEFAULT_NAMESPACE, Migrate, MigrateDiff};
 use crate::sink::{self, Target};
 use crate::source::Request;
 
@@ -114,10 +114,12 @@ fn objection(report: &Report<'_>, settings: &Migrate) -> Option<String> {
         .map(|entry| entry.id.as_str())
         .collect();
     if !open.is_empty() {
-        let accept: Vec<String> = open.iter().map(|id| format!("--accept {id}")).collect();
+        let accept = match open.as_slice() {
+            few @ ([_] | [_, _] | [_, _, _]) => few.join(" --accept "),
+            _ => "ID".to_owned(),
+        };
         return Some(format!(
-            "findings have to be dealt with first, or be accepted with `{}`",
-            accept.join(" ")
+            "findings have to be dealt with first, or be accepted with `--accept {accept}`"
         ));
     }
     // A plan whose proof fails says so in an error finding. Should one not, nobody can have
@@ -181,13 +183,19 @@ fn append(path: &Path, text: &str) -> Result<(), ExpectedError> {
 
 /// Names the commands that make sense after a plan that can still be carried out.
 fn suggest(report: &Report<'_>, settings: &Migrate, output: &mut Output<'_>) {
-    if report.differing_files() == 0 || !matches!(report.outcome, Outcome::Planned) {
+    if !matches!(report.outcome, Outcome::Planned) {
         return;
     }
     let flags = flags(&settings.request);
-    let mut commands = vec![format!("kubectl ambient migrate diff {flags}")];
-    if objection(report, settings).is_none() && !reads_stdin(&settings.request) {
-        commands.push(format!("kubectl ambient migrate {flags} --write"));
+    let mut commands = Vec::new();
+    if let Some(entry) = report.open_findings(settings.fail_on).next() {
+        commands.push(format!("kubectl ambient explain {}", entry.finding.code.id));
+    }
+    if report.differing_files() > 0 {
+        commands.push(format!("kubectl ambient migrate diff {flags}"));
+        if objection(report, settings).is_none() && !reads_stdin(&settings.request) {
+            commands.push(format!("kubectl ambient migrate {flags} --write"));
+        }
     }
     output.tell(&render::next(&commands, output.error_style()));
 }
@@ -208,6 +216,9 @@ fn flags(request: &Request) -> String {
     if request.recursive {
         flags.push("-R".to_owned());
     }
+    if request.default_namespace != DEFAULT_NAMESPACE {
+        flags.push(format!("-n {}", request.default_namespace));
+    }
     flags.join(" ")
 }
 
@@ -220,3 +231,6 @@ fn quoted(path: &Path) -> String {
     }
     format!("'{}'", text.replace('\'', r"'\''"))
 }
+
+#[cfg(test)]
+mod tests;

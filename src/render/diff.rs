@@ -115,7 +115,7 @@ fn position(start: usize, end: usize) -> String {
 /// The name as a path below the prefix: `patch` and `git apply` refuse absolute ones.
 fn relative(name: &str) -> String {
     if name == "-" {
-        return "stdin".to_owned();
+        return "stdin.yaml".to_owned();
     }
     let name = if cfg!(windows) {
         name.replace('\\', "/")

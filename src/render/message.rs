@@ -34,8 +34,11 @@ pub fn hint(message: &str, style: Style) -> String {
     format!("{label}: {}\n", escape(message))
 }
 
-/// The commands that make sense now.
+/// The commands that make sense now; nothing when there are none.
 pub fn next(commands: &[String], style: Style) -> String {
+    if commands.is_empty() {
+        return String::new();
+    }
     let label = style.paint(Role::Heading, "Next:");
     format!("{label} {}\n", escape(&commands.join("   |   ")))
 }

@@ -23,6 +23,7 @@ pub(super) fn plan(report: &Report<'_>, style: Style) -> String {
         staying_out(report, style),
         steps(report, style),
         findings(report, style),
+        information(report, style),
         accepted(report, style),
         refusals(report, style),
         snippets(report, style),
@@ -181,9 +182,31 @@ pub(super) fn place(change: &Change) -> String {
 }
 
 fn findings(report: &Report<'_>, style: Style) -> String {
-    let open = report.open_findings(Severity::Info);
+    let open = report.open_findings(Severity::Warning);
     let sections: Vec<String> = open.map(|entry| finding(entry, style)).collect();
     sections.join("\n")
+}
+
+/// Findings that ask for nothing, a line each.
+fn information(report: &Report<'_>, style: Style) -> String {
+    let open = report.open_findings(Severity::Info);
+    let mut rows = open
+        .filter(|e| e.finding.code.severity == Severity::Info)
+        .peekable();
+    if rows.peek().is_none() {
+        return String::new();
+    }
+    let mut table = Table::new(style, ["INFO", "OBJECT", "WHERE", "MESSAGE"]);
+    for Entry { finding, id, .. } in rows {
+        let place = if finding.origin.is_synthetic() {
+            String::new()
+        } else {
+            finding.origin.to_string()
+        };
+        let cells = [id, &finding.subject.to_string(), &place, &finding.message];
+        table.row(cells.map(String::as_str), None);
+    }
+    table.to_string()
 }
 
 fn finding(entry: &Entry<'_>, style: Style) -> String {

@@ -207,14 +207,19 @@ impl<'p> Report<'p> {
     }
 
     /// What the comparison means, in one sentence.
-    pub(super) fn proof_sentence(&self) -> &'static str {
-        match self.plan.proof.verdict() {
+    pub(super) fn proof_sentence(&self) -> String {
+        let sentence = match self.plan.proof.verdict() {
             Verdict::Equal => "no connection is lost, none is gained",
             Verdict::Unknown => {
                 "no connection is known to be lost or gained, some cannot be decided"
             }
             Verdict::Gained => "no connection is lost, some are gained",
             Verdict::Lost => "connections are lost",
+        };
+        if self.problems.is_empty() {
+            sentence.to_owned()
+        } else {
+            format!("{sentence}, as far as the input can be used")
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Runs the binary and shows a run as text.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot run has to fail")]
+
 use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

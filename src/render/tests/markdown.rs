@@ -5,7 +5,7 @@ fn a_plan_as_markdown() {
     insta::assert_snapshot!(show(Format::Markdown), @"
     ### kubectl ambient migrate
 
-    **gained**: no connection is lost, some are gained (equal 1234, lost 0, gained 1, unknown 0).
+    **gained**: no connection is lost, some are gained, as far as the input can be used (equal 1234, lost 0, gained 1, unknown 0).
     1 error, 0 warnings not accepted, 1 accepted; 2 objects changed.
 
     | Namespace | Workloads | Policies | Waypoint | Verdict |
@@ -22,6 +22,7 @@ fn a_plan_as_markdown() {
     |---|---|---|---|
     | `AMB0110-d393c037` | **error** | `shop/networkpolicy/db`<br>`k8s/shop.yaml:12` | `shop/db` would take connections that `db` refuses today<br>`shop/web[Deployment] => shop/db[StatefulSet] : TCP 1-5431`, for example `TCP 81`<br>fix: give `shop/web` a service account of its own |
     | `AMB0110-48af4163` | error, accepted | `shop/networkpolicy/cache`<br>`k8s/shop.yaml:12` | `shop/cache` would take connections that `cache` refuses today<br>`shop/web[Deployment] => shop/cache[StatefulSet] : All Connections`, for example `TCP 81`<br>fix: give `shop/web` a service account of its own |
+    | `AMB0102-cba4f938` | info | `shop/networkpolicy/db`<br>`k8s/shop.yaml:14` | its ingress rules do not let the tunnel through<br>fix: Apply the plan's change of this policy before the namespace is enrolled. |
 
     | Step | Action | Object | Where | Why |
     |---|---|---|---|---|
@@ -86,6 +87,6 @@ fn markdown_stays_within_the_limit_of_a_comment() {
     let counts: Vec<&str> = text.lines().filter(|l| l.starts_with('…')).collect();
     insta::assert_snapshot!(counts.join("\n"), @"
     … and 315 findings more; `-o json` lists all
-    … and 8035 more lines: run `kubectl ambient migrate diff`
+    … and 8037 more lines: run `kubectl ambient migrate diff`
     ");
 }

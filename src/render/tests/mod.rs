@@ -51,6 +51,16 @@ fn gained(name: &str, connections: &str) -> Finding {
     }
 }
 
+fn opened() -> Finding {
+    let message = "its ingress rules do not let the tunnel through".to_owned();
+    Finding::new(
+        &codes::TUNNEL_CLOSED,
+        policy("db"),
+        origin("k8s/shop.yaml", 14),
+        message,
+    )
+}
+
 fn namespaces() -> Vec<NamespacePlan> {
     let shop = NamespacePlan {
         name: "shop".to_owned(),
@@ -126,6 +136,7 @@ fn plan() -> Plan {
         findings: vec![
             gained("db", "TCP 1-5431"),
             gained("cache", "All Connections"),
+            opened(),
         ],
         proof: Proof {
             equal: 1234,

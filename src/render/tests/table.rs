@@ -29,6 +29,9 @@ fn a_plan_as_tables() {
         shop/web[Deployment] => shop/db[StatefulSet] : TCP 1-5431   for example TCP 81   by shop/networkpolicy/db
       fix: give `shop/web` a service account of its own
 
+    INFO               OBJECT                  WHERE              MESSAGE
+    AMB0102-cba4f938   shop/networkpolicy/db   k8s/shop.yaml:14   its ingress rules do not let the tunnel through
+
     ACCEPTED           SEVERITY   OBJECT                     MESSAGE
     AMB0110-48af4163   error      shop/networkpolicy/cache   `shop/cache` would take connections that `cache` refuses today
 
@@ -40,7 +43,7 @@ fn a_plan_as_tables() {
       patches:
       - path: ambient.yaml
 
-    Proof   gained: no connection is lost, some are gained
+    Proof   gained: no connection is lost, some are gained, as far as the input can be used
             equal 1234, lost 0, gained 1, unknown 0   (12 pod classes, 3 address ranges)
     VERDICT   SOURCE                 DESTINATION            THROUGH   CONNECTIONS   BECAUSE
     gained    shop/web[Deployment]   shop/db[StatefulSet]   tunnel    TCP 1-5431    `shop/web` shares its service account
