@@ -41,7 +41,21 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate;
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l only -d 'Enrol only this namespace' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l exclude -d 'Do not enrol this namespace' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l waypoint -d 'Plan with a waypoint for a namespace, or for all that are enrolled' -r
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l cni -d 'The network plugin; `auto` looks for it in the manifests' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l cni -d 'The network plugin; `auto` looks for it in the manifests' -r -f -a "auto\t''
+unknown\t''
+calico\t''
+calico-ebpf\t''
+calico-ambient\t''
+cilium\t''
+antrea\t''
+antrea-userspace\t''
+ovn-kubernetes\t''
+aws-vpc\t''
+gke-dataplane-v2\t''
+kube-router\t''
+weave\t''
+flannel\t''
+kindnet\t''"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l authz -d 'How port limits are kept inside the tunnel' -r -f -a "deny\t'Refuse the other ports'
 allow\t'Allow the ports that are allowed today, and nothing else'
 none\t'Not at all: the limits are reported as gained connections'"
@@ -78,7 +92,21 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate;
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l only -d 'Enrol only this namespace' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l exclude -d 'Do not enrol this namespace' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l waypoint -d 'Plan with a waypoint for a namespace, or for all that are enrolled' -r
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l cni -d 'The network plugin; `auto` looks for it in the manifests' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l cni -d 'The network plugin; `auto` looks for it in the manifests' -r -f -a "auto\t''
+unknown\t''
+calico\t''
+calico-ebpf\t''
+calico-ambient\t''
+cilium\t''
+antrea\t''
+antrea-userspace\t''
+ovn-kubernetes\t''
+aws-vpc\t''
+gke-dataplane-v2\t''
+kube-router\t''
+weave\t''
+flannel\t''
+kindnet\t''"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l authz -d 'How port limits are kept inside the tunnel' -r -f -a "deny\t'Refuse the other ports'
 allow\t'Allow the ports that are allowed today, and nothing else'
 none\t'Not at all: the limits are reported as gained connections'"
@@ -113,7 +141,21 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate;
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l only -d 'Enrol only this namespace' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l exclude -d 'Do not enrol this namespace' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l waypoint -d 'Plan with a waypoint for a namespace, or for all that are enrolled' -r
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l cni -d 'The network plugin; `auto` looks for it in the manifests' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l cni -d 'The network plugin; `auto` looks for it in the manifests' -r -f -a "auto\t''
+unknown\t''
+calico\t''
+calico-ebpf\t''
+calico-ambient\t''
+cilium\t''
+antrea\t''
+antrea-userspace\t''
+ovn-kubernetes\t''
+aws-vpc\t''
+gke-dataplane-v2\t''
+kube-router\t''
+weave\t''
+flannel\t''
+kindnet\t''"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l authz -d 'How port limits are kept inside the tunnel' -r -f -a "deny\t'Refuse the other ports'
 allow\t'Allow the ports that are allowed today, and nothing else'
 none\t'Not at all: the limits are reported as gained connections'"

@@ -25,14 +25,6 @@ pub enum ExpectedError {
     /// `--accept` with something that is no code and no finding.
     #[error("`{0}` is neither a finding nor a code")]
     UnknownAcceptance(String),
-    /// `--cni` with a network plugin that is not known.
-    #[error("there is no network plugin `{name}`")]
-    UnknownPlugin {
-        /// What was asked for.
-        name: String,
-        /// The names that are known.
-        known: Vec<&'static str>,
-    },
     /// A code that is not in the catalogue.
     #[error("there is no code `{code}`")]
     UnknownCode {
@@ -95,9 +87,6 @@ impl ExpectedError {
                 "pass an id such as `AMB0110-1a2b3c4d`, a code such as `AMB0110`, or `all`"
                     .to_owned()
             }
-            Self::UnknownPlugin { known, .. } => {
-                format!("pass `auto` or one of {}", quoted(known).join(", "))
-            }
             Self::UnknownCode { similar, .. } if similar.is_empty() => {
                 "`kubectl ambient explain` lists all codes".to_owned()
             }
@@ -121,7 +110,6 @@ impl ExpectedError {
             | Self::StdinInPlace
             | Self::ServerDryRun
             | Self::UnknownAcceptance(_)
-            | Self::UnknownPlugin { .. }
             | Self::UnknownCode { .. }
             | Self::UnknownParty { .. }
             | Self::IncompleteInput

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use crate::cli;
 use crate::error::ExpectedError;
 use crate::finding::Severity;
-use crate::migrate::{AuthzMode, Cni, Options, Strategy, WaypointRequest};
-use crate::netpol::Mode;
+use crate::migrate::{AuthzMode, Options, Strategy, WaypointRequest};
+use crate::reach::Mode;
 use crate::render::Format;
 use crate::sink::Target;
 use crate::source::Request;
@@ -141,7 +141,7 @@ impl Settings {
                 }
                 Some(cli::MigrateAction::Diff(diff)) => Self::MigrateDiff(Box::new(MigrateDiff {
                     request: request(diff.input, environment)?,
-                    options: options(diff.planning)?,
+                    options: options(diff.planning),
                 })),
             },
             cli::Command::Policy(arguments) => policy(arguments.action, environment)?,
@@ -201,7 +201,7 @@ fn migrate(
     let format = plan_format(arguments.output);
     Ok(Migrate {
         request: request(arguments.input, environment)?,
-        options: options(arguments.planning)?,
+        options: options(arguments.planning),
         acceptance: Acceptance::parse(&arguments.accept)?,
         fail_on: match arguments.fail_on {
             cli::FailOn::Error => Severity::Error,
@@ -265,16 +265,17 @@ fn request(
     })
 }
 
-fn options(planning: cli::PlanningArguments) -> Result<Options, ExpectedError> {
+fn options(planning: cli::PlanningArguments) -> Options {
     let waypoints = planning.waypoint.into_iter().map(|w| WaypointRequest {
         name: w.name,
         namespace: w.namespace,
     });
-    Ok(Options {
+    Options {
         namespaces: planning.only,
         exclude: planning.exclude,
         waypoints: waypoints.collect(),
-        cni: network_plugin(&planning.cni)?,
+        // `auto`, the only other name that the command line takes, is no plugin's.
+        cni: planning.cni.parse().ok(),
         authz: match planning.authz {
             cli::Authorization::Deny => AuthzMode::Deny,
             cli::Authorization::Allow => AuthzMode::Allow,
@@ -285,19 +286,7 @@ fn options(planning: cli::PlanningArguments) -> Result<Options, ExpectedError> {
             cli::Strategy::Companion => Strategy::Companion,
         },
         enroll: planning.enroll,
-    })
-}
-
-/// `None` looks for the plugin in the manifests.
-fn network_plugin(name: &str) -> Result<Option<Cni>, ExpectedError> {
-    if name == "auto" {
-        return Ok(None);
     }
-    let plugin = name.parse().map_err(|_| ExpectedError::UnknownPlugin {
-        name: name.to_owned(),
-        known: Cni::ALL.map(Cni::as_str).to_vec(),
-    })?;
-    Ok(Some(plugin))
 }
 
 fn view(arguments: &cli::ViewArguments) -> View {

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{ArgAction, Args, Subcommand, ValueHint};
 
-use super::values::{Authorization, DryRun, FailOn, PlanFormat, Strategy, Waypoint, waypoint};
+use super::values::{
+    Authorization, DryRun, FailOn, PlanFormat, Strategy, Waypoint, plugin_names, waypoint,
+};
 use super::{DEFAULT_NAMESPACE, after_help};
 
 /// `migrate`, with or without a verb.
@@ -137,7 +139,7 @@ pub struct PlanningArguments {
         long,
         value_name = "NAME",
         default_value = "auto",
-        value_parser = NonEmptyStringValueParser::new()
+        value_parser = PossibleValuesParser::new(plugin_names())
     )]
     pub cni: String,
     /// How port limits are kept inside the tunnel

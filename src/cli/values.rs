@@ -2,6 +2,9 @@
 
 use clap::ValueEnum;
 
+use crate::migrate::Cni;
+use crate::model::Protocol;
+
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
@@ -135,13 +138,20 @@ pub(super) fn waypoint(text: &str) -> Result<Waypoint, String> {
     })
 }
 
+/// The names that `--cni` takes.
+pub(super) fn plugin_names() -> impl Iterator<Item = &'static str> {
+    ["auto"]
+        .into_iter()
+        .chain(Cni::ALL.into_iter().map(Cni::as_str))
+}
+
 /// A destination, `NAME[:PORT[/PROTOCOL]]`. An IPv6 address with a port is in brackets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Party {
     /// The workload or address.
     pub name: String,
-    /// Port and protocol in upper case.
-    pub port: Option<(u16, &'static str)>,
+    /// Port and protocol.
+    pub port: Option<(u16, Protocol)>,
 }
 
 pub(super) fn party(text: &str) -> Result<Party, String> {
@@ -168,14 +178,14 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn port_and_protocol(text: &str) -> Result<(u16, &'static str), String> {
+fn port_and_protocol(text: &str) -> Result<(u16, Protocol), String> {
     let (port, protocol) = text.split_once('/').unwrap_or((text, "TCP"));
     let port = match port.parse() {
         Ok(port) if port > 0 => port,
         _ => return Err(format!("`{port}` is not a port between 1 and 65535")),
     };
-    let known = ["SCTP", "TCP", "UDP"];
-    let protocol = known.into_iter().find(|k| k.eq_ignore_ascii_case(protocol));
+    let named = |known: &Protocol| known.to_string().eq_ignore_ascii_case(protocol);
+    let protocol = Protocol::ALL.into_iter().find(named);
     let protocol = protocol.ok_or("the protocol is one of `TCP`, `UDP`, `SCTP`")?;
     Ok((port, protocol))
 }

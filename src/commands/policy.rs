@@ -3,7 +3,7 @@
 use crate::error::ExpectedError;
 use crate::exit::Exit;
 use crate::model::World;
-use crate::netpol::{self, Mode};
+use crate::reach::{self, Mode};
 use crate::render::policy as view;
 use crate::settings::{PolicyDiff, PolicyExplain, PolicyList};
 use crate::source::Request;
@@ -13,7 +13,7 @@ use super::output::Output;
 /// `policy list`.
 pub(super) fn list(settings: &PolicyList, output: &mut Output<'_>) -> Result<Exit, ExpectedError> {
     let (world, whole) = load(&settings.request, output)?;
-    let connectivity = netpol::connectivity(&world, settings.view.mode);
+    let connectivity = reach::connectivity(&world, settings.view.mode);
     let connections: Vec<view::Connection> = connectivity
         .connections
         .into_iter()
@@ -24,13 +24,21 @@ pub(super) fn list(settings: &PolicyList, output: &mut Output<'_>) -> Result<Exi
         })
         .collect();
     let text = if settings.view.json {
-        view::connections_json(mode(settings.view.mode), &connections)
+        view::connections_json(
+            mode(settings.view.mode),
+            &connections,
+            connectivity.uncertain,
+        )
     } else {
         view::connections(&connections)
     };
     output.answer(&text)?;
     if connections.is_empty() {
         output.tell("No connections found.\n");
+    }
+    if connectivity.uncertain > 0 {
+        let warning = view::uncertain(connectivity.uncertain, output.error_style());
+        output.tell(&warning);
     }
     Ok(if whole { Exit::Done } else { Exit::BadInput })
 }
@@ -42,7 +50,7 @@ pub(super) fn explain(
 ) -> Result<Exit, ExpectedError> {
     let (world, whole) = load(&settings.request, output)?;
     let destination = &settings.destination;
-    let explanation = netpol::explain(
+    let explanation = reach::explain(
         &world,
         settings.view.mode,
         &settings.source,
@@ -57,8 +65,8 @@ pub(super) fn explain(
         .port
         .map(|(port, protocol)| format!("{protocol} {port}"));
     let explanation = view::Explanation {
-        source: explanation.source,
-        destination: explanation.destination,
+        source: explanation.source.into(),
+        destination: explanation.destination.into(),
         asked,
         allowed: explanation.allowed,
         sides: vec![
@@ -75,7 +83,7 @@ pub(super) fn explain(
     Ok(if whole { Exit::Done } else { Exit::BadInput })
 }
 
-fn side(direction: view::Direction, side: netpol::Side) -> view::SideExplanation {
+fn side(direction: view::Direction, side: reach::Side) -> view::SideExplanation {
     let rules = side.rules.into_iter().map(|rule| view::RuleExplanation {
         policy: rule.policy,
         rule: rule.rule,
@@ -100,7 +108,7 @@ pub(super) fn diff(settings: &PolicyDiff, output: &mut Output<'_>) -> Result<Exi
         return Err(ExpectedError::IncompleteInput);
     }
     let changes: Vec<view::ConnectionChange> =
-        netpol::difference(&before, &after, settings.view.mode)
+        reach::difference(&before, &after, settings.view.mode)
             .into_iter()
             .map(|d| view::ConnectionChange {
                 source: d.source,

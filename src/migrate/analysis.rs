@@ -140,7 +140,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
     /// The waypoint that a class is the pods of.
     pub(super) fn waypoint_at(&self, node: Node) -> Option<usize> {
         let class = self.universe.classes().get(node)?;
-        self.setting.roles.get(*class.workloads.first()?)?.waypoint
+        self.setting.waypoint_at(*class.workloads.first()?)
     }
 
     /// Whether the tunnel's port is in one side of a value.

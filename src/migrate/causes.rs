@@ -365,8 +365,7 @@ pub(super) fn names(analysis: &Analysis<'_, '_>, node: Node) -> Vec<String> {
             .collect();
     };
     let name = |&workload: &usize| {
-        let role = setting.roles.get(workload)?;
-        if role.imagined {
+        if setting.is_imagined(workload) {
             let workload = setting.world.workloads.get(workload)?;
             return Some(format!(
                 "{}/pods with {}",

@@ -72,7 +72,7 @@ pub(super) struct Outcome {
     pub(super) uncertain: bool,
 }
 
-impl<'p> Comparer<'p> {
+impl Comparer<'_> {
     /// All connections to a class, in plaintext and through the tunnel.
     fn connections_to(&mut self, analysis: &mut Analysis<'_, '_>, class: Node) {
         let groups = analysis.network.sources_of(class, &mut analysis.sets);
@@ -146,12 +146,7 @@ impl<'p> Comparer<'p> {
             let Some(service) = setting.world.services.get(index) else {
                 continue;
             };
-            let pod = (0..setting.roles.len()).find(|&w| {
-                setting
-                    .roles
-                    .get(w)
-                    .is_some_and(|r| r.waypoint == Some(place))
-            });
+            let pod = setting.pods_of_waypoint(place);
             let Some(waypoint) = pod.and_then(|w| analysis.universe.class_of(w)) else {
                 continue;
             };

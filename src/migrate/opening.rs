@@ -66,8 +66,11 @@ impl Speakers {
             uncaptured_dns: FixedBitSet::with_capacity(nodes),
         };
         for (node, class) in universe.classes().iter().enumerate() {
-            let role = class.workloads.first().and_then(|&w| setting.roles.get(w));
-            let Some(role) = role else { continue };
+            let role = class
+                .workloads
+                .first()
+                .map(|&w| setting.role(w))
+                .unwrap_or_default();
             speakers.senders.set(node, role.sends);
             speakers.receivers.set(node, role.receives);
             speakers

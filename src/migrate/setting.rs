@@ -4,27 +4,23 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use ambient_facts::{annotations, labels};
+use ambient_facts::labels;
 
 use super::cni::{self, Detection};
-use super::scope::{Membership, Scope, ScopeOptions, StaysOut};
+use super::role::Role;
+use super::scope::{Scope, ScopeOptions};
 use super::serving::{self, ServingWaypoints};
 use super::{Options, imagine};
 use crate::model::{Endpoints, Service, Workload, World};
 use crate::netpol::{Assumptions, Selection, Trait, Universe};
 
-/// What a pod does with the tunnel, once everything is in place.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Role {
-    /// Its connections to receivers go through the tunnel.
-    pub(super) sends: bool,
-    /// Connections from senders come through the tunnel.
-    pub(super) receives: bool,
-    /// Its DNS look-ups over TCP stay outside of the tunnel.
-    pub(super) dns_captured: bool,
-    /// It is a pod of this waypoint.
+/// What the planner knows of a workload's pods.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) role: Role,
+    /// They are the pods of this waypoint.
     pub(super) waypoint: Option<usize>,
-    /// No object of the input describes it.
+    /// No object of the input describes them.
     pub(super) imagined: bool,
 }
 
@@ -35,7 +31,7 @@ pub(super) struct Setting<'w> {
     pub(super) endpoints: Endpoints,
     pub(super) scope: Scope,
     /// By workload.
-    pub(super) roles: Vec<Role>,
+    parts: Vec<Part>,
     /// Planned waypoints by the namespace that they serve.
     pub(super) planned: BTreeMap<String, String>,
     pub(super) waypoints: ServingWaypoints,
@@ -78,7 +74,7 @@ impl<'w> Setting<'w> {
             options,
             endpoints,
             scope,
-            roles: Vec::new(),
+            parts: Vec::new(),
             planned,
             waypoints,
             cni,
@@ -102,41 +98,46 @@ impl<'w> Setting<'w> {
             setting.endpoints = Endpoints::of(&setting.world);
             setting.scope = Scope::of(&setting.world, &setting.endpoints, &scope_options);
         }
-        setting.roles = (0..setting.world.workloads.len())
-            .map(|index| setting.role(index, index >= first_imagined))
+        setting.parts = (0..setting.world.workloads.len())
+            .map(|index| setting.part(index, index >= first_imagined))
             .collect();
         setting
     }
 
-    fn role(&self, index: usize, imagined: bool) -> Role {
+    fn part(&self, index: usize, imagined: bool) -> Part {
         let Some(workload) = self.world.workloads.get(index) else {
-            return Role::default();
+            return Part::default();
         };
-        let pod = &workload.pod;
         let waypoint = self.waypoints.all.iter().position(|w| {
-            w.namespace == workload.meta.namespace
-                && pod
-                    .labels
-                    .get(labels::GATEWAY_NAME)
-                    .is_some_and(|name| *name == w.name)
+            let gateway = workload.pod.labels.get(labels::GATEWAY_NAME);
+            w.namespace == workload.meta.namespace && gateway.is_some_and(|name| *name == w.name)
         });
-        let membership = self.scope.workload(index);
-        let joins = membership.joins();
-        let injected = pod.annotations.contains_key(annotations::SIDECAR_STATUS)
-            || pod.containers.iter().any(|c| c == "istio-proxy");
-        let is_gateway = matches!(membership, Membership::StaysOut(StaysOut::Gateway));
-        let tunnels = pod.labels.get(labels::TUNNEL).is_some_and(|v| v == "http");
-        Role {
-            sends: !pod.host_network && (joins || injected || is_gateway),
-            receives: !pod.host_network && (joins || (injected && tunnels)),
-            dns_captured: joins
-                && pod
-                    .annotations
-                    .get(annotations::DNS_CAPTURE)
-                    .is_none_or(|v| v != "false"),
+        let role = Role::of(&workload.pod, self.scope.workload(index));
+        Part {
+            role,
             waypoint,
             imagined,
         }
+    }
+
+    /// What a workload's pods do with the tunnel.
+    pub(super) fn role(&self, workload: usize) -> Role {
+        self.parts.get(workload).map(|p| p.role).unwrap_or_default()
+    }
+
+    /// The waypoint that a workload is the pods of.
+    pub(super) fn waypoint_at(&self, workload: usize) -> Option<usize> {
+        self.parts.get(workload)?.waypoint
+    }
+
+    /// Whether no object of the input describes a workload.
+    pub(super) fn is_imagined(&self, workload: usize) -> bool {
+        self.parts.get(workload).is_some_and(|p| p.imagined)
+    }
+
+    /// The workload that is the pods of a waypoint.
+    pub(super) fn pods_of_waypoint(&self, waypoint: usize) -> Option<usize> {
+        self.parts.iter().position(|p| p.waypoint == Some(waypoint))
     }
 
     /// The workloads that a Service sends to, by index.
@@ -156,21 +157,21 @@ impl<'w> Setting<'w> {
 
     /// The distinctions that classes of pods must keep, by workload.
     pub(super) fn traits(&self) -> Vec<Trait> {
-        let tag = |role: &Role| {
-            let waypoint = role
+        let tag = |part: &Part| {
+            let waypoint = part
                 .waypoint
                 .and_then(|w| u32::try_from(w + 1).ok())
                 .unwrap_or(0);
-            u32::from(role.sends)
-                | u32::from(role.receives) << 1
-                | u32::from(role.dns_captured) << 2
+            u32::from(part.role.sends)
+                | u32::from(part.role.receives) << 1
+                | u32::from(part.role.dns_captured) << 2
                 | waypoint << 3
         };
-        let of = |role: &Role| Trait {
-            tag: tag(role),
-            identity_known: !role.imagined,
+        let of = |part: &Part| Trait {
+            tag: tag(part),
+            identity_known: !part.imagined,
         };
-        self.roles.iter().map(of).collect()
+        self.parts.iter().map(of).collect()
     }
 }
 

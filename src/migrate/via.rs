@@ -143,13 +143,8 @@ fn add(
 pub(super) fn policies_of_waypoints(setting: &Setting<'_>) -> Vec<Added> {
     let mut added = Vec::new();
     for (place, waypoint) in setting.waypoints.all.iter().enumerate() {
-        let pods: Vec<usize> = (0..setting.roles.len())
-            .filter(|&w| {
-                setting
-                    .roles
-                    .get(w)
-                    .is_some_and(|r| r.waypoint == Some(place))
-            })
+        let pods: Vec<usize> = (0..setting.world.workloads.len())
+            .filter(|&w| setting.waypoint_at(w) == Some(place))
             .collect();
         let isolating = |direction: Direction| {
             setting.world.network_policies.iter().find(|p| {
@@ -206,13 +201,8 @@ fn policy_of(
         .filter_map(|(&s, _)| setting.world.services.get(s))
         .map(|s| s.meta.namespace.clone())
         .collect();
-    let clients: BTreeSet<String> = (0..setting.roles.len())
-        .filter(|&w| {
-            setting
-                .roles
-                .get(w)
-                .is_some_and(|r| r.sends && r.waypoint.is_none())
-        })
+    let clients: BTreeSet<String> = (0..setting.world.workloads.len())
+        .filter(|&w| setting.role(w).sends && setting.waypoint_at(w).is_none())
         .filter_map(|w| setting.world.workloads.get(w))
         .map(|w| w.meta.namespace.clone())
         .collect();

@@ -207,13 +207,3 @@ fn failures_are_shown_in_the_format_that_was_asked_for() {
     explain -> Table
     ");
 }
-
-#[test]
-fn a_wrong_network_plugin_is_answered_with_the_right_ones() {
-    let error = migrate("migrate -f a --cni calicoo").unwrap_err();
-    let text = format!("{}\n{}", error.message(), error.hint().unwrap());
-    insta::assert_snapshot!(text, @"
-    there is no network plugin `calicoo`
-    pass `auto` or one of `unknown`, `calico`, `calico-ebpf`, `calico-ambient`, `cilium`, `antrea`, `antrea-userspace`, `ovn-kubernetes`, `aws-vpc`, `gke-dataplane-v2`, `kube-router`, `weave`, `flannel`, `kindnet`
-    ");
-}

@@ -47,6 +47,7 @@ fn without_a_command_the_help_is_shown() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the help text is long")]
 fn help_is_an_answer() {
     insta::assert_snapshot!(run(["migrate", "--help"]), @"
     exit code: 0
@@ -103,6 +104,9 @@ fn help_is_an_answer() {
               The network plugin; `auto` looks for it in the manifests
               
               [default: auto]
+              [possible values: auto, unknown, calico, calico-ebpf, calico-ambient, cilium, antrea,
+              antrea-userspace, ovn-kubernetes, aws-vpc, gke-dataplane-v2, kube-router, weave, flannel,
+              kindnet]
 
           --authz <HOW>
               How port limits are kept inside the tunnel

@@ -30,7 +30,7 @@ use super::waypoints::Waypoints;
 
 /// Settings that hazards depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HazardOptions {
+pub(super) struct HazardOptions {
     /// Where mesh-wide policies are read.
     pub root_namespace: String,
     /// Waypoints that the plan creates: namespace to name.
@@ -50,7 +50,7 @@ impl Default for HazardOptions {
 }
 
 /// Everything that can be read from the objects of a world, sorted.
-pub fn find(
+pub(super) fn find(
     world: &World,
     endpoints: &Endpoints,
     scope: &Scope,

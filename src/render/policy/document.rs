@@ -6,14 +6,15 @@ use crate::render::document::{API_VERSION, Metadata, ObjectDocument, OriginDocum
 
 use super::{Connection, ConnectionChange, Explanation, RuleExplanation};
 
-/// The connections as JSON.
-pub fn connections_json(mode: &str, connections: &[Connection]) -> String {
+/// The connections as JSON, with the number of pairs that may have more.
+pub fn connections_json(mode: &str, connections: &[Connection], uncertain: u64) -> String {
     to_json(&ListDocument {
         api_version: API_VERSION,
         kind: "Connectivity",
         metadata: Metadata::CURRENT,
         mode,
         connections,
+        uncertain,
     })
 }
 
@@ -58,6 +59,7 @@ struct ListDocument<'r> {
     metadata: Metadata,
     mode: &'r str,
     connections: &'r [Connection],
+    uncertain: u64,
 }
 
 #[derive(Serialize)]

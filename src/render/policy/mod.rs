@@ -3,12 +3,13 @@
 mod document;
 
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::model::{ObjectRef, Origin};
 
-use super::text::{Role, Style, Table, escape};
+use super::text::{Count, Role, Style, Table, escape};
 
 pub use document::{changes_json, connections_json, explanation_json};
 
@@ -16,33 +17,33 @@ pub use document::{changes_json, connections_json, explanation_json};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Connection {
     /// Source: `namespace/name[Kind]`, or an inclusive address range.
-    pub source: String,
+    pub source: Arc<str>,
     /// Destination, spelled likewise.
-    pub destination: String,
+    pub destination: Arc<str>,
     /// `All Connections`, or protocols with their ports: `TCP 80,8000-8090,UDP 53`.
-    pub connections: String,
+    pub connections: Arc<str>,
 }
 
 /// How the connections between two parties differ between two inputs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ConnectionChange {
     /// Source.
-    pub source: String,
+    pub source: Arc<str>,
     /// Destination.
-    pub destination: String,
+    pub destination: Arc<str>,
     /// Connections in the first input; `None` when there are none.
-    pub before: Option<String>,
+    pub before: Option<Arc<str>>,
     /// Connections in the second input; `None` when there are none.
-    pub after: Option<String>,
+    pub after: Option<Arc<str>>,
 }
 
 /// Why a connection is allowed or refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
     /// Source.
-    pub source: String,
+    pub source: Arc<str>,
     /// Destination.
-    pub destination: String,
+    pub destination: Arc<str>,
     /// The connection that was asked about; `None` asks about all.
     pub asked: Option<String>,
     /// The connections that are allowed, as printed, of those asked about.
@@ -89,13 +90,16 @@ impl fmt::Display for Direction {
 pub struct RuleExplanation {
     /// The policy.
     pub policy: ObjectRef,
-    /// One-based number of the rule in its direction.
+    /// Zero-based index of the rule in the policy's `ingress` or `egress`.
     pub rule: usize,
     /// Where the rule is.
     pub origin: Origin,
     /// What it allows here, as printed.
     pub allows: String,
 }
+
+/// How no connections are printed.
+const NO_CONNECTIONS: &str = "No Connections";
 
 /// The connections as lines `source => destination : connections`.
 pub fn connections(connections: &[Connection]) -> String {
@@ -112,13 +116,20 @@ pub fn connections(connections: &[Connection]) -> String {
     text
 }
 
+/// Says how many pairs may have more connections than are listed.
+pub fn uncertain(pairs: u64, style: Style) -> String {
+    let pairs = Count(usize::try_from(pairs).unwrap_or(usize::MAX), "pair");
+    let message =
+        format!("more may be allowed between {pairs}: an `ipBlock` or host network decides");
+    super::warning(&message, style)
+}
+
 /// The differences as lines: `+` and `-` for pairs that are new and gone, `~` for others.
 pub fn changes(changes: &[ConnectionChange], style: Style) -> String {
-    const NONE: &str = "No Connections";
     let mut text = String::new();
     for change in changes {
-        let before = change.before.as_deref().unwrap_or(NONE);
-        let after = change.after.as_deref().unwrap_or(NONE);
+        let before = change.before.as_deref().unwrap_or(NO_CONNECTIONS);
+        let after = change.after.as_deref().unwrap_or(NO_CONNECTIONS);
         let (sign, role) = match (&change.before, &change.after) {
             (None, _) => ('+', Role::Added),
             (_, None) => ('-', Role::Removed),
@@ -135,10 +146,12 @@ pub fn changes(changes: &[ConnectionChange], style: Style) -> String {
 
 /// The explanation for people.
 pub fn explanation(explanation: &Explanation, style: Style) -> String {
-    let verdict = match explanation.allowed.as_str() {
-        "" => style.paint(Role::Error, "refused"),
-        allowed => style.paint(Role::Good, &escape(allowed)),
+    let role = if explanation.allowed == NO_CONNECTIONS {
+        Role::Error
+    } else {
+        Role::Good
     };
+    let verdict = style.paint(role, &escape(&explanation.allowed));
     let asked = match &explanation.asked {
         Some(asked) => format!(" ({})", escape(asked)),
         None => String::new(),
@@ -154,14 +167,11 @@ pub fn explanation(explanation: &Explanation, style: Style) -> String {
             Direction::Ingress => &explanation.destination,
         };
         let heading = format!("{} of {}", side.direction, escape(party));
-        let allowed = match side.allowed.as_str() {
-            "" => "refused".into(),
-            allowed => escape(allowed),
-        };
         _ = writeln!(
             text,
-            "\n{} : {allowed}\n  {} decides: {}",
+            "\n{} : {}\n  {} decides: {}",
             style.paint(Role::Heading, &heading),
+            escape(&side.allowed),
             escape(&side.tier),
             escape(&side.because),
         );
@@ -169,9 +179,10 @@ pub fn explanation(explanation: &Explanation, style: Style) -> String {
             let mut table = Table::new(style, ["POLICY", "RULE", "WHERE", "ALLOWS"]);
             for rule in &side.rules {
                 let policy = rule.policy.to_string();
+                let place = format!("{}[{}]", side.direction, rule.rule);
                 let cells = [
                     policy.as_str(),
-                    &rule.rule.to_string(),
+                    &place,
                     &rule.origin.to_string(),
                     &rule.allows,
                 ];
