@@ -104,9 +104,8 @@ pub fn explain(
     let mut ingress = side(&view, Direction::Ingress, from, to, &seen, tunnelled);
     if tunnelled {
         let inside = view.authorized(from, to).intersection(&asked);
-        ingress.because.push_str(&format!(
-            "; authorization policies let the tunnel carry {inside}"
-        ));
+        ingress.because += "; authorization policies let the tunnel carry ";
+        ingress.because += &inside.to_string();
     }
     Ok(Explanation {
         source: source_name,

@@ -1,0 +1,266 @@
+//! Between pods in the mesh: what passed before passes the tunnel, or the waypoint, and no more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kubectl_ambient::model::{Protocol, Service, TargetPort};
+use kubectl_ambient::plan::Relation;
+
+use super::Case;
+use super::claims::Pair;
+use super::subjects::Subject;
+use crate::reference::{
+    Asked, Connection, Hop, Party, Pod, Port, authorized, authorized_at_waypoint, captures_dns,
+    plaintext, refused_by_ztunnel, tunnel, via_waypoint, waypoint_of, waypoint_pod,
+};
+
+/// What became of every port of every pair in every relation that governs it.
+#[derive(Default)]
+pub(super) struct Fates {
+    pub(super) by_pair: BTreeMap<Pair, BTreeMap<Port, Fate>>,
+    pub(super) flows: u64,
+}
+
+/// What became of one port of a pair, over all its pods.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Fate {
+    pub(super) gained: Certainty,
+    pub(super) lost: Certainty,
+    /// The user's own authorization policies refuse it in some reading before. Whether they were
+    /// in force then is not in the manifests, so a plan may call it allowed or refused.
+    pub(super) disputed: bool,
+    /// Such a connection passes now.
+    pub(super) widened: bool,
+}
+
+/// In how many readings of the manifests something is so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Certainty {
+    #[default]
+    Never,
+    Sometimes,
+    Always,
+}
+
+/// Answers about one port of one pair of pods, over the readings.
+#[derive(Default)]
+struct Tally {
+    readings: u32,
+    gained: u32,
+    lost: u32,
+    disputed: u32,
+    widened: u32,
+}
+
+impl Tally {
+    /// Counts one reading. `network`: the network policies let it pass before; `user`: so do the
+    /// authorization policies that there were; `now`: it passes after.
+    fn count(&mut self, network: bool, user: bool, now: bool) {
+        self.readings += 1;
+        self.gained += u32::from(!network && now);
+        self.lost += u32::from(network && user && !now);
+        self.disputed += u32::from(network && !user);
+        self.widened += u32::from(network && !user && now);
+    }
+
+    fn fate(&self) -> Fate {
+        let certainty = |count| match count {
+            0 => Certainty::Never,
+            n if n == self.readings => Certainty::Always,
+            _ => Certainty::Sometimes,
+        };
+        Fate {
+            gained: certainty(self.gained),
+            lost: certainty(self.lost),
+            disputed: self.disputed > 0,
+            widened: self.widened > 0,
+        }
+    }
+}
+
+impl Fates {
+    /// Compares a pair of workloads in the relations of the mesh.
+    pub(super) fn compare(
+        &mut self,
+        case: &Case<'_>,
+        ports: &BTreeSet<Port>,
+        source: &Subject,
+        destination: &Subject,
+    ) {
+        if !source.in_mesh || !destination.in_mesh {
+            return;
+        }
+        let pair = |relation| (source.name.clone(), destination.name.clone(), relation);
+        let tcp: Vec<u16> = ports
+            .iter()
+            .filter(|p| p.protocol == Protocol::Tcp)
+            .map(|p| p.number)
+            .collect();
+        let mut through_tunnel: BTreeMap<u16, Tally> = BTreeMap::new();
+        // A port can be reached by several ways, each of which is compared.
+        let mut through_waypoint: BTreeMap<(u16, Way), Tally> = BTreeMap::new();
+        for (from, to) in source.with(destination) {
+            for &port in tcp.iter().filter(|&&port| travels(from, port, port)) {
+                let (network, user) = before(case, from, to, port);
+                let now = tunnel(case.after, from, to, port);
+                let tally = through_tunnel.entry(port).or_default();
+                tally.count(network, user, now);
+                self.flows += 1;
+            }
+            for way in ways(case, to, &tcp) {
+                if travels(from, way.asked_port, way.target_port) {
+                    let (network, user, now) = pass_waypoint(case, from, &way, to);
+                    let key = (way.target_port, way);
+                    let tally = through_waypoint.entry(key).or_default();
+                    tally.count(network, user, now);
+                    self.flows += 1;
+                }
+            }
+        }
+        for (port, tally) in &through_tunnel {
+            self.add(pair(Relation::Tunnel), *port, tally);
+        }
+        for ((port, _), tally) in &through_waypoint {
+            self.add(pair(Relation::Waypoint), *port, tally);
+        }
+    }
+
+    fn add(&mut self, pair: Pair, port: u16, tally: &Tally) {
+        let ports = self.by_pair.entry(pair).or_default();
+        let known = ports.entry(Port::tcp(port)).or_default();
+        let fate = tally.fate();
+        known.gained = known.gained.max(fate.gained);
+        known.lost = known.lost.max(fate.lost);
+        known.disputed |= fate.disputed;
+        known.widened |= fate.widened;
+    }
+}
+
+/// Whether a connection travels in the mesh: not when it is a look-up, which leaves the pod in the
+/// clear, nor when ztunnel refuses its port.
+fn travels(from: &Pod, asked_port: u16, target_port: u16) -> bool {
+    let is_look_up = asked_port == 53 && captures_dns(from);
+    !is_look_up && !refused_by_ztunnel(target_port)
+}
+
+/// Whether the network policies let a connection pass before, and the authorization policies.
+fn before(case: &Case<'_>, from: &Pod, to: &Pod, port: u16) -> (bool, bool) {
+    let network = plaintext(
+        case.before,
+        Party::Pod(from),
+        Party::Pod(to),
+        Port::tcp(port),
+    );
+    let user = authorized(case.before, to, &connection(from, to, port));
+    (network, user)
+}
+
+/// A way to a pod through a waypoint.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Way {
+    gateway: (String, String),
+    service: Option<(String, String)>,
+    asked_port: u16,
+    target_port: u16,
+}
+
+/// All ways to a pod through waypoints: by each port of each Service that selects it and has a
+/// waypoint, and by its own address if its waypoint takes that.
+fn ways(case: &Case<'_>, to: &Pod, ports: &[u16]) -> Vec<Way> {
+    let mut ways = Vec::new();
+    for service in case.before.services.iter().filter(|s| selected(s, to)) {
+        let Some(gateway) = waypoint_of_service(case, service) else {
+            continue;
+        };
+        for (asked_port, target_port) in tcp_ports(service, to) {
+            let meta = &service.meta;
+            ways.push(Way {
+                gateway: gateway.clone(),
+                service: Some((meta.namespace.clone(), meta.name.clone())),
+                asked_port,
+                target_port,
+            });
+        }
+    }
+    if let Some(gateway) = waypoint_of(case.before, &to.namespace, Asked::Pod(&to.labels)) {
+        ways.extend(ports.iter().map(|&port| Way {
+            gateway: gateway.clone(),
+            service: None,
+            asked_port: port,
+            target_port: port,
+        }));
+    }
+    ways
+}
+
+/// The waypoint that serves a Service: there already, or planned for its namespace.
+fn waypoint_of_service(case: &Case<'_>, service: &Service) -> Option<(String, String)> {
+    let meta = &service.meta;
+    if let Some(existing) = waypoint_of(case.before, &meta.namespace, Asked::Service(&meta.labels))
+    {
+        return Some(existing);
+    }
+    let has_a_say = meta.labels.contains_key("istio.io/use-waypoint");
+    let mut planned = case.request.waypoints.iter();
+    let planned = planned.find(|(_, namespace)| *namespace == meta.namespace);
+    planned
+        .filter(|_| !has_a_say)
+        .map(|(name, namespace)| (namespace.clone(), name.clone()))
+}
+
+/// Whether a connection by a way passed the network policies before, passed the authorization
+/// policies before, and passes now.
+fn pass_waypoint(case: &Case<'_>, from: &Pod, way: &Way, to: &Pod) -> (bool, bool, bool) {
+    let gateway = (way.gateway.0.as_str(), way.gateway.1.as_str());
+    let mut waypoint = waypoint_pod(case.before, gateway);
+    for pod in [from, to] {
+        if pod.namespace == waypoint.namespace {
+            waypoint.namespace_labels.clone_from(&pod.namespace_labels);
+        }
+    }
+    let service = way.service.as_ref();
+    let hop = Hop {
+        gateway,
+        waypoint: &waypoint,
+        service: service.map(|(namespace, name)| (namespace.as_str(), name.as_str())),
+        asked_port: way.asked_port,
+        target_port: way.target_port,
+    };
+    let (network, user) = before(case, from, to, way.target_port);
+    let at_waypoint = connection(from, &waypoint, way.asked_port);
+    let user = user && authorized_at_waypoint(case.before, gateway, hop.service, &at_waypoint);
+    (network, user, via_waypoint(case.after, from, &hop, to))
+}
+
+fn connection(from: &Pod, to: &Pod, port: u16) -> Connection {
+    Connection {
+        identity: Some(from.identity()),
+        source: from.address,
+        destination: to.address,
+        port,
+    }
+}
+
+fn selected(service: &Service, pod: &Pod) -> bool {
+    let mut labels = service.selector.iter();
+    !service.selector.is_empty()
+        && service.meta.namespace == pod.namespace
+        && labels.all(|(key, value)| pod.labels.get(key) == Some(value))
+}
+
+/// The TCP ports of a Service, each with what it is on a pod.
+fn tcp_ports(service: &Service, pod: &Pod) -> Vec<(u16, u16)> {
+    let mut ports = Vec::new();
+    for port in service.ports.iter().filter(|p| p.protocol == Protocol::Tcp) {
+        match &port.target {
+            TargetPort::Number(number) => ports.push((port.port, *number)),
+            TargetPort::Name(name) => {
+                for declared in &pod.ports {
+                    if declared.name == *name && declared.protocol == Protocol::Tcp {
+                        ports.push((port.port, declared.number));
+                    }
+                }
+            }
+        }
+    }
+    ports
+}

@@ -1,0 +1,132 @@
+//! Readings: what the manifests leave open about addresses.
+//!
+//! Manifests do not say which address a pod will have, nor whether the network plugin compares
+//! address blocks with pods at all. A reading gives one pod one answer; what is claimed must hold
+//! in all of them.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use kubectl_ambient::model::{Labels, Peer, Rule, Workload, World};
+
+use crate::reference::{Direction, Pod, isolating, namespace_labels};
+
+/// Every block that a policy of these worlds names, exceptions too.
+pub(super) fn blocks(worlds: &[&World]) -> Vec<IpNet> {
+    let mut blocks = Vec::new();
+    for world in worlds {
+        for policy in &world.network_policies {
+            for rule in policy.ingress.iter().chain(&policy.egress) {
+                for peer in &rule.peers {
+                    if let Peer::Block { cidr, except } = peer {
+                        blocks.push(*cidr);
+                        blocks.extend(except);
+                    }
+                }
+            }
+        }
+        for policy in &world.authorization_policies {
+            for source in policy.rules.iter().flat_map(|r| &r.from) {
+                let written = source.ip_blocks.iter().chain(&source.not_ip_blocks);
+                blocks.extend(written.filter_map(|b| b.parse::<IpNet>().ok()));
+            }
+        }
+    }
+    blocks.sort();
+    blocks.dedup();
+    blocks
+}
+
+/// The addresses that a pod of a workload may be compared by. `None` is always among them: no
+/// block matches it.
+pub(super) fn addresses_of(workload: &Workload, blocks: &[IpNet]) -> Vec<Option<IpAddr>> {
+    let known: Vec<_> = workload.addresses.iter().copied().map(Some).collect();
+    let possible = if known.is_empty() {
+        let inside = representatives(blocks)
+            .into_iter()
+            .filter(|a| is_private(*a));
+        inside.map(Some).collect()
+    } else {
+        known
+    };
+    [None].into_iter().chain(possible).collect()
+}
+
+/// Whether the address of a peer can matter for a pod in a direction: a policy that isolates it
+/// names a block, or any authorization policy does.
+pub(super) fn asks_for_addresses(world: &World, direction: Direction, pod: &Pod) -> bool {
+    let names_block = |rule: &Rule| rule.peers.iter().any(|p| matches!(p, Peer::Block { .. }));
+    let mut policies = isolating(world, direction, pod);
+    let by_network = policies.any(|policy| match direction {
+        Direction::Ingress => policy.ingress.iter().any(names_block),
+        Direction::Egress => policy.egress.iter().any(names_block),
+    });
+    let mut rules = world.authorization_policies.iter().flat_map(|p| &p.rules);
+    let by_authorization = rules.any(|rule| {
+        let mut sources = rule.from.iter();
+        sources.any(|s| !s.ip_blocks.is_empty() || !s.not_ip_blocks.is_empty())
+            || rule.when.iter().any(|c| c.key.ends_with(".ip"))
+    });
+    by_network || by_authorization
+}
+
+/// The labels that a namespace may have: those of its object; where the manifests do not hold the
+/// object only its name is sure.
+pub(super) fn labels_of(world: &World, namespace: &str) -> Vec<Labels> {
+    vec![namespace_labels(world, namespace)]
+}
+
+/// Addresses outside the cluster: one for every way in which the blocks can match.
+pub(super) fn external(blocks: &[IpNet]) -> Vec<IpAddr> {
+    let mut all = representatives(blocks);
+    // What no block matches is a case of its own, in both families.
+    all.push(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77)));
+    all.push(IpAddr::V6(Ipv6Addr::new(0x2001, 0x4860, 0, 0, 0, 0, 0, 1)));
+    all.retain(|address| *address != NODE_V4 && *address != NODE_V6);
+    all
+}
+
+/// The node agent's own addresses: connections from there are no pod's and no outsider's.
+const NODE_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 7, 127));
+const NODE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(
+    0xfd16, 0x9254, 0x7127, 0x1337, 0xffff, 0xffff, 0xffff, 0xffff,
+));
+
+/// One address for every set of blocks that can match together.
+fn representatives(blocks: &[IpNet]) -> Vec<IpAddr> {
+    let mut by_signature = BTreeMap::new();
+    for block in blocks {
+        // Where membership can change: at the start of a block, and behind its end.
+        for candidate in [Some(block.network()), behind(block.broadcast())] {
+            if let Some(address) = candidate {
+                let signature: Vec<bool> = blocks.iter().map(|b| b.contains(&address)).collect();
+                if signature.contains(&true) {
+                    by_signature.entry(signature).or_insert(address);
+                }
+            }
+        }
+    }
+    by_signature.into_values().collect()
+}
+
+fn behind(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(a) => u32::from(a).checked_add(1).map(|n| IpAddr::V4(n.into())),
+        IpAddr::V6(a) => u128::from(a).checked_add(1).map(|n| IpAddr::V6(n.into())),
+    }
+}
+
+/// Addresses that clusters give to pods.
+fn is_private(address: IpAddr) -> bool {
+    let ranges = [
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "fc00::/7",
+    ];
+    ranges
+        .iter()
+        .any(|range| range.parse::<IpNet>().is_ok_and(|r| r.contains(&address)))
+}

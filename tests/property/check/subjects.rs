@@ -1,0 +1,153 @@
+//! Who can be an end of a connection, in every reading of the manifests.
+
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+use kubectl_ambient::model::{Endpoints, ObjectRef, WorkloadKind};
+
+use super::{Case, Violations, readings};
+use crate::reference::{Direction, Pod, in_mesh, isolated, waypoint_pod};
+
+/// One workload in all its readings.
+pub(super) struct Subject {
+    /// The endpoint, as printed.
+    pub(super) name: String,
+    pub(super) reference: ObjectRef,
+    pub(super) namespace: String,
+    /// A pod that nothing replicates.
+    pub(super) is_bare_pod: bool,
+    pub(super) in_mesh: bool,
+    /// The pod with every address, and every set of labels of its namespace, that it may have.
+    readings: Vec<Pod>,
+    /// Whether addresses of pods can matter for what it receives.
+    asks_for_sources: bool,
+    /// Whether addresses of pods can matter for what it sends.
+    asks_for_destinations: bool,
+}
+
+impl Subject {
+    /// The readings in which no address block matches the pod.
+    pub(super) fn without_address(&self) -> impl Iterator<Item = &Pod> {
+        self.readings.iter().filter(|pod| pod.address.is_none())
+    }
+
+    /// The readings of a pod of this workload and one of another together: those that do not
+    /// contradict each other, without the addresses that nothing asks for.
+    pub(super) fn with<'s>(&'s self, other: &'s Subject) -> Vec<(&'s Pod, &'s Pod)> {
+        let mut pairs = Vec::new();
+        for from in &self.readings {
+            for to in &other.readings {
+                let is_same_namespace = from.namespace == to.namespace;
+                let contradict = is_same_namespace && from.namespace_labels != to.namespace_labels;
+                let idle_source = from.address.is_some() && !other.asks_for_sources;
+                let idle_destination = to.address.is_some() && !self.asks_for_destinations;
+                if !contradict && !idle_source && !idle_destination {
+                    pairs.push((from, to));
+                }
+            }
+        }
+        pairs
+    }
+}
+
+/// All workloads that describe endpoints.
+pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
+    let world = case.before;
+    let mut subjects = Vec::new();
+    for (_, endpoint) in Endpoints::of(world).iter() {
+        for &index in &endpoint.workloads {
+            let workload = &world.workloads[index];
+            let namespace = workload.meta.namespace.clone();
+            let mut pods = Vec::new();
+            for address in readings::addresses_of(workload, blocks) {
+                for labels in readings::labels_of(world, &namespace) {
+                    let mut pod = Pod::of(world, workload, address);
+                    pod.namespace_labels = labels;
+                    pods.push(pod);
+                }
+            }
+            let asks = |direction| {
+                let mut worlds = [case.before, case.after].into_iter();
+                worlds.any(|world| readings::asks_for_addresses(world, direction, &pods[0]))
+            };
+            subjects.push(Subject {
+                asks_for_sources: asks(Direction::Ingress),
+                asks_for_destinations: asks(Direction::Egress),
+                name: endpoint.to_string(),
+                reference: workload.reference(),
+                is_bare_pod: workload.kind == WorkloadKind::Pod,
+                in_mesh: in_mesh(&pods[0], case.enrols(&namespace)),
+                readings: pods,
+                namespace,
+            });
+        }
+    }
+    subjects
+}
+
+/// What is said about who takes part is what the labels come to.
+pub(super) fn check_enrolment(case: &Case<'_>, subjects: &[Subject]) -> Violations {
+    let mut violations = Vec::new();
+    for plan in &case.plan.namespaces {
+        if plan.enrolled && case.request.exclude.contains(&plan.name) {
+            violations.push(format!("`{}` is enrolled though excluded", plan.name));
+        }
+        if !plan.enrolled && plan.reason.is_empty() {
+            violations.push(format!("`{}` stays out without a reason", plan.name));
+        }
+        for subject in subjects.iter().filter(|s| s.namespace == plan.name) {
+            let name = &subject.name;
+            let said_out = plan.staying_out.iter().any(|(out, _)| out == name);
+            if plan.enrolled && said_out == subject.in_mesh && !is_mixed(subjects, name) {
+                violations.push(format!("{name} staying out is said to be {said_out}"));
+            }
+        }
+    }
+    let mut unsaid: BTreeSet<&str> = subjects.iter().map(|s| s.namespace.as_str()).collect();
+    unsaid.retain(|name| !case.plan.namespaces.iter().any(|p| p.name == *name));
+    violations.extend(
+        unsaid
+            .iter()
+            .map(|name| format!("nothing is said of `{name}`")),
+    );
+    violations
+}
+
+/// Whether some pods of an endpoint take part and others do not.
+fn is_mixed(subjects: &[Subject], endpoint: &str) -> bool {
+    let of_endpoint = || subjects.iter().filter(|s| s.name == endpoint);
+    of_endpoint().any(|s| s.in_mesh) && of_endpoint().any(|s| !s.in_mesh)
+}
+
+/// No pod becomes isolated that was not, nor the other way round; waypoints' pods included.
+pub(super) fn check_isolation(case: &Case<'_>, subjects: &[Subject]) -> Violations {
+    let workloads = subjects
+        .iter()
+        .flat_map(|s| s.without_address().map(|pod| (s.name.clone(), pod.clone())));
+    let waypoints = gateways(case).into_iter().map(|(namespace, name)| {
+        let pod = waypoint_pod(case.before, (&namespace, &name));
+        (format!("the waypoint {namespace}/{name}"), pod)
+    });
+    let mut violations = Vec::new();
+    for (name, pod) in workloads.chain(waypoints) {
+        for direction in [Direction::Ingress, Direction::Egress] {
+            let [before, after] =
+                [case.before, case.after].map(|world| isolated(world, direction, &pod));
+            if before != after {
+                violations.push(format!(
+                    "{direction:?} isolation of {name} changes from {before} to {after}"
+                ));
+            }
+        }
+    }
+    violations
+}
+
+/// Waypoints that there are or will be: namespace and name.
+fn gateways(case: &Case<'_>) -> BTreeSet<(String, String)> {
+    let existing = case.before.gateways.iter();
+    let existing = existing.map(|g| (g.meta.namespace.clone(), g.meta.name.clone()));
+    let planned = case.request.waypoints.iter();
+    let planned = planned.map(|(name, namespace)| (namespace.clone(), name.clone()));
+    existing.chain(planned).collect()
+}

@@ -1,0 +1,109 @@
+//! What became of the connections is what the plan claims, no more and no less.
+
+use std::collections::BTreeMap;
+
+use kubectl_ambient::finding::Severity;
+use kubectl_ambient::plan::{Plan, Relation, Verdict};
+
+use super::claims::{Claims, Pair};
+use super::mesh::{Certainty, Fate, Fates};
+use super::{Summary, Violations};
+use crate::reference::Port;
+
+/// Holds the claims of a plan against the fates.
+pub(super) fn judge(fates: &Fates, claims: &Claims, plan: &Plan) -> (Summary, Violations) {
+    let mut violations = Vec::new();
+    let mut summary = Summary {
+        flows: fates.flows,
+        pairs: fates.by_pair.len() as u64,
+        ..Summary::default()
+    };
+    for (pair, ports) in &fates.by_pair {
+        let (source, destination, relation) = pair;
+        let mut wrong: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for (port, fate) in ports {
+            for what in judge_port(pair, *port, *fate, claims) {
+                wrong.entry(what).or_default().push(port.number.to_string());
+            }
+            if fate.widened && !is_mentioned(pair, *port, claims, plan) {
+                let what = "no longer refused by the user's own policies, and not reported";
+                wrong.entry(what).or_default().push(port.number.to_string());
+            }
+        }
+        for (what, ports) in wrong {
+            let ports = ports.join(",");
+            violations.push(format!(
+                "{source} => {destination} by {relation}: TCP {ports} {what}"
+            ));
+        }
+        let any = |test: fn(&Fate) -> bool| ports.values().any(test);
+        let (gained, lost) = (
+            any(|f| f.gained > Certainty::Never),
+            any(|f| f.lost > Certainty::Never),
+        );
+        summary.gained += u64::from(gained);
+        summary.lost += u64::from(lost);
+        let is_equal = !gained && !lost && !any(|f| f.disputed);
+        summary.undecided += u64::from(is_equal && claims.has(pair, Verdict::Unknown));
+    }
+    violations.extend(stray_claims(fates, claims));
+    let is_refused = plan
+        .findings
+        .iter()
+        .any(|f| f.code.severity == Severity::Error);
+    if plan.proof.count(Verdict::Gained) > 0 && !is_refused {
+        violations.push("connections are gained and no finding refuses the plan".to_owned());
+    }
+    (summary, violations)
+}
+
+/// What is wrong about the claims for one port. What is so in some readings only is *unknown*.
+fn judge_port(pair: &Pair, port: Port, fate: Fate, claims: &Claims) -> Vec<&'static str> {
+    let said = claims.about(pair, port);
+    let says = |verdict| said.contains(&verdict);
+    let mut wrong = Vec::new();
+    match (fate.gained, says(Verdict::Gained), says(Verdict::Unknown)) {
+        (Certainty::Always, true, _) | (_, false, true) | (Certainty::Never, false, _) => {}
+        (Certainty::Always, false, false) => wrong.push("gained and not reported"),
+        (Certainty::Sometimes, false, false) => wrong.push("perhaps gained and not reported"),
+        (Certainty::Sometimes, true, _) => wrong.push("perhaps gained and reported as certain"),
+        (Certainty::Never, true, _) if fate.disputed => {}
+        (Certainty::Never, true, _) => wrong.push("reported as gained and not gained"),
+    }
+    match (fate.lost, says(Verdict::Lost), says(Verdict::Unknown)) {
+        (Certainty::Always, true, _) | (_, false, true) | (Certainty::Never, false, _) => {}
+        (Certainty::Always, false, false) => wrong.push("lost and not reported"),
+        (Certainty::Sometimes, false, false) => wrong.push("perhaps lost and not reported"),
+        (_, true, _) if fate.disputed => {}
+        (Certainty::Sometimes, true, _) => wrong.push("perhaps lost and reported as certain"),
+        (Certainty::Never, true, _) => wrong.push("reported as lost and not lost"),
+    }
+    wrong
+}
+
+/// Whether a plan says anything about a connection that the user's own policies refused: about
+/// the connection, or about the policies.
+fn is_mentioned(pair: &Pair, port: Port, claims: &Claims, plan: &Plan) -> bool {
+    let said = claims.about(pair, port);
+    let mut findings = plan.findings.iter();
+    said.contains(&Verdict::Gained)
+        || said.contains(&Verdict::Unknown)
+        || findings.any(|f| f.subject.kind == "AuthorizationPolicy")
+}
+
+/// Claims about pairs that no relation governs. In the clear nothing may change, so there is
+/// nothing to report.
+fn stray_claims(fates: &Fates, claims: &Claims) -> Violations {
+    let mut violations = Vec::new();
+    for pair in claims.pairs() {
+        let (source, destination, relation) = pair;
+        let decided = claims.has(pair, Verdict::Gained) || claims.has(pair, Verdict::Lost);
+        let governs = *relation != Relation::Plaintext && fates.by_pair.contains_key(pair);
+        if decided && !governs {
+            violations.push(format!(
+                "{source} => {destination} by {relation}: reported, and cannot differ"
+            ));
+        }
+    }
+    violations
+}
