@@ -182,9 +182,25 @@ pub(super) fn place(change: &Change) -> String {
 }
 
 fn findings(report: &Report<'_>, style: Style) -> String {
-    let open = report.open_findings(Severity::Warning);
-    let sections: Vec<String> = open.map(|entry| finding(entry, style)).collect();
+    let open: Vec<&Entry<'_>> = report.open_findings(Severity::Warning).collect();
+    let alike = |a: &&Entry<'_>, b: &&Entry<'_>| {
+        a.finding.code.id == b.finding.code.id && fixes(a) == fixes(b)
+    };
+    let sections: Vec<String> = open
+        .chunk_by(alike)
+        .map(|group| findings_alike(group, style))
+        .collect();
     sections.join("\n")
+}
+
+/// Findings of one code, and what to do about all of them.
+fn findings_alike(group: &[&Entry<'_>], style: Style) -> String {
+    let mut text: String = group.iter().map(|entry| finding(entry, style)).collect();
+    for fix in group.first().map(|entry| fixes(entry)).unwrap_or_default() {
+        let label = style.paint(Role::Good, "fix:");
+        _ = writeln!(text, "  {label} {}", escape(fix));
+    }
+    text
 }
 
 /// Findings that ask for nothing, a line each.
@@ -236,14 +252,6 @@ fn finding(entry: &Entry<'_>, style: Style) -> String {
     let hidden = finding.flows.len().saturating_sub(FLOWS_SHOWN);
     if hidden > 0 {
         _ = writeln!(text, "    … and {}", Count(hidden, "more flow"));
-    }
-    for fix in fixes(entry) {
-        _ = writeln!(
-            text,
-            "  {} {}",
-            style.paint(Role::Good, "fix:"),
-            escape(fix)
-        );
     }
     text
 }

@@ -121,6 +121,34 @@ fn the_last_lines_say_what_was_done() {
 }
 
 #[test]
+fn findings_with_one_remedy_name_it_once() {
+    let mut other = gained("cache", "TCP 80");
+    other.fixes = vec!["open the port".to_owned()];
+    let plan = Plan {
+        findings: vec![gained("db", "TCP 81"), gained("web", "TCP 82"), other],
+        ..Plan::default()
+    };
+    let prepared = Prepared::default();
+    let report = Report::new(&plan, &prepared, |_, _| false);
+    let text = super::report(&report, Format::Table, Style::default());
+    let findings: Vec<&str> = text.split("\n\n").filter(|s| s.contains("fix:")).collect();
+    insta::assert_snapshot!(findings.join("\n\n"), @"
+    error AMB0110-df088505   shop/networkpolicy/db   k8s/shop.yaml:12
+      `shop/db` would take connections that `db` refuses today
+        shop/web[Deployment] => shop/db[StatefulSet] : TCP 81   for example TCP 81   by shop/networkpolicy/db
+    error AMB0110-15739123   shop/networkpolicy/web   k8s/shop.yaml:12
+      `shop/web` would take connections that `web` refuses today
+        shop/web[Deployment] => shop/web[StatefulSet] : TCP 82   for example TCP 81   by shop/networkpolicy/web
+      fix: give `shop/web` a service account of its own
+
+    error AMB0110-d2e9cdfb   shop/networkpolicy/cache   k8s/shop.yaml:12
+      `shop/cache` would take connections that `cache` refuses today
+        shop/web[Deployment] => shop/cache[StatefulSet] : TCP 80   for example TCP 81   by shop/networkpolicy/cache
+      fix: open the port
+    ");
+}
+
+#[test]
 fn long_lists_are_counted() {
     let mut plan = plan();
     plan.findings.truncate(1);
