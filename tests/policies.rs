@@ -20,8 +20,8 @@ use std::process::Command;
 
 use kubectl_ambient::migrate::{self, Options};
 use kubectl_ambient::model::World;
-use kubectl_ambient::plan::{ChangeAction, DisplayPath, Edit};
 use kubectl_ambient::reach::{self, Mode};
+use kubectl_ambient::plan::{ChangeAction, DisplayPath, Edit};
 use kubectl_ambient::{source, yamledit};
 
 /// What `policy list` prints for these manifests, in the plaintext relation.
