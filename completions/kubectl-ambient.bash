@@ -159,7 +159,7 @@ _kubectl__ambient() {
                     return 0
                     ;;
                 --cni)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "auto unknown calico calico-ebpf calico-ambient cilium antrea antrea-userspace ovn-kubernetes aws-vpc gke-dataplane-v2 kube-router weave flannel kindnet" -- "${cur}"))
                     return 0
                     ;;
                 --authz)
@@ -258,7 +258,7 @@ _kubectl__ambient() {
                     return 0
                     ;;
                 --cni)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "auto unknown calico calico-ebpf calico-ambient cilium antrea antrea-userspace ovn-kubernetes aws-vpc gke-dataplane-v2 kube-router weave flannel kindnet" -- "${cur}"))
                     return 0
                     ;;
                 --authz)
@@ -330,7 +330,7 @@ _kubectl__ambient() {
                     return 0
                     ;;
                 --cni)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "auto unknown calico calico-ebpf calico-ambient cilium antrea antrea-userspace ovn-kubernetes aws-vpc gke-dataplane-v2 kube-router weave flannel kindnet" -- "${cur}"))
                     return 0
                     ;;
                 --authz)

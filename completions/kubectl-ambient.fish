@@ -25,8 +25,8 @@ function __fish_kubectl_ambient_using_subcommand
 end
 
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
-always\t'Always'
-never\t'Never'"
+always\t'Everywhere, into files too'
+never\t'Nowhere'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -s V -l version -d 'Print version'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "migrate" -d 'Plan the move of workloads to ambient mesh, and prove that no connection changes'
@@ -41,7 +41,21 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate;
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l only -d 'Enrol only this namespace' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l exclude -d 'Do not enrol this namespace' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l waypoint -d 'Plan with a waypoint for a namespace, or for all that are enrolled' -r
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l cni -d 'The network plugin; `auto` looks for it in the manifests' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l cni -d 'The network plugin; `auto` looks for it in the manifests' -r -f -a "auto\t''
+unknown\t''
+calico\t''
+calico-ebpf\t''
+calico-ambient\t''
+cilium\t''
+antrea\t''
+antrea-userspace\t''
+ovn-kubernetes\t''
+aws-vpc\t''
+gke-dataplane-v2\t''
+kube-router\t''
+weave\t''
+flannel\t''
+kindnet\t''"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l authz -d 'How port limits are kept inside the tunnel' -r -f -a "deny\t'Refuse the other ports'
 allow\t'Allow the ports that are allowed today, and nothing else'
 none\t'Not at all: the limits are reported as gained connections'"
@@ -49,9 +63,9 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate;
 companion\t'Add an object beside it'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l accept -d 'Accept a finding by its id, all findings of a code, or `all`' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l output-dir -d 'Write the changed files into this folder instead' -r -f -a "(__fish_complete_directories)"
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l dry-run -d 'Whether to write nothing after all' -r -f -a "none\t'Make them'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l dry-run -d 'Whether to check everything, but write nothing' -r -f -a "none\t'Write what `--write` or `--output-dir` asks for'
 client\t'Do everything but write'
-server\t'Let the API server check them'"
+server\t'Let the API server check it; there is none for files'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -s o -l output -d 'Output format' -r -f -a "table\t'Tables for people'
 json\t'One JSON document'
 yaml\t'One YAML document'
@@ -62,13 +76,13 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate;
 warning\t'Warnings and errors'
 info\t'Any finding'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
-always\t'Always'
-never\t'Never'"
+always\t'Everywhere, into files too'
+never\t'Nowhere'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -s R -l recursive -d 'Read folders with everything below them'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l enroll -d 'Write the enrolment labels too; else they are listed as the last step'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l diff -d 'Show the diff of the files as well'
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l write -d 'Change the files in place'
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l keep-going -d 'Write although some of the input cannot be used'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l write -d 'Change the files in place, if no finding stands against it'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l keep-going -d 'With `--write`: write although some of the input cannot be used'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -f -a "plan" -d 'Show what has to change, what to know first, and the proof (the default)'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -f -a "diff" -d 'Print the changes as a unified diff'
@@ -78,7 +92,21 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate;
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l only -d 'Enrol only this namespace' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l exclude -d 'Do not enrol this namespace' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l waypoint -d 'Plan with a waypoint for a namespace, or for all that are enrolled' -r
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l cni -d 'The network plugin; `auto` looks for it in the manifests' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l cni -d 'The network plugin; `auto` looks for it in the manifests' -r -f -a "auto\t''
+unknown\t''
+calico\t''
+calico-ebpf\t''
+calico-ambient\t''
+cilium\t''
+antrea\t''
+antrea-userspace\t''
+ovn-kubernetes\t''
+aws-vpc\t''
+gke-dataplane-v2\t''
+kube-router\t''
+weave\t''
+flannel\t''
+kindnet\t''"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l authz -d 'How port limits are kept inside the tunnel' -r -f -a "deny\t'Refuse the other ports'
 allow\t'Allow the ports that are allowed today, and nothing else'
 none\t'Not at all: the limits are reported as gained connections'"
@@ -86,9 +114,9 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate;
 companion\t'Add an object beside it'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l accept -d 'Accept a finding by its id, all findings of a code, or `all`' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l output-dir -d 'Write the changed files into this folder instead' -r -f -a "(__fish_complete_directories)"
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l dry-run -d 'Whether to write nothing after all' -r -f -a "none\t'Make them'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l dry-run -d 'Whether to check everything, but write nothing' -r -f -a "none\t'Write what `--write` or `--output-dir` asks for'
 client\t'Do everything but write'
-server\t'Let the API server check them'"
+server\t'Let the API server check it; there is none for files'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -s o -l output -d 'Output format' -r -f -a "table\t'Tables for people'
 json\t'One JSON document'
 yaml\t'One YAML document'
@@ -99,13 +127,13 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate;
 warning\t'Warnings and errors'
 info\t'Any finding'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
-always\t'Always'
-never\t'Never'"
+always\t'Everywhere, into files too'
+never\t'Nowhere'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -s R -l recursive -d 'Read folders with everything below them'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l enroll -d 'Write the enrolment labels too; else they are listed as the last step'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l diff -d 'Show the diff of the files as well'
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l write -d 'Change the files in place'
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l keep-going -d 'Write although some of the input cannot be used'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l write -d 'Change the files in place, if no finding stands against it'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l keep-going -d 'With `--write`: write although some of the input cannot be used'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -s f -l filename -d 'A file or folder of manifests, or `-` for standard input' -r -F
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -s k -l kustomize -d 'A folder with a kustomization, built with `kubectl kustomize`' -r -f -a "(__fish_complete_directories)"
@@ -113,21 +141,35 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate;
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l only -d 'Enrol only this namespace' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l exclude -d 'Do not enrol this namespace' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l waypoint -d 'Plan with a waypoint for a namespace, or for all that are enrolled' -r
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l cni -d 'The network plugin; `auto` looks for it in the manifests' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l cni -d 'The network plugin; `auto` looks for it in the manifests' -r -f -a "auto\t''
+unknown\t''
+calico\t''
+calico-ebpf\t''
+calico-ambient\t''
+cilium\t''
+antrea\t''
+antrea-userspace\t''
+ovn-kubernetes\t''
+aws-vpc\t''
+gke-dataplane-v2\t''
+kube-router\t''
+weave\t''
+flannel\t''
+kindnet\t''"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l authz -d 'How port limits are kept inside the tunnel' -r -f -a "deny\t'Refuse the other ports'
 allow\t'Allow the ports that are allowed today, and nothing else'
 none\t'Not at all: the limits are reported as gained connections'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l strategy -d 'How policies that exist are changed' -r -f -a "edit\t'Insert into the object'
 companion\t'Add an object beside it'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
-always\t'Always'
-never\t'Never'"
+always\t'Everywhere, into files too'
+never\t'Nowhere'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -s R -l recursive -d 'Read folders with everything below them'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l enroll -d 'Write the enrolment labels too; else they are listed as the last step'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and not __fish_seen_subcommand_from list explain diff" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
-always\t'Always'
-never\t'Never'"
+always\t'Everywhere, into files too'
+never\t'Nowhere'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and not __fish_seen_subcommand_from list explain diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and not __fish_seen_subcommand_from list explain diff" -f -a "list" -d 'List who may connect to whom'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and not __fish_seen_subcommand_from list explain diff" -f -a "explain" -d 'Explain why one workload may connect to another, or may not'
@@ -140,8 +182,8 @@ tunnel\t'Every workload enrolled: policies see the tunnel'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from list" -s o -l output -d 'Output format' -r -f -a "text\t'Lines for people'
 json\t'One JSON document'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from list" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
-always\t'Always'
-never\t'Never'"
+always\t'Everywhere, into files too'
+never\t'Nowhere'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from list" -s R -l recursive -d 'Read folders with everything below them'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from explain" -s f -l filename -d 'A file or folder of manifests, or `-` for standard input' -r -F
@@ -152,8 +194,8 @@ tunnel\t'Every workload enrolled: policies see the tunnel'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from explain" -s o -l output -d 'Output format' -r -f -a "text\t'Lines for people'
 json\t'One JSON document'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from explain" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
-always\t'Always'
-never\t'Never'"
+always\t'Everywhere, into files too'
+never\t'Nowhere'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from explain" -s R -l recursive -d 'Read folders with everything below them'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from diff" -s n -l namespace -d 'The namespace of objects that name none' -r
@@ -162,25 +204,25 @@ tunnel\t'Every workload enrolled: policies see the tunnel'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from diff" -s o -l output -d 'Output format' -r -f -a "text\t'Lines for people'
 json\t'One JSON document'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from diff" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
-always\t'Always'
-never\t'Never'"
+always\t'Everywhere, into files too'
+never\t'Nowhere'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from diff" -s R -l recursive -d 'Read folders with everything below them'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand explain" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
-always\t'Always'
-never\t'Never'"
+always\t'Everywhere, into files too'
+never\t'Nowhere'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand completion" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
-always\t'Always'
-never\t'Never'"
+always\t'Everywhere, into files too'
+never\t'Nowhere'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand completion" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand version" -s o -l output -d 'Output format' -r -f -a "text\t'One line'
 json\t'One JSON document'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand version" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
-always\t'Always'
-never\t'Never'"
+always\t'Everywhere, into files too'
+never\t'Nowhere'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand version" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand options" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
-always\t'Always'
-never\t'Never'"
+always\t'Everywhere, into files too'
+never\t'Nowhere'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand options" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -96,9 +96,8 @@ impl ExpectedError {
                     .to_owned()
             }
             Self::UnknownParty { similar, .. } => alternatives(similar),
-            Self::IncompleteInput | Self::Write(_) | Self::Output(_) | Self::StepSummary { .. } => {
-                return None;
-            }
+            Self::Write(error) => return error.hint().map(str::to_owned),
+            Self::IncompleteInput | Self::Output(_) | Self::StepSummary { .. } => return None,
         };
         Some(hint)
     }
@@ -122,11 +121,14 @@ impl ExpectedError {
 }
 
 fn names(paths: &[PathBuf]) -> String {
-    let names: Vec<String> = paths.iter().map(|p| format!("`{}`", p.display())).collect();
-    names.join(", ")
+    let names: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+    quoted(&names).join(", ")
+}
+
+fn quoted<T: AsRef<str>>(names: &[T]) -> Vec<String> {
+    names.iter().map(|n| format!("`{}`", n.as_ref())).collect()
 }
 
 fn alternatives<T: AsRef<str>>(names: &[T]) -> String {
-    let names: Vec<String> = names.iter().map(|n| format!("`{}`", n.as_ref())).collect();
-    format!("did you mean {}?", names.join(" or "))
+    format!("did you mean {}?", quoted(names).join(" or "))
 }

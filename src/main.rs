@@ -9,8 +9,9 @@ use kubectl_ambient::exit::Exit;
 use kubectl_ambient::settings::Environment;
 
 fn main() -> ExitCode {
-    // A panic is a bug; its message is already on standard error.
-    panic::catch_unwind(run).unwrap_or(Exit::Bug).into()
+    let exit = panic::catch_unwind(run);
+    exit.unwrap_or_else(|_| commands::report_bug(&mut io::stderr()))
+        .into()
 }
 
 fn run() -> Exit {
@@ -26,6 +27,6 @@ fn run() -> Exit {
         },
         stdin: &mut stdin,
     };
-    let arguments = std::env::args_os().collect();
-    commands::run(arguments, &Environment::of_process(), streams)
+    let environment = Environment::of_process();
+    commands::run(Environment::arguments(), &environment, streams)
 }

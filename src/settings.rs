@@ -17,6 +17,7 @@ use crate::render::Format;
 use crate::sink::Target;
 use crate::source::Request;
 
+pub use crate::cli::DEFAULT_NAMESPACE;
 pub use acceptance::Acceptance;
 pub use environment::Environment;
 
@@ -308,3 +309,6 @@ fn plan_format(format: cli::PlanFormat) -> Format {
         cli::PlanFormat::Github => Format::Github,
     }
 }
+
+#[cfg(test)]
+mod tests;

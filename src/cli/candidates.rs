@@ -321,14 +321,32 @@ mod tests {
 
         [migrate --accept AMB011]
         AMB0110	connections gained through the tunnel
+        AMB0111	tunnel port open to every peer
+        AMB0112	one service account, different port limits
+        AMB0113	pods that an AuthorizationPolicy cannot select
+        AMB0114	port range too long for an AuthorizationPolicy
+        AMB0115	egress port limit that the mesh does not keep
+        AMB0116	port limits not restored
         :4
 
         [explain AMB011]
         AMB0110	connections gained through the tunnel
+        AMB0111	tunnel port open to every peer
+        AMB0112	one service account, different port limits
+        AMB0113	pods that an AuthorizationPolicy cannot select
+        AMB0114	port range too long for an AuthorizationPolicy
+        AMB0115	egress port limit that the mesh does not keep
+        AMB0116	port limits not restored
         :4
 
         [explain -- AMB011]
         AMB0110	connections gained through the tunnel
+        AMB0111	tunnel port open to every peer
+        AMB0112	one service account, different port limits
+        AMB0113	pods that an AuthorizationPolicy cannot select
+        AMB0114	port range too long for an AuthorizationPolicy
+        AMB0115	egress port limit that the mesh does not keep
+        AMB0116	port limits not restored
         :4
 
         [policy explain -f x a ]

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{ArgAction, Args, Subcommand, ValueHint};
 
-use super::after_help;
 use super::values::{
     Authorization, DryRun, FailOn, PlanFormat, Strategy, Waypoint, plugin_names, waypoint,
 };
+use super::{DEFAULT_NAMESPACE, after_help};
 
 /// `migrate`, with or without a verb.
 #[derive(Debug, Args)]
@@ -59,16 +59,16 @@ pub struct PlanArguments {
     /// Show the diff of the files as well
     #[arg(long)]
     pub diff: bool,
-    /// Change the files in place
+    /// Change the files in place, if no finding stands against it
     #[arg(long)]
     pub write: bool,
     /// Write the changed files into this folder instead
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub output_dir: Option<PathBuf>,
-    /// Write although some of the input cannot be used
+    /// With `--write`: write although some of the input cannot be used
     #[arg(long)]
     pub keep_going: bool,
-    /// Whether to write nothing after all
+    /// Whether to check everything, but write nothing
     #[arg(long, value_enum, value_name = "WHERE", default_value_t = DryRun::None)]
     pub dry_run: DryRun,
     /// Output format
@@ -115,7 +115,7 @@ pub struct InputArguments {
         short,
         long,
         value_name = "NAMESPACE",
-        default_value = "default",
+        default_value = DEFAULT_NAMESPACE,
         value_parser = NonEmptyStringValueParser::new()
     )]
     pub namespace: String,

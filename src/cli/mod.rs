@@ -24,6 +24,9 @@ pub use values::{
     Strategy, VersionFormat, Waypoint,
 };
 
+/// The namespace of objects that name none, unless `-n` names another.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
 /// The exit codes, for the end of every help text.
 macro_rules! after_help {
     ($($example:literal),+ $(,)?) => {
@@ -114,8 +117,20 @@ pub enum Command {
 /// # Errors
 ///
 /// When it is wrong, and when it asks for help or the version.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
-    Arguments::try_parse_from(arguments)
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Stop> {
+    Arguments::try_parse_from(arguments).map_err(|error| Stop {
+        text: error.render().to_string(),
+        is_answer: !error.use_stderr(),
+    })
+}
+
+/// A command line that names no command to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// What to show.
+    pub text: String,
+    /// Whether the text was asked for: help or the version, not an error.
+    pub is_answer: bool,
 }
 
 /// The command line as a value, for completion.

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueHint};
 
-use super::after_help;
 use super::migrate::InputArguments;
 use super::values::{Mode, Party, PolicyFormat, party};
+use super::{DEFAULT_NAMESPACE, after_help};
 
 /// `policy`, with its verb.
 #[derive(Debug, Args)]
@@ -90,7 +90,7 @@ pub struct PolicyDiff {
         short,
         long,
         value_name = "NAMESPACE",
-        default_value = "default",
+        default_value = DEFAULT_NAMESPACE,
         value_parser = NonEmptyStringValueParser::new()
     )]
     pub namespace: String,

@@ -57,15 +57,15 @@ fn destinations_may_carry_a_port() {
         Ok(party) => format!("{text} -> {} {:?}", party.name, party.port),
         Err(error) => format!("{text} -> {error}"),
     });
-    insta::assert_snapshot!(parties.join("\n"), @r#"
+    insta::assert_snapshot!(parties.join("\n"), @"
     shop/db -> shop/db None
-    shop/db:5432 -> shop/db Some((5432, "TCP"))
-    shop/dns:53/udp -> shop/dns Some((53, "UDP"))
-    10.0.0.1:80 -> 10.0.0.1 Some((80, "TCP"))
+    shop/db:5432 -> shop/db Some((5432, Tcp))
+    shop/dns:53/udp -> shop/dns Some((53, Udp))
+    10.0.0.1:80 -> 10.0.0.1 Some((80, Tcp))
     2001:db8::1 -> 2001:db8::1 None
-    [2001:db8::1]:443 -> 2001:db8::1 Some((443, "TCP"))
+    [2001:db8::1]:443 -> 2001:db8::1 Some((443, Tcp))
     shop/db:0 -> `0` is not a port between 1 and 65535
     shop/db:80/icmp -> the protocol is one of `TCP`, `UDP`, `SCTP`
     :80 -> expected a workload or an address
-    "#);
+    ");
 }

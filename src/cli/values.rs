@@ -10,9 +10,9 @@ use crate::model::Protocol;
 pub enum ColorChoice {
     /// On a terminal, unless the environment says otherwise
     Auto,
-    /// Always
+    /// Everywhere, into files too
     Always,
-    /// Never
+    /// Nowhere
     Never,
 }
 
@@ -95,14 +95,14 @@ pub enum FailOn {
     Info,
 }
 
-/// Whether changes are really made.
+/// Whether files are really written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DryRun {
-    /// Make them
+    /// Write what `--write` or `--output-dir` asks for
     None,
     /// Do everything but write
     Client,
-    /// Let the API server check them
+    /// Let the API server check it; there is none for files
     Server,
 }
 

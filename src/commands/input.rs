@@ -3,7 +3,7 @@
 use crate::error::ExpectedError;
 use crate::render::{self, Note, Problem};
 use crate::sink::{self, InputKind};
-use crate::source::{self, FileKind, Loaded, Request, SourceFile};
+use crate::source::{self, FileKind, Loaded, Request};
 
 use super::output::Output;
 
@@ -49,9 +49,9 @@ pub(super) fn load(request: &Request, output: &mut Output<'_>) -> Result<Input, 
 }
 
 impl Input {
-    /// The texts that a plan may change.
+    /// The texts that were read, for those who edit them.
     pub(super) fn texts(&self) -> Vec<sink::Input> {
-        let text = |file: &SourceFile| sink::Input {
+        let texts = self.loaded.files.iter().map(|file| sink::Input {
             name: file.name.clone(),
             path: file.path.clone(),
             text: file.text.clone(),
@@ -60,14 +60,18 @@ impl Input {
                 FileKind::Manifest | FileKind::Stdin => InputKind::Text,
                 FileKind::Kustomize => InputKind::Kustomize,
             },
-        };
-        self.loaded.files.iter().map(text).collect()
+        });
+        texts.collect()
     }
 
     /// Says on standard error what could not be used, and what was left alone.
     pub(super) fn tell(&self, output: &mut Output<'_>) {
-        let style = output.error_style();
-        output.tell(&render::problems(&self.problems, style));
-        output.tell(&render::notes(&self.notes, style));
+        output.tell(&render::problems(&self.problems, output.error_style()));
+        self.tell_notes(output);
+    }
+
+    /// Says on standard error what was left alone.
+    pub(super) fn tell_notes(&self, output: &mut Output<'_>) {
+        output.tell(&render::notes(&self.notes, output.error_style()));
     }
 }

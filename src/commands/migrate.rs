@@ -9,27 +9,36 @@ use crate::exit::Exit;
 use crate::finding::Severity;
 use crate::migrate;
 use crate::plan::{Plan, Verdict};
-use crate::render::{self, FileChange, Format, Note, Outcome, Report};
-use crate::settings::{Migrate, MigrateDiff};
-use crate::sink::{self, Prepared};
+use crate::render::{self, Format, Outcome, Report};
+use crate::settings::{DEFAULT_NAMESPACE, Migrate, MigrateDiff};
+use crate::sink::{self, Target};
 use crate::source::Request;
 
-use super::input::{self, Input};
+use super::input;
 use super::output::Output;
 
 /// `migrate`, `migrate plan`.
 pub(super) fn plan(settings: &Migrate, output: &mut Output<'_>) -> Result<Exit, ExpectedError> {
     let input = input::load(&settings.request, output)?;
-    if settings.format != Format::Github {
+    if settings.format == Format::Github {
         // GitHub shows both streams in one log, and its annotations hold the problems.
+        input.tell_notes(output);
+    } else {
         input.tell(output);
     }
     let plan = migrate::plan(&input.loaded.world, &settings.options);
     let prepared = sink::prepare(&plan, &input.texts());
-    let mut report = report(&plan, &prepared, input, settings);
+    let mut report = Report {
+        show_diff: settings.diff,
+        problems: input.problems,
+        notes: input.notes,
+        ..Report::new(&plan, &prepared, |finding, id| {
+            settings.acceptance.accepts(finding, id)
+        })
+    };
     warn_of_unused_acceptance(&report, settings, output);
 
-    let written = write(&report, &prepared, settings);
+    let written = write(&report, settings);
     let exit = match &written {
         Ok(outcome) => exit(&report, outcome, settings.fail_on),
         Err(error) => error.exit(),
@@ -51,63 +60,25 @@ pub(super) fn diff(settings: &MigrateDiff, output: &mut Output<'_>) -> Result<Ex
     let input = input::load(&settings.request, output)?;
     input.tell(output);
     let plan = migrate::plan(&input.loaded.world, &settings.options);
-    let prepared = sink::prepare(&plan, &input.texts());
-    let files = changes(&prepared);
+    let files = sink::prepare(&plan, &input.texts()).changes;
     output.answer(&render::diff(&files, output.style()))?;
-
-    let differing: Vec<&FileChange> = files.iter().filter(|f| f.differs()).collect();
-    if !differing.is_empty() {
-        let new = differing.iter().filter(|f| f.before.is_none()).count();
-        output.tell(&render::diff_summary(differing.len(), new));
-    }
-    let errors = plan
-        .findings
-        .iter()
-        .filter(|f| f.code.severity == Severity::Error);
-    let errors = errors.count();
-    if errors > 0 {
+    output.tell(&render::diff_summary(&files));
+    if has_errors(&plan) {
         let command = format!("kubectl ambient migrate {}", flags(&settings.request));
-        let message = format!("error findings stand against this diff: {errors}; see `{command}`");
+        let message = format!("error findings stand against these changes; `{command}` shows them");
         output.tell(&render::warning(&message, output.error_style()));
     }
-    Ok(match (input.problems.is_empty(), differing.is_empty()) {
-        (false, _) => Exit::BadInput,
-        (true, true) => Exit::Done,
-        (true, false) => Exit::Found,
+    Ok(if !input.problems.is_empty() {
+        Exit::BadInput
+    } else if files.iter().any(render::differs) {
+        Exit::Found
+    } else {
+        Exit::Done
     })
 }
 
-fn report<'p>(plan: &'p Plan, prepared: &Prepared, input: Input, settings: &Migrate) -> Report<'p> {
-    let refusals = prepared.refusals.iter().map(|refusal| Note {
-        file: refusal.origin.file.clone(),
-        line: refusal.origin.line,
-        message: refusal.reason.clone(),
-    });
-    Report {
-        files: changes(prepared),
-        show_diff: settings.diff,
-        refusals: refusals.collect(),
-        problems: input.problems,
-        notes: input.notes,
-        ..Report::new(plan, |finding, id| settings.acceptance.accepts(finding, id))
-    }
-}
-
-fn changes(prepared: &Prepared) -> Vec<FileChange> {
-    let changes = prepared.changes.iter().map(|change| FileChange {
-        name: change.name.clone(),
-        before: change.before.clone(),
-        after: change.after.clone(),
-    });
-    changes.collect()
-}
-
 /// Writes, unless nothing is to be written or something stands against it.
-fn write(
-    report: &Report<'_>,
-    prepared: &Prepared,
-    settings: &Migrate,
-) -> Result<Outcome, ExpectedError> {
+fn write(report: &Report<'_>, settings: &Migrate) -> Result<Outcome, ExpectedError> {
     let Some(target) = &settings.target else {
         return Ok(Outcome::Planned);
     };
@@ -117,9 +88,19 @@ fn write(
     if settings.dry_run {
         return Ok(Outcome::DryRun);
     }
-    let written = sink::write(prepared, target)?;
-    let names = written.files.iter().map(|path| path.display().to_string());
-    Ok(Outcome::Written(names.collect()))
+    let written = sink::write(report.prepared, target)?;
+    let names = match target {
+        // The names that the user knows, not where links lead.
+        Target::InPlace => {
+            let changes = report.prepared.changes.iter();
+            changes.map(|change| change.name.to_string()).collect()
+        }
+        Target::Directory(_) => {
+            let paths = written.files.iter();
+            paths.map(|path| path.display().to_string()).collect()
+        }
+    };
+    Ok(Outcome::Written(names))
 }
 
 /// Why nothing may be written, if there is a reason.
@@ -133,21 +114,23 @@ fn objection(report: &Report<'_>, settings: &Migrate) -> Option<String> {
         .map(|entry| entry.id.as_str())
         .collect();
     if !open.is_empty() {
-        let accept: Vec<String> = open.iter().map(|id| format!("--accept {id}")).collect();
+        let accept = match open.as_slice() {
+            few @ ([_] | [_, _] | [_, _, _]) => few.join(" --accept "),
+            _ => "ID".to_owned(),
+        };
         return Some(format!(
-            "findings have to be dealt with first, or be accepted with `{}`",
-            accept.join(" ")
+            "findings have to be dealt with first, or be accepted with `--accept {accept}`"
         ));
     }
     // A plan whose proof fails says so in an error finding. Should one not, nobody can have
     // accepted it.
-    let explained = plan_has_errors(report.plan);
+    let explained = has_errors(report.plan);
     let verdict = report.plan.proof.verdict();
     (matches!(verdict, Verdict::Lost | Verdict::Gained) && !explained)
         .then(|| format!("connections are {verdict}, and no finding accounts for them"))
 }
 
-fn plan_has_errors(plan: &Plan) -> bool {
+fn has_errors(plan: &Plan) -> bool {
     plan.findings
         .iter()
         .any(|finding| finding.code.severity == Severity::Error)
@@ -200,13 +183,19 @@ fn append(path: &Path, text: &str) -> Result<(), ExpectedError> {
 
 /// Names the commands that make sense after a plan that can still be carried out.
 fn suggest(report: &Report<'_>, settings: &Migrate, output: &mut Output<'_>) {
-    if report.differing_files() == 0 || !matches!(report.outcome, Outcome::Planned) {
+    if !matches!(report.outcome, Outcome::Planned) {
         return;
     }
     let flags = flags(&settings.request);
-    let mut commands = vec![format!("kubectl ambient migrate diff {flags}")];
-    if objection(report, settings).is_none() && !reads_stdin(&settings.request) {
-        commands.push(format!("kubectl ambient migrate {flags} --write"));
+    let mut commands = Vec::new();
+    if let Some(entry) = report.open_findings(settings.fail_on).next() {
+        commands.push(format!("kubectl ambient explain {}", entry.finding.code.id));
+    }
+    if report.differing_files() > 0 {
+        commands.push(format!("kubectl ambient migrate diff {flags}"));
+        if objection(report, settings).is_none() && !reads_stdin(&settings.request) {
+            commands.push(format!("kubectl ambient migrate {flags} --write"));
+        }
     }
     output.tell(&render::next(&commands, output.error_style()));
 }
@@ -227,6 +216,9 @@ fn flags(request: &Request) -> String {
     if request.recursive {
         flags.push("-R".to_owned());
     }
+    if request.default_namespace != DEFAULT_NAMESPACE {
+        flags.push(format!("-n {}", request.default_namespace));
+    }
     flags.join(" ")
 }
 
@@ -239,3 +231,6 @@ fn quoted(path: &Path) -> String {
     }
     format!("'{}'", text.replace('\'', r"'\''"))
 }
+
+#[cfg(test)]
+mod tests;

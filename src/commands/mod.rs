@@ -8,6 +8,7 @@ mod output;
 mod policy;
 
 use std::ffi::{OsStr, OsString};
+use std::io::Write;
 use std::path::Path;
 
 use crate::cli;
@@ -30,7 +31,7 @@ pub fn run(arguments: Vec<OsString>, environment: &Environment, streams: Streams
     }
     let arguments = match cli::parse(arguments) {
         Ok(arguments) => arguments,
-        Err(error) => return refuse(&error, streams),
+        Err(reason) => return stop(&reason, streams),
     };
     let color = |terminal| environment.color(arguments.global.color, terminal);
     let mut output = Output::new(streams, color);
@@ -87,15 +88,23 @@ fn document_kind(command: &cli::Command) -> &'static str {
     }
 }
 
-/// A command line that clap does not take, or that asks for help or the version.
-fn refuse(error: &clap::Error, streams: Streams<'_>) -> Exit {
+/// Shows why there is no command to run: an error, or help that was asked for.
+fn stop(stop: &cli::Stop, streams: Streams<'_>) -> Exit {
     let mut output = Output::new(streams, |_| false);
-    let text = error.render().to_string();
-    if error.use_stderr() {
-        output.tell(&text);
-        return Exit::BadInput;
+    if stop.is_answer {
+        return output
+            .answer(&stop.text)
+            .unwrap_or_else(|error| error.exit());
     }
-    output.answer(&text).unwrap_or_else(|error| error.exit())
+    output.tell(&stop.text);
+    Exit::BadInput
+}
+
+/// Asks for a report of a panic, whose message is on standard error already.
+pub fn report_bug(stderr: &mut dyn Write) -> Exit {
+    // Nobody could be told that this fails.
+    _ = stderr.write_all(render::bug().as_bytes());
+    Exit::Bug
 }
 
 fn is_completer(program: &OsStr) -> bool {

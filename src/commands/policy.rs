@@ -24,13 +24,21 @@ pub(super) fn list(settings: &PolicyList, output: &mut Output<'_>) -> Result<Exi
         })
         .collect();
     let text = if settings.view.json {
-        view::connections_json(mode(settings.view.mode), &connections)
+        view::connections_json(
+            mode(settings.view.mode),
+            &connections,
+            connectivity.uncertain,
+        )
     } else {
         view::connections(&connections)
     };
     output.answer(&text)?;
     if connections.is_empty() {
         output.tell("No connections found.\n");
+    }
+    if connectivity.uncertain > 0 {
+        let warning = view::uncertain(connectivity.uncertain, output.error_style());
+        output.tell(&warning);
     }
     Ok(if whole { Exit::Done } else { Exit::BadInput })
 }

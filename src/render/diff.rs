@@ -2,22 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use similar::{Algorithm, DiffOp, DiffTag};
 
-use super::text::{Role, Style, escape_line, is_deceptive};
+use crate::sink::FileChange;
 
-/// One file before and after.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileChange {
-    /// Path as the user would name it, `-` for standard input.
-    pub name: Arc<str>,
-    /// Its text, or `None` for a new file.
-    pub before: Option<Arc<str>>,
-    /// Its new text.
-    pub after: Arc<str>,
-}
+use super::text::{Role, Style, escape_line, is_deceptive};
 
 /// Lines of context around a change, as git shows them.
 const CONTEXT: usize = 3;
@@ -25,46 +15,44 @@ const CONTEXT: usize = 3;
 /// The unified diff of all files; empty when nothing differs.
 pub fn diff(files: &[FileChange], style: Style) -> String {
     let mut text = String::new();
-    for file in files.iter().filter(|f| f.differs()) {
-        file.append_to(&mut text, style);
+    for file in files.iter().filter(|f| differs(f)) {
+        append_file(&mut text, file, style);
     }
     text
 }
 
-impl FileChange {
-    /// Whether the file is new or its text changes.
-    pub fn differs(&self) -> bool {
-        self.before.as_deref() != Some(&*self.after)
-    }
+/// Whether a file is new or its text changes.
+pub fn differs(file: &FileChange) -> bool {
+    file.before.as_deref() != Some(&*file.after)
+}
 
-    fn append_to(&self, text: &mut String, style: Style) {
-        let path = relative(&self.name);
-        let old = quoted("a/", &path);
-        let new = quoted("b/", &path);
-        let mut heading = |line: String| {
-            _ = writeln!(text, "{}", style.paint(Role::Heading, &line));
-        };
-        heading(format!("diff --git {old} {new}"));
-        if self.before.is_none() {
-            heading("new file mode 100644".to_owned());
-        }
-        let before = lines(self.before.as_deref().unwrap_or_default());
-        let after = lines(&self.after);
-        if before == after {
-            // A new empty file has no hunks, and then no file lines either.
-            return;
-        }
-        // A tab ends a name with blanks in it.
-        let end = if path.contains(' ') { "\t" } else { "" };
-        match &self.before {
-            Some(_) => heading(format!("--- {old}{end}")),
-            None => heading("--- /dev/null".to_owned()),
-        }
-        heading(format!("+++ {new}{end}"));
-        let operations = similar::capture_diff_slices(Algorithm::Myers, &before, &after);
-        for hunk in similar::group_diff_ops(operations, CONTEXT) {
-            append_hunk(text, &hunk, &before, &after, style);
-        }
+fn append_file(text: &mut String, file: &FileChange, style: Style) {
+    let path = relative(&file.name);
+    let old = quoted("a/", &path);
+    let new = quoted("b/", &path);
+    let mut heading = |line: String| {
+        _ = writeln!(text, "{}", style.paint(Role::Heading, &line));
+    };
+    heading(format!("diff --git {old} {new}"));
+    if file.before.is_none() {
+        heading("new file mode 100644".to_owned());
+    }
+    let before = lines(file.before.as_deref().unwrap_or_default());
+    let after = lines(&file.after);
+    if before == after {
+        // A new empty file has no hunks, and then no file lines either.
+        return;
+    }
+    // A tab ends a name with blanks in it.
+    let end = if path.contains(' ') { "\t" } else { "" };
+    match &file.before {
+        Some(_) => heading(format!("--- {old}{end}")),
+        None => heading("--- /dev/null".to_owned()),
+    }
+    heading(format!("+++ {new}{end}"));
+    let operations = similar::capture_diff_slices(Algorithm::Myers, &before, &after);
+    for hunk in similar::group_diff_ops(operations, CONTEXT) {
+        append_hunk(text, &hunk, &before, &after, style);
     }
 }
 
@@ -127,7 +115,7 @@ fn position(start: usize, end: usize) -> String {
 /// The name as a path below the prefix: `patch` and `git apply` refuse absolute ones.
 fn relative(name: &str) -> String {
     if name == "-" {
-        return "stdin".to_owned();
+        return "stdin.yaml".to_owned();
     }
     let name = if cfg!(windows) {
         name.replace('\\', "/")

@@ -6,9 +6,9 @@ use crate::finding::Severity;
 use crate::plan::Verdict;
 
 use super::Style;
-use super::plan::{action, fixes, left_out, place, step_title, workloads};
+use super::plan::{action, fixes, instead, left_out, place, step_title, workloads};
 use super::report::{Entry, Failure, Outcome, Report};
-use super::text::{Count, escape};
+use super::text::{Count, escape, escape_line};
 
 /// GitHub refuses comments over 65,536 characters; other forges allow more.
 const LIMIT: usize = 60_000;
@@ -16,6 +16,10 @@ const LIMIT: usize = 60_000;
 const FINDINGS_LIMIT: usize = 25_000;
 /// What the changes may take of it.
 const CHANGES_LIMIT: usize = 10_000;
+/// What changes that were not made may take of it.
+const REFUSALS_LIMIT: usize = 5_000;
+/// What text for people to put elsewhere may take of it.
+const SNIPPETS_LIMIT: usize = 5_000;
 /// What commands may take of it.
 const COMMANDS_LIMIT: usize = 5_000;
 
@@ -26,6 +30,8 @@ pub fn markdown(report: &Report<'_>) -> String {
     text.push_str(&problems(report));
     append_within(&mut text, FINDINGS_LIMIT, "finding", &findings(report));
     append_within(&mut text, CHANGES_LIMIT, "change", &changes(report));
+    append_within(&mut text, REFUSALS_LIMIT, "refusal", &refusals(report));
+    text.push_str(&snippets(report));
     text.push_str(&commands(report));
     text.push_str(&outcome(report));
     let room = LIMIT.saturating_sub(text.len());
@@ -163,6 +169,55 @@ fn changes(report: &Report<'_>) -> Vec<String> {
     std::iter::once(head).chain(rows).collect()
 }
 
+/// The head of the table of edits that were not made, then a row for each.
+fn refusals(report: &Report<'_>) -> Vec<String> {
+    if report.prepared.refusals.is_empty() {
+        return Vec::new();
+    }
+    let head = table(["Not edited", "Where", "Because", "Instead"]);
+    let rows = report.prepared.refusals.iter().map(|refusal| {
+        row([
+            &code(&refusal.object.to_string()),
+            &code(&refusal.origin.to_string()),
+            &inline(&refusal.reason),
+            &inline(&instead(refusal)),
+        ])
+    });
+    std::iter::once(head).chain(rows).collect()
+}
+
+/// Text for people to put into files of their own.
+fn snippets(report: &Report<'_>) -> String {
+    let mut text = String::new();
+    for snippet in &report.prepared.snippets {
+        let (file, message) = (code(&snippet.file), inline(&snippet.message));
+        _ = write!(text, "\n{file}: {message}\n\n");
+        text.push_str(&fenced("yaml", &snippet.text));
+    }
+    if text.len() > SNIPPETS_LIMIT {
+        let snippets = Count(report.prepared.snippets.len(), "snippet");
+        return format!("\n… and {snippets} to put into files; `-o json` lists all\n");
+    }
+    text
+}
+
+/// Text as a block of code.
+fn fenced(language: &str, text: &str) -> String {
+    let fence = fence(text);
+    let mut block = format!("{fence}{language}\n");
+    for line in text.lines() {
+        _ = writeln!(block, "{}", escape_line(line));
+    }
+    _ = writeln!(block, "{fence}");
+    block
+}
+
+/// A fence that no line of the text can end: longer than every run of backticks in it.
+fn fence(text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    "`".repeat(longest.max(2) + 1)
+}
+
 /// The commands that do the rest of the plan on a cluster.
 fn commands(report: &Report<'_>) -> String {
     let commands = report.plan.steps.iter().flat_map(|step| &step.commands);
@@ -170,9 +225,17 @@ fn commands(report: &Report<'_>) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    let mut text = "\nThen run:\n\n```sh\n".to_owned();
-    append_within(&mut text, COMMANDS_LIMIT, "command", &lines);
-    text.push_str("```\n");
+    let mut text = "\nThen run:\n\n".to_owned();
+    let all = lines.concat();
+    if all.len() > COMMANDS_LIMIT {
+        _ = writeln!(
+            text,
+            "… {}; `-o json` lists all",
+            Count(lines.len(), "command")
+        );
+    } else {
+        text.push_str(&fenced("sh", &all));
+    }
     text
 }
 
@@ -207,13 +270,11 @@ fn diff(report: &Report<'_>, room: usize) -> String {
         color: false,
         terminal: true,
     };
-    let diff = super::diff(&report.files, style);
+    let diff = super::diff(&report.prepared.changes, style);
     if diff.is_empty() {
         return String::new();
     }
-    // A fence ends at the first run of backticks that is as long as itself.
-    let longest = diff.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(longest.max(2) + 1);
+    let fence = fence(&diff);
     let files = Count(report.differing_files(), "file");
     let head = format!("\n<details><summary>Diff of {files}</summary>\n\n{fence}diff\n");
     let tail = format!("{fence}\n\n</details>\n");

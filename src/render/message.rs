@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::finding::{CATALOGUE, Code};
+use crate::sink::FileChange;
 
+use super::diff::differs;
 use super::document::{API_VERSION, Metadata, to_json};
 use super::report::Failure;
-use super::text::{Count, Role, Style, Table, escape};
+use super::text::{Role, Style, Table, escape};
 
 /// An error, then the way out.
 pub fn failure(failure: &Failure, style: Style) -> String {
@@ -32,15 +34,24 @@ pub fn hint(message: &str, style: Style) -> String {
     format!("{label}: {}\n", escape(message))
 }
 
-/// The commands that make sense now.
+/// The commands that make sense now; nothing when there are none.
 pub fn next(commands: &[String], style: Style) -> String {
+    if commands.is_empty() {
+        return String::new();
+    }
     let label = style.paint(Role::Heading, "Next:");
     format!("{label} {}\n", escape(&commands.join("   |   ")))
 }
 
-/// How much a diff holds, in one line.
-pub fn diff_summary(differing: usize, new: usize) -> String {
-    format!("{} differ, {new} of them new\n", Count(differing, "file"))
+/// How much a diff holds, in one line; empty when nothing differs.
+pub fn diff_summary(files: &[FileChange]) -> String {
+    let differing: Vec<&FileChange> = files.iter().filter(|f| differs(f)).collect();
+    let new = differing.iter().filter(|f| f.before.is_none()).count();
+    match differing.len() {
+        0 => String::new(),
+        1 => format!("1 file differs, {new} new\n"),
+        files => format!("{files} files differ, {new} new\n"),
+    }
 }
 
 /// A code at length.
@@ -60,6 +71,18 @@ pub fn codes(style: Style) -> String {
         table.row([code.id, &code.severity.to_string(), code.title], None);
     }
     table.to_string()
+}
+
+/// What to do about a bug in this program.
+pub fn bug() -> String {
+    concat!(
+        "\nerror: this is a bug in kubectl-ambient ",
+        env!("CARGO_PKG_VERSION"),
+        "\nhint: report it with the message above and the command at ",
+        env!("CARGO_PKG_REPOSITORY"),
+        "/issues\n",
+    )
+    .to_owned()
 }
 
 /// The version of this program.

@@ -16,12 +16,14 @@ mod report;
 mod sarif;
 mod text;
 
-pub use diff::{FileChange, diff};
+pub use diff::{diff, differs};
 pub use document::API_VERSION;
 pub use format::{Format, failed_report, report};
 pub use input::{Note, Problem, notes, problems};
 pub use markdown::markdown;
-pub use message::{code, codes, diff_summary, failure, hint, next, version, version_json, warning};
+pub use message::{
+    bug, code, codes, diff_summary, failure, hint, next, version, version_json, warning,
+};
 pub use report::{ChangeCounts, Entry, Failure, FindingCounts, Outcome, Report};
 pub use text::Style;
 

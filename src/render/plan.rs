@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use crate::finding::Severity;
 use crate::plan::{Change, ChangeAction, NamespacePlan, Step, StepKind, Verdict};
 
+use crate::sink::FileRefusal;
+
 use super::report::{ChangeCounts, Entry, Outcome, Report};
-use super::text::{Count, Role, Style, Table, escape};
+use super::text::{Count, Role, Style, Table, escape, escape_line};
 
 /// Comparisons beyond this many are counted, not shown.
 const COMPARISONS_SHOWN: usize = 20;
@@ -21,8 +23,10 @@ pub(super) fn plan(report: &Report<'_>, style: Style) -> String {
         staying_out(report, style),
         steps(report, style),
         findings(report, style),
+        information(report, style),
         accepted(report, style),
         refusals(report, style),
+        snippets(report, style),
         proof(report, style),
         diff(report, style),
         outcome(report, style),
@@ -178,9 +182,47 @@ pub(super) fn place(change: &Change) -> String {
 }
 
 fn findings(report: &Report<'_>, style: Style) -> String {
-    let open = report.open_findings(Severity::Info);
-    let sections: Vec<String> = open.map(|entry| finding(entry, style)).collect();
+    let open: Vec<&Entry<'_>> = report.open_findings(Severity::Warning).collect();
+    let alike = |a: &&Entry<'_>, b: &&Entry<'_>| {
+        a.finding.code.id == b.finding.code.id && fixes(a) == fixes(b)
+    };
+    let sections: Vec<String> = open
+        .chunk_by(alike)
+        .map(|group| findings_alike(group, style))
+        .collect();
     sections.join("\n")
+}
+
+/// Findings of one code, and what to do about all of them.
+fn findings_alike(group: &[&Entry<'_>], style: Style) -> String {
+    let mut text: String = group.iter().map(|entry| finding(entry, style)).collect();
+    for fix in group.first().map(|entry| fixes(entry)).unwrap_or_default() {
+        let label = style.paint(Role::Good, "fix:");
+        _ = writeln!(text, "  {label} {}", escape(fix));
+    }
+    text
+}
+
+/// Findings that ask for nothing, a line each.
+fn information(report: &Report<'_>, style: Style) -> String {
+    let open = report.open_findings(Severity::Info);
+    let mut rows = open
+        .filter(|e| e.finding.code.severity == Severity::Info)
+        .peekable();
+    if rows.peek().is_none() {
+        return String::new();
+    }
+    let mut table = Table::new(style, ["INFO", "OBJECT", "WHERE", "MESSAGE"]);
+    for Entry { finding, id, .. } in rows {
+        let place = if finding.origin.is_synthetic() {
+            String::new()
+        } else {
+            finding.origin.to_string()
+        };
+        let cells = [id, &finding.subject.to_string(), &place, &finding.message];
+        table.row(cells.map(String::as_str), None);
+    }
+    table.to_string()
 }
 
 fn finding(entry: &Entry<'_>, style: Style) -> String {
@@ -210,14 +252,6 @@ fn finding(entry: &Entry<'_>, style: Style) -> String {
     let hidden = finding.flows.len().saturating_sub(FLOWS_SHOWN);
     if hidden > 0 {
         _ = writeln!(text, "    … and {}", Count(hidden, "more flow"));
-    }
-    for fix in fixes(entry) {
-        _ = writeln!(
-            text,
-            "  {} {}",
-            style.paint(Role::Good, "fix:"),
-            escape(fix)
-        );
     }
     text
 }
@@ -259,18 +293,40 @@ fn accepted(report: &Report<'_>, style: Style) -> String {
 }
 
 fn refusals(report: &Report<'_>, style: Style) -> String {
-    if report.refusals.is_empty() {
+    if report.prepared.refusals.is_empty() {
         return String::new();
     }
-    let mut table = Table::new(style, ["NOT EDITED", "BECAUSE"]);
-    for refusal in &report.refusals {
-        let place = match refusal.line {
-            0 => refusal.file.to_string(),
-            line => format!("{}:{line}", refusal.file),
-        };
-        table.row([place.as_str(), &refusal.message], None);
+    let mut table = Table::new(style, ["NOT EDITED", "WHERE", "BECAUSE", "INSTEAD"]);
+    for refusal in &report.prepared.refusals {
+        let cells = [
+            refusal.object.to_string(),
+            refusal.origin.to_string(),
+            refusal.reason.clone(),
+            instead(refusal),
+        ];
+        table.row(cells.each_ref().map(String::as_str), None);
     }
     table.to_string()
+}
+
+/// What is done in place of an edit that was not made.
+pub(super) fn instead(refusal: &FileRefusal) -> String {
+    match &refusal.companion {
+        Some(file) => format!("a companion in {file}"),
+        None => "to be changed by hand".to_owned(),
+    }
+}
+
+fn snippets(report: &Report<'_>, style: Style) -> String {
+    let snippets = report.prepared.snippets.iter().map(|snippet| {
+        let title = format!("{}: {}", escape(&snippet.file), escape(&snippet.message));
+        let mut text = format!("{}\n", style.paint(Role::Heading, &title));
+        for line in snippet.text.lines() {
+            _ = writeln!(text, "  {}", escape_line(line));
+        }
+        text
+    });
+    snippets.collect::<Vec<_>>().join("\n")
 }
 
 fn proof(report: &Report<'_>, style: Style) -> String {
@@ -320,14 +376,17 @@ fn proof(report: &Report<'_>, style: Style) -> String {
     let hidden = proof.differences.len().saturating_sub(COMPARISONS_SHOWN);
     if hidden > 0 {
         let more = Count(hidden, "more comparison");
-        _ = writeln!(text, "… and {more}; `-o json` lists all of them");
+        _ = writeln!(text, "… and {more}; `-o json` lists them");
+    }
+    if proof.unlisted > 0 {
+        _ = writeln!(text, "… and {} unknown, too many to list", proof.unlisted);
     }
     text
 }
 
 fn diff(report: &Report<'_>, style: Style) -> String {
     if report.show_diff {
-        super::diff(&report.files, style)
+        super::diff(&report.prepared.changes, style)
     } else {
         String::new()
     }

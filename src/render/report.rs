@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::finding::{Finding, Severity};
 use crate::plan::{Change, ChangeAction, Plan, Verdict};
+use crate::sink::Prepared;
 
-use super::{FileChange, Note, Problem};
+use super::{Note, Problem};
 
 /// Everything that the output of `migrate` shows.
 #[derive(Debug, Clone)]
@@ -14,12 +15,10 @@ pub struct Report<'p> {
     pub plan: &'p Plan,
     /// Its findings, in the plan's order.
     pub findings: Vec<Entry<'p>>,
-    /// The files as they are to be, in order.
-    pub files: Vec<FileChange>,
-    /// Whether the diff of [`Self::files`] is part of the output. Markdown always holds it.
+    /// The files as they are to be.
+    pub prepared: &'p Prepared,
+    /// Whether the diff of the files is part of the output. Markdown always holds it.
     pub show_diff: bool,
-    /// Files that are not edited, each with the reason.
-    pub refusals: Vec<Note>,
     /// Input that could not be used.
     pub problems: Vec<Problem>,
     /// Input that was left alone on purpose.
@@ -91,7 +90,11 @@ pub struct ChangeCounts {
 
 impl<'p> Report<'p> {
     /// A report of a plan that was only to be shown, with nothing else to say.
-    pub fn new(plan: &'p Plan, accepts: impl Fn(&Finding, &str) -> bool) -> Self {
+    pub fn new(
+        plan: &'p Plan,
+        prepared: &'p Prepared,
+        accepts: impl Fn(&Finding, &str) -> bool,
+    ) -> Self {
         let entry = |finding: &'p Finding| {
             let id = finding.id();
             let accepted = accepts(finding, &id);
@@ -104,9 +107,8 @@ impl<'p> Report<'p> {
         Self {
             plan,
             findings: plan.findings.iter().map(entry).collect(),
-            files: Vec::new(),
+            prepared,
             show_diff: false,
-            refusals: Vec::new(),
             problems: Vec::new(),
             notes: Vec::new(),
             outcome: Outcome::Planned,
@@ -133,14 +135,18 @@ impl<'p> Report<'p> {
 
     /// How many of the files differ.
     pub fn differing_files(&self) -> usize {
-        self.files.iter().filter(|f| f.differs()).count()
+        self.prepared
+            .changes
+            .iter()
+            .filter(|f| super::differs(f))
+            .count()
     }
 
     /// The diff of all files where it is part of the output.
     pub(super) fn diff(&self) -> Option<String> {
         // Machines get the text that `git apply` takes, without colour or escapes.
         self.show_diff
-            .then(|| super::diff(&self.files, super::Style::default()))
+            .then(|| super::diff(&self.prepared.changes, super::Style::default()))
     }
 
     /// The findings about a namespace or the objects in it.
@@ -201,14 +207,19 @@ impl<'p> Report<'p> {
     }
 
     /// What the comparison means, in one sentence.
-    pub(super) fn proof_sentence(&self) -> &'static str {
-        match self.plan.proof.verdict() {
+    pub(super) fn proof_sentence(&self) -> String {
+        let sentence = match self.plan.proof.verdict() {
             Verdict::Equal => "no connection is lost, none is gained",
             Verdict::Unknown => {
                 "no connection is known to be lost or gained, some cannot be decided"
             }
             Verdict::Gained => "no connection is lost, some are gained",
             Verdict::Lost => "connections are lost",
+        };
+        if self.problems.is_empty() {
+            sentence.to_owned()
+        } else {
+            format!("{sentence}, as far as the input can be used")
         }
     }
 }

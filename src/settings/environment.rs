@@ -26,6 +26,11 @@ impl Environment {
         Self::read(|name| std::env::var_os(name))
     }
 
+    /// The command line of this process, the program's name first.
+    pub fn arguments() -> Vec<OsString> {
+        std::env::args_os().collect()
+    }
+
     /// The environment that a function knows. An empty variable counts as absent, but for
     /// `NO_COLOR`.
     pub fn read(variable: impl Fn(&str) -> Option<OsString>) -> Self {

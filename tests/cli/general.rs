@@ -47,6 +47,7 @@ fn without_a_command_the_help_is_shown() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the help text is long")]
 fn help_is_an_answer() {
     insta::assert_snapshot!(run(["migrate", "--help"]), @"
     exit code: 0
@@ -66,8 +67,8 @@ fn help_is_an_answer() {
 
               Possible values:
               - auto:   On a terminal, unless the environment says otherwise
-              - always: Always
-              - never:  Never
+              - always: Everywhere, into files too
+              - never:  Nowhere
               
               [default: auto]
 
@@ -103,6 +104,9 @@ fn help_is_an_answer() {
               The network plugin; `auto` looks for it in the manifests
               
               [default: auto]
+              [possible values: auto, unknown, calico, calico-ebpf, calico-ambient, cilium, antrea,
+              antrea-userspace, ovn-kubernetes, aws-vpc, gke-dataplane-v2, kube-router, weave, flannel,
+              kindnet]
 
           --authz <HOW>
               How port limits are kept inside the tunnel
@@ -133,21 +137,21 @@ fn help_is_an_answer() {
               Show the diff of the files as well
 
           --write
-              Change the files in place
+              Change the files in place, if no finding stands against it
 
           --output-dir <DIR>
               Write the changed files into this folder instead
 
           --keep-going
-              Write although some of the input cannot be used
+              With `--write`: write although some of the input cannot be used
 
           --dry-run <WHERE>
-              Whether to write nothing after all
+              Whether to check everything, but write nothing
 
               Possible values:
-              - none:   Make them
+              - none:   Write what `--write` or `--output-dir` asks for
               - client: Do everything but write
-              - server: Let the API server check them
+              - server: Let the API server check it; there is none for files
               
               [default: none]
 
@@ -238,9 +242,9 @@ fn a_code_is_explained() {
     AMB0110 connections gained through the tunnel
     severity: error
 
-    The tunnel would carry connections that the network policies refuse today.
+    The tunnel would carry connections that the network policies refuse today. A network plugin cannot see the port inside the tunnel, so a peer that may reach port 15008 may reach every TCP port, unless an AuthorizationPolicy at the destination limits it. Nothing fails when this happens, so only this comparison shows it.
 
-    fix: Give the sources service accounts of their own, or accept the finding with `--accept`.
+    fix: Give the sources service accounts of their own in `spec.serviceAccountName`, or accept the finding with `--accept`.
     ----- stderr -----
     ");
     assert_eq!(
@@ -256,7 +260,7 @@ fn a_wrong_code_gets_suggestions() {
     ----- stdout -----
     ----- stderr -----
     error: there is no code `AMB110`
-    hint: did you mean `AMB0110`?
+    hint: did you mean `AMB0110` or `AMB0101` or `AMB0102`?
     ");
     insta::assert_snapshot!(run(["explain", "E0308"]), @"
     exit code: 2

@@ -1,5 +1,7 @@
 //! Runs the binary and shows a run as text.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot run has to fail")]
+
 use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,19 +10,19 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// A run of the binary in a folder of its own, in an empty environment.
-pub struct Ambient {
+pub(crate) struct Ambient {
     command: Command,
     folder: TempDir,
     stdin: Vec<u8>,
 }
 
 impl Ambient {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of(Path::new(env!("CARGO_BIN_EXE_kubectl-ambient")))
     }
 
     /// A run of another file, such as a link to the binary.
-    pub fn of(program: &Path) -> Self {
+    pub(crate) fn of(program: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(program);
         command.env_clear().current_dir(folder.path());
@@ -31,30 +33,30 @@ impl Ambient {
         }
     }
 
-    pub fn args<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn args<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
         self.command.args(arguments);
         self
     }
 
-    pub fn env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self
     }
 
-    pub fn stdin(mut self, text: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn stdin(mut self, text: impl Into<Vec<u8>>) -> Self {
         self.stdin = text.into();
         self
     }
 
     /// Puts a file into the folder.
-    pub fn file(self, name: &str, text: &str) -> Self {
+    pub(crate) fn file(self, name: &str, text: &str) -> Self {
         let path = self.folder.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
         self
     }
 
-    pub fn run(mut self) -> Run {
+    pub(crate) fn run(mut self) -> Run {
         let mut child = self
             .command
             .stdin(Stdio::piped())
@@ -75,16 +77,16 @@ impl Ambient {
 }
 
 /// What came of a run.
-pub struct Run {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
     folder: TempDir,
 }
 
 impl Run {
     /// The text of a file in the folder, if it is there.
-    pub fn read(&self, name: &str) -> Option<String> {
+    pub(crate) fn read(&self, name: &str) -> Option<String> {
         std::fs::read_to_string(self.path(name)).ok()
     }
 

@@ -5,6 +5,7 @@ use super::*;
 fn change(name: &str, before: Option<&str>, after: &str) -> FileChange {
     FileChange {
         name: name.into(),
+        path: None,
         before: before.map(Into::into),
         after: after.into(),
     }
@@ -112,7 +113,13 @@ fn names_stay_below_the_prefix() {
     let names = ["/etc/a.yaml", "./a.yaml", "../a.yaml", "-", "a/./b//c.yaml"].map(relative);
     assert_eq!(
         names,
-        ["etc/a.yaml", "a.yaml", "../a.yaml", "stdin", "a/b/c.yaml"]
+        [
+            "etc/a.yaml",
+            "a.yaml",
+            "../a.yaml",
+            "stdin.yaml",
+            "a/b/c.yaml"
+        ]
     );
 }
 

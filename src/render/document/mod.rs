@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::report::{Failure, Outcome, Report};
 
 use parts::{
-    FindingDocument, NamespaceDocument, PlaceDocument, ProblemDocument, ProofDocument, StepDocument,
+    FindingDocument, NamespaceDocument, PlaceDocument, ProblemDocument, ProofDocument,
+    RefusalDocument, SnippetDocument, StepDocument,
 };
 pub(super) use parts::{ObjectDocument, OriginDocument};
 
@@ -128,7 +129,8 @@ struct MigrationPlan<'r> {
     steps: Vec<StepDocument<'r>>,
     findings: Vec<FindingDocument<'r>>,
     proof: ProofDocument<'r>,
-    refusals: Vec<PlaceDocument<'r>>,
+    refusals: Vec<RefusalDocument<'r>>,
+    snippets: Vec<SnippetDocument<'r>>,
     problems: Vec<ProblemDocument<'r>>,
     notes: Vec<PlaceDocument<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,7 +141,7 @@ struct MigrationPlan<'r> {
 
 impl<'r> MigrationPlan<'r> {
     fn of(report: &'r Report<'_>) -> Self {
-        let plan = report.plan;
+        let (plan, prepared) = (report.plan, report.prepared);
         Self {
             api_version: API_VERSION,
             kind: "MigrationPlan",
@@ -154,7 +156,8 @@ impl<'r> MigrationPlan<'r> {
             steps: plan.steps.iter().map(StepDocument::of).collect(),
             findings: report.findings.iter().map(FindingDocument::of).collect(),
             proof: ProofDocument::of(&plan.proof),
-            refusals: report.refusals.iter().map(PlaceDocument::of).collect(),
+            refusals: prepared.refusals.iter().map(RefusalDocument::of).collect(),
+            snippets: prepared.snippets.iter().map(SnippetDocument::of).collect(),
             problems: report.problems.iter().map(ProblemDocument::of).collect(),
             notes: report.notes.iter().map(PlaceDocument::of).collect(),
             diff: report.diff(),

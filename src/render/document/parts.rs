@@ -12,6 +12,7 @@ use crate::plan::{
 use crate::render::plan::{action, fixes};
 use crate::render::report::{Entry, Report};
 use crate::render::{Note, Problem};
+use crate::sink::{FileRefusal, Snippet};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -253,6 +254,7 @@ pub(super) struct ProofDocument<'r> {
     lost: u64,
     gained: u64,
     unknown: u64,
+    unlisted: u64,
     classes: usize,
     address_ranges: usize,
     differences: Vec<ComparisonDocument<'r>>,
@@ -266,6 +268,7 @@ impl<'r> ProofDocument<'r> {
             lost: proof.count(Verdict::Lost),
             gained: proof.count(Verdict::Gained),
             unknown: proof.count(Verdict::Unknown),
+            unlisted: proof.unlisted,
             classes: proof.classes,
             address_ranges: proof.address_ranges,
             differences: proof
@@ -349,6 +352,45 @@ impl<'r> PlaceDocument<'r> {
             file: &note.file,
             line: note.line,
             message: &note.message,
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RefusalDocument<'r> {
+    object: ObjectDocument<'r>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<OriginDocument<'r>>,
+    reason: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    companion: Option<&'r str>,
+}
+
+impl<'r> RefusalDocument<'r> {
+    pub(super) fn of(refusal: &'r FileRefusal) -> Self {
+        Self {
+            object: ObjectDocument::of(&refusal.object),
+            origin: OriginDocument::of(&refusal.origin),
+            reason: &refusal.reason,
+            companion: refusal.companion.as_deref(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct SnippetDocument<'r> {
+    file: &'r str,
+    message: &'r str,
+    text: &'r str,
+}
+
+impl<'r> SnippetDocument<'r> {
+    pub(super) fn of(snippet: &'r Snippet) -> Self {
+        Self {
+            file: &snippet.file,
+            message: &snippet.message,
+            text: &snippet.text,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Connectivity: who may connect to whom, why, and how two worlds differ.
 
+mod document;
+
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
@@ -7,8 +9,9 @@ use serde::Serialize;
 
 use crate::model::{ObjectRef, Origin};
 
-use super::document::{API_VERSION, Metadata, ObjectDocument, OriginDocument, to_json};
-use super::text::{Role, Style, Table, escape};
+use super::text::{Count, Role, Style, Table, escape};
+
+pub use document::{changes_json, connections_json, explanation_json};
 
 /// Connections from one party to another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -87,13 +90,16 @@ impl fmt::Display for Direction {
 pub struct RuleExplanation {
     /// The policy.
     pub policy: ObjectRef,
-    /// One-based number of the rule in its direction.
+    /// Zero-based index of the rule in the policy's `ingress` or `egress`.
     pub rule: usize,
     /// Where the rule is.
     pub origin: Origin,
     /// What it allows here, as printed.
     pub allows: String,
 }
+
+/// How no connections are printed.
+const NO_CONNECTIONS: &str = "No Connections";
 
 /// The connections as lines `source => destination : connections`.
 pub fn connections(connections: &[Connection]) -> String {
@@ -110,24 +116,20 @@ pub fn connections(connections: &[Connection]) -> String {
     text
 }
 
-/// The connections as JSON.
-pub fn connections_json(mode: &str, connections: &[Connection]) -> String {
-    to_json(&ListDocument {
-        api_version: API_VERSION,
-        kind: "Connectivity",
-        metadata: Metadata::CURRENT,
-        mode,
-        connections,
-    })
+/// Says how many pairs may have more connections than are listed.
+pub fn uncertain(pairs: u64, style: Style) -> String {
+    let pairs = Count(usize::try_from(pairs).unwrap_or(usize::MAX), "pair");
+    let message =
+        format!("more may be allowed between {pairs}: an `ipBlock` or host network decides");
+    super::warning(&message, style)
 }
 
 /// The differences as lines: `+` and `-` for pairs that are new and gone, `~` for others.
 pub fn changes(changes: &[ConnectionChange], style: Style) -> String {
-    const NONE: &str = "No Connections";
     let mut text = String::new();
     for change in changes {
-        let before = change.before.as_deref().unwrap_or(NONE);
-        let after = change.after.as_deref().unwrap_or(NONE);
+        let before = change.before.as_deref().unwrap_or(NO_CONNECTIONS);
+        let after = change.after.as_deref().unwrap_or(NO_CONNECTIONS);
         let (sign, role) = match (&change.before, &change.after) {
             (None, _) => ('+', Role::Added),
             (_, None) => ('-', Role::Removed),
@@ -142,23 +144,14 @@ pub fn changes(changes: &[ConnectionChange], style: Style) -> String {
     text
 }
 
-/// The differences as JSON.
-pub fn changes_json(mode: &str, changes: &[ConnectionChange]) -> String {
-    to_json(&DiffDocument {
-        api_version: API_VERSION,
-        kind: "ConnectivityDiff",
-        metadata: Metadata::CURRENT,
-        mode,
-        changes,
-    })
-}
-
 /// The explanation for people.
 pub fn explanation(explanation: &Explanation, style: Style) -> String {
-    let verdict = match explanation.allowed.as_str() {
-        "" => style.paint(Role::Error, "refused"),
-        allowed => style.paint(Role::Good, &escape(allowed)),
+    let role = if explanation.allowed == NO_CONNECTIONS {
+        Role::Error
+    } else {
+        Role::Good
     };
+    let verdict = style.paint(role, &escape(&explanation.allowed));
     let asked = match &explanation.asked {
         Some(asked) => format!(" ({})", escape(asked)),
         None => String::new(),
@@ -174,14 +167,11 @@ pub fn explanation(explanation: &Explanation, style: Style) -> String {
             Direction::Ingress => &explanation.destination,
         };
         let heading = format!("{} of {}", side.direction, escape(party));
-        let allowed = match side.allowed.as_str() {
-            "" => "refused".into(),
-            allowed => escape(allowed),
-        };
         _ = writeln!(
             text,
-            "\n{} : {allowed}\n  {} decides: {}",
+            "\n{} : {}\n  {} decides: {}",
             style.paint(Role::Heading, &heading),
+            escape(&side.allowed),
             escape(&side.tier),
             escape(&side.because),
         );
@@ -189,9 +179,10 @@ pub fn explanation(explanation: &Explanation, style: Style) -> String {
             let mut table = Table::new(style, ["POLICY", "RULE", "WHERE", "ALLOWS"]);
             for rule in &side.rules {
                 let policy = rule.policy.to_string();
+                let place = format!("{}[{}]", side.direction, rule.rule);
                 let cells = [
                     policy.as_str(),
-                    &rule.rule.to_string(),
+                    &place,
                     &rule.origin.to_string(),
                     &rule.allows,
                 ];
@@ -203,88 +194,5 @@ pub fn explanation(explanation: &Explanation, style: Style) -> String {
     text
 }
 
-/// The explanation as JSON.
-pub fn explanation_json(mode: &str, explanation: &Explanation) -> String {
-    let sides = explanation.sides.iter().map(|side| SideDocument {
-        direction: side.direction.to_string(),
-        allowed: &side.allowed,
-        tier: &side.tier,
-        because: &side.because,
-        rules: side.rules.iter().map(RuleDocument::of).collect(),
-    });
-    to_json(&ExplanationDocument {
-        api_version: API_VERSION,
-        kind: "ConnectivityExplanation",
-        metadata: Metadata::CURRENT,
-        mode,
-        source: &explanation.source,
-        destination: &explanation.destination,
-        asked: explanation.asked.as_deref(),
-        allowed: &explanation.allowed,
-        sides: sides.collect(),
-    })
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ListDocument<'r> {
-    api_version: &'static str,
-    kind: &'static str,
-    metadata: Metadata,
-    mode: &'r str,
-    connections: &'r [Connection],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct DiffDocument<'r> {
-    api_version: &'static str,
-    kind: &'static str,
-    metadata: Metadata,
-    mode: &'r str,
-    changes: &'r [ConnectionChange],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ExplanationDocument<'r> {
-    api_version: &'static str,
-    kind: &'static str,
-    metadata: Metadata,
-    mode: &'r str,
-    source: &'r str,
-    destination: &'r str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    asked: Option<&'r str>,
-    allowed: &'r str,
-    sides: Vec<SideDocument<'r>>,
-}
-
-#[derive(Serialize)]
-struct SideDocument<'r> {
-    direction: String,
-    allowed: &'r str,
-    tier: &'r str,
-    because: &'r str,
-    rules: Vec<RuleDocument<'r>>,
-}
-
-#[derive(Serialize)]
-struct RuleDocument<'r> {
-    policy: ObjectDocument<'r>,
-    rule: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    origin: Option<OriginDocument<'r>>,
-    allows: &'r str,
-}
-
-impl<'r> RuleDocument<'r> {
-    fn of(rule: &'r RuleExplanation) -> Self {
-        Self {
-            policy: ObjectDocument::of(&rule.policy),
-            rule: rule.rule,
-            origin: OriginDocument::of(&rule.origin),
-            allows: &rule.allows,
-        }
-    }
-}
+#[cfg(test)]
+mod tests;
