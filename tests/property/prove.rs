@@ -6,7 +6,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use rayon::prelude::*;
 
-use crate::check::{Migration, Summary, check};
+use crate::check::{Migration, Summary, Violations, check};
 use crate::generate::{self, Cluster};
 
 /// How often a failing cluster is made smaller.
@@ -30,45 +30,67 @@ pub(crate) fn cluster(seed: u64) -> Cluster {
     tree.expect("clusters are never rejected").current()
 }
 
-/// Checks the clusters with these numbers. Fails with the smallest cluster that the first failing
-/// one shrinks to.
-pub(crate) fn prove(migration: &(impl Migration + Sync), seeds: std::ops::Range<u64>) -> Summary {
-    let outcome = seeds.into_par_iter().map(|seed| {
-        let cluster = cluster(seed);
-        let files = generate::files(&cluster);
-        check(migration, &files, &cluster.request).map_err(|_| seed)
-    });
-    let outcome = outcome.try_fold(Summary::default, |mut total, summary| {
-        total += summary?;
-        Ok(total)
-    });
-    let outcome = outcome.try_reduce(Summary::default, |mut total, part| {
-        total += part;
-        Ok(total)
-    });
-    outcome.unwrap_or_else(|seed: u64| panic!("{}", shrunk(migration, seed)))
+/// Which clusters are checked, and what for.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    pub(crate) seeds: std::ops::Range<u64>,
+    /// Only violations with this text count; all when it is empty.
+    pub(crate) only: String,
 }
 
-/// What is wrong about the cluster with this number, made as small as it can be.
-fn shrunk(migration: &impl Migration, seed: u64) -> String {
-    let mut runner = runner(seed);
-    let tree = generate::cluster().new_tree(&mut runner);
-    let tree = tree.expect("clusters are never rejected");
-    let result = runner.run_one(tree, |cluster| {
-        let files = generate::files(&cluster);
-        match check(migration, &files, &cluster.request) {
+impl Run {
+    /// Checks the clusters. Fails with the smallest cluster that the first failing one shrinks to.
+    pub(crate) fn prove(&self, migration: &(impl Migration + Sync)) -> Summary {
+        let outcome = self.seeds.clone().into_par_iter().map(|seed| {
+            let summary = self.check(migration, &cluster(seed));
+            summary.map_err(|_| seed)
+        });
+        let outcome = outcome.try_fold(Summary::default, |mut total, summary| {
+            total += summary?;
+            Ok(total)
+        });
+        let outcome = outcome.try_reduce(Summary::default, |mut total, part| {
+            total += part;
+            Ok(total)
+        });
+        outcome.unwrap_or_else(|seed: u64| panic!("{}", self.shrink(migration, seed)))
+    }
+
+    fn check(&self, migration: &impl Migration, cluster: &Cluster) -> Result<Summary, Violations> {
+        let files = generate::files(cluster);
+        check(migration, &files, &cluster.request).or_else(|mut violations| {
+            violations.retain(|v| v.contains(&self.only));
+            if violations.is_empty() {
+                Ok(Summary::default())
+            } else {
+                Err(violations)
+            }
+        })
+    }
+
+    /// What is wrong about the cluster with this number, made as small as it can be.
+    fn shrink(&self, migration: &impl Migration, seed: u64) -> String {
+        let mut runner = runner(seed);
+        let tree = generate::cluster().new_tree(&mut runner);
+        let tree = tree.expect("clusters are never rejected");
+        let result = runner.run_one(tree, |cluster| match self.check(migration, &cluster) {
             Ok(_) => Ok(()),
             Err(violations) => Err(TestCaseError::fail(violations.join("\n"))),
+        });
+        match result {
+            Err(TestError::Fail(reason, cluster)) => {
+                let shown = show(migration, &cluster);
+                format!("cluster {seed} fails, made smaller:\n{reason}\n\n{shown}")
+            }
+            _ => format!("cluster {seed} fails, but not twice"),
         }
-    });
-    let Err(TestError::Fail(reason, cluster)) = result else {
-        return format!("cluster {seed} fails, but not twice");
-    };
-    let mut text = format!(
-        "cluster {seed} (AMBIENT_PROPERTY_SEED={seed} runs it alone):\n{reason}\n\n{:?}\n",
-        cluster.request
-    );
-    let files = generate::files(&cluster);
+    }
+}
+
+/// A cluster, and what the plan makes of it.
+fn show(migration: &impl Migration, cluster: &Cluster) -> String {
+    let mut text = format!("{:?}\n", cluster.request);
+    let files = generate::files(cluster);
     for file in &files {
         let _ = write!(text, "\n# {}\n{}", file.name, file.text);
     }
@@ -76,15 +98,16 @@ fn shrunk(migration: &impl Migration, seed: u64) -> String {
         for file in outcome.after.iter().filter(|f| !files.contains(f)) {
             let _ = write!(text, "\n# {} after\n{}", file.name, file.text);
         }
-        for difference in &outcome.plan.proof.differences {
+        for claim in &outcome.plan.proof.differences {
             let _ = write!(
                 text,
-                "\n# claimed: {} => {} by {}: {} {}",
-                difference.source,
-                difference.destination,
-                difference.relation,
-                difference.verdict,
-                difference.difference
+                "\n# claimed: {} => {} by {}: {} {}, because {}",
+                claim.source,
+                claim.destination,
+                claim.relation,
+                claim.verdict,
+                claim.difference,
+                claim.because
             );
         }
     }

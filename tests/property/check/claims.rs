@@ -1,6 +1,7 @@
 //! What a plan says about pairs of endpoints, in the words in which it prints them.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use kubectl_ambient::model::Protocol;
 use kubectl_ambient::plan::{Comparison, Plan, Relation, Verdict};
@@ -13,6 +14,26 @@ pub(crate) type Pair = (String, String, Relation);
 /// The connections claimed lost, gained or in question, by pair.
 pub(crate) struct Claims {
     by_pair: BTreeMap<Pair, Vec<(Verdict, Vec<Range>)>>,
+}
+
+/// How a party is named in a claim.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Name<'n> {
+    /// By its name.
+    Endpoint(&'n str),
+    /// By a range of addresses that holds it.
+    Address(IpAddr),
+}
+
+impl Name<'_> {
+    fn is_named(self, printed: &str) -> bool {
+        match self {
+            Self::Endpoint(name) => name == printed,
+            Self::Address(address) => {
+                range(printed).is_some_and(|(first, last)| first <= address && address <= last)
+            }
+        }
+    }
 }
 
 /// Inclusive range of ports of a protocol.
@@ -59,11 +80,38 @@ impl Claims {
             .collect()
     }
 
+    /// Whether something is said to be gained in the clear between a pair of parties, either of
+    /// which may be an address outside.
+    pub(crate) fn opened(&self, source: Name<'_>, destination: Name<'_>, port: Port) -> bool {
+        self.by_pair.keys().any(|pair| {
+            let (from, to, relation) = pair;
+            *relation == Relation::Plaintext
+                && source.is_named(from)
+                && destination.is_named(to)
+                && self.about(pair, port).iter().any(|v| *v != Verdict::Lost)
+        })
+    }
+
+    /// Whether all that is said about a pair is this verdict about this port.
+    pub(crate) fn is_only(&self, pair: &Pair, verdict: Verdict, port: Port) -> bool {
+        let mut claims = self.by_pair.get(pair).into_iter().flatten();
+        claims.all(|(claimed, ranges)| {
+            let range = (port.protocol, port.number, port.number);
+            *claimed == verdict && *ranges == [range]
+        })
+    }
+
     /// Whether anything is said about a pair with this verdict.
     pub(crate) fn has(&self, pair: &Pair, verdict: Verdict) -> bool {
         let claims = self.by_pair.get(pair).into_iter().flatten();
         claims.into_iter().any(|(claimed, _)| *claimed == verdict)
     }
+}
+
+/// Reads a range of addresses.
+pub(crate) fn range(printed: &str) -> Option<(IpAddr, IpAddr)> {
+    let (first, last) = printed.split_once('-')?;
+    Some((first.parse().ok()?, last.parse().ok()?))
 }
 
 /// Reads `All Connections`, `No Connections`, or `TCP 80,8000-8090,UDP 53`.
@@ -93,6 +141,16 @@ fn parse(text: &str) -> Option<Vec<Range>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_named_by_the_ranges_that_hold_them() {
+        let address = Name::Address(IpAddr::from([10, 1, 0, 5]));
+        assert!(address.is_named("10.1.0.0-10.1.255.255"));
+        assert!(!address.is_named("10.2.0.0-10.2.255.255"));
+        assert!(!address.is_named("::-ffff::"));
+        assert!(!address.is_named("shop/web-a[Pod]"));
+        assert!(Name::Endpoint("shop/web-a[Pod]").is_named("shop/web-a[Pod]"));
+    }
 
     #[test]
     fn connections_are_read_as_they_are_printed() {

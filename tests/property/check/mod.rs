@@ -16,6 +16,7 @@ use std::ops::AddAssign;
 use kubectl_ambient::model::World;
 use kubectl_ambient::plan::Plan;
 
+use self::claims::Claims;
 use self::mesh::Fates;
 use self::plaintext::Plaintext;
 use crate::generate::{File, Request};
@@ -101,9 +102,9 @@ pub(crate) fn check(
     };
     let mut violations = edits::check(files, &outcome.after);
     violations.extend(same_world(&before, &outcome.world));
-    let (fates, found) = compare(&case);
+    let claims = Claims::of(case.plan).map_err(one)?;
+    let (fates, found) = compare(&case, &claims);
     violations.extend(found);
-    let claims = claims::Claims::of(case.plan).map_err(one)?;
     let (mut summary, found) = verdicts::judge(&fates, &claims, case.plan);
     violations.extend(found);
     violations.extend(nothing_left(migration, &outcome.after, request));
@@ -117,7 +118,7 @@ pub(crate) fn check(
 
 /// Compares every pair of parties at every interesting port in every relation. What no plan may do,
 /// whatever it claims, comes back as violations.
-fn compare(case: &Case<'_>) -> (Fates, Violations) {
+fn compare(case: &Case<'_>, claims: &Claims) -> (Fates, Violations) {
     let worlds = [case.before, case.after];
     let blocks = readings::blocks(&worlds);
     let ports = ports::interesting(&worlds);
@@ -126,6 +127,7 @@ fn compare(case: &Case<'_>) -> (Fates, Violations) {
     violations.extend(subjects::check_isolation(case, &subjects));
     let mut plaintext = Plaintext {
         case,
+        claims,
         ports: &ports,
         flows: 0,
         violations,
@@ -141,6 +143,7 @@ fn compare(case: &Case<'_>) -> (Fates, Violations) {
             }
         }
     }
+    plaintext.check_claims(&subjects);
     fates.flows += plaintext.flows;
     (fates, plaintext.violations)
 }

@@ -1,19 +1,24 @@
-//! In the clear nothing changes but the tunnel's own port.
+//! In the clear nothing changes but the tunnel's own port. Where an application listens on that
+//! port itself, opening it must be reported.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use kubectl_ambient::model::{Protocol, World};
+use kubectl_ambient::plan::{Relation, Verdict};
 
+use super::claims::{self, Claims, Name, Pair};
 use super::subjects::Subject;
 use super::{Case, Violations, readings};
-use crate::reference::{Party, Port, plain_to_mesh, plaintext};
+use crate::reference::{Party, Pod, Port, plain_to_mesh, plaintext};
 
 const TUNNEL: Port = Port::tcp(15008);
 
 /// Compares connections in the clear.
 pub(super) struct Plaintext<'c> {
     pub(super) case: &'c Case<'c>,
+    pub(super) claims: &'c Claims,
     pub(super) ports: &'c BTreeSet<Port>,
     pub(super) flows: u64,
     pub(super) violations: Violations,
@@ -26,6 +31,13 @@ impl Plaintext<'_> {
         for (from, to) in source.with(destination) {
             let ends = (Party::Pod(from), Party::Pod(to));
             found.extend(self.difference(ends, destination));
+            if self.opens(Party::Pod(from), to) {
+                let names = (
+                    Name::Endpoint(&source.name),
+                    Name::Endpoint(&destination.name),
+                );
+                found.extend(self.opened_unsaid(names));
+            }
         }
         let (source, destination) = (&source.name, &destination.name);
         let named = found
@@ -37,24 +49,59 @@ impl Plaintext<'_> {
     /// From and to addresses outside.
     pub(super) fn with_outside(&mut self, subject: &Subject, blocks: &[IpNet]) {
         let name = &subject.name;
-        let pods = subject.without_address().map(Party::Pod);
-        for (pod, address) in pods.flat_map(|pod| {
-            readings::external(blocks)
-                .into_iter()
-                .map(move |a| (pod, a))
-        }) {
-            let outside = Party::External(address);
-            let inbound = self.difference((outside, pod), subject);
-            self.violations
-                .extend(inbound.map(|v| format!("{address} => {name}: {v}")));
-            let outbound = self.difference((pod, outside), subject);
-            self.violations
-                .extend(outbound.map(|v| format!("{name} => {address}: {v}")));
+        let mut found = BTreeSet::new();
+        for pod in subject.without_address() {
+            for address in readings::external(blocks) {
+                let (pod_end, outside) = (Party::Pod(pod), Party::External(address));
+                let mut say = |from: &dyn std::fmt::Display, to: &dyn std::fmt::Display, what| {
+                    let what: Option<String> = what;
+                    found.extend(what.map(|what| format!("{from} => {to}: {what}")));
+                };
+                say(&address, name, self.difference((outside, pod_end), subject));
+                say(name, &address, self.difference((pod_end, outside), subject));
+                if self.opens(outside, pod) {
+                    let names = (Name::Address(address), Name::Endpoint(name));
+                    say(&address, name, self.opened_unsaid(names));
+                }
+            }
+        }
+        self.violations.extend(found);
+    }
+
+    /// What is claimed of connections in the clear is so: that the tunnel's port is opened to an
+    /// application that listens on it. Nothing else can be.
+    pub(super) fn check_claims(&mut self, subjects: &[Subject]) {
+        for pair in self.claims.pairs() {
+            let (source, destination, relation) = pair;
+            let is_decided =
+                self.claims.has(pair, Verdict::Gained) || self.claims.has(pair, Verdict::Lost);
+            if *relation == Relation::Plaintext && is_decided && !self.is_true(pair, subjects) {
+                self.violations.push(format!(
+                    "{source} => {destination} by {relation}: reported, and not so"
+                ));
+            }
         }
     }
 
-    /// The first port whose answer changes. A workload that is to listen on the tunnel's port
-    /// itself must be talked about when that port is opened to it.
+    fn is_true(&self, pair: &Pair, subjects: &[Subject]) -> bool {
+        let (source, destination, _) = pair;
+        let destinations = || subjects.iter().filter(|s| s.name == *destination);
+        let address_opens = |address: IpAddr| {
+            let mut pods = destinations().flat_map(Subject::without_address);
+            pods.any(|pod| self.opens(Party::External(address), pod))
+        };
+        let opens = match claims::range(source) {
+            Some((first, last)) => address_opens(first) && address_opens(last),
+            None => subjects
+                .iter()
+                .filter(|s| s.name == *source)
+                .flat_map(|s| destinations().flat_map(|d| s.with(d)))
+                .any(|(from, to)| self.opens(Party::Pod(from), to)),
+        };
+        opens && self.claims.is_only(pair, Verdict::Gained, TUNNEL)
+    }
+
+    /// The first port whose answer changes.
     fn difference(&mut self, ends: (Party<'_>, Party<'_>), subject: &Subject) -> Option<String> {
         self.flows += self.ports.len() as u64;
         let (before, after) = (self.case.before, self.case.after);
@@ -69,23 +116,22 @@ impl Plaintext<'_> {
                 ));
             }
         }
-        let (source, destination) = ends;
-        let [was, is] = [before, after].map(|world| plaintext(world, source, destination, TUNNEL));
-        let listens = match destination {
-            Party::Pod(pod) => pod
-                .ports
-                .iter()
-                .any(|p| p.number == TUNNEL.number && p.protocol == Protocol::Tcp),
-            Party::External(_) => false,
-        };
-        let mut findings = self.case.plan.findings.iter();
-        if was && !is {
-            Some("the tunnel's port is closed".to_owned())
-        } else if !was && is && listens && !findings.any(|f| f.subject == subject.reference) {
-            Some("the tunnel's port is opened though the pod listens on it".to_owned())
-        } else {
-            None
-        }
+        let is_closed =
+            plaintext(before, ends.0, ends.1, TUNNEL) && !plaintext(after, ends.0, ends.1, TUNNEL);
+        is_closed.then(|| "the tunnel's port is closed".to_owned())
+    }
+
+    /// Whether the tunnel's port is opened to a pod whose application listens on it.
+    fn opens(&self, source: Party<'_>, destination: &Pod) -> bool {
+        let mut ports = destination.ports.iter();
+        let listens = ports.any(|p| p.number == TUNNEL.number && p.protocol == Protocol::Tcp);
+        let passes = |world| plaintext(world, source, Party::Pod(destination), TUNNEL);
+        listens && !passes(self.case.before) && passes(self.case.after)
+    }
+
+    fn opened_unsaid(&self, (source, destination): (Name<'_>, Name<'_>)) -> Option<String> {
+        let is_said = self.claims.opened(source, destination, TUNNEL);
+        (!is_said).then(|| "the tunnel's port is opened though the pod listens on it".to_owned())
     }
 }
 
