@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ambient_facts::{labels, ports};
+use ambient_facts::ports;
 use fixedbitset::FixedBitSet;
 
 use super::opening::{Opening, Speakers};
@@ -319,9 +319,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
 pub(super) fn written_by_people(
     policies: &[AuthorizationPolicy],
 ) -> impl Iterator<Item = &AuthorizationPolicy> {
-    policies
-        .iter()
-        .filter(|p| p.meta.label(labels::MANAGED_BY) != Some(labels::MANAGED_BY_AMBIENT))
+    policies.iter().filter(|p| !p.meta.is_ours())
 }
 
 /// Whether a rule admits every pod, those that are not in the input too.

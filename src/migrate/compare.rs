@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use ambient_facts::{labels, ports};
+use ambient_facts::ports;
 
 use super::analysis::{Analysis, written_by_people};
 use super::causes::{Cause, Difference, Differences};
@@ -22,7 +22,7 @@ pub(super) fn compare(analysis: &mut Analysis<'_, '_>, limits: &Limits) -> Diffe
     let new: Vec<&AuthorizationPolicy> = limits.policies.iter().map(|l| &l.policy).collect();
     // Ours of earlier runs that are not written again stay where they are.
     let ours = world.authorization_policies.iter().filter(|p| {
-        p.meta.label(labels::MANAGED_BY) == Some(labels::MANAGED_BY_AMBIENT)
+        p.meta.is_ours()
             && !new
                 .iter()
                 .any(|n| n.meta.name == p.meta.name && n.meta.namespace == p.meta.namespace)
@@ -273,8 +273,7 @@ impl Comparer<'_> {
             address: None,
         };
         let policies = || places.iter().filter_map(|&i| self.after.get(i).copied());
-        let people = policies()
-            .filter(|p| p.meta.label(labels::MANAGED_BY) != Some(labels::MANAGED_BY_AMBIENT));
+        let people = policies().filter(|p| !p.meta.is_ours());
         let authorized = Authorized {
             after: allowed(&Selected::listed(policies()), &client),
             people: allowed(&Selected::listed(people), &client),

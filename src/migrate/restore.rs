@@ -308,8 +308,7 @@ fn candidates(analysis: &Analysis<'_, '_>, workload: usize) -> Vec<Candidate> {
     let selecting = world.network_policies.iter().filter(|p| {
         p.meta.namespace == subject.meta.namespace
             && p.isolates_ingress
-            && p.meta.label(ambient_facts::labels::MANAGED_BY)
-                != Some(ambient_facts::labels::MANAGED_BY_AMBIENT)
+            && !p.meta.is_ours()
             && p.pod_selector.matches(&subject.pod.labels)
     });
     let by_policy = selecting.filter_map(|p| {

@@ -33,6 +33,7 @@ impl<'s> Opener<'s, '_> {
             for (index, policy) in policies.iter().enumerate() {
                 for direction in Direction::BOTH {
                     if direction.isolated_by(policy)
+                        && !policy.meta.is_ours()
                         && self.leads_through(direction, policy, &served)
                     {
                         let peer = gateway_peer(
@@ -40,7 +41,10 @@ impl<'s> Opener<'s, '_> {
                             &waypoint.namespace,
                             &waypoint.name,
                         );
-                        add(changed, index, policy, direction, peer);
+                        let peers = std::slice::from_ref(&peer);
+                        if !self.is_covered(policy, direction, peers) {
+                            add(changed, index, policy, direction, peer);
+                        }
                     }
                 }
             }
@@ -148,7 +152,7 @@ pub(super) fn policies_of_waypoints(setting: &Setting<'_>) -> Vec<Added> {
             .collect();
         let isolating = |direction: Direction| {
             setting.world.network_policies.iter().find(|p| {
-                p.meta.label(labels::MANAGED_BY) != Some(labels::MANAGED_BY_AMBIENT)
+                !p.meta.is_ours()
                     && p.meta.namespace == waypoint.namespace
                     && direction.isolated_by(p)
                     && pods.iter().any(|&w| {

@@ -22,7 +22,7 @@ fn a_plan_as_markdown() {
     |---|---|---|---|
     | `AMB0110-d393c037` | **error** | `shop/networkpolicy/db`<br>`k8s/shop.yaml:12` | `shop/db` would take connections that `db` refuses today<br>`shop/web[Deployment] => shop/db[StatefulSet] : TCP 1-5431`, for example `TCP 81`<br>fix: give `shop/web` a service account of its own |
     | `AMB0110-48af4163` | error, accepted | `shop/networkpolicy/cache`<br>`k8s/shop.yaml:12` | `shop/cache` would take connections that `cache` refuses today<br>`shop/web[Deployment] => shop/cache[StatefulSet] : All Connections`, for example `TCP 81`<br>fix: give `shop/web` a service account of its own |
-    | `AMB0102-cba4f938` | info | `shop/networkpolicy/db`<br>`k8s/shop.yaml:14` | its ingress rules do not let the tunnel through<br>fix: Apply the plan's change of this policy before the namespace is enrolled. |
+    | `AMB0102-cba4f938` | info | `shop/networkpolicy/db`<br>`k8s/shop.yaml:14` | its ingress rules do not let the tunnel through<br>fix: Apply the plan's change of this policy, in files with `--write`, before the namespace is enrolled. |
 
     | Step | Action | Object | Where | Why |
     |---|---|---|---|---|
