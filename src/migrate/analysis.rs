@@ -10,6 +10,7 @@ use super::setting::Setting;
 use crate::authz::{Demand, Party};
 use crate::model::{
     AuthorizationPolicy, LabelSelector, NetworkPolicy, Peer, Protocol, Rule, Service, TargetPort,
+    WorkloadKind,
 };
 use crate::netpol::{
     Direction, Network, Node, PortSet, PortSets, Selection, Universe, Value, Version, rule_ports,
@@ -284,6 +285,19 @@ impl<'s, 'w> Analysis<'s, 'w> {
         let unlimited = |ports: &PortSet| *ports == demand.universe;
         let all = demand.clients.values().chain(&demand.others).all(unlimited);
         (!all).then_some(demand)
+    }
+
+    /// Whether there is only one pod in a class, so that nothing of it connects to it but itself,
+    /// which no policy can prevent.
+    pub(super) fn is_one_pod(&self, class: Node) -> bool {
+        let world = &self.setting.world;
+        match self.universe.classes().get(class).map(|c| &c.workloads[..]) {
+            Some([one]) => world
+                .workloads
+                .get(*one)
+                .is_some_and(|w| w.kind == WorkloadKind::Pod),
+            _ => false,
+        }
     }
 
     /// How a class is named in rules.

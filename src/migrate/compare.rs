@@ -290,6 +290,9 @@ impl Comparer<'_> {
         relation: Relation,
         outcome: &Outcome,
     ) {
+        if source == destination && analysis.is_one_pod(source) {
+            return;
+        }
         let verdict = if outcome.uncertain {
             Verdict::Unknown
         } else if outcome.lost.is_empty() {

@@ -167,7 +167,9 @@ struct Way {
 /// waypoint, and by its own address if its waypoint takes that.
 fn ways(case: &Case<'_>, to: &Pod, ports: &[u16]) -> Vec<Way> {
     let mut ways = Vec::new();
-    for service in case.before.services.iter().filter(|s| selected(s, to)) {
+    // The name of a headless Service is the pods' own addresses.
+    let addressed = case.before.services.iter().filter(|s| !s.headless);
+    for service in addressed.filter(|s| selected(s, to)) {
         let Some(gateway) = waypoint_of_service(case, service) else {
             continue;
         };

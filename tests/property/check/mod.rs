@@ -11,6 +11,7 @@ mod subjects;
 mod tests;
 mod verdicts;
 
+use std::collections::BTreeSet;
 use std::ops::AddAssign;
 
 use kubectl_ambient::model::World;
@@ -51,6 +52,15 @@ impl Case<'_> {
     fn enrols(&self, namespace: &str) -> bool {
         let mut plans = self.plan.namespaces.iter();
         plans.any(|p| p.name == namespace && p.enrolled)
+    }
+
+    /// Waypoints that there are or will be: namespace and name.
+    fn gateways(&self) -> BTreeSet<(String, String)> {
+        let existing = self.before.gateways.iter();
+        let existing = existing.map(|g| (g.meta.namespace.clone(), g.meta.name.clone()));
+        let planned = self.request.waypoints.iter();
+        let planned = planned.map(|(name, namespace)| (namespace.clone(), name.clone()));
+        existing.chain(planned).collect()
     }
 }
 

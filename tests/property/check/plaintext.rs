@@ -11,7 +11,7 @@ use kubectl_ambient::plan::{Relation, Verdict};
 use super::claims::{self, Claims, Name, Pair};
 use super::subjects::Subject;
 use super::{Case, Violations, readings};
-use crate::reference::{Party, Pod, Port, plain_to_mesh, plaintext};
+use crate::reference::{Party, Pod, Port, plain_to_mesh, plaintext, waypoint_pod};
 
 const TUNNEL: Port = Port::tcp(15008);
 
@@ -90,9 +90,21 @@ impl Plaintext<'_> {
             let mut pods = destinations().flat_map(Subject::without_address);
             pods.any(|pod| self.opens(Party::External(address), pod))
         };
-        let opens = match claims::range(source) {
-            Some((first, last)) => address_opens(first) && address_opens(last),
-            None => subjects
+        let pod_opens = |pod: &Pod| {
+            let mut pods = destinations().flat_map(Subject::without_address);
+            pods.any(|to| self.opens(Party::Pod(pod), to))
+        };
+        let waypoint = self
+            .case
+            .gateways()
+            .into_iter()
+            .find(|(namespace, name)| *source == format!("{namespace}/{name}[Deployment]"));
+        let opens = match (claims::range(source), waypoint) {
+            (Some((first, last)), _) => address_opens(first) && address_opens(last),
+            (None, Some((namespace, name))) => {
+                pod_opens(&waypoint_pod(self.case.before, (&namespace, &name)))
+            }
+            (None, None) => subjects
                 .iter()
                 .filter(|s| s.name == *source)
                 .flat_map(|s| destinations().flat_map(|d| s.with(d)))

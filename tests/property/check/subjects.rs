@@ -124,7 +124,7 @@ pub(super) fn check_isolation(case: &Case<'_>, subjects: &[Subject]) -> Violatio
     let workloads = subjects
         .iter()
         .flat_map(|s| s.without_address().map(|pod| (s.name.clone(), pod.clone())));
-    let waypoints = gateways(case).into_iter().map(|(namespace, name)| {
+    let waypoints = case.gateways().into_iter().map(|(namespace, name)| {
         let pod = waypoint_pod(case.before, (&namespace, &name));
         (format!("the waypoint {namespace}/{name}"), pod)
     });
@@ -141,13 +141,4 @@ pub(super) fn check_isolation(case: &Case<'_>, subjects: &[Subject]) -> Violatio
         }
     }
     violations
-}
-
-/// Waypoints that there are or will be: namespace and name.
-fn gateways(case: &Case<'_>) -> BTreeSet<(String, String)> {
-    let existing = case.before.gateways.iter();
-    let existing = existing.map(|g| (g.meta.namespace.clone(), g.meta.name.clone()));
-    let planned = case.request.waypoints.iter();
-    let planned = planned.map(|(name, namespace)| (namespace.clone(), name.clone()));
-    existing.chain(planned).collect()
 }
