@@ -9,8 +9,7 @@ use super::opening::{Opening, Speakers};
 use super::setting::Setting;
 use crate::authz::{Demand, Party};
 use crate::model::{
-    AuthorizationPolicy, LabelSelector, NetworkPolicy, Peer, Protocol, Rule, Service, TargetPort,
-    WorkloadKind,
+    AuthorizationPolicy, LabelSelector, NetworkPolicy, Peer, Protocol, Rule, Service, WorkloadKind,
 };
 use crate::netpol::{
     Direction, Network, Node, PortSet, PortSets, Selection, Universe, Value, Version, rule_ports,
@@ -109,6 +108,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
                     continue;
                 };
                 let targets: PortSet = self
+                    .setting
                     .targets(service, workload)
                     .into_iter()
                     .map(|(_, target)| target)
@@ -117,25 +117,6 @@ impl<'s, 'w> Analysis<'s, 'w> {
                 *known = known.union(&targets);
             }
         }
-    }
-
-    /// The TCP ports of a Service with the ports that they lead to on a workload.
-    pub(super) fn targets(&self, service: &Service, workload: usize) -> Vec<(u16, PortSet)> {
-        let Some(pod) = self.setting.world.workloads.get(workload).map(|w| &w.pod) else {
-            return Vec::new();
-        };
-        let tcp = service.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
-        tcp.map(|port| {
-            let targets = match &port.target {
-                TargetPort::Number(number) => PortSet::port(Protocol::Tcp, *number),
-                TargetPort::Name(name) => {
-                    let numbers = pod.named_port(name, Protocol::Tcp);
-                    numbers.map(|n| PortSet::port(Protocol::Tcp, n)).collect()
-                }
-            };
-            (port.port, targets)
-        })
-        .collect()
     }
 
     /// The waypoint that a class is the pods of.
@@ -255,7 +236,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
             if !self.speakers.receivers.contains(class) {
                 continue;
             }
-            let targets = self.targets(service, workload);
+            let targets = self.setting.targets(service, workload);
             let leading = |allowed: &PortSet| -> PortSet {
                 let open = targets
                     .iter()

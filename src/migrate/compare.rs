@@ -164,7 +164,7 @@ impl Comparer<'_> {
                     continue;
                 };
                 if analysis.speakers.receivers.contains(class) {
-                    let targets = analysis.targets(service, workload);
+                    let targets = setting.targets(service, workload);
                     self.through(analysis, waypoint, &at_waypoint, class, &targets);
                 }
             }
@@ -179,11 +179,6 @@ impl Comparer<'_> {
         class: Node,
         service_ports: &[(u16, PortSet)],
     ) {
-        let universe: PortSet = service_ports
-            .iter()
-            .map(|(_, target)| target.clone())
-            .collect();
-        let universe = universe.intersection(&analysis.tunnelled);
         let last = analysis.value(waypoint, class);
         let waypoint_party = analysis.party(waypoint);
         let senders = analysis.speakers.senders.ones();
@@ -197,8 +192,13 @@ impl Comparer<'_> {
                 let first = analysis.value(source, waypoint);
                 let today = analysis.value(source, class);
                 let at_waypoint = self.authorized(at_waypoint, &analysis.party(source));
-                let through: PortSet = service_ports
-                    .iter()
+                // A look-up of DNS over TCP is answered or passed on before it gets here.
+                let asked = service_ports.iter().filter(|(port, _)| {
+                    *port != ports::DNS || analysis.speakers.uncaptured_dns.contains(source)
+                });
+                let universe: PortSet = asked.clone().map(|(_, target)| target.clone()).collect();
+                let universe = universe.intersection(&analysis.tunnelled);
+                let through: PortSet = asked
                     .filter(|(port, _)| at_waypoint.after.contains(Protocol::Tcp, *port))
                     .map(|(_, target)| target.intersection(&at_server.after))
                     .collect();

@@ -4,15 +4,15 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use ambient_facts::labels;
+use ambient_facts::{labels, ports};
 
 use super::cni::{self, Detection};
 use super::role::Role;
 use super::scope::{Scope, ScopeOptions};
 use super::serving::{self, ServingWaypoints};
 use super::{Options, imagine};
-use crate::model::{Endpoints, Service, Workload, World};
-use crate::netpol::{Assumptions, Selection, Trait, Universe};
+use crate::model::{Endpoints, Protocol, Service, TargetPort, Workload, World};
+use crate::netpol::{Assumptions, PortSet, Selection, Trait, Universe};
 
 /// What the planner knows of a workload's pods.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,11 +62,6 @@ impl<'w> Setting<'w> {
         let planned = serving::planned(world, &scope, options);
         let waypoints = ServingWaypoints::of(world, &planned);
 
-        let imagined = {
-            let policies = &world.network_policies;
-            let universe = Universe::of(world, &endpoints, policies, [], &[], assumptions.clone());
-            imagine::pods(world, &scope, &mut Selection::new(world, &universe))
-        };
         let mut waypoint_pods = waypoints.pods();
         waypoint_pods.retain(|pod| !world.workloads.iter().any(|w| is_pod_of(w, pod)));
         let mut setting = Self {
@@ -80,28 +75,41 @@ impl<'w> Setting<'w> {
             cni,
             assumptions,
         };
-        let known = world.workloads.len();
-        let first_imagined = known + waypoint_pods.len();
-        if !imagined.is_empty() || !waypoint_pods.is_empty() {
-            let extended = setting.world.to_mut();
-            extended.workloads.extend(waypoint_pods);
-            extended.workloads.extend(imagined);
-            let names: BTreeSet<String> = extended
-                .workloads
-                .iter()
-                .skip(known)
-                .map(|w| w.meta.namespace.clone())
-                .collect();
-            for name in names {
-                extended.add_namespace(&name);
-            }
-            setting.endpoints = Endpoints::of(&setting.world);
-            setting.scope = Scope::of(&setting.world, &setting.endpoints, &scope_options);
-        }
+        setting.extend(waypoint_pods, &scope_options);
+        let first_imagined = setting.world.workloads.len();
+        let imagined = {
+            let world = &*setting.world;
+            let policies = &world.network_policies;
+            let universe = Universe::of(
+                world,
+                &setting.endpoints,
+                policies,
+                [],
+                &[],
+                setting.assumptions.clone(),
+            );
+            imagine::pods(world, &setting.scope, &mut Selection::new(world, &universe))
+        };
+        setting.extend(imagined, &scope_options);
         setting.parts = (0..setting.world.workloads.len())
             .map(|index| setting.part(index, index >= first_imagined))
             .collect();
         setting
+    }
+
+    /// Adds workloads that are going to be there, or are imagined.
+    fn extend(&mut self, workloads: Vec<Workload>, options: &ScopeOptions) {
+        if workloads.is_empty() {
+            return;
+        }
+        let names: BTreeSet<String> = workloads.iter().map(|w| w.meta.namespace.clone()).collect();
+        let world = self.world.to_mut();
+        world.workloads.extend(workloads);
+        for name in names {
+            world.add_namespace(&name);
+        }
+        self.endpoints = Endpoints::of(&self.world);
+        self.scope = Scope::of(&self.world, &self.endpoints, options);
     }
 
     fn part(&self, index: usize, imagined: bool) -> Part {
@@ -155,24 +163,71 @@ impl<'w> Setting<'w> {
             .map(|(index, _)| index)
     }
 
+    /// The TCP ports of a Service with the ports that they lead to on a workload.
+    pub(super) fn targets(&self, service: &Service, workload: usize) -> Vec<(u16, PortSet)> {
+        let Some(pod) = self.world.workloads.get(workload).map(|w| &w.pod) else {
+            return Vec::new();
+        };
+        let tcp = service.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
+        tcp.map(|port| {
+            let targets = match &port.target {
+                TargetPort::Number(number) => PortSet::port(Protocol::Tcp, *number),
+                TargetPort::Name(name) => {
+                    let numbers = pod.named_port(name, Protocol::Tcp);
+                    numbers.map(|n| PortSet::port(Protocol::Tcp, n)).collect()
+                }
+            };
+            (port.port, targets)
+        })
+        .collect()
+    }
+
     /// The distinctions that classes of pods must keep, by workload.
     pub(super) fn traits(&self) -> Vec<Trait> {
-        let tag = |part: &Part| {
-            let waypoint = part
-                .waypoint
-                .and_then(|w| u32::try_from(w + 1).ok())
-                .unwrap_or(0);
-            u32::from(part.role.sends)
-                | u32::from(part.role.receives) << 1
-                | u32::from(part.role.dns_captured) << 2
-                | waypoint << 3
+        let mut behind: Vec<Vec<Reached>> = vec![Vec::new(); self.parts.len()];
+        for &service in self.waypoints.of_service.keys() {
+            let Some(object) = self.world.services.get(service) else {
+                continue;
+            };
+            for workload in self.backends(object) {
+                if let Some(reached) = behind.get_mut(workload) {
+                    reached.push((service, self.targets(object, workload)));
+                }
+            }
+        }
+        let mut tags: BTreeMap<Distinction, u32> = BTreeMap::new();
+        let parts = self.parts.iter().zip(behind).zip(&self.world.workloads);
+        let of = |((part, behind), workload): ((&Part, Vec<Reached>), &Workload)| {
+            let mut declared = workload.pod.ports.iter();
+            let distinction = Distinction {
+                role: part.role,
+                waypoint: part.waypoint,
+                listens: declared.any(|p| p.number == ports::HBONE && p.protocol == Protocol::Tcp),
+                behind,
+            };
+            let next = u32::try_from(tags.len()).unwrap_or(u32::MAX);
+            let tag = *tags.entry(distinction).or_insert(next);
+            Trait {
+                tag,
+                identity_known: !part.imagined,
+            }
         };
-        let of = |part: &Part| Trait {
-            tag: tag(part),
-            identity_known: !part.imagined,
-        };
-        self.parts.iter().map(of).collect()
+        parts.map(of).collect()
     }
+}
+
+/// A Service that reaches a workload through a waypoint, by its index, and its ports with those
+/// that they lead to.
+type Reached = (usize, Vec<(u16, PortSet)>);
+
+/// What the planner tells pods apart by, beside what policies do.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Distinction {
+    role: Role,
+    waypoint: Option<usize>,
+    /// An application listens on the tunnel's port.
+    listens: bool,
+    behind: Vec<Reached>,
 }
 
 /// Whether a workload of the input is the pod that a waypoint would have.
