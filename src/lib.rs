@@ -5,11 +5,18 @@
 #![forbid(unsafe_code)]
 
 pub mod authz;
+pub mod cli;
+pub mod commands;
+pub mod error;
+pub mod exit;
 pub mod finding;
 pub mod migrate;
 pub mod model;
 pub mod netpol;
 pub mod plan;
+pub mod reach;
+pub mod render;
+pub mod settings;
 pub mod sink;
 pub mod source;
 pub mod yaml;

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use ambient_facts::{labels, ports};
+use ambient_facts::ports;
 use fixedbitset::FixedBitSet;
 
 use super::opening::{Opening, Speakers};
 use super::setting::Setting;
 use crate::authz::{Demand, Party};
 use crate::model::{
-    AuthorizationPolicy, LabelSelector, NetworkPolicy, Peer, Protocol, Rule, Service, TargetPort,
+    AuthorizationPolicy, LabelSelector, NetworkPolicy, Peer, Protocol, Rule, Service, WorkloadKind,
 };
 use crate::netpol::{
     Direction, Network, Node, PortSet, PortSets, Selection, Universe, Value, Version, rule_ports,
@@ -108,6 +108,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
                     continue;
                 };
                 let targets: PortSet = self
+                    .setting
                     .targets(service, workload)
                     .into_iter()
                     .map(|(_, target)| target)
@@ -118,29 +119,10 @@ impl<'s, 'w> Analysis<'s, 'w> {
         }
     }
 
-    /// The TCP ports of a Service with the ports that they lead to on a workload.
-    pub(super) fn targets(&self, service: &Service, workload: usize) -> Vec<(u16, PortSet)> {
-        let Some(pod) = self.setting.world.workloads.get(workload).map(|w| &w.pod) else {
-            return Vec::new();
-        };
-        let tcp = service.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
-        tcp.map(|port| {
-            let targets = match &port.target {
-                TargetPort::Number(number) => PortSet::port(Protocol::Tcp, *number),
-                TargetPort::Name(name) => {
-                    let numbers = pod.named_port(name, Protocol::Tcp);
-                    numbers.map(|n| PortSet::port(Protocol::Tcp, n)).collect()
-                }
-            };
-            (port.port, targets)
-        })
-        .collect()
-    }
-
     /// The waypoint that a class is the pods of.
     pub(super) fn waypoint_at(&self, node: Node) -> Option<usize> {
         let class = self.universe.classes().get(node)?;
-        self.setting.roles.get(*class.workloads.first()?)?.waypoint
+        self.setting.waypoint_at(*class.workloads.first()?)
     }
 
     /// Whether the tunnel's port is in one side of a value.
@@ -254,7 +236,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
             if !self.speakers.receivers.contains(class) {
                 continue;
             }
-            let targets = self.targets(service, workload);
+            let targets = self.setting.targets(service, workload);
             let leading = |allowed: &PortSet| -> PortSet {
                 let open = targets
                     .iter()
@@ -284,6 +266,19 @@ impl<'s, 'w> Analysis<'s, 'w> {
         let unlimited = |ports: &PortSet| *ports == demand.universe;
         let all = demand.clients.values().chain(&demand.others).all(unlimited);
         (!all).then_some(demand)
+    }
+
+    /// Whether there is only one pod in a class, so that nothing of it connects to it but itself,
+    /// which no policy can prevent.
+    pub(super) fn is_one_pod(&self, class: Node) -> bool {
+        let world = &self.setting.world;
+        match self.universe.classes().get(class).map(|c| &c.workloads[..]) {
+            Some([one]) => world
+                .workloads
+                .get(*one)
+                .is_some_and(|w| w.kind == WorkloadKind::Pod),
+            _ => false,
+        }
     }
 
     /// How a class is named in rules.
@@ -319,9 +314,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
 pub(super) fn written_by_people(
     policies: &[AuthorizationPolicy],
 ) -> impl Iterator<Item = &AuthorizationPolicy> {
-    policies
-        .iter()
-        .filter(|p| p.meta.label(labels::MANAGED_BY) != Some(labels::MANAGED_BY_AMBIENT))
+    policies.iter().filter(|p| !p.meta.is_ours())
 }
 
 /// Whether a rule admits every pod, those that are not in the input too.

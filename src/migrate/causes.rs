@@ -7,7 +7,7 @@ use super::analysis::Analysis;
 use super::compare::Outcome;
 use super::restore::Limits;
 use crate::finding::{Code, Finding, Flow, codes};
-use crate::model::{ObjectRef, Origin};
+use crate::model::{ObjectRef, Origin, WorkloadKind};
 use crate::netpol::{Direction, Node, PortSet};
 use crate::plan::{Comparison, Proof, Relation, Verdict};
 
@@ -148,6 +148,9 @@ impl Teller<'_, '_, '_> {
         let mut comparisons = Vec::new();
         for source in &sources {
             for destination in &destinations {
+                if source == destination && self.is_one_pod(difference.source, source) {
+                    continue;
+                }
                 comparisons.push(Comparison {
                     source: source.clone(),
                     destination: destination.clone(),
@@ -171,6 +174,25 @@ impl Teller<'_, '_, '_> {
             message,
             fixes,
             comparisons,
+        }
+    }
+
+    /// Whether an endpoint is a single pod, in a class with others.
+    fn is_one_pod(&self, class: Node, endpoint: &str) -> bool {
+        let setting = self.analysis.setting;
+        let known = setting
+            .endpoints
+            .iter()
+            .find(|(_, e)| e.to_string() == endpoint);
+        let workloads = known.map(|(_, e)| &e.workloads);
+        let of_class = |w: &&usize| self.analysis.universe.class_of(**w) == Some(class);
+        let mut pods = workloads.into_iter().flatten().filter(of_class);
+        match (pods.next(), pods.next()) {
+            (Some(&one), None) => {
+                let kind = setting.world.workloads.get(one).map(|w| w.kind);
+                kind == Some(WorkloadKind::Pod)
+            }
+            _ => false,
         }
     }
 
@@ -365,8 +387,7 @@ pub(super) fn names(analysis: &Analysis<'_, '_>, node: Node) -> Vec<String> {
             .collect();
     };
     let name = |&workload: &usize| {
-        let role = setting.roles.get(workload)?;
-        if role.imagined {
+        if setting.is_imagined(workload) {
             let workload = setting.world.workloads.get(workload)?;
             return Some(format!(
                 "{}/pods with {}",

@@ -219,7 +219,7 @@ impl FromStr for Cni {
 }
 
 /// Detects the network plugin of a world.
-pub fn detect(world: &World) -> Detection {
+pub(super) fn detect(world: &World) -> Detection {
     let mut evidence: Vec<_> = world.workloads.iter().filter_map(of_workload).collect();
     let objects = world.configuration.iter().chain(&world.plugin_policies);
     evidence.extend(objects.filter_map(of_object));

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use ambient_facts::{labels, ports};
+use ambient_facts::ports;
 
 use super::analysis::{Analysis, written_by_people};
 use super::causes::{Cause, Difference, Differences};
@@ -22,7 +22,7 @@ pub(super) fn compare(analysis: &mut Analysis<'_, '_>, limits: &Limits) -> Diffe
     let new: Vec<&AuthorizationPolicy> = limits.policies.iter().map(|l| &l.policy).collect();
     // Ours of earlier runs that are not written again stay where they are.
     let ours = world.authorization_policies.iter().filter(|p| {
-        p.meta.label(labels::MANAGED_BY) == Some(labels::MANAGED_BY_AMBIENT)
+        p.meta.is_ours()
             && !new
                 .iter()
                 .any(|n| n.meta.name == p.meta.name && n.meta.namespace == p.meta.namespace)
@@ -72,7 +72,7 @@ pub(super) struct Outcome {
     pub(super) uncertain: bool,
 }
 
-impl<'p> Comparer<'p> {
+impl Comparer<'_> {
     /// All connections to a class, in plaintext and through the tunnel.
     fn connections_to(&mut self, analysis: &mut Analysis<'_, '_>, class: Node) {
         let groups = analysis.network.sources_of(class, &mut analysis.sets);
@@ -146,12 +146,7 @@ impl<'p> Comparer<'p> {
             let Some(service) = setting.world.services.get(index) else {
                 continue;
             };
-            let pod = (0..setting.roles.len()).find(|&w| {
-                setting
-                    .roles
-                    .get(w)
-                    .is_some_and(|r| r.waypoint == Some(place))
-            });
+            let pod = setting.pods_of_waypoint(place);
             let Some(waypoint) = pod.and_then(|w| analysis.universe.class_of(w)) else {
                 continue;
             };
@@ -169,7 +164,7 @@ impl<'p> Comparer<'p> {
                     continue;
                 };
                 if analysis.speakers.receivers.contains(class) {
-                    let targets = analysis.targets(service, workload);
+                    let targets = setting.targets(service, workload);
                     self.through(analysis, waypoint, &at_waypoint, class, &targets);
                 }
             }
@@ -184,11 +179,6 @@ impl<'p> Comparer<'p> {
         class: Node,
         service_ports: &[(u16, PortSet)],
     ) {
-        let universe: PortSet = service_ports
-            .iter()
-            .map(|(_, target)| target.clone())
-            .collect();
-        let universe = universe.intersection(&analysis.tunnelled);
         let last = analysis.value(waypoint, class);
         let waypoint_party = analysis.party(waypoint);
         let senders = analysis.speakers.senders.ones();
@@ -202,8 +192,13 @@ impl<'p> Comparer<'p> {
                 let first = analysis.value(source, waypoint);
                 let today = analysis.value(source, class);
                 let at_waypoint = self.authorized(at_waypoint, &analysis.party(source));
-                let through: PortSet = service_ports
-                    .iter()
+                // A look-up of DNS over TCP is answered or passed on before it gets here.
+                let asked = service_ports.iter().filter(|(port, _)| {
+                    *port != ports::DNS || analysis.speakers.uncaptured_dns.contains(source)
+                });
+                let universe: PortSet = asked.clone().map(|(_, target)| target.clone()).collect();
+                let universe = universe.intersection(&analysis.tunnelled);
+                let through: PortSet = asked
                     .filter(|(port, _)| at_waypoint.after.contains(Protocol::Tcp, *port))
                     .map(|(_, target)| target.intersection(&at_server.after))
                     .collect();
@@ -278,8 +273,7 @@ impl<'p> Comparer<'p> {
             address: None,
         };
         let policies = || places.iter().filter_map(|&i| self.after.get(i).copied());
-        let people = policies()
-            .filter(|p| p.meta.label(labels::MANAGED_BY) != Some(labels::MANAGED_BY_AMBIENT));
+        let people = policies().filter(|p| !p.meta.is_ours());
         let authorized = Authorized {
             after: allowed(&Selected::listed(policies()), &client),
             people: allowed(&Selected::listed(people), &client),
@@ -296,6 +290,9 @@ impl<'p> Comparer<'p> {
         relation: Relation,
         outcome: &Outcome,
     ) {
+        if source == destination && analysis.is_one_pod(source) {
+            return;
+        }
         let verdict = if outcome.uncertain {
             Verdict::Unknown
         } else if outcome.lost.is_empty() {

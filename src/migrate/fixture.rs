@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::hazards::{self, HazardOptions};
 use super::scope::{Scope, ScopeOptions};
@@ -316,12 +316,8 @@ pub(super) fn generic(
     group: &str,
     kind: &str,
     (namespace, name): (&str, &str),
-    fields: Value,
+    body: Value,
 ) -> GenericObject {
-    let mut body = json!({});
-    body.as_object_mut()
-        .unwrap()
-        .extend(fields.as_object().unwrap().clone());
     GenericObject {
         group: group.to_owned(),
         version: "v1".to_owned(),

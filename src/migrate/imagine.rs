@@ -20,7 +20,7 @@ pub(super) fn pods<'w>(
     selection: &mut Selection<'w>,
 ) -> Vec<Workload> {
     let mut imagined = Imagined::default();
-    for policy in &world.network_policies {
+    for policy in world.network_policies.iter().filter(|p| !p.meta.is_ours()) {
         let namespace = &policy.meta.namespace;
         let relevant = scope.is_enrolled(namespace);
         if relevant && !selects_something(world, policy) {

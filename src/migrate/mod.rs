@@ -14,6 +14,7 @@ mod opening;
 mod plan;
 mod probes;
 mod restore;
+mod role;
 mod scope;
 mod serving;
 mod setting;
@@ -27,6 +28,7 @@ use crate::model::World;
 use crate::plan::Plan;
 
 pub use cni::{Cni, Detection, UnknownCni};
+pub use role::Role;
 pub use scope::{Membership, NamespaceState, Scope, ScopeOptions};
 
 /// What the user asks for.

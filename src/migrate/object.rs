@@ -20,11 +20,17 @@ pub(super) fn companion_meta(namespace: &str, name: String, of: &ObjectRef) -> M
     meta
 }
 
-/// A name made of another, not longer than the API takes (253, RFC 1123 subdomain).
+/// A name made of another, as the API takes names (RFC 1123 subdomain, 253 characters). Imagined
+/// pods are named after their labels, which may hold other characters.
 pub(super) fn derived_name(of: &str, suffix: &str) -> String {
     const LONGEST: usize = 253;
     let keep = LONGEST.saturating_sub(suffix.len() + 1);
-    let mut stem: String = of.chars().take(keep).collect();
+    let allowed = |c: char| match c.to_ascii_lowercase() {
+        c if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' => c,
+        _ => '-',
+    };
+    let stem = of.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+    let mut stem: String = stem.chars().take(keep).map(allowed).collect();
     while stem.ends_with(['-', '.']) {
         stem.pop();
     }

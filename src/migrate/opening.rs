@@ -66,8 +66,11 @@ impl Speakers {
             uncaptured_dns: FixedBitSet::with_capacity(nodes),
         };
         for (node, class) in universe.classes().iter().enumerate() {
-            let role = class.workloads.first().and_then(|&w| setting.roles.get(w));
-            let Some(role) = role else { continue };
+            let role = class
+                .workloads
+                .first()
+                .map(|&w| setting.role(w))
+                .unwrap_or_default();
             speakers.senders.set(node, role.sends);
             speakers.receivers.set(node, role.receives);
             speakers
@@ -91,6 +94,9 @@ impl<'s> Opener<'s, '_> {
     pub(super) fn rules(&mut self) -> Vec<Changed> {
         let mut changed = Vec::new();
         for (index, policy) in self.policies.iter().enumerate() {
+            if policy.meta.is_ours() {
+                continue;
+            }
             let mut rules = Vec::new();
             let subjects = self
                 .selection
@@ -140,7 +146,10 @@ impl<'s> Opener<'s, '_> {
         let mut peers = set.yes.clone();
         peers.union_with(&set.maybe);
         peers.intersect_with(other);
-        if speaking.is_empty() || peers.is_clear() || self.is_covered(policy, direction, rule) {
+        if speaking.is_empty()
+            || peers.is_clear()
+            || self.is_covered(policy, direction, &rule.peers)
+        {
             return false;
         }
         let uncaptured = &self.speakers.uncaptured_dns;
@@ -153,7 +162,12 @@ impl<'s> Opener<'s, '_> {
 
     /// Whether a policy of the same pods opens the tunnel's port for the same peers already: a
     /// companion of an earlier run, or one that a person wrote.
-    fn is_covered(&self, policy: &NetworkPolicy, direction: Direction, rule: &Rule) -> bool {
+    pub(super) fn is_covered(
+        &self,
+        policy: &NetworkPolicy,
+        direction: Direction,
+        peers: &[Peer],
+    ) -> bool {
         let own = &policy.meta;
         self.policies.iter().any(|other| {
             other.meta.namespace == own.namespace
@@ -163,7 +177,7 @@ impl<'s> Opener<'s, '_> {
                 && direction
                     .rules(other)
                     .iter()
-                    .any(|r| covers_tunnel(r) && (r.peers.is_empty() || r.peers == rule.peers))
+                    .any(|r| covers_tunnel(r) && (r.peers.is_empty() || r.peers == peers))
         })
     }
 }

@@ -484,7 +484,7 @@ fn policy_findings(setting: &Setting<'_>, findings: &mut Vec<Finding>) {
     }
     for policy in &world.network_policies {
         let selects = |(index, w): (usize, &crate::model::Workload)| {
-            setting.roles.get(index).is_some_and(|r| !r.imagined)
+            !setting.is_imagined(index)
                 && w.meta.namespace == policy.meta.namespace
                 && policy.pod_selector.matches(&w.pod.labels)
         };

@@ -37,8 +37,8 @@ pub(super) fn refused<'s>(
             .push(policy);
     }
     let mut refused = Vec::new();
-    for (workload, role) in setting.world.workloads.iter().zip(&setting.roles) {
-        if !role.receives || workload.pod.probes.is_empty() || workload.terminated {
+    for (index, workload) in setting.world.workloads.iter().enumerate() {
+        if !setting.role(index).receives || workload.pod.probes.is_empty() || workload.terminated {
             continue;
         }
         let here = by_namespace.get(workload.meta.namespace.as_str());

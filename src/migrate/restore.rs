@@ -161,12 +161,7 @@ impl Limits {
             ) else {
                 continue;
             };
-            let pods = (0..setting.roles.len()).find(|&w| {
-                setting
-                    .roles
-                    .get(w)
-                    .is_some_and(|r| r.waypoint == Some(place))
-            });
+            let pods = setting.pods_of_waypoint(place);
             let Some(node) = pods.and_then(|w| analysis.universe.class_of(w)) else {
                 continue;
             };
@@ -299,11 +294,8 @@ fn is_met(demand: &Demand, policies: &Selected<'_>) -> bool {
 
 /// Whether something at the workload enforces AuthorizationPolicies: ztunnel, or a sidecar.
 fn enforces(analysis: &Analysis<'_, '_>, workload: usize) -> bool {
-    analysis
-        .setting
-        .roles
-        .get(workload)
-        .is_some_and(|r| r.receives || r.sends)
+    let role = analysis.setting.role(workload);
+    role.receives || role.sends
 }
 
 /// Selectors that might stand for a workload, the best first: what a policy selects it by, so that
@@ -316,8 +308,7 @@ fn candidates(analysis: &Analysis<'_, '_>, workload: usize) -> Vec<Candidate> {
     let selecting = world.network_policies.iter().filter(|p| {
         p.meta.namespace == subject.meta.namespace
             && p.isolates_ingress
-            && p.meta.label(ambient_facts::labels::MANAGED_BY)
-                != Some(ambient_facts::labels::MANAGED_BY_AMBIENT)
+            && !p.meta.is_ours()
             && p.pod_selector.matches(&subject.pod.labels)
     });
     let by_policy = selecting.filter_map(|p| {
@@ -329,15 +320,10 @@ fn candidates(analysis: &Analysis<'_, '_>, workload: usize) -> Vec<Candidate> {
         })
     });
     let (mut narrow, wide): (Vec<_>, Vec<_>) = by_policy.partition(|c| !c.labels.is_empty());
-    let gateway_here = analysis
-        .setting
-        .world
-        .workloads
-        .iter()
-        .zip(&analysis.setting.roles)
-        .any(|(w, role)| {
-            w.meta.namespace == subject.meta.namespace && role.sends && !role.receives
-        });
+    let gateway_here = world.workloads.iter().enumerate().any(|(index, other)| {
+        let role = analysis.setting.role(index);
+        other.meta.namespace == subject.meta.namespace && role.sends && !role.receives
+    });
     if !gateway_here {
         // A policy for the whole namespace reaches its gateways as well.
         narrow.extend(wide);

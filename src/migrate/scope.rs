@@ -48,6 +48,8 @@ pub enum LeftOut {
     NotSelected,
     /// It belongs to Kubernetes, the mesh or the network plugin.
     System,
+    /// Parts of the mesh itself run in it.
+    Mesh,
     /// Its label says `none`.
     OptedOut,
     /// Its label has a value that means nothing.
@@ -98,8 +100,8 @@ impl Scope {
             .iter()
             .map(|(name, namespace)| {
                 let mode = namespace.meta.label(labels::DATAPLANE_MODE);
-                let system = is_system(name) || mesh.contains(name.as_str());
-                (name.clone(), namespace_state(name, mode, system, options))
+                let mesh = mesh.contains(name.as_str());
+                (name.clone(), namespace_state(name, mode, mesh, options))
             })
             .collect();
         let member = |workload| membership(workload, states.get(namespace_of(workload)));
@@ -176,6 +178,7 @@ impl fmt::Display for LeftOut {
             Self::Excluded => write!(f, "excluded by `--exclude`"),
             Self::NotSelected => write!(f, "not among the namespaces asked for"),
             Self::System => write!(f, "system namespace"),
+            Self::Mesh => write!(f, "parts of the mesh itself run in it"),
             Self::OptedOut => write!(f, "its label `{}` is `none`", labels::DATAPLANE_MODE),
             Self::UnknownMode(mode) => write!(
                 f,
@@ -207,7 +210,7 @@ fn namespace_of(workload: &Workload) -> &str {
 fn namespace_state(
     name: &str,
     mode: Option<&str>,
-    system: bool,
+    mesh: bool,
     options: &ScopeOptions,
 ) -> NamespaceState {
     let listed = |names: &[String]| names.iter().any(|n| n == name);
@@ -223,8 +226,10 @@ fn namespace_state(
         LeftOut::Excluded
     } else if !options.namespaces.is_empty() && !listed(&options.namespaces) {
         LeftOut::NotSelected
-    } else if system {
+    } else if is_system(name) {
         LeftOut::System
+    } else if mesh {
+        LeftOut::Mesh
     } else {
         match mode {
             None => return NamespaceState::Enrolled,

@@ -4,27 +4,23 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use ambient_facts::{annotations, labels};
+use ambient_facts::{labels, ports};
 
 use super::cni::{self, Detection};
-use super::scope::{Membership, Scope, ScopeOptions, StaysOut};
+use super::role::Role;
+use super::scope::{Scope, ScopeOptions};
 use super::serving::{self, ServingWaypoints};
 use super::{Options, imagine};
-use crate::model::{Endpoints, Service, Workload, World};
-use crate::netpol::{Assumptions, Selection, Trait, Universe};
+use crate::model::{Endpoints, Protocol, Service, TargetPort, Workload, World};
+use crate::netpol::{Assumptions, PortSet, Selection, Trait, Universe};
 
-/// What a pod does with the tunnel, once everything is in place.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Role {
-    /// Its connections to receivers go through the tunnel.
-    pub(super) sends: bool,
-    /// Connections from senders come through the tunnel.
-    pub(super) receives: bool,
-    /// Its DNS look-ups over TCP stay outside of the tunnel.
-    pub(super) dns_captured: bool,
-    /// It is a pod of this waypoint.
+/// What the planner knows of a workload's pods.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) role: Role,
+    /// They are the pods of this waypoint.
     pub(super) waypoint: Option<usize>,
-    /// No object of the input describes it.
+    /// No object of the input describes them.
     pub(super) imagined: bool,
 }
 
@@ -35,7 +31,7 @@ pub(super) struct Setting<'w> {
     pub(super) endpoints: Endpoints,
     pub(super) scope: Scope,
     /// By workload.
-    pub(super) roles: Vec<Role>,
+    parts: Vec<Part>,
     /// Planned waypoints by the namespace that they serve.
     pub(super) planned: BTreeMap<String, String>,
     pub(super) waypoints: ServingWaypoints,
@@ -66,11 +62,6 @@ impl<'w> Setting<'w> {
         let planned = serving::planned(world, &scope, options);
         let waypoints = ServingWaypoints::of(world, &planned);
 
-        let imagined = {
-            let policies = &world.network_policies;
-            let universe = Universe::of(world, &endpoints, policies, [], &[], assumptions.clone());
-            imagine::pods(world, &scope, &mut Selection::new(world, &universe))
-        };
         let mut waypoint_pods = waypoints.pods();
         waypoint_pods.retain(|pod| !world.workloads.iter().any(|w| is_pod_of(w, pod)));
         let mut setting = Self {
@@ -78,65 +69,83 @@ impl<'w> Setting<'w> {
             options,
             endpoints,
             scope,
-            roles: Vec::new(),
+            parts: Vec::new(),
             planned,
             waypoints,
             cni,
             assumptions,
         };
-        let known = world.workloads.len();
-        let first_imagined = known + waypoint_pods.len();
-        if !imagined.is_empty() || !waypoint_pods.is_empty() {
-            let extended = setting.world.to_mut();
-            extended.workloads.extend(waypoint_pods);
-            extended.workloads.extend(imagined);
-            let names: BTreeSet<String> = extended
-                .workloads
-                .iter()
-                .skip(known)
-                .map(|w| w.meta.namespace.clone())
-                .collect();
-            for name in names {
-                extended.add_namespace(&name);
-            }
-            setting.endpoints = Endpoints::of(&setting.world);
-            setting.scope = Scope::of(&setting.world, &setting.endpoints, &scope_options);
-        }
-        setting.roles = (0..setting.world.workloads.len())
-            .map(|index| setting.role(index, index >= first_imagined))
+        setting.extend(waypoint_pods, &scope_options);
+        let first_imagined = setting.world.workloads.len();
+        let imagined = {
+            let world = &*setting.world;
+            let policies = &world.network_policies;
+            let universe = Universe::of(
+                world,
+                &setting.endpoints,
+                policies,
+                [],
+                &[],
+                setting.assumptions.clone(),
+            );
+            imagine::pods(world, &setting.scope, &mut Selection::new(world, &universe))
+        };
+        setting.extend(imagined, &scope_options);
+        setting.parts = (0..setting.world.workloads.len())
+            .map(|index| setting.part(index, index >= first_imagined))
             .collect();
         setting
     }
 
-    fn role(&self, index: usize, imagined: bool) -> Role {
+    /// Adds workloads that are going to be there, or are imagined.
+    fn extend(&mut self, workloads: Vec<Workload>, options: &ScopeOptions) {
+        if workloads.is_empty() {
+            return;
+        }
+        let names: BTreeSet<String> = workloads.iter().map(|w| w.meta.namespace.clone()).collect();
+        let world = self.world.to_mut();
+        world.workloads.extend(workloads);
+        for name in names {
+            world.add_namespace(&name);
+        }
+        self.endpoints = Endpoints::of(&self.world);
+        self.scope = Scope::of(&self.world, &self.endpoints, options);
+    }
+
+    fn part(&self, index: usize, imagined: bool) -> Part {
         let Some(workload) = self.world.workloads.get(index) else {
-            return Role::default();
+            return Part::default();
         };
-        let pod = &workload.pod;
         let waypoint = self.waypoints.all.iter().position(|w| {
-            w.namespace == workload.meta.namespace
-                && pod
-                    .labels
-                    .get(labels::GATEWAY_NAME)
-                    .is_some_and(|name| *name == w.name)
+            let gateway = workload.pod.labels.get(labels::GATEWAY_NAME);
+            w.namespace == workload.meta.namespace && gateway.is_some_and(|name| *name == w.name)
         });
-        let membership = self.scope.workload(index);
-        let joins = membership.joins();
-        let injected = pod.annotations.contains_key(annotations::SIDECAR_STATUS)
-            || pod.containers.iter().any(|c| c == "istio-proxy");
-        let is_gateway = matches!(membership, Membership::StaysOut(StaysOut::Gateway));
-        let tunnels = pod.labels.get(labels::TUNNEL).is_some_and(|v| v == "http");
-        Role {
-            sends: !pod.host_network && (joins || injected || is_gateway),
-            receives: !pod.host_network && (joins || (injected && tunnels)),
-            dns_captured: joins
-                && pod
-                    .annotations
-                    .get(annotations::DNS_CAPTURE)
-                    .is_none_or(|v| v != "false"),
+        let role = Role::of(&workload.pod, self.scope.workload(index));
+        Part {
+            role,
             waypoint,
             imagined,
         }
+    }
+
+    /// What a workload's pods do with the tunnel.
+    pub(super) fn role(&self, workload: usize) -> Role {
+        self.parts.get(workload).map(|p| p.role).unwrap_or_default()
+    }
+
+    /// The waypoint that a workload is the pods of.
+    pub(super) fn waypoint_at(&self, workload: usize) -> Option<usize> {
+        self.parts.get(workload)?.waypoint
+    }
+
+    /// Whether no object of the input describes a workload.
+    pub(super) fn is_imagined(&self, workload: usize) -> bool {
+        self.parts.get(workload).is_some_and(|p| p.imagined)
+    }
+
+    /// The workload that is the pods of a waypoint.
+    pub(super) fn pods_of_waypoint(&self, waypoint: usize) -> Option<usize> {
+        self.parts.iter().position(|p| p.waypoint == Some(waypoint))
     }
 
     /// The workloads that a Service sends to, by index.
@@ -154,24 +163,71 @@ impl<'w> Setting<'w> {
             .map(|(index, _)| index)
     }
 
+    /// The TCP ports of a Service with the ports that they lead to on a workload.
+    pub(super) fn targets(&self, service: &Service, workload: usize) -> Vec<(u16, PortSet)> {
+        let Some(pod) = self.world.workloads.get(workload).map(|w| &w.pod) else {
+            return Vec::new();
+        };
+        let tcp = service.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
+        tcp.map(|port| {
+            let targets = match &port.target {
+                TargetPort::Number(number) => PortSet::port(Protocol::Tcp, *number),
+                TargetPort::Name(name) => {
+                    let numbers = pod.named_port(name, Protocol::Tcp);
+                    numbers.map(|n| PortSet::port(Protocol::Tcp, n)).collect()
+                }
+            };
+            (port.port, targets)
+        })
+        .collect()
+    }
+
     /// The distinctions that classes of pods must keep, by workload.
     pub(super) fn traits(&self) -> Vec<Trait> {
-        let tag = |role: &Role| {
-            let waypoint = role
-                .waypoint
-                .and_then(|w| u32::try_from(w + 1).ok())
-                .unwrap_or(0);
-            u32::from(role.sends)
-                | u32::from(role.receives) << 1
-                | u32::from(role.dns_captured) << 2
-                | waypoint << 3
+        let mut behind: Vec<Vec<Reached>> = vec![Vec::new(); self.parts.len()];
+        for &service in self.waypoints.of_service.keys() {
+            let Some(object) = self.world.services.get(service) else {
+                continue;
+            };
+            for workload in self.backends(object) {
+                if let Some(reached) = behind.get_mut(workload) {
+                    reached.push((service, self.targets(object, workload)));
+                }
+            }
+        }
+        let mut tags: BTreeMap<Distinction, u32> = BTreeMap::new();
+        let parts = self.parts.iter().zip(behind).zip(&self.world.workloads);
+        let of = |((part, behind), workload): ((&Part, Vec<Reached>), &Workload)| {
+            let mut declared = workload.pod.ports.iter();
+            let distinction = Distinction {
+                role: part.role,
+                waypoint: part.waypoint,
+                listens: declared.any(|p| p.number == ports::HBONE && p.protocol == Protocol::Tcp),
+                behind,
+            };
+            let next = u32::try_from(tags.len()).unwrap_or(u32::MAX);
+            let tag = *tags.entry(distinction).or_insert(next);
+            Trait {
+                tag,
+                identity_known: !part.imagined,
+            }
         };
-        let of = |role: &Role| Trait {
-            tag: tag(role),
-            identity_known: !role.imagined,
-        };
-        self.roles.iter().map(of).collect()
+        parts.map(of).collect()
     }
+}
+
+/// A Service that reaches a workload through a waypoint, by its index, and its ports with those
+/// that they lead to.
+type Reached = (usize, Vec<(u16, PortSet)>);
+
+/// What the planner tells pods apart by, beside what policies do.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Distinction {
+    role: Role,
+    waypoint: Option<usize>,
+    /// An application listens on the tunnel's port.
+    listens: bool,
+    behind: Vec<Reached>,
 }
 
 /// Whether a workload of the input is the pod that a waypoint would have.

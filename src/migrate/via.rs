@@ -33,6 +33,7 @@ impl<'s> Opener<'s, '_> {
             for (index, policy) in policies.iter().enumerate() {
                 for direction in Direction::BOTH {
                     if direction.isolated_by(policy)
+                        && !policy.meta.is_ours()
                         && self.leads_through(direction, policy, &served)
                     {
                         let peer = gateway_peer(
@@ -40,7 +41,10 @@ impl<'s> Opener<'s, '_> {
                             &waypoint.namespace,
                             &waypoint.name,
                         );
-                        add(changed, index, policy, direction, peer);
+                        let peers = std::slice::from_ref(&peer);
+                        if !self.is_covered(policy, direction, peers) {
+                            add(changed, index, policy, direction, peer);
+                        }
                     }
                 }
             }
@@ -143,17 +147,12 @@ fn add(
 pub(super) fn policies_of_waypoints(setting: &Setting<'_>) -> Vec<Added> {
     let mut added = Vec::new();
     for (place, waypoint) in setting.waypoints.all.iter().enumerate() {
-        let pods: Vec<usize> = (0..setting.roles.len())
-            .filter(|&w| {
-                setting
-                    .roles
-                    .get(w)
-                    .is_some_and(|r| r.waypoint == Some(place))
-            })
+        let pods: Vec<usize> = (0..setting.world.workloads.len())
+            .filter(|&w| setting.waypoint_at(w) == Some(place))
             .collect();
         let isolating = |direction: Direction| {
             setting.world.network_policies.iter().find(|p| {
-                p.meta.label(labels::MANAGED_BY) != Some(labels::MANAGED_BY_AMBIENT)
+                !p.meta.is_ours()
                     && p.meta.namespace == waypoint.namespace
                     && direction.isolated_by(p)
                     && pods.iter().any(|&w| {
@@ -206,13 +205,8 @@ fn policy_of(
         .filter_map(|(&s, _)| setting.world.services.get(s))
         .map(|s| s.meta.namespace.clone())
         .collect();
-    let clients: BTreeSet<String> = (0..setting.roles.len())
-        .filter(|&w| {
-            setting
-                .roles
-                .get(w)
-                .is_some_and(|r| r.sends && r.waypoint.is_none())
-        })
+    let clients: BTreeSet<String> = (0..setting.world.workloads.len())
+        .filter(|&w| setting.role(w).sends && setting.waypoint_at(w).is_none())
         .filter_map(|w| setting.world.workloads.get(w))
         .map(|w| w.meta.namespace.clone())
         .collect();

@@ -13,7 +13,7 @@ use crate::model::{AllowedNamespaces, Gateway, Meta, Service, Workload, World};
 
 /// Resolves waypoints in one world.
 #[derive(Debug, Clone)]
-pub struct Waypoints<'w> {
+pub(super) struct Waypoints<'w> {
     world: &'w World,
     planned: &'w BTreeMap<String, String>,
     gateways: BTreeMap<(&'w str, &'w str), &'w Gateway>,
@@ -21,7 +21,7 @@ pub struct Waypoints<'w> {
 
 /// A waypoint that serves something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Waypoint<'w> {
+pub(super) struct Waypoint<'w> {
     /// Namespace of the Gateway.
     pub namespace: &'w str,
     /// Name of the Gateway.
@@ -32,7 +32,7 @@ pub struct Waypoint<'w> {
 
 /// What the label chain of an object comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Binding<'w> {
+pub(super) enum Binding<'w> {
     /// No waypoint: no label, or `none`.
     Unbound,
     /// A waypoint that takes this traffic.
@@ -43,7 +43,7 @@ pub enum Binding<'w> {
 
 /// A label for a waypoint that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Broken<'w> {
+pub(super) struct Broken<'w> {
     /// Namespace in which the Gateway is looked for.
     pub namespace: &'w str,
     /// Its name.
@@ -56,7 +56,7 @@ pub struct Broken<'w> {
 
 /// Why a waypoint cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BrokenReason<'w> {
+pub(super) enum BrokenReason<'w> {
     /// There is no such Gateway in the input.
     Missing,
     /// The Gateway has no HBONE listener.
@@ -78,7 +78,7 @@ enum Traffic {
 impl<'w> Waypoints<'w> {
     /// Prepares to resolve. `planned` gives, per namespace, the name of a waypoint in it that the
     /// plan will label the namespace for.
-    pub fn new(world: &'w World, planned: &'w BTreeMap<String, String>) -> Self {
+    pub(super) fn new(world: &'w World, planned: &'w BTreeMap<String, String>) -> Self {
         let key = |g: &'w Gateway| (g.meta.namespace.as_str(), g.meta.name.as_str());
         let gateways = world.gateways.iter().map(|g| (key(g), g)).collect();
         Self {
@@ -89,7 +89,7 @@ impl<'w> Waypoints<'w> {
     }
 
     /// The waypoint of a Service.
-    pub fn of_service(&self, service: &'w Service) -> Binding<'w> {
+    pub(super) fn of_service(&self, service: &'w Service) -> Binding<'w> {
         let managed = service.meta.label(labels::GATEWAY_MANAGED);
         if matches!(
             managed,
@@ -101,7 +101,7 @@ impl<'w> Waypoints<'w> {
     }
 
     /// The waypoint of traffic to the addresses of a workload's pods.
-    pub fn of_workload(&self, workload: &'w Workload) -> Binding<'w> {
+    pub(super) fn of_workload(&self, workload: &'w Workload) -> Binding<'w> {
         match self.resolve(&workload.meta, &workload.pod.labels, Traffic::Workload) {
             // The label of a namespace is for Services first; that its waypoint does not take pod
             // addresses is no error.
@@ -115,12 +115,12 @@ impl<'w> Waypoints<'w> {
     }
 
     /// The waypoint that the label of a ServiceEntry, or of its namespace, names.
-    pub fn of_entry(&self, meta: &'w Meta) -> Binding<'w> {
+    pub(super) fn of_entry(&self, meta: &'w Meta) -> Binding<'w> {
         self.resolve(meta, &meta.labels, Traffic::Service)
     }
 
     /// What the label of a namespace itself names, whatever it serves.
-    pub fn of_namespace(&self, namespace: &'w str) -> Binding<'w> {
+    pub(super) fn of_namespace(&self, namespace: &'w str) -> Binding<'w> {
         match self.namespace_target(namespace) {
             Some(Target::Named(at, name)) => self.check(at, name, namespace, false, Traffic::Any),
             _ => Binding::Unbound,
@@ -128,12 +128,12 @@ impl<'w> Waypoints<'w> {
     }
 
     /// A Gateway by namespace and name.
-    pub fn gateway(&self, namespace: &str, name: &str) -> Option<&'w Gateway> {
+    pub(super) fn gateway(&self, namespace: &str, name: &str) -> Option<&'w Gateway> {
         self.gateways.get(&(namespace, name)).copied()
     }
 
     /// Whether the plan creates a waypoint of this name in the namespace.
-    pub fn is_planned(&self, namespace: &str, name: &str) -> bool {
+    pub(super) fn is_planned(&self, namespace: &str, name: &str) -> bool {
         self.planned.get(namespace).is_some_and(|n| n == name)
     }
 
@@ -233,7 +233,7 @@ impl<'w> Waypoints<'w> {
 
 impl Waypoint<'_> {
     /// The name of the service account that its pods run under, in its namespace.
-    pub fn service_account(&self) -> &str {
+    pub(super) fn service_account(&self) -> &str {
         self.gateway
             .and_then(|g| g.meta.annotation(annotations::GATEWAY_SERVICE_ACCOUNT))
             .unwrap_or(self.name)

@@ -134,13 +134,13 @@ impl<'w> OwnerIndex<'w> {
         let mut current = Some(workload);
         for _ in 0..LONGEST_CHAIN {
             let Some(object) = current else { break };
-            let Some(owner) = object
+            // A node owns its static pods, and is no workload.
+            let owner = object
                 .meta
                 .owners
                 .iter()
-                .find(|o| o.controller)
-                .or(object.meta.owners.first())
-            else {
+                .find(|o| o.controller && !o.kind.is_empty() && o.kind != "Node");
+            let Some(owner) = owner else {
                 break;
             };
             at = (owner.kind.clone(), owner.name.clone());

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ambient_facts::labels;
+
 use super::Labels;
 
 /// Names one object: `namespace/kind/name`, or `kind/name` for a cluster-scoped one.
@@ -149,6 +151,11 @@ impl Meta {
             kind: kind.into(),
             name: self.name.clone(),
         }
+    }
+
+    /// Whether this program wrote the object, as a companion of another.
+    pub fn is_ours(&self) -> bool {
+        self.label(labels::MANAGED_BY) == Some(labels::MANAGED_BY_AMBIENT)
     }
 
     /// The value of a label.

@@ -48,7 +48,7 @@ impl Default for Assumptions {
 }
 
 /// Pods that no policy can tell apart.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Class {
     /// Namespace.
     pub namespace: String,

@@ -93,22 +93,19 @@ pub struct Proof {
 impl Proof {
     /// The worst verdict of all pairs.
     pub fn verdict(&self) -> Verdict {
-        self.differences
-            .iter()
-            .map(|c| c.verdict)
-            .max()
-            .unwrap_or(Verdict::Equal)
+        let unlisted = (self.unlisted > 0).then_some(Verdict::Unknown);
+        let listed = self.differences.iter().map(|c| c.verdict);
+        listed.chain(unlisted).max().unwrap_or(Verdict::Equal)
     }
 
     /// How many comparisons came to a verdict.
     pub fn count(&self, verdict: Verdict) -> u64 {
-        match verdict {
+        let listed = self.differences.iter().filter(|c| c.verdict == verdict);
+        let unlisted = match verdict {
             Verdict::Equal => self.equal,
-            _ => self
-                .differences
-                .iter()
-                .filter(|c| c.verdict == verdict)
-                .count() as u64,
-        }
+            Verdict::Unknown => self.unlisted,
+            Verdict::Gained | Verdict::Lost => 0,
+        };
+        listed.count() as u64 + unlisted
     }
 }

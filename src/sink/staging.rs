@@ -7,12 +7,20 @@ use std::path::Path;
 use tempfile::{Builder, NamedTempFile};
 
 /// Writes contents to a temporary file in the directory of `path`, through to the disk, with the
-/// permissions and owner of what is at `path`, or those of a new file.
+/// permissions and owner of what is at `path`, or those of a new file. A file that is read-only is
+/// not replaced.
 pub(super) fn stage(path: &Path, contents: &[u8]) -> io::Result<NamedTempFile> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut file = builder().tempfile_in(directory)?;
     file.write_all(contents)?;
     match fs::metadata(path) {
+        // The rename would not mind, but whoever protected the file would.
+        Ok(metadata) if metadata.permissions().readonly() => {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "it is read-only",
+            ));
+        }
         Ok(metadata) => {
             keep_owner(file.as_file(), &metadata);
             file.as_file().set_permissions(metadata.permissions())?;

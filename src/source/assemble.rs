@@ -36,17 +36,7 @@ pub(super) fn world(
         add(&mut world, read.object);
     }
     for name in mentioned {
-        let undeclared = || Namespace {
-            meta: Meta {
-                labels: namespace_name_label(&name),
-                ..Meta::synthetic("", name.clone())
-            },
-            declared: false,
-        };
-        world
-            .namespaces
-            .entry(name.clone())
-            .or_insert_with(undeclared);
+        world.add_namespace(&name);
     }
     sort(&mut world);
     for kind in Kind::ALL {

@@ -252,7 +252,8 @@ fn merge(file: &SourceFile, outcomes: Vec<Outcome>, all: &mut Documents) {
         Shape::Foreign(line) => Some(line),
         _ => None,
     });
-    if has_objects {
+    let foreign: Vec<u32> = foreign.collect();
+    if has_objects && !foreign.is_empty() {
         let lines = Lines::new(&file.text, 1);
         for line in foreign {
             let defect = Defect {
@@ -265,7 +266,7 @@ fn merge(file: &SourceFile, outcomes: Vec<Outcome>, all: &mut Documents) {
             all.problems.push(lines.problem(&file.name, defect));
             all.unread.extend(Kind::ALL);
         }
-    } else if let Some(line) = foreign.min()
+    } else if let Some(&line) = foreign.first()
         && template.is_none()
     {
         note(line, "holds no Kubernetes object, not read");

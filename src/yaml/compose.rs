@@ -40,11 +40,15 @@ pub(super) fn compose(chunk: Chunk<'_>) -> Result<Document, SyntaxError> {
 struct Open {
     id: NodeId,
     anchor: usize,
-    /// Keys seen so far; `None` in a sequence.
-    keys: Option<BTreeSet<String>>,
+    is_mapping: bool,
+    /// Keys seen so far, once there are more than [`FEW_KEYS`].
+    keys: BTreeSet<String>,
     /// The key whose value comes next.
     key: Option<NodeId>,
 }
+
+/// Up to here comparing a key with all others costs less than keeping a set of them.
+const FEW_KEYS: usize = 16;
 
 struct Composer<'t> {
     chunk: Chunk<'t>,
@@ -60,6 +64,7 @@ impl<'t> Composer<'t> {
             chunk,
             document: Document {
                 nodes: Vec::new(),
+                texts: String::new(),
                 root: None,
             },
             open: Vec::new(),
@@ -97,7 +102,10 @@ impl<'t> Composer<'t> {
                     || matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
                 let is_block_scalar = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
                 let style = if quoted { Style::Quoted } else { Style::Block };
-                let data = Data::Scalar(text.into_owned());
+                let texts = &mut self.document.texts;
+                let begin = texts.len();
+                texts.push_str(&text);
+                let data = Data::Scalar(begin..texts.len());
                 let id = self.push(data, style, anchor != 0, tag.is_some(), start, end);
                 self.document.nodes[id as usize].block_scalar = is_block_scalar;
                 self.attach(id, start)?;
@@ -125,7 +133,8 @@ impl<'t> Composer<'t> {
                 self.open.push(Open {
                     id,
                     anchor,
-                    keys: None,
+                    is_mapping: false,
+                    keys: BTreeSet::new(),
                     key: None,
                 });
             }
@@ -143,7 +152,8 @@ impl<'t> Composer<'t> {
                 self.open.push(Open {
                     id,
                     anchor,
-                    keys: Some(BTreeSet::new()),
+                    is_mapping: true,
+                    keys: BTreeSet::new(),
                     key: None,
                 });
             }
@@ -200,12 +210,12 @@ impl<'t> Composer<'t> {
             return Ok(());
         };
         let parent = open.id as usize;
-        let Some(keys) = &mut open.keys else {
+        if !open.is_mapping {
             if let Data::Sequence(items) = &mut self.document.nodes[parent].data {
                 items.push(id);
             }
             return Ok(());
-        };
+        }
         if let Some(key) = open.key.take() {
             if let Data::Mapping(entries) = &mut self.document.nodes[parent].data {
                 entries.push((key, id));
@@ -213,14 +223,25 @@ impl<'t> Composer<'t> {
             return Ok(());
         }
         open.key = Some(id);
-        let text = match &self.document.nodes[id as usize].data {
-            Data::Scalar(text) => text.clone(),
-            _ => return Err(self.error("a mapping key that is not a scalar", start)),
+        let Some(text) = self.document.scalar(id) else {
+            return Err(self.error("a mapping key that is not a scalar", start));
         };
-        if keys.contains(&text) {
-            return Err(self.error(format!("duplicate key `{text}`"), start));
+        let Data::Mapping(entries) = &self.document.nodes[parent].data else {
+            return Ok(());
+        };
+        let keys = entries.iter().filter_map(|&(k, _)| self.document.scalar(k));
+        let duplicate = if entries.len() < FEW_KEYS {
+            keys.into_iter().any(|k| k == text)
+        } else {
+            if open.keys.is_empty() {
+                open.keys.extend(keys.map(str::to_owned));
+            }
+            !open.keys.insert(text.to_owned())
+        };
+        if duplicate {
+            let message = format!("duplicate key `{text}`");
+            return Err(self.error(message, start));
         }
-        keys.insert(text);
         Ok(())
     }
 

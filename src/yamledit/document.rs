@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use serde_json::Value;
 
 use crate::plan::Segment;
-use crate::yaml::{Chunk, Document, Format, View, split, split_json};
+use crate::yaml::{Chunk, Document, Format, Style, View, split, split_json};
 
 use super::block::{self, Nesting};
 use super::emit::emit;
@@ -112,7 +112,7 @@ fn open(chunk: Chunk<'_>) -> Result<Document, Refusal> {
         return Err(Refusal::new(chunk.line, reason));
     }
     if chunk.text.contains("{{")
-        && let Some(line) = document.root().and_then(template)
+        && let Some(line) = template(&document)
     {
         return Err(Refusal::new(line, "this is a template, not plain YAML"));
     }
@@ -121,20 +121,11 @@ fn open(chunk: Chunk<'_>) -> Result<Document, Refusal> {
 
 /// The line of the first plain scalar with template braces. In quotes and block scalars braces are
 /// plain text.
-fn template(node: View<'_>) -> Option<u32> {
-    if node.is_alias() {
-        return None;
-    }
-    let is_template = node.text().is_some_and(|text| text.contains("{{"))
-        && node.style() != crate::yaml::Style::Quoted;
-    if is_template {
-        return Some(node.line());
-    }
-    let items = node.items().find_map(template);
-    items.or_else(|| {
-        node.written_entries()
-            .find_map(|(key, value)| template(key).or_else(|| template(value)))
-    })
+fn template(document: &Document) -> Option<u32> {
+    let is_template = |scalar: &View<'_>| {
+        scalar.style() != Style::Quoted && scalar.text().is_some_and(|text| text.contains("{{"))
+    };
+    document.scalars().find(is_template).map(View::line)
 }
 
 /// A parsed document with its text.

@@ -39,4 +39,20 @@ area! {
             "Which of them wins depends on the order in which they start.",
         ),
         "Switch the plugin's own mesh off, `encryption.type` in Cilium's values, or leave its namespaces out with `--exclude`.";
+
+    PLUGIN_DENIES_PORT = "AMB0806", Error,
+        "denied port that the tunnel hides",
+        text!(
+            "A policy of the network plugin denies connections by port. ",
+            "Between mesh workloads the plugin sees only port ", ports::HBONE_TEXT, ", so the rule matches nothing there from the moment of enrolment, without any change to the policy. ",
+            "Connections that are refused today go through, and nothing reports it.",
+        ),
+        "Add an AuthorizationPolicy with `action: DENY` and the same `ports` for the pods before their namespace is enrolled.";
+
+    PLUGIN_READS_APPLICATION = "AMB0807", Error,
+        "rule about the application protocol that the tunnel hides",
+        "A policy of the network plugin has rules about HTTP or another application protocol. \
+         Between mesh workloads the plugin sees only mutual TLS, which it cannot read. \
+         Depending on the plugin the connections are refused, or the rules are skipped.",
+        "Write the rules as an AuthorizationPolicy with `targetRefs`, enforced by a waypoint, and remove them from the plugin's policy.";
 }

@@ -23,7 +23,7 @@ area! {
             "Between mesh workloads the network plugin sees nothing but that port, so connections of today would time out after ten seconds. ",
             "The plan opens the port for exactly the same peers.",
         ),
-        "Apply the plan's change of this policy before the namespace is enrolled.";
+        "Apply the plan's change of this policy, in files with `--write`, before the namespace is enrolled.";
 
     PORT_LIMIT_IN_TUNNEL = "AMB0103", Info,
         "port limit moves into the tunnel",
@@ -32,7 +32,7 @@ area! {
             "Once port ", ports::HBONE_TEXT, " is open to them, the network plugin no longer sees which port they mean. ",
             "The plan adds an AuthorizationPolicy that refuses every other port inside the tunnel and leaves plaintext alone.",
         ),
-        "Apply the plan's AuthorizationPolicy before the namespace is enrolled.";
+        "Apply the plan's AuthorizationPolicy, in files with `--write`, before the namespace is enrolled.";
 
     GAINED = "AMB0110", Error,
         "connections gained through the tunnel",

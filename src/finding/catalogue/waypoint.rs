@@ -82,5 +82,12 @@ area! {
         "Connections to a Service with a waypoint reach the waypoint first, and the server sees the waypoint as the client. \
          The policy lets the clients reach the server, but lets neither of them exchange tunnel traffic with the waypoint. \
          The plan opens that way for the pods of this waypoint alone.",
-        "Apply the plan's change of this policy before the Service uses the waypoint.";
+        "Apply the plan's change of this policy, in files with `--write`, before the Service uses the waypoint.";
+
+    ROUTING_NOT_SEEN = "AMB0611", Error,
+        "routing rules that the waypoint does not see",
+        "Sidecars apply a VirtualService at the client, so it may live in the namespace of the client, and may choose rules by the labels of the client. \
+         A waypoint stands before the Service: it reads the objects of the Service's namespace and its own, and knows the client by identity only. \
+         Rules that it does not see have no effect, without an error.",
+        "Move the VirtualService to the namespace of the Service, and replace `sourceLabels` by a condition that a waypoint can evaluate.";
 }

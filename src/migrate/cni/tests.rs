@@ -14,9 +14,10 @@ fn agent(name: &str, image: &str) -> Workload {
 fn detected(fixture: &Fixture) -> String {
     let detection = detect(&fixture.world);
     let evidence = detection.evidence.iter();
-    let evidence: String = evidence
+    let evidence: Vec<_> = evidence
         .map(|e| format!("\n  {}: {} ({})", e.cni, e.object, e.says))
         .collect();
+    let evidence = evidence.concat();
     let note = detection
         .note
         .map(|n| format!("\n  note: {n}"))

@@ -6,8 +6,8 @@
 use ambient_facts::annotations;
 
 use super::identity::{has_layer4_operation, has_layer4_source, has_layer7, is_layer4_key};
-use super::target::{copy_to_waypoint, is_copied};
-use super::{Context, at_line, list, workloads};
+use super::target::{copy_to_waypoint, covers, is_copied};
+use super::{Context, about, at_line, list, workloads};
 use crate::finding::{Code, Finding, codes};
 use crate::model::{Action, AuthorizationPolicy, AuthorizationRule, Workload};
 
@@ -29,12 +29,12 @@ fn selector_policy(
     selected: &[&Workload],
     findings: &mut Vec<Finding>,
 ) {
-    let whole = |code, message| {
-        Finding::new(
+    let whole = |code, predicate| {
+        about(
             code,
             policy.reference(),
             policy.meta.origin.clone(),
-            message,
+            predicate,
         )
     };
     if is_dry_run(policy) {
@@ -47,6 +47,7 @@ fn selector_policy(
             let message = format!("audits requests to {}", workloads(selected));
             findings.push(whole(&codes::AUDIT_HAS_NO_EFFECT, message));
         }
+        Action::Custom if is_asked_by_waypoint(context, selected) => {}
         Action::Custom => {
             let message = format!(
                 "asks an external authorizer about requests to {}; from the moment of enrolment \
@@ -69,13 +70,33 @@ fn selector_policy(
                 found.extend(trust_domains(policy.action, index, rule));
                 for (code, message) in found {
                     let origin = at_line(&policy.meta.origin, rule.line);
-                    let mut finding = Finding::new(code, policy.reference(), origin, message);
-                    finding.fixes = vec![copy_to_waypoint(context, policy, selected)];
+                    let mut finding = about(code, policy.reference(), origin, message);
+                    if *code != codes::TRUST_DOMAIN_IGNORED {
+                        finding.fixes = vec![copy_to_waypoint(context, policy, selected)];
+                    }
+                    if *code == codes::ALLOW_LOSES_RULES {
+                        finding.fixes.push(
+                            "let the policy with the selector allow the waypoint's service account \
+                             under `principals` instead"
+                                .to_owned(),
+                        );
+                    }
                     findings.push(finding);
                 }
             }
         }
     }
+}
+
+/// Whether waypoints ask an external authorizer for every Service of the workloads.
+fn is_asked_by_waypoint(context: &Context<'_>, selected: &[&Workload]) -> bool {
+    let policies = context.world.authorization_policies.iter();
+    let custom = policies.filter(|p| p.action == Action::Custom);
+    covers(
+        context,
+        custom.map(|p| (&p.meta, p.targets.as_slice())),
+        selected,
+    )
 }
 
 /// Whether the policy is only evaluated.
@@ -103,7 +124,8 @@ fn allow_rule(
     };
     let fields = clauses(rule).into_iter().flat_map(|c| c.entries);
     let message = format!(
-        "`spec.rules[{index}]` uses {}, so ztunnel drops the whole rule for {}; {rest}",
+        "stops allowing in `spec.rules[{index}]`: it uses {}, so ztunnel drops the whole rule for \
+         {}; {rest}",
         list(fields.flat_map(|e| e.layer7)),
         workloads(selected)
     );
@@ -118,8 +140,9 @@ fn deny_rule(index: usize, rule: &AuthorizationRule, selected: &[&Workload]) -> 
         .find(|c| c.entries.iter().all(|e| !e.layer4) && c.has_layer7());
     if let Some(clause) = dead {
         let message = format!(
-            "`{at}` stops denying: all that its `{}` says is {}, which ztunnel drops, and what is \
-             left matches nothing; from that moment the requests to {} that it denies are ALLOWED",
+            "stops denying in `{at}`: its `{}` says nothing but {}, which ztunnel drops, and what is \
+             left matches nothing; from that moment the requests to {} that the rule denies are \
+             ALLOWED",
             clause.name,
             list(clause.entries.iter().flat_map(|e| &e.layer7)),
             workloads(selected)
@@ -130,8 +153,8 @@ fn deny_rule(index: usize, rule: &AuthorizationRule, selected: &[&Workload]) -> 
     let entries = || clauses.iter().flat_map(|c| &c.entries);
     for entry in entries().filter(|e| !e.layer4 && !e.layer7.is_empty()) {
         let message = format!(
-            "`{at}.{}` stops denying: all that it says is {}, which ztunnel drops, and what is left \
-             matches nothing; from that moment the requests to {} that it denies are ALLOWED",
+            "stops denying in `{at}.{}`: it says nothing but {}, which ztunnel drops, and what is \
+             left matches nothing; from that moment the requests to {} that it denies are ALLOWED",
             entry.path,
             list(&entry.layer7),
             workloads(selected)
@@ -143,7 +166,7 @@ fn deny_rule(index: usize, rule: &AuthorizationRule, selected: &[&Workload]) -> 
         .peekable();
     if mixed.peek().is_some() {
         let message = format!(
-            "`{at}` denies more: ztunnel drops {} and refuses every connection to {} that the rest \
+            "denies more in `{at}`: ztunnel drops {} and refuses every connection to {} that the rest \
              of the rule matches",
             list(mixed.flat_map(|e| &e.layer7)),
             workloads(selected)
@@ -167,7 +190,7 @@ fn trust_domains(action: Action, index: usize, rule: &AuthorizationRule) -> Foun
         };
         let fields = source.ignored.iter();
         let message = format!(
-            "ztunnel ignores {}; {consequence}",
+            "limits trust domains with {}, which ztunnel ignores: {consequence}",
             list(fields.map(|f| format!("spec.rules[{index}].from[{entry}].source.{f}")))
         );
         found.push((&codes::TRUST_DOMAIN_IGNORED, message));

@@ -2,41 +2,50 @@
 
 use ambient_facts::labels;
 
-use super::{Context, at_line};
+use super::{Context, about, at_line};
 use crate::finding::{Finding, codes};
+use crate::migrate::scope::{LeftOut, NamespaceState};
 use crate::model::ObjectRef;
 
 pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
-    for (name, namespace) in &context.world.namespaces {
-        let labels = &namespace.meta;
-        let mode = labels.label(labels::DATAPLANE_MODE);
-        let subject = || ObjectRef::cluster("Namespace", name);
-        let known = |m: &str| matches!(m, labels::AMBIENT | labels::NONE);
-        if let Some(mode) = mode.filter(|m| !known(m)) {
-            let origin = labels.origin.clone();
-            let message = format!("its label `{}` is `{mode}`", labels::DATAPLANE_MODE);
-            let mut finding =
-                Finding::new(&codes::UNKNOWN_DATAPLANE_MODE, subject(), origin, message);
-            finding.fixes = vec![format!(
-                "kubectl label namespace {name} --overwrite {}={}",
-                labels::DATAPLANE_MODE,
-                labels::AMBIENT
-            )];
-            findings.push(finding);
+    for (name, state) in context.scope.namespaces() {
+        if let NamespaceState::LeftOut(LeftOut::UnknownMode(mode)) = state {
+            findings.extend(unknown_mode(context, name, mode));
         }
-        if context.scope.is_enrolled(name) {
-            findings.extend(injection(context, name));
+        if state.is_enrolled() {
+            findings.extend(injection(context, name, state));
         }
     }
     for (_, workload) in context.representatives() {
         let mode = workload.pod.labels.get(labels::DATAPLANE_MODE);
-        if let Some(mode) = mode.filter(|m| !matches!(m.as_str(), labels::AMBIENT | labels::NONE)) {
+        let unknown = mode.filter(|m| !matches!(m.as_str(), labels::AMBIENT | labels::NONE));
+        if let Some(mode) = unknown {
             let origin = at_line(&workload.meta.origin, workload.pod.line);
-            let message = format!("its pod label `{}` is `{mode}`", labels::DATAPLANE_MODE);
+            let message = format!(
+                "has the pod label `{}: {mode}`, which means nothing, so its namespace decides",
+                labels::DATAPLANE_MODE
+            );
             let code = &codes::UNKNOWN_DATAPLANE_MODE;
-            findings.push(Finding::new(code, workload.reference(), origin, message));
+            findings.push(about(code, workload.reference(), origin, message));
         }
     }
+}
+
+fn unknown_mode(context: &Context<'_>, name: &str, mode: &str) -> Option<Finding> {
+    let namespace = context.world.namespaces.get(name)?;
+    let message = format!(
+        "has the label `{}: {mode}`, which means nothing, so it is not enrolled",
+        labels::DATAPLANE_MODE
+    );
+    let subject = ObjectRef::cluster("Namespace", name);
+    let origin = namespace.meta.origin.clone();
+    let mut finding = about(&codes::UNKNOWN_DATAPLANE_MODE, subject, origin, message);
+    finding.fixes = vec![format!(
+        "kubectl label namespace {name} --overwrite {}={}",
+        labels::DATAPLANE_MODE,
+        labels::AMBIENT
+    )];
+    Some(finding)
 }
 
 /// Whether the labels of a namespace ask for injection: `istio-injection` decides where it is set,
@@ -51,7 +60,7 @@ pub(super) fn injects(context: &Context<'_>, namespace: &str) -> bool {
     }
 }
 
-fn injection(context: &Context<'_>, name: &str) -> Option<Finding> {
+fn injection(context: &Context<'_>, name: &str, state: &NamespaceState) -> Option<Finding> {
     let namespace = context.world.namespaces.get(name)?;
     if !injects(context, name) {
         return None;
@@ -61,12 +70,9 @@ fn injection(context: &Context<'_>, name: &str) -> Option<Finding> {
         .filter_map(|key| Some((key, namespace.meta.label(key)?)))
         .collect();
     let shown: Vec<_> = present.iter().map(|(k, v)| format!("`{k}: {v}`")).collect();
-    let verb = if context.scope.namespace(name)
-        == Some(&crate::migrate::scope::NamespaceState::Labelled)
-    {
-        "is"
-    } else {
-        "will be"
+    let verb = match state {
+        NamespaceState::Labelled => "is",
+        _ => "will be",
     };
     let message = format!(
         "has the label {} and {verb} labelled for ambient mesh, so pods that restart get sidecars \
@@ -75,7 +81,7 @@ fn injection(context: &Context<'_>, name: &str) -> Option<Finding> {
     );
     let subject = ObjectRef::cluster("Namespace", name);
     let origin = namespace.meta.origin.clone();
-    let mut finding = Finding::new(&codes::INJECTION_IN_AMBIENT, subject, origin, message);
+    let mut finding = about(&codes::INJECTION_IN_AMBIENT, subject, origin, message);
     let removals: Vec<_> = present.iter().map(|(k, _)| format!("{k}-")).collect();
     finding.fixes = vec![format!(
         "kubectl label namespace {name} {}",

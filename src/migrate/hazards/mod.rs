@@ -8,6 +8,7 @@ mod enrolment;
 mod identity;
 mod network;
 mod peer;
+mod plugin;
 mod routing;
 mod service;
 mod target;
@@ -18,10 +19,10 @@ use std::collections::BTreeMap;
 
 use ambient_facts::namespaces;
 
-use crate::finding::Finding;
+use crate::finding::{Code, Finding};
 use crate::model::{
-    Coverage, Endpoint, Endpoints, Kind, Labels, Meta, Origin, Service, Workload, WorkloadKind,
-    World,
+    AuthorizationPolicy, Coverage, Endpoint, Endpoints, Kind, Labels, Meta, ObjectRef, Origin,
+    Service, Workload, WorkloadKind, World,
 };
 
 use super::cni::Cni;
@@ -30,7 +31,7 @@ use super::waypoints::Waypoints;
 
 /// Settings that hazards depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HazardOptions {
+pub(super) struct HazardOptions {
     /// Where mesh-wide policies are read.
     pub root_namespace: String,
     /// Waypoints that the plan creates: namespace to name.
@@ -50,7 +51,7 @@ impl Default for HazardOptions {
 }
 
 /// Everything that can be read from the objects of a world, sorted.
-pub fn find(
+pub(super) fn find(
     world: &World,
     endpoints: &Endpoints,
     scope: &Scope,
@@ -58,11 +59,12 @@ pub fn find(
 ) -> Vec<Finding> {
     let context = Context::new(world, endpoints, scope, options);
     let mut findings = Vec::new();
-    let families: [fn(&Context<'_>, &mut Vec<Finding>); 9] = [
+    let families: [fn(&Context<'_>, &mut Vec<Finding>); 10] = [
         authorization::find,
         enrolment::find,
         network::find,
         peer::find,
+        plugin::find,
         routing::find,
         service::find,
         target::find,
@@ -87,6 +89,10 @@ struct Context<'w> {
     named: BTreeMap<(WorkloadKind, &'w str, &'w str), usize>,
     /// Workloads that will be in the mesh, by namespace.
     members: BTreeMap<&'w str, Vec<&'w Workload>>,
+    /// Authorization policies by namespace.
+    authorization: BTreeMap<&'w str, Vec<&'w AuthorizationPolicy>>,
+    /// Services by namespace.
+    services: BTreeMap<&'w str, Vec<&'w Service>>,
 }
 
 impl<'w> Context<'w> {
@@ -106,6 +112,8 @@ impl<'w> Context<'w> {
             waypoints: Waypoints::new(world, &options.waypoints),
             named: indexed().map(|(i, w)| (key(w), i)).collect(),
             members: BTreeMap::new(),
+            authorization: BTreeMap::new(),
+            services: BTreeMap::new(),
         };
         let mut members: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (_, workload) in context.representatives() {
@@ -113,6 +121,18 @@ impl<'w> Context<'w> {
             members.entry(namespace).or_default().push(workload);
         }
         context.members = members;
+        for service in &world.services {
+            let namespace = service.meta.namespace.as_str();
+            context.services.entry(namespace).or_default().push(service);
+        }
+        for policy in &world.authorization_policies {
+            let namespace = policy.meta.namespace.as_str();
+            context
+                .authorization
+                .entry(namespace)
+                .or_default()
+                .push(policy);
+        }
         context
     }
 
@@ -160,13 +180,35 @@ impl<'w> Context<'w> {
         members.unwrap_or_default().iter().copied()
     }
 
+    /// The authorization policies of a namespace.
+    fn authorization_in(&self, namespace: &str) -> impl Iterator<Item = &'w AuthorizationPolicy> {
+        let policies = self.authorization.get(namespace).map(Vec::as_slice);
+        policies.unwrap_or_default().iter().copied()
+    }
+
+    /// The authorization policies with a selector that select pods of a workload.
+    fn authorization_of(
+        &self,
+        workload: &Workload,
+    ) -> impl Iterator<Item = &'w AuthorizationPolicy> {
+        let own = workload.meta.namespace.as_str();
+        let root = self.options.root_namespace.as_str();
+        let wide = self.authorization_in(root).filter(move |_| root != own);
+        self.authorization_in(own)
+            .chain(wide)
+            .filter(|p| p.targets.is_empty() && includes(&workload.pod.labels, &p.selector))
+    }
+
+    /// The Services of a namespace.
+    fn services_in(&self, namespace: &str) -> impl Iterator<Item = &'w Service> {
+        let services = self.services.get(namespace).map(Vec::as_slice);
+        services.unwrap_or_default().iter().copied()
+    }
+
     /// The Services that select pods of a workload.
     fn services_of(&self, workload: &Workload) -> impl Iterator<Item = &'w Service> {
-        self.world.services.iter().filter(move |s| {
-            s.meta.namespace == workload.meta.namespace
-                && !s.selector.is_empty()
-                && includes(&workload.pod.labels, &s.selector)
-        })
+        self.services_in(&workload.meta.namespace)
+            .filter(move |s| !s.selector.is_empty() && includes(&workload.pod.labels, &s.selector))
     }
 
     /// The workloads that join and that a Service selects.
@@ -194,6 +236,17 @@ fn includes(labels: &Labels, selector: &Labels) -> bool {
     selector
         .iter()
         .all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// A finding whose message starts with its subject.
+fn about(
+    code: &'static Code,
+    subject: ObjectRef,
+    origin: Origin,
+    predicate: impl std::fmt::Display,
+) -> Finding {
+    let message = format!("`{subject}` {predicate}");
+    Finding::new(code, subject, origin, message)
 }
 
 /// The given line of an object, or the object where the line is unknown.

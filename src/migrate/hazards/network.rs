@@ -3,10 +3,11 @@
 use ambient_facts::ports;
 use serde_json::Value;
 
-use super::{Context, at_line, workloads};
+use super::{Context, about, at_line, workloads};
 use crate::finding::{Finding, codes};
 use crate::model::{
-    Action, GenericObject, NetworkPolicy, PortMatch, PortRule, Protocol, Rule, Workload,
+    Action, AuthorizationRule, GenericObject, NetworkPolicy, PortMatch, PortRule, Protocol, Rule,
+    Workload,
 };
 
 pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -23,7 +24,11 @@ pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn open_tunnel_port(context: &Context<'_>, policy: &NetworkPolicy, findings: &mut Vec<Finding>) {
-    if !policy.isolates_ingress {
+    let opening = || {
+        let rules = policy.ingress.iter().enumerate();
+        rules.filter(|(_, rule)| opens_tunnel(rule))
+    };
+    if !policy.isolates_ingress || opening().next().is_none() {
         return;
     }
     let members = context.members_of(&policy.meta.namespace);
@@ -33,21 +38,22 @@ fn open_tunnel_port(context: &Context<'_>, policy: &NetworkPolicy, findings: &mu
     if exposed.is_empty() {
         return;
     }
-    for (index, rule) in policy
-        .ingress
-        .iter()
-        .enumerate()
-        .filter(|(_, r)| opens_tunnel(r))
-    {
+    for (index, rule) in opening() {
         let message = format!(
-            "`spec.ingress[{index}]` has no `from` and opens port {}, so every mesh workload reaches \
+            "opens port {} without `from` in `spec.ingress[{index}]`, so every mesh workload reaches \
              every TCP port of {} through the tunnel",
             ports::HBONE,
             workloads(&exposed)
         );
         let origin = at_line(&policy.meta.origin, rule.line);
         let code = &codes::TUNNEL_PORT_OPEN_TO_ALL;
-        findings.push(Finding::new(code, policy.reference(), origin, message));
+        let mut finding = about(code, policy.reference(), origin, message);
+        finding.fixes = vec![format!(
+            "take port {} out of `spec.ingress[{index}].ports`; the plan puts it back with a policy \
+             that limits it",
+            ports::HBONE
+        )];
+        findings.push(finding);
     }
 }
 
@@ -59,25 +65,20 @@ fn opens_tunnel(rule: &Rule) -> bool {
     rule.peers.is_empty() && tcp().any(contains) && !tcp().any(every)
 }
 
-/// Whether an AuthorizationPolicy keeps the ports of a workload limited inside the tunnel.
+/// Whether an AuthorizationPolicy keeps what the tunnel may carry to a workload limited: one that
+/// denies all ports but some, or one that allows something and thereby refuses the rest.
 fn is_limited(context: &Context<'_>, workload: &Workload) -> bool {
-    context.world.authorization_policies.iter().any(|policy| {
-        let at = &policy.meta.namespace;
-        let by_port = policy.rules.iter().any(|r| {
-            r.to.iter()
-                .any(|o| !o.ports.is_empty() || !o.not_ports.is_empty())
-        });
-        let limits = match policy.action {
-            Action::Deny => by_port,
-            // Any ALLOW policy refuses what it does not list.
-            Action::Allow => true,
+    let all_but_some = |rule: &AuthorizationRule| rule.to.iter().any(|o| !o.not_ports.is_empty());
+    let anything = |rule: &AuthorizationRule| {
+        rule.from.is_empty() && rule.to.is_empty() && rule.when.is_empty()
+    };
+    context
+        .authorization_of(workload)
+        .any(|policy| match policy.action {
+            Action::Deny => policy.rules.iter().any(all_but_some),
+            Action::Allow => !policy.rules.iter().any(anything),
             Action::Audit | Action::Custom => false,
-        };
-        limits
-            && policy.targets.is_empty()
-            && (*at == workload.meta.namespace || *at == context.options.root_namespace)
-            && super::includes(&workload.pod.labels, &policy.selector)
-    })
+        })
 }
 
 /// Settings of Cilium that Istio's installer refuses for ambient mesh (Istio
@@ -90,9 +91,9 @@ fn cilium(object: &GenericObject, findings: &mut Vec<Finding>) {
             .and_then(Value::as_str)
     };
     let mut report = |code, key: &str, value: &str, consequence: &str, fix: &str| {
-        let message = format!("`{key}: {value}`: {consequence}");
+        let message = format!("has `{key}: {value}`: {consequence}");
         let origin = object.meta.origin.clone();
-        let mut finding = Finding::new(code, object.reference(), origin, message);
+        let mut finding = about(code, object.reference(), origin, message);
         finding.fixes = vec![format!("set the value `{fix}` of Cilium's chart")];
         findings.push(finding);
     };
@@ -146,16 +147,16 @@ fn felix(object: &GenericObject, findings: &mut Vec<Finding>) {
     let legacy = spec("bpfConnectTimeLoadBalancingEnabled").and_then(Value::as_bool);
     let found = match (mode, legacy) {
         (Some("Disabled"), _) | (None, Some(false)) => return,
-        (Some(mode), _) => format!("`spec.bpfConnectTimeLoadBalancing: {mode}`"),
-        (None, Some(true)) => "`spec.bpfConnectTimeLoadBalancingEnabled: true`".to_owned(),
-        (None, None) => "`spec.bpfConnectTimeLoadBalancing` is not set".to_owned(),
+        (Some(mode), _) => format!("has `spec.bpfConnectTimeLoadBalancing: {mode}`"),
+        (None, Some(true)) => "has `spec.bpfConnectTimeLoadBalancingEnabled: true`".to_owned(),
+        (None, None) => "does not set `spec.bpfConnectTimeLoadBalancing`".to_owned(),
     };
     let message = format!(
         "{found}: Calico replaces Service addresses when an application connects, before ztunnel \
          sees them"
     );
     let origin = object.meta.origin.clone();
-    let mut finding = Finding::new(&codes::PLUGIN_SETTING, object.reference(), origin, message);
+    let mut finding = about(&codes::PLUGIN_SETTING, object.reference(), origin, message);
     finding.fixes = vec![format!(
         "kubectl patch felixconfiguration {} --type merge --patch \
          '{{\"spec\":{{\"bpfConnectTimeLoadBalancing\":\"Disabled\"}}}}'",

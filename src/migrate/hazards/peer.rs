@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, at_line, list, workloads};
+use super::{Context, about, list, workloads};
 use crate::finding::{Finding, codes};
 use crate::migrate::scope::{Membership, StaysOut};
 use crate::model::{ObjectRef, PeerAuthentication, PeerMode, Workload};
@@ -37,18 +37,13 @@ fn disabled(policy: &PeerAuthentication, selected: &[&Workload], findings: &mut 
         return;
     }
     let message = format!(
-        "{} is `DISABLE` for {}, and ztunnel encrypts all the same",
-        list(fields),
-        workloads(selected)
+        "switches mutual TLS off for {} by {}, and ztunnel encrypts all the same",
+        workloads(selected),
+        list(fields)
     );
-    let origin = at_line(&policy.meta.origin, 0);
+    let origin = policy.meta.origin.clone();
     let subject = reference(policy);
-    findings.push(Finding::new(
-        &codes::MTLS_DISABLED,
-        subject,
-        origin,
-        message,
-    ));
+    findings.push(about(&codes::MTLS_DISABLED, subject, origin, message));
 }
 
 fn strict(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -68,13 +63,13 @@ fn strict(context: &Context<'_>, findings: &mut Vec<Finding>) {
             continue;
         };
         let message = format!(
-            "demands mutual TLS of all callers of {}, and stays without a mesh identity: {}",
+            "refuses callers of {} that have no mesh identity, and these stay without one: {}",
             workloads(&servers),
             list(&callers)
         );
         let origin = policy.meta.origin.clone();
         let code = &codes::STRICT_REFUSES_CALLERS;
-        findings.push(Finding::new(code, reference(policy), origin, message));
+        findings.push(about(code, reference(policy), origin, message));
     }
 }
 

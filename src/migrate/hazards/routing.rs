@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Context, list, workloads};
+use super::{Context, about, list, workloads};
 use crate::finding::{Code, Finding, codes};
 use crate::migrate::waypoints::Binding;
 use crate::model::{GenericObject, Labels, Service, Workload};
@@ -19,7 +19,7 @@ pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
         };
         if let Some((code, message)) = found {
             let origin = object.meta.origin.clone();
-            findings.push(Finding::new(code, object.reference(), origin, message));
+            findings.push(about(code, object.reference(), origin, message));
         }
     }
 }
@@ -38,8 +38,11 @@ fn virtual_service(context: &Context<'_>, object: &GenericObject) -> Found {
         .filter_map(|host| unserved(context, host, &object.meta.namespace))
         .map(|s| s.meta.reference("Service"))
         .collect();
-    if unserved.is_empty() || is_plain(object, &hosts) {
+    if is_plain(object, &hosts) {
         return None;
+    }
+    if unserved.is_empty() {
+        return not_seen(context, object, &hosts);
     }
     let message = format!(
         "routes requests to {}, which no waypoint serves; its rules have no effect for callers in \
@@ -47,6 +50,46 @@ fn virtual_service(context: &Context<'_>, object: &GenericObject) -> Found {
         list(unserved)
     );
     Some((&codes::ROUTING_IGNORED, message))
+}
+
+/// Rules for a Service behind a waypoint that the waypoint cannot apply: those from a namespace
+/// other than the Service's and its own, and those that choose by the labels of the client.
+fn not_seen(context: &Context<'_>, object: &GenericObject, hosts: &[&str]) -> Found {
+    let at = &object.meta.namespace;
+    let found = hosts.iter().find_map(|host| {
+        let service = named_service(context, host, at)?;
+        let Binding::Bound(waypoint) = context.waypoints.of_service(service) else {
+            return None;
+        };
+        (!context.backends(service).is_empty()).then_some((service, waypoint))
+    });
+    let (service, waypoint) = found?;
+    let name = format!("{}/{}", waypoint.namespace, waypoint.name);
+    let reference = service.meta.reference("Service");
+    if *at != service.meta.namespace && *at != waypoint.namespace {
+        let message = format!(
+            "routes requests to `{reference}` from namespace `{at}`, where waypoint `{name}` does \
+             not read"
+        );
+        return Some((&codes::ROUTING_NOT_SEEN, message));
+    }
+    let by_labels = ["http", "tls", "tcp"].into_iter().find_map(|protocol| {
+        let rules = object
+            .body
+            .pointer(&format!("/spec/{protocol}"))?
+            .as_array()?;
+        let labelled = |rule: &Value| {
+            let matches = rule.get("match").and_then(Value::as_array);
+            matches.is_some_and(|m| m.iter().any(|m| m.get("sourceLabels").is_some()))
+        };
+        let index = rules.iter().position(labelled)?;
+        Some(format!("spec.{protocol}[{index}]"))
+    })?;
+    let message = format!(
+        "chooses by the labels of the client in `{by_labels}`, which waypoint `{name}` of \
+         `{reference}` does not know"
+    );
+    Some((&codes::ROUTING_NOT_SEEN, message))
 }
 
 /// Whether the rules do nothing but what happens without them: one destination, the host itself.
@@ -89,20 +132,21 @@ fn destination_rule(context: &Context<'_>, object: &GenericObject) -> Found {
         .filter(|(key, value)| *key != "tls" || value.get("mode") != Some(&"ISTIO_MUTUAL".into()))
         .map(|(key, _)| format!("spec.trafficPolicy.{key}"))
         .collect();
-    let subsets = object
-        .body
-        .pointer("/spec/subsets")
-        .and_then(Value::as_array);
-    if subsets.is_some_and(|s| !s.is_empty()) {
-        fields.push("spec.subsets".to_owned());
+    // A subset alone does nothing: it takes a route to it, which is reported as a route.
+    let subsets = object.body.pointer("/spec/subsets");
+    let subsets = subsets.and_then(Value::as_array).into_iter().flatten();
+    for (index, subset) in subsets.enumerate() {
+        if subset.get("trafficPolicy").is_some() {
+            fields.push(format!("spec.subsets[{index}].trafficPolicy"));
+        }
     }
     if fields.is_empty() {
         return None;
     }
     let message = format!(
-        "{} have no effect for callers of `{}` in ambient mode, because no waypoint serves it",
-        list(fields),
-        service.meta.reference("Service")
+        "has no effect for callers of `{}` in ambient mode, because no waypoint serves it: {}",
+        service.meta.reference("Service"),
+        list(fields)
     );
     Some((&codes::TRAFFIC_POLICY_IGNORED, message))
 }
@@ -138,8 +182,8 @@ fn sidecar(context: &Context<'_>, object: &GenericObject) -> Found {
         .and_then(Value::as_str);
     let message = if mode == Some("REGISTRY_ONLY") {
         format!(
-            "`spec.outboundTrafficPolicy.mode: REGISTRY_ONLY` has no effect on {} in ambient mode: \
-             connections to unknown hosts are let out",
+            "has no effect on {} in ambient mode, and `spec.outboundTrafficPolicy.mode: \
+             REGISTRY_ONLY` goes with it: connections to unknown hosts are let out",
             workloads(&selected)
         )
     } else {
@@ -181,6 +225,13 @@ fn selected<'w>(context: &Context<'w>, object: &GenericObject, pointer: &str) ->
 
 /// The Service that a host names, when it leads to pods that join and no waypoint serves it.
 fn unserved<'w>(context: &Context<'w>, host: &str, namespace: &str) -> Option<&'w Service> {
+    let service = named_service(context, host, namespace)?;
+    let bound = matches!(context.waypoints.of_service(service), Binding::Bound(_));
+    (!bound && !context.backends(service).is_empty()).then_some(service)
+}
+
+/// The Service that a host names in an object of this namespace.
+fn named_service<'w>(context: &Context<'w>, host: &str, namespace: &str) -> Option<&'w Service> {
     let (name, rest) = host.split_once('.').unwrap_or((host, ""));
     // A host is short, or ends in the namespace, `svc` or the whole cluster domain.
     let at = match rest.split_once('.') {
@@ -189,10 +240,7 @@ fn unserved<'w>(context: &Context<'w>, host: &str, namespace: &str) -> Option<&'
         Some((at, domain)) if domain == "svc" || domain.starts_with("svc.") => at,
         Some(_) => return None,
     };
-    let here = |s: &&Service| s.meta.name == name && s.meta.namespace == at;
-    let service = context.world.services.iter().find(here)?;
-    let bound = matches!(context.waypoints.of_service(service), Binding::Bound(_));
-    (!bound && !context.backends(service).is_empty()).then_some(service)
+    context.services_in(at).find(|s| s.meta.name == name)
 }
 
 fn strings<'o>(object: &'o GenericObject, pointer: &str) -> Vec<&'o str> {

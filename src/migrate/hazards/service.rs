@@ -2,7 +2,7 @@
 
 use ambient_facts::ports;
 
-use super::{Context, list};
+use super::{Context, about, list};
 use crate::finding::{Code, Finding, codes};
 use crate::model::{Protocol, Service, TargetPort};
 
@@ -11,7 +11,11 @@ pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
         if service.service_type == "ExternalName" {
             if context.scope.is_enrolled(&service.meta.namespace) {
                 let message = "is of type ExternalName, and what it names stays out of the mesh";
-                findings.push(about(service, &codes::EXTERNAL_NAME, message.to_owned()));
+                findings.push(of_service(
+                    service,
+                    &codes::EXTERNAL_NAME,
+                    message.to_owned(),
+                ));
             }
         } else if !context.backends(service).is_empty() {
             reserved_targets(service, findings);
@@ -25,19 +29,14 @@ pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 "stands for machines outside of Kubernetes, which ambient mesh cannot take in";
             let origin = object.meta.origin.clone();
             let code = &codes::VIRTUAL_MACHINE;
-            findings.push(Finding::new(
-                code,
-                object.reference(),
-                origin,
-                message.to_owned(),
-            ));
+            findings.push(about(code, object.reference(), origin, message.to_owned()));
         }
     }
 }
 
-fn about(service: &Service, code: &'static Code, message: String) -> Finding {
+fn of_service(service: &Service, code: &'static Code, predicate: String) -> Finding {
     let subject = service.meta.reference("Service");
-    Finding::new(code, subject, service.meta.origin.clone(), message)
+    about(code, subject, service.meta.origin.clone(), predicate)
 }
 
 fn reserved_targets(service: &Service, findings: &mut Vec<Finding>) {
@@ -47,10 +46,10 @@ fn reserved_targets(service: &Service, findings: &mut Vec<Finding>) {
         };
         if port.protocol == Protocol::Tcp && ports::RESERVED.contains(&target) {
             let message = format!(
-                "`spec.ports[{index}]` leads to port {target} of its pods, which ztunnel opens in \
-                 every captured pod"
+                "leads to port {target} of its pods by `spec.ports[{index}]`, and ztunnel opens that \
+                 port in every captured pod"
             );
-            findings.push(about(service, &codes::RESERVED_PORT, message));
+            findings.push(of_service(service, &codes::RESERVED_PORT, message));
         }
     }
 }
@@ -61,8 +60,11 @@ fn other_protocols(service: &Service, findings: &mut Vec<Finding>) {
         .map(|p| format!("{} {}", p.protocol, p.port))
         .collect();
     if !others.is_empty() {
-        let message = format!("{} stays outside of the tunnel", list(others));
-        findings.push(about(service, &codes::NOT_CAPTURED_PROTOCOL, message));
+        let message = format!(
+            "has ports that stay outside of the tunnel: {}",
+            list(others)
+        );
+        findings.push(of_service(service, &codes::NOT_CAPTURED_PROTOCOL, message));
     }
 }
 

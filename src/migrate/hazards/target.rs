@@ -2,12 +2,12 @@
 
 use ambient_facts::labels;
 
-use super::{Context, list, workloads};
+use super::{Context, about, list, workloads};
 use crate::finding::{Finding, codes};
 use crate::migrate::waypoints::Binding;
 use crate::model::{
-    AuthorizationPolicy, AuthorizationRule, Gateway, Kind, Labels, Meta, ObjectRef, Service,
-    TargetRef, Workload,
+    AuthorizationPolicy, AuthorizationRule, Coverage, Gateway, Kind, Labels, Meta, ObjectRef,
+    Service, TargetRef, Workload,
 };
 
 pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -24,14 +24,16 @@ pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
         if object.targets.is_empty() {
             selects_waypoint(context, &subject, &object.meta, &object.selector, findings);
             let selected = context.selected(&object.meta, &object.selector);
-            if !selected.is_empty() {
+            let others = context.world.request_authentications.iter();
+            let copies = others.map(|o| (&o.meta, o.targets.as_slice()));
+            if !selected.is_empty() && !covers(context, copies, &selected) {
                 let message = format!(
                     "checks the tokens of requests to {} by selector, which nothing does in ambient \
                      mode; from the moment of enrolment requests with any token are let through",
                     workloads(&selected)
                 );
                 let origin = object.meta.origin.clone();
-                let mut finding = Finding::new(&codes::JWT_NOT_CHECKED, subject, origin, message);
+                let mut finding = about(&codes::JWT_NOT_CHECKED, subject, origin, message);
                 finding.fixes = vec![copy_for(context, &object.meta, &selected)];
                 findings.push(finding);
             }
@@ -51,15 +53,9 @@ fn targets(
         let Some(problem) = problem(context, meta, target) else {
             continue;
         };
-        let message =
-            format!("`spec.targetRefs[{index}]`: {problem}, so nothing enforces it there");
+        let message = format!("is not enforced through `spec.targetRefs[{index}]`: {problem}");
         let code = &codes::TARGET_NOT_ENFORCED;
-        findings.push(Finding::new(
-            code,
-            subject.clone(),
-            meta.origin.clone(),
-            message,
-        ));
+        findings.push(about(code, subject.clone(), meta.origin.clone(), message));
     }
 }
 
@@ -72,8 +68,7 @@ fn problem(context: &Context<'_>, meta: &Meta, target: &TargetRef) -> Option<Str
         let message = "a GatewayClass counts in the root namespace only, which is";
         return (!root).then(|| format!("{message} `{}`", context.options.root_namespace));
     }
-    // The mesh's own namespace holds gateways and is never enrolled, but its targets count.
-    if !root && !context.scope.is_enrolled(&meta.namespace) {
+    if !context.scope.is_enrolled(&meta.namespace) {
         return None;
     }
     if let Some(other) = target.namespace.as_ref().filter(|n| **n != meta.namespace) {
@@ -161,7 +156,11 @@ fn unused_gateway(context: &Context<'_>, gateway: &Gateway) -> Option<String> {
             .networking
             .iter()
             .any(|o| o.kind == "ServiceEntry" && is_it(waypoints.of_entry(&o.meta)));
-    (!used).then(|| format!("nothing uses the waypoint `{}`", meta.name))
+    let nothing = match world.coverage(Kind::Service) {
+        Coverage::Complete => "nothing",
+        _ => "nothing in the input",
+    };
+    (!used).then(|| format!("{nothing} uses the waypoint `{}`", meta.name))
 }
 
 /// Reports a selector that can only mean the pods of a waypoint.
@@ -182,18 +181,19 @@ fn selects_waypoint(
     let mut selected = gateways.filter(|g| {
         g.class == labels::WAYPOINT_CLASS
             && here(&g.meta.namespace)
+            && context.scope.is_enrolled(&g.meta.namespace)
             && super::includes(&pod_labels(g), selector)
     });
     let Some(gateway) = selected.next() else {
         return;
     };
     let message = format!(
-        "`spec.selector` selects the pods of waypoint `{}/{}`, which ignores policies with a \
-         selector",
+        "selects the pods of waypoint `{}/{}` by `spec.selector`, and a waypoint ignores policies with \
+         a selector",
         gateway.meta.namespace, gateway.meta.name
     );
     let origin = meta.origin.clone();
-    let mut finding = Finding::new(
+    let mut finding = about(
         &codes::SELECTOR_ON_WAYPOINT,
         subject.clone(),
         origin,
@@ -221,8 +221,8 @@ fn pod_labels(gateway: &Gateway) -> Labels {
     all
 }
 
-/// Whether a rule of a policy with a selector stands, word for word, in one that a waypoint
-/// enforces for every Service of the selected workloads.
+/// Whether a rule of a policy with a selector stands, word for word, in one of the same action that
+/// a waypoint enforces for every Service of the selected workloads.
 pub(super) fn is_copied(
     context: &Context<'_>,
     policy: &AuthorizationPolicy,
@@ -231,32 +231,63 @@ pub(super) fn is_copied(
 ) -> bool {
     let same =
         |r: &AuthorizationRule| r.from == rule.from && r.to == rule.to && r.when == rule.when;
-    let copies: Vec<_> = context
-        .world
-        .authorization_policies
-        .iter()
-        .filter(|p| p.action == policy.action && p.rules.iter().any(same))
-        .collect();
-    let covers = |copy: &AuthorizationPolicy, service: &Service| {
-        copy.meta.namespace == service.meta.namespace
-            && copy.targets.iter().any(|t| reaches(context, t, service))
+    // A policy in the root namespace may have its copies anywhere.
+    let policies: Vec<_> = if policy.meta.namespace == context.options.root_namespace {
+        context.world.authorization_policies.iter().collect()
+    } else {
+        context.authorization_in(&policy.meta.namespace).collect()
     };
-    selected.iter().all(|workload| {
-        let mut services = context.services_of(workload).peekable();
-        services.peek().is_some() && services.all(|s| copies.iter().any(|c| covers(c, s)))
-    })
+    let copies = policies
+        .into_iter()
+        .filter(|p| p.action == policy.action && p.rules.iter().any(same));
+    covers(
+        context,
+        copies.map(|p| (&p.meta, p.targets.as_slice())),
+        selected,
+    )
 }
 
-/// Whether a target, in the namespace of a Service, makes its waypoint enforce a policy.
-pub(super) fn reaches(context: &Context<'_>, target: &TargetRef, service: &Service) -> bool {
+/// Whether objects with targets reach every Service of the workloads, and each has one.
+pub(super) fn covers<'o>(
+    context: &Context<'_>,
+    objects: impl Iterator<Item = (&'o Meta, &'o [TargetRef])>,
+    selected: &[&Workload],
+) -> bool {
+    let objects: Vec<_> = objects.filter(|(_, targets)| !targets.is_empty()).collect();
+    let reached = |service: &Service| {
+        objects
+            .iter()
+            .any(|(meta, targets)| reaches(context, meta, targets, service))
+    };
+    !objects.is_empty()
+        && selected.iter().all(|workload| {
+            let mut services = context.services_of(workload).peekable();
+            services.peek().is_some() && services.all(reached)
+        })
+}
+
+/// Whether the targets of an object make the waypoint of a Service enforce it.
+pub(super) fn reaches(
+    context: &Context<'_>,
+    meta: &Meta,
+    targets: &[TargetRef],
+    service: &Service,
+) -> bool {
     let Binding::Bound(waypoint) = context.waypoints.of_service(service) else {
         return false;
     };
-    match target.kind.as_str() {
-        "Service" => target.name == service.meta.name && !service.headless,
-        "Gateway" => target.name == waypoint.name && waypoint.namespace == service.meta.namespace,
-        _ => false,
-    }
+    let here = meta.namespace == service.meta.namespace;
+    let root = meta.namespace == context.options.root_namespace;
+    let class = waypoint
+        .gateway
+        .map_or(labels::WAYPOINT_CLASS, |g| &g.class);
+    !service.headless
+        && targets.iter().any(|target| match target.kind.as_str() {
+            "Service" => here && target.name == service.meta.name,
+            "Gateway" => target.name == waypoint.name && waypoint.namespace == meta.namespace,
+            "GatewayClass" => root && target.name == class,
+            _ => false,
+        })
 }
 
 /// How to let a waypoint enforce a policy.
@@ -278,43 +309,47 @@ fn copy_for(context: &Context<'_>, meta: &Meta, selected: &[&Workload]) -> Strin
             labels::WAYPOINT_CLASS
         );
     }
-    let mut names: Vec<_> = selected
+    let mut services: Vec<_> = selected
         .iter()
         .flat_map(|w| context.services_of(w))
         .filter(|s| !s.headless)
-        .map(|s| s.meta.name.as_str())
         .collect();
-    names.sort_unstable();
-    names.dedup();
-    if names.is_empty() {
+    services.sort_unstable_by_key(|s| &s.meta.name);
+    services.dedup_by_key(|s| &s.meta.name);
+    if services.is_empty() {
         return format!(
             "no Service with an address selects these pods: put a Service in front of them, or a \
              waypoint with the label `{}: workload`",
             labels::WAYPOINT_FOR
         );
     }
-    let unserved: Vec<_> = context
-        .world
-        .services
+    let name = |s: &&Service| s.meta.name.clone();
+    let (now, later) = services.split_at(services.len().min(MOST_TARGETS));
+    let refs: Vec<_> = now
         .iter()
-        .filter(|s| s.meta.namespace == meta.namespace && names.contains(&s.meta.name.as_str()))
-        .filter(|s| !matches!(context.waypoints.of_service(s), Binding::Bound(_)))
-        .map(|s| s.meta.name.as_str())
+        .map(|s| format!("{{group: \"\", kind: Service, name: {}}}", s.meta.name))
         .collect();
-    let refs: Vec<_> = names
-        .iter()
-        .map(|n| format!("{{group: \"\", kind: Service, name: {n}}}"))
-        .collect();
+    let first = format!(
+        "add a copy with `spec.targetRefs: [{}]` in place of the selector",
+        refs.join(", ")
+    );
+    let further = if later.is_empty() {
+        String::new()
+    } else {
+        format!(", further copies for {}", list(later.iter().map(name)))
+    };
+    let bound = |s: &&&Service| matches!(context.waypoints.of_service(s), Binding::Bound(_));
+    let unserved: Vec<_> = services.iter().filter(|s| !bound(s)).map(name).collect();
     let waypoint = if unserved.is_empty() {
         String::new()
     } else {
         format!(", and a waypoint for {} with `--waypoint`", list(unserved))
     };
-    format!(
-        "add a copy with `spec.targetRefs: [{}]` in place of the selector{waypoint}",
-        refs.join(", ")
-    )
+    format!("{first}{further}{waypoint}")
 }
+
+/// How many targets the API admits in one policy (istio/api `security/v1`).
+const MOST_TARGETS: usize = 16;
 
 #[cfg(test)]
 mod tests;

@@ -3,10 +3,10 @@
 use ambient_facts::labels;
 
 use super::authorization::is_dry_run;
-use super::identity::{Answer, Identity};
+use super::identity::{Answer, Identity, has_layer7};
 use super::target::reaches;
-use super::{Context, at_line, list};
-use crate::finding::{Finding, codes};
+use super::{Context, about, at_line, list};
+use crate::finding::{Code, Finding, codes};
 use crate::migrate::waypoints::{Binding, Broken, BrokenReason, Waypoint};
 use crate::model::{
     Action, AuthorizationPolicy, AuthorizationRule, Kind, Meta, ObjectRef, Origin, Protocol,
@@ -30,7 +30,7 @@ pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
                  `{}/{}`",
                 waypoint.namespace, waypoint.name
             );
-            findings.push(about(service, &codes::HEADLESS_WITH_WAYPOINT, message));
+            findings.push(of_service(service, &codes::HEADLESS_WITH_WAYPOINT, message));
             continue;
         }
         if matches!(service.service_type.as_str(), "NodePort" | "LoadBalancer") {
@@ -38,16 +38,16 @@ pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 "is of type {}, and connections from outside do not pass through waypoint `{}/{}`",
                 service.service_type, waypoint.namespace, waypoint.name
             );
-            findings.push(about(service, &codes::WAYPOINT_BYPASSED, message));
+            findings.push(of_service(service, &codes::WAYPOINT_BYPASSED, message));
         }
         admission(context, service, &waypoint, &backends, findings);
     }
     hidden_sources(context, findings);
 }
 
-fn about(service: &Service, code: &'static crate::finding::Code, message: String) -> Finding {
+fn of_service(service: &Service, code: &'static Code, predicate: String) -> Finding {
     let subject = service.meta.reference("Service");
-    Finding::new(code, subject, service.meta.origin.clone(), message)
+    about(code, subject, service.meta.origin.clone(), predicate)
 }
 
 fn labels_of_namespaces(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -108,22 +108,22 @@ fn broken_label(
     broken: &Broken<'_>,
 ) -> Option<Finding> {
     let (at, name) = (broken.namespace, broken.name);
-    let label = format!("its label `{}: {name}`", labels::USE_WAYPOINT);
+    let label = format!("`{}: {name}`", labels::USE_WAYPOINT);
     let direct =
-        "traffic goes to the pods directly and skips every policy and route of the waypoint";
+        "traffic goes to its destination directly and skips every policy and route of the waypoint";
     let (code, message, fix) = match broken.reason {
         BrokenReason::Missing => {
             let absence = context.absence(Kind::Gateway)?;
             (
                 &codes::WAYPOINT_MISSING,
-                format!("{label} names a waypoint, and {absence} Gateway `{at}/{name}`; {direct}"),
+                format!("has the label {label}, and {absence} Gateway `{at}/{name}`; {direct}"),
                 format!("istioctl waypoint apply --namespace {at} --name {name}"),
             )
         }
         BrokenReason::NotAWaypoint(gateway) => (
             &codes::WAYPOINT_MALFORMED,
             format!(
-                "{label} names Gateway `{at}/{name}` of class `{}`, which has no HBONE listener; \
+                "has the label {label} for Gateway `{at}/{name}` of class `{}`, which has no HBONE listener; \
                  {direct}",
                 gateway.class
             ),
@@ -132,7 +132,7 @@ fn broken_label(
         BrokenReason::NamespaceRefused(_) => (
             &codes::WAYPOINT_REFUSES_NAMESPACE,
             format!(
-                "{label} names waypoint `{at}/{name}`, whose `allowedRoutes` do not admit namespace \
+                "has the label {label} for waypoint `{at}/{name}`, whose `allowedRoutes` do not admit namespace \
                  `{from}`; {direct}"
             ),
             format!(
@@ -142,7 +142,7 @@ fn broken_label(
         BrokenReason::Traffic(_, takes) => (
             &codes::WAYPOINT_TRAFFIC_TYPE,
             format!(
-                "{label} names waypoint `{at}/{name}`, which takes `{takes}` traffic only; {direct}"
+                "has the label {label} for waypoint `{at}/{name}`, which takes `{takes}` traffic only; {direct}"
             ),
             format!(
                 "kubectl label gateway {name} --namespace {at} --overwrite {}=all",
@@ -150,7 +150,7 @@ fn broken_label(
             ),
         ),
     };
-    let mut finding = Finding::new(code, subject, origin.clone(), message);
+    let mut finding = about(code, subject, origin.clone(), message);
     finding.fixes = vec![fix];
     Some(finding)
 }
@@ -169,7 +169,8 @@ fn admission(
     };
     let (mut ports, mut responsible) = (Vec::new(), Vec::new());
     for workload in backends {
-        let policies = policies_of(context, workload);
+        let policies = context.authorization_of(workload);
+        let policies: Vec<_> = policies.filter(|p| !is_dry_run(p)).collect();
         for port in target_ports(service, workload) {
             let refusing = refusing(identity, &policies, port);
             if !refusing.is_empty() {
@@ -188,15 +189,15 @@ fn admission(
     let denies = responsible.iter().any(|p| p.action == Action::Deny);
     let account = format!("{}/{}", identity.namespace, identity.service_account);
     let message = format!(
-        "waypoint `{}/{}` connects to its pods with service account `{account}`, which {} {} on \
-         port {}; every request through the waypoint is refused",
+        "is behind waypoint `{}/{}`, which connects with service account `{account}`, and {} {} it \
+         on port {}; every request through the waypoint is refused",
         waypoint.namespace,
         waypoint.name,
         list(responsible.iter().map(|p| p.reference())),
         if denies { "denies" } else { "does not allow" },
         list(ports),
     );
-    let mut finding = about(service, &codes::WAYPOINT_NOT_ADMITTED, message);
+    let mut finding = of_service(service, &codes::WAYPOINT_NOT_ADMITTED, message);
     let principal = format!(
         "cluster.local/ns/{}/sa/{}",
         identity.namespace, identity.service_account
@@ -210,20 +211,6 @@ fn admission(
         )
     }];
     findings.push(finding);
-}
-
-/// The policies that ztunnel enforces for a workload.
-fn policies_of<'w>(context: &Context<'w>, workload: &Workload) -> Vec<&'w AuthorizationPolicy> {
-    let policies = context.world.authorization_policies.iter();
-    policies
-        .filter(|p| {
-            let at = &p.meta.namespace;
-            p.targets.is_empty()
-                && !is_dry_run(p)
-                && (*at == workload.meta.namespace || *at == context.options.root_namespace)
-                && super::includes(&workload.pod.labels, &p.selector)
-        })
-        .collect()
 }
 
 /// The policies because of which a source is surely refused on a port: one that denies it, or all
@@ -273,8 +260,10 @@ fn hidden_sources(context: &Context<'_>, findings: &mut Vec<Finding>) {
             service_account: waypoint.service_account(),
         };
         for (index, rule) in policy.rules.iter().enumerate() {
+            // ztunnel drops such a rule, whatever its sources.
+            let dropped = policy.action == Action::Allow && has_layer7(rule);
             let fields = source_fields(rule, identity, &policy.meta.namespace);
-            if fields.is_empty() {
+            if dropped || fields.is_empty() {
                 continue;
             }
             let consequence = match policy.action {
@@ -282,7 +271,7 @@ fn hidden_sources(context: &Context<'_>, findings: &mut Vec<Finding>) {
                 _ => "which clients the rule allows makes no difference to what comes through it",
             };
             let message = format!(
-                "`spec.rules[{index}]` decides by {}, but Service `{}/{}` is behind waypoint \
+                "decides by {} of `spec.rules[{index}]`, but Service `{}/{}` is behind waypoint \
                  `{}/{}`, whose service account is all that its pods see: {consequence}",
                 list(fields),
                 service.meta.namespace,
@@ -292,7 +281,7 @@ fn hidden_sources(context: &Context<'_>, findings: &mut Vec<Finding>) {
             );
             let origin = at_line(&policy.meta.origin, rule.line);
             let code = &codes::SOURCE_HIDDEN_BY_WAYPOINT;
-            let mut finding = Finding::new(code, policy.reference(), origin, message);
+            let mut finding = about(code, policy.reference(), origin, message);
             finding.fixes = vec![format!(
                 "add a copy in namespace `{}` with `spec.targetRefs: [{{group: \"\", kind: Service, \
                  name: {}}}]` in place of the selector",
@@ -309,25 +298,24 @@ fn unguarded_service<'w>(
     context: &Context<'w>,
     policy: &AuthorizationPolicy,
 ) -> Option<(&'w Service, Waypoint<'w>)> {
-    let guarded = |service: &Service| {
-        let policies = context.world.authorization_policies.iter();
-        policies
-            .filter(|p| p.action == policy.action && p.meta.namespace == service.meta.namespace)
-            .any(|p| p.targets.iter().any(|t| reaches(context, t, service)))
+    let guarded = |service: &Service, waypoint: Waypoint<'_>| {
+        let root = context.options.root_namespace.as_str();
+        [service.meta.namespace.as_str(), waypoint.namespace, root]
+            .into_iter()
+            .flat_map(|namespace| context.authorization_in(namespace))
+            .filter(|p| p.action == policy.action)
+            .any(|p| reaches(context, &p.meta, &p.targets, service))
     };
-    let root = policy.meta.namespace == context.options.root_namespace;
-    context
-        .world
-        .services
-        .iter()
-        .filter(|s| !s.headless && (root || s.meta.namespace == policy.meta.namespace))
-        .filter_map(|service| match context.waypoints.of_service(service) {
-            Binding::Bound(waypoint) => Some((service, waypoint)),
+    let selected = context.selected(&policy.meta, &policy.selector);
+    selected
+        .into_iter()
+        .flat_map(|workload| context.services_of(workload))
+        .filter(|service| !service.headless)
+        .find_map(|service| match context.waypoints.of_service(service) {
+            Binding::Bound(waypoint) => {
+                (!guarded(service, waypoint)).then_some((service, waypoint))
+            }
             _ => None,
-        })
-        .find(|(service, _)| {
-            let selects = |w: &&Workload| super::includes(&w.pod.labels, &policy.selector);
-            context.backends(service).iter().any(selects) && !guarded(service)
         })
 }
 

@@ -3,9 +3,11 @@
 use ambient_facts::{annotations, labels, ports};
 
 use super::enrolment::injects;
-use super::{Context, at_line, list};
+use super::{Context, about, at_line, list};
 use crate::finding::{Code, Finding, codes};
-use crate::migrate::scope::{Membership, StaysOut, asks_for_sidecar, has_sidecar, injection_of};
+use crate::migrate::scope::{
+    Membership, NamespaceState, StaysOut, asks_for_sidecar, has_sidecar, injection_of,
+};
 use crate::model::{Endpoint, Protocol, Workload, WorkloadKind};
 
 pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -24,20 +26,20 @@ pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn about(workload: &Workload, code: &'static Code, message: String) -> Finding {
+fn of(workload: &Workload, code: &'static Code, predicate: String) -> Finding {
     let origin = at_line(&workload.meta.origin, workload.pod.line);
-    Finding::new(code, workload.reference(), origin, message)
+    about(code, workload.reference(), origin, predicate)
 }
 
 fn stays_out(workload: &Workload, reason: StaysOut) -> Option<Finding> {
     match reason {
         StaysOut::HostNetwork => {
-            let message = "its pods use the host network and stay out of the mesh".to_owned();
-            Some(about(workload, &codes::HOST_NETWORK, message))
+            let message = "uses the host network, so its pods stay out of the mesh".to_owned();
+            Some(of(workload, &codes::HOST_NETWORK, message))
         }
         StaysOut::Windows => {
-            let message = "its pods run on Windows nodes and stay out of the mesh".to_owned();
-            Some(about(workload, &codes::WINDOWS_POD, message))
+            let message = "runs on Windows nodes, so its pods stay out of the mesh".to_owned();
+            Some(of(workload, &codes::WINDOWS_POD, message))
         }
         _ => None,
     }
@@ -78,11 +80,11 @@ fn without_tunnel(workload: &Workload, pods: &[&Workload]) -> Option<Finding> {
         return None;
     }
     let message = format!(
-        "the sidecars of {} do not accept the tunnel: the pods lack the label `{}: http`",
+        "has sidecars that do not accept the tunnel: {} without the label `{}: http`",
         list(stale),
         labels::TUNNEL
     );
-    let mut finding = about(workload, &codes::SIDECAR_WITHOUT_TUNNEL, message);
+    let mut finding = of(workload, &codes::SIDECAR_WITHOUT_TUNNEL, message);
     finding.fixes = vec![restart(workload)];
     Some(finding)
 }
@@ -105,14 +107,15 @@ fn restart(workload: &Workload) -> String {
 
 /// Pods that run without a sidecar on purpose, or by neglect, and are captured all the same.
 fn opted_out(context: &Context<'_>, workload: &Workload, pods: &[&Workload]) -> Option<Finding> {
-    if workload.pod.labels.contains_key(labels::DATAPLANE_MODE) {
+    let namespace = &workload.meta.namespace;
+    let decided = workload.pod.labels.contains_key(labels::DATAPLANE_MODE);
+    if decided || context.scope.namespace(namespace) != Some(&NamespaceState::Enrolled) {
         return None;
     }
-    let namespace = &workload.meta.namespace;
     let message = if injection_of(&workload.pod) == Some(false) {
         format!(
-            "`{}: \"false\"` keeps sidecars away, but not ambient mesh: its pods are captured as soon \
-             as namespace `{namespace}` is labelled",
+            "keeps sidecars away with `{}: \"false\"`, but not ambient mesh: its pods are captured as \
+             soon as namespace `{namespace}` is labelled",
             labels::SIDECAR_INJECT
         )
     } else {
@@ -122,16 +125,17 @@ fn opted_out(context: &Context<'_>, workload: &Workload, pods: &[&Workload]) -> 
             return None;
         }
         format!(
-            "{} run without a sidecar although namespace `{namespace}` asks for injection; they are \
-             captured as soon as it is labelled",
+            "has pods without a sidecar although namespace `{namespace}` asks for injection: {}; they \
+             are captured as soon as it is labelled",
             list(bare)
         )
     };
-    let mut finding = about(workload, &codes::OPTED_OUT_OF_INJECTION, message);
+    let mut finding = of(workload, &codes::OPTED_OUT_OF_INJECTION, message);
     finding.fixes = vec![format!(
-        "set `spec.template.metadata.labels[\"{}\"]: {}` to keep them out",
+        "set `{}: {}` in `{}.labels` to keep them out",
         labels::DATAPLANE_MODE,
-        labels::NONE
+        labels::NONE,
+        pod_metadata(workload.kind)
     )];
     Some(finding)
 }
@@ -150,49 +154,60 @@ fn injection(workload: &Workload) -> Vec<Finding> {
         fields.push(format!("`{}: {templates}`", annotations::INJECT_TEMPLATES));
         if templates.split(',').any(|t| t.trim() == "spire") {
             let message = format!(
-                "its pods take their identity from SPIRE through `{}: {templates}`",
+                "takes the identity of its pods from SPIRE with `{}: {templates}`",
                 annotations::INJECT_TEMPLATES
             );
-            findings.push(about(workload, &codes::SPIRE_IDENTITY, message));
+            findings.push(of(workload, &codes::SPIRE_IDENTITY, message));
         }
     }
     // A pod that was injected carries what the injector wrote; its template is what counts.
     let injected = workload.kind == WorkloadKind::Pod && has_sidecar(pod);
     if !fields.is_empty() && !injected {
         let message = format!(
-            "its pod template has {}, so its pods get a sidecar whatever the namespace says",
+            "asks for a sidecar with {} in its pod template, whatever the namespace says",
             fields.join(" and ")
         );
-        findings.push(about(workload, &codes::ASKS_FOR_SIDECAR, message));
+        let mut finding = of(workload, &codes::ASKS_FOR_SIDECAR, message);
+        finding.fixes = vec![format!(
+            "set `{}: \"false\"` in `{}.labels` and remove what asks for a sidecar",
+            labels::SIDECAR_INJECT,
+            pod_metadata(workload.kind)
+        )];
+        findings.push(finding);
     }
     findings
 }
 
+/// Where the metadata of the pods stands in an object.
+fn pod_metadata(kind: WorkloadKind) -> &'static str {
+    match kind {
+        WorkloadKind::Pod => "metadata",
+        WorkloadKind::CronJob => "spec.jobTemplate.spec.template.metadata",
+        _ => "spec.template.metadata",
+    }
+}
+
 /// Commands and settings that rely on a proxy in the same pod.
 fn sidecar_calls(workload: &Workload) -> Vec<Finding> {
+    const PROXY: [u16; 6] = [
+        ports::SIDECAR_ADMIN,
+        ports::METRICS,
+        ports::STATUS,
+        ports::OUTBOUND,
+        ports::INBOUND_PLAINTEXT,
+        ports::ENVOY_METRICS,
+    ];
     let mut findings = Vec::new();
-    let texts = || workload.pod.commands.iter();
-    let hook = |text: &&String| text.contains("quitquitquit") || waits_for_proxy(text);
-    if let Some(text) = texts().find(hook) {
-        let message = format!("calls the sidecar: `{}`", excerpt(text));
-        findings.push(about(workload, &codes::SIDECAR_HOOK, message));
+    let lines = || workload.pod.commands.iter().flat_map(|text| text.lines());
+    let hook = |line: &&str| line.contains("quitquitquit") || waits_for_proxy(line);
+    if let Some(line) = lines().find(hook) {
+        let message = format!("calls its sidecar: `{}`", excerpt(line));
+        findings.push(of(workload, &codes::SIDECAR_HOOK, message));
     }
-    let local = |text: &&String| {
-        let port = [
-            ports::SIDECAR_ADMIN,
-            ports::METRICS,
-            ports::STATUS,
-            ports::OUTBOUND,
-            ports::INBOUND_PLAINTEXT,
-            ports::ENVOY_METRICS,
-        ]
-        .into_iter()
-        .any(|port| names_local_port(text, port));
-        port && !hook(text)
-    };
-    if let Some(text) = texts().find(local) {
-        let message = format!("uses a port of the sidecar: `{}`", excerpt(text));
-        findings.push(about(workload, &codes::PROXY_PORT_USED, message));
+    let local = |line: &&str| PROXY.iter().any(|port| names_local_port(line, *port)) && !hook(line);
+    if let Some(line) = lines().find(local) {
+        let message = format!("uses a port of its sidecar: `{}`", excerpt(line));
+        findings.push(of(workload, &codes::PROXY_PORT_USED, message));
     }
     findings
 }
@@ -212,13 +227,11 @@ fn names_local_port(text: &str, port: u16) -> bool {
     })
 }
 
-/// The first line of a command, cut to what fits in a message.
-fn excerpt(text: &str) -> String {
+/// A line of a command, cut to what fits in a message.
+fn excerpt(line: &str) -> String {
     const LONGEST: usize = 80;
-    let line = |l: &&str| l.contains("15") || l.contains("quitquitquit");
-    let line = text.lines().find(line).unwrap_or_default().trim();
+    let line = line.trim().replace('`', "'");
     let cut: String = line.chars().take(LONGEST).collect();
-    let cut = cut.replace('`', "'");
     if cut.len() < line.len() {
         format!("{cut}…")
     } else {
@@ -238,8 +251,8 @@ fn metrics(workload: &Workload) -> Option<Finding> {
     } else {
         return None;
     };
-    let message = format!("{field} has Prometheus scrape the sidecar, which will be gone");
-    Some(about(workload, &codes::METRICS_MERGED, message))
+    let message = format!("has Prometheus scrape its sidecar with {field}, and there will be none");
+    Some(of(workload, &codes::METRICS_MERGED, message))
 }
 
 fn reserved_ports(workload: &Workload) -> Vec<Finding> {
@@ -247,16 +260,13 @@ fn reserved_ports(workload: &Workload) -> Vec<Finding> {
         let dns = p.number == ports::DNS_CAPTURE && p.protocol == Protocol::Udp;
         dns || (p.protocol == Protocol::Tcp && ports::RESERVED.contains(&p.number))
     });
-    // The sidecar's own container declares such ports, and leaves with it.
-    let sidecars = has_sidecar(&workload.pod);
     reserved
-        .filter(|p| !(sidecars && p.name.starts_with("http-envoy")))
         .map(|port| {
             let message = format!(
-                "a container listens on {} port {}, which ztunnel opens in every captured pod",
+                "listens on {} port {}, which ztunnel opens in every captured pod",
                 port.protocol, port.number
             );
-            let mut finding = about(workload, &codes::RESERVED_PORT, message);
+            let mut finding = of(workload, &codes::RESERVED_PORT, message);
             finding.origin = at_line(&finding.origin, port.line);
             finding
         })
@@ -269,10 +279,10 @@ fn networks(workload: &Workload) -> Option<Finding> {
         .annotations
         .get(annotations::SECONDARY_NETWORKS)?;
     let message = format!(
-        "its pods have further networks, whose traffic the mesh does not carry: `{}`",
+        "is attached to further networks, whose traffic the mesh does not carry: `{}`",
         networks.replace('`', "'").replace('\n', " ")
     );
-    Some(about(workload, &codes::SECONDARY_NETWORK, message))
+    Some(of(workload, &codes::SECONDARY_NETWORK, message))
 }
 
 fn exclusions(workload: &Workload) -> Option<Finding> {
@@ -288,8 +298,8 @@ fn exclusions(workload: &Workload) -> Option<Finding> {
     if excluded.is_empty() {
         return None;
     }
-    let message = format!("ambient mesh ignores {}", list(excluded));
-    Some(about(workload, &codes::CAPTURE_EXCLUSION, message))
+    let message = format!("sets what ambient mesh ignores: {}", list(excluded));
+    Some(of(workload, &codes::CAPTURE_EXCLUSION, message))
 }
 
 #[cfg(test)]

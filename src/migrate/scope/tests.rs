@@ -36,7 +36,7 @@ fn namespaces_are_enrolled_unless_something_speaks_against_it() {
     istio-system: left out, system namespace
     kube-public: left out, system namespace
     kube-system: left out, system namespace
-    mesh: left out, system namespace
+    mesh: left out, parts of the mesh itself run in it
     never: left out, its label `istio.io/dataplane-mode` is `none`
     shop: Enrolled
     typo: left out, its label `istio.io/dataplane-mode` has the unknown value `Ambient`
@@ -76,6 +76,7 @@ fn pods_join_unless_they_cannot_be_captured() {
     done.terminated = true;
     let fixture = Fixture::with_namespace("shop", &[])
         .namespace("post", &[("istio.io/dataplane-mode", "none")])
+        .namespace("mesh", &[])
         .namespace("kube-system", &[])
         .workload(host)
         .workload(windows)
@@ -108,7 +109,7 @@ fn pods_join_unless_they_cannot_be_captured() {
             "way",
             &[("gateway.networking.k8s.io/gateway-name", "way")],
         ))
-        .workload(labelled("shop", "ztunnel", &[("app", "ztunnel")]))
+        .workload(labelled("mesh", "ztunnel", &[("app", "ztunnel")]))
         .workload(deployment("post", "web"))
         .workload(labelled(
             "post",
@@ -122,19 +123,19 @@ fn pods_join_unless_they_cannot_be_captured() {
         ));
     insta::assert_snapshot!(endpoints(&fixture), @"
     kube-system/dns[Deployment]: stays out, its namespace is not enrolled
+    mesh/ztunnel[Deployment]: stays out, it is a part of the mesh itself
     post/early[Deployment]: Joins
     post/web[Deployment]: stays out, its namespace is not enrolled
-    shop/asks[Deployment]: stays out, its namespace is not enrolled
+    shop/asks[Deployment]: JoinsWithoutSidecar
     shop/edge[Deployment]: stays out, it is a gateway
-    shop/host[Deployment]: stays out, its namespace is not enrolled
-    shop/native[Deployment]: stays out, its namespace is not enrolled
-    shop/out[Deployment]: stays out, its namespace is not enrolled
+    shop/host[Deployment]: stays out, it uses the host network
+    shop/native[Deployment]: JoinsWithoutSidecar
+    shop/out[Deployment]: stays out, its label `istio.io/dataplane-mode` is `none`
     shop/proxy[Deployment]: stays out, it is a gateway
-    shop/status[Deployment]: stays out, its namespace is not enrolled
+    shop/status[Deployment]: JoinsWithoutSidecar
     shop/way[Deployment]: stays out, it is a gateway
-    shop/web[Deployment]: stays out, its namespace is not enrolled
-    shop/windows[Deployment]: stays out, its namespace is not enrolled
-    shop/ztunnel[Deployment]: stays out, it is a part of the mesh itself
+    shop/web[Deployment]: Joins
+    shop/windows[Deployment]: stays out, it runs on Windows nodes
     ");
 }
 

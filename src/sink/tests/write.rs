@@ -166,6 +166,20 @@ mod unix {
     }
 
     #[test]
+    fn a_read_only_file_is_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a");
+        fs::write(&file, "old").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
+        let changes = [change("a", Some(&file), Some("old"), "new")];
+        let error = write(&prepared(changes), &Target::InPlace).unwrap_err();
+        assert!(error.to_string().starts_with("cannot write `"), "{error}");
+        let source = std::error::Error::source(&error).unwrap();
+        assert_eq!(source.to_string(), "it is read-only");
+        assert_eq!(listing(directory.path()), pairs(&[("a", "old")]));
+    }
+
+    #[test]
     fn a_link_out_of_the_output_directory_is_not_followed() {
         let root = tempfile::tempdir().unwrap();
         let (out, elsewhere) = (root.path().join("out"), root.path().join("elsewhere"));

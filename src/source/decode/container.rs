@@ -38,6 +38,19 @@ fn read<'d>(
     pod: &mut PodTemplate,
     names: &mut BTreeSet<&'d str>,
 ) {
+    container.well_spelled(&[
+        "args",
+        "command",
+        "env",
+        "image",
+        "lifecycle",
+        "livenessProbe",
+        "name",
+        "ports",
+        "readinessProbe",
+        "restartPolicy",
+        "startupProbe",
+    ]);
     let name = container.required("name");
     let name = name.and_then(|f| Some((f, f.string()?)));
     if let Some((field, text)) = name {
@@ -66,6 +79,7 @@ fn ports(container: Mapping<'_, '_, '_>) -> Vec<ContainerPort> {
     let mut ports = Vec::new();
     let mut names = BTreeSet::new();
     for entry in container.mappings("ports") {
+        entry.well_spelled(&["containerPort", "name", "protocol"]);
         let number = entry.required("containerPort").and_then(Field::port);
         let protocol = match entry.get("protocol") {
             Some(field) => protocol(field),

@@ -1,114 +1,18 @@
 //! Reading an object field by field: every field knows its path and place, a wrong one is reported
 //! and reading goes on, so that all problems of an object are found at once.
 
-use std::cell::{Cell, RefCell};
-use std::fmt::Write as _;
-use std::sync::Arc;
-
-use crate::model::{Labels, ObjectRef};
-use crate::source::problem::{Defect, Note};
+use crate::model::Labels;
 use crate::source::syntax;
 use crate::yaml::{NodeKind, Scalar, View};
 
-/// An object with more problems than this has the rest of them counted only.
-const MOST_DEFECTS: usize = 50;
-
-/// What is shared by the objects of one document.
-pub(in crate::source) struct Session<'s> {
-    /// The file, as objects name it in their origin.
-    pub(in crate::source) file: &'s Arc<str>,
-    /// Index of the document in the file.
-    pub(in crate::source) document: usize,
-    /// Namespace of objects that name none.
-    pub(in crate::source) default_namespace: &'s str,
-    /// One-based line at which the document starts, when lines in its tree are not those of the
-    /// file.
-    pub(in crate::source) fixed_line: Option<u32>,
-    /// How many more nodes and bytes of text may be read. Aliases let a few lines stand for
-    /// billions of nodes, and this ends them.
-    pub(in crate::source) budget: Cell<usize>,
-}
-
-impl Session<'_> {
-    /// Takes from the budget; `false` when there is none left.
-    pub(super) fn charge(&self, cost: usize) -> bool {
-        let left = self.budget.get().saturating_sub(cost);
-        self.budget.set(left);
-        left > 0
-    }
-}
-
-/// One step of a path. Paths are kept as links to their parents and written out for messages only.
-#[derive(Clone, Copy)]
-enum Step<'d> {
-    Root,
-    Key(&'d str),
-    Index(usize),
-}
-
-/// One object that is being read, and what was found wrong with it.
-pub(super) struct Reading<'s, 'd> {
-    pub(super) session: &'s Session<'s>,
-    /// The object, as soon as its name is known.
-    object: RefCell<Option<ObjectRef>>,
-    paths: RefCell<Vec<(u32, Step<'d>)>>,
-    defects: RefCell<Vec<Defect>>,
-    more: Cell<usize>,
-    notes: RefCell<Vec<Note>>,
-}
-
-impl<'s, 'd> Reading<'s, 'd> {
-    pub(super) fn new(session: &'s Session<'s>) -> Self {
-        Self {
-            session,
-            object: RefCell::new(None),
-            paths: RefCell::new(vec![(0, Step::Root)]),
-            defects: RefCell::new(Vec::new()),
-            more: Cell::new(0),
-            notes: RefCell::new(Vec::new()),
-        }
-    }
-
-    /// The object itself as a field with an empty path.
-    pub(super) fn root(&self, view: View<'d>) -> Field<'_, 's, 'd> {
-        Field {
-            reading: self,
-            view,
-            path: 0,
-        }
-    }
-
-    /// Names the object in everything that is reported from now on.
-    pub(super) fn name(&self, object: ObjectRef) {
-        *self.object.borrow_mut() = Some(object);
-    }
-
-    /// Whether anything was wrong so far.
-    pub(super) fn has_failed(&self) -> bool {
-        !self.defects.borrow().is_empty() || self.session.budget.get() == 0
-    }
-
-    /// What was found.
-    pub(super) fn finish(self) -> (Vec<Defect>, Vec<Note>) {
-        let mut defects = self.defects.into_inner();
-        if let (more @ 1.., Some(last)) = (self.more.get(), defects.last()) {
-            let message = format!("{more} more problems like these in this object");
-            defects.push(Defect {
-                message,
-                hint: None,
-                ..last.clone()
-            });
-        }
-        (defects, self.notes.into_inner())
-    }
-}
+use super::reading::{Place, Reading, Step};
 
 /// One value of an object.
 #[derive(Clone, Copy)]
 pub(super) struct Field<'r, 's, 'd> {
     pub(super) reading: &'r Reading<'s, 'd>,
     pub(super) view: View<'d>,
-    path: u32,
+    place: Place,
 }
 
 /// A number or a string, where the API takes either.
@@ -119,14 +23,26 @@ pub(super) enum IntOrString<'d> {
 }
 
 impl<'r, 's, 'd> Field<'r, 's, 'd> {
+    /// The object itself.
+    pub(super) fn root(reading: &'r Reading<'s, 'd>, view: View<'d>) -> Self {
+        Self {
+            reading,
+            view,
+            place: Place::ROOT,
+        }
+    }
+
     fn child(self, step: Step<'d>, view: View<'d>) -> Self {
-        self.reading
-            .session
-            .charge(1 + view.text().map_or(0, str::len));
-        let mut paths = self.reading.paths.borrow_mut();
-        let path = u32::try_from(paths.len()).unwrap_or(0);
-        paths.push((self.path, step));
-        Self { view, path, ..self }
+        let text = view.text().map_or(0, str::len);
+        Self {
+            view,
+            place: self.reading.step(self.place, step, text),
+            ..self
+        }
+    }
+
+    fn is_exhausted(self) -> bool {
+        self.reading.session.is_exhausted()
     }
 
     /// One-based line in the file.
@@ -139,29 +55,7 @@ impl<'r, 's, 'd> Field<'r, 's, 'd> {
 
     /// The path, written as in `spec.ingress[0].ports`.
     pub(super) fn path(self) -> String {
-        let paths = self.reading.paths.borrow();
-        let mut steps = Vec::new();
-        let mut at = self.path;
-        while let Some(&(parent, step)) = paths.get(at as usize) {
-            if matches!(step, Step::Root) {
-                break;
-            }
-            steps.push(step);
-            at = parent;
-        }
-        let mut path = String::new();
-        for step in steps.into_iter().rev() {
-            let written = match step {
-                Step::Root => Ok(()),
-                Step::Key(key) if key.contains(['.', '/']) => write!(path, "[{key}]"),
-                Step::Key(key) if path.is_empty() => write!(path, "{key}"),
-                Step::Key(key) => write!(path, ".{key}"),
-                Step::Index(index) => write!(path, "[{index}]"),
-            };
-            // Writing to a string cannot fail.
-            debug_assert!(written.is_ok());
-        }
-        path
+        self.reading.path(self.place)
     }
 
     /// Reports a problem at this place; the message is put after the path.
@@ -171,10 +65,10 @@ impl<'r, 's, 'd> Field<'r, 's, 'd> {
 
     /// The path in backticks; other words for the object itself.
     fn subject(self) -> String {
-        match self.path {
-            0 => "an object".to_owned(),
-            _ => format!("`{}`", self.path()),
+        if self.place == Place::ROOT {
+            return "an object".to_owned();
         }
+        format!("`{}`", self.path())
     }
 
     /// Reports that a text breaks a rule, which is worded to follow "it".
@@ -185,7 +79,11 @@ impl<'r, 's, 'd> Field<'r, 's, 'd> {
             format!("is `{text}`")
         };
         let message = format!("{} {is}; {noun} {rule}", self.subject());
-        self.report(&message, hint);
+        let template = || {
+            let braces = text.contains("{{");
+            braces.then(|| "it is a template: render it first, and read the output".to_owned())
+        };
+        self.report(&message, hint.or_else(template));
     }
 
     /// Reports a problem with a hint.
@@ -196,41 +94,15 @@ impl<'r, 's, 'd> Field<'r, 's, 'd> {
 
     /// Reports a problem at this place in words that stand for themselves.
     pub(super) fn report(self, message: &str, hint: Option<String>) {
-        if self.reading.session.budget.get() == 0 {
-            return;
-        }
         let exact = self.reading.session.fixed_line.is_none();
-        let defect = Defect {
-            line: self.line(),
-            column: if exact { self.view.column() } else { 0 },
-            object: self.reading.object.borrow().clone(),
-            message: message.to_owned(),
-            hint,
-        };
-        let mut defects = self.reading.defects.borrow_mut();
-        // A field may be read twice: once to be checked, once to be kept.
-        if defects.contains(&defect) {
-            return;
-        }
-        if defects.len() == MOST_DEFECTS {
-            self.reading.more.set(self.reading.more.get() + 1);
-            return;
-        }
-        defects.push(defect);
+        let column = if exact { self.view.column() } else { 0 };
+        let message = message.to_owned();
+        self.reading.report(self.line(), column, message, hint);
     }
 
     /// Notes something about this object that is not wrong.
     pub(super) fn note(self, message: &str) {
-        let object = self.reading.object.borrow();
-        let subject = object
-            .as_ref()
-            .map(|o| format!("`{o}` "))
-            .unwrap_or_default();
-        self.reading.notes.borrow_mut().push(Note {
-            file: Arc::clone(self.reading.session.file),
-            line: self.line(),
-            message: format!("{subject}{message}"),
-        });
+        self.reading.note(self.line(), message);
     }
 
     fn wrong_type(self, expected: &str) {
@@ -261,7 +133,7 @@ impl<'r, 's, 'd> Field<'r, 's, 'd> {
         }
         let items = self.view.items().enumerate();
         items
-            .take_while(move |_| self.reading.session.budget.get() > 0)
+            .take_while(move |_| !self.is_exhausted())
             .map(move |(i, view)| self.child(Step::Index(i), view))
     }
 
@@ -374,7 +246,30 @@ impl<'r, 's, 'd> Field<'r, 's, 'd> {
             return Labels::new();
         };
         let entry = |(key, value): (&str, Self)| Some((key.to_owned(), value.string()?.to_owned()));
-        mapping.entries().filter_map(entry).collect()
+        let mut map = mapping.entries().filter_map(entry).collect();
+        self.respell_keys(&mut map);
+        map
+    }
+
+    /// Gives keys that kubectl does not read as strings the spelling that it sends: `y` is `true`,
+    /// `0x10` is `16`.
+    pub(super) fn respell_keys(self, map: &mut Labels) {
+        for (key, _) in self.view.written_entries() {
+            let sent = match key.scalar() {
+                Some(Scalar::Bool(value)) => value.to_string(),
+                Some(Scalar::Int(int)) => int.to_string(),
+                _ => continue,
+            };
+            let Some(text) = key.text().filter(|t| *t != sent) else {
+                continue;
+            };
+            if let Some(value) = map.remove(text) {
+                self.note(&format!(
+                    "has the key `{text}`, which kubectl reads as `{sent}`; it needs quotes"
+                ));
+                map.insert(sent, value);
+            }
+        }
     }
 }
 
@@ -387,7 +282,7 @@ pub(super) struct Mapping<'r, 's, 'd> {
 impl<'r, 's, 'd> Mapping<'r, 's, 'd> {
     /// The value under a key; null is as good as absent.
     pub(super) fn get(self, key: &'static str) -> Option<Field<'r, 's, 'd>> {
-        if self.field.reading.session.budget.get() == 0 {
+        if self.field.is_exhausted() {
             return None;
         }
         let view = self.field.view.get(key).filter(|v| !v.is_null())?;
@@ -447,8 +342,23 @@ impl<'r, 's, 'd> Mapping<'r, 's, 'd> {
             .view
             .entries()
             .into_iter()
-            .take_while(move |_| field.reading.session.budget.get() > 0)
+            .take_while(move |_| !field.is_exhausted())
             .map(move |(key, view)| (key, field.child(Step::Key(key), view)))
+    }
+
+    /// Reports every key that is one of these but for the case of its letters. For mappings that
+    /// are read in part: there is no telling whether another key is known to the API.
+    pub(super) fn well_spelled(self, read: &[&str]) {
+        for (key, view) in self.field.view.entries() {
+            let near = |r: &&&str| r.eq_ignore_ascii_case(key) && **r != key;
+            if let Some(meant) = read.iter().find(near) {
+                let child = self.field.child(Step::Key(key), view);
+                child.wrong_hint(
+                    "is not a field of the API",
+                    format!("did you mean `{meant}`?"),
+                );
+            }
+        }
     }
 
     /// Reports every key that is not among those that the API knows here.

@@ -149,13 +149,7 @@ fn check_name(field: Field<'_, '_, '_>, text: &str, class: Class) {
         Class::Namespace | Class::Service => syntax::dns_label(text),
         _ => syntax::dns_subdomain(text),
     };
-    let Err(rule) = rule else { return };
-    if text.contains("{{") {
-        field.wrong_hint(
-            format!("is `{text}`, which is a template"),
-            "render it first, and read the output",
-        );
-    } else {
+    if let Err(rule) = rule {
         field.breaks(text, "a name", rule, None);
     }
 }
@@ -185,6 +179,7 @@ pub(super) fn labels(field: Field<'_, '_, '_>) -> Labels {
             labels.insert(key.to_owned(), text.to_owned());
         }
     }
+    field.respell_keys(&mut labels);
     labels
 }
 

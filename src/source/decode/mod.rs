@@ -9,6 +9,7 @@ mod istio;
 mod json;
 mod meta;
 mod policy;
+mod reading;
 mod service;
 mod workload;
 
@@ -22,10 +23,11 @@ use crate::source::kinds::{self, Class, Lookup};
 use crate::source::problem::{Defect, Note};
 use crate::yaml::{NodeKind, View};
 
-use field::{Mapping, Reading};
+use field::{Field, Mapping};
 use meta::Identity;
+use reading::Reading;
 
-pub(super) use field::Session;
+pub(super) use reading::Session;
 
 /// Lists in lists; aliases could make more of them than the text has.
 const DEEPEST_LIST: usize = 16;
@@ -129,7 +131,7 @@ pub(super) fn document(session: &Session<'_>, root: Option<View<'_>>) -> Decoded
     }
     decoded.shape = Shape::Objects;
     object(session, root, &mut Vec::new(), None, &mut decoded);
-    if session.budget.get() == 0 {
+    if session.is_exhausted() {
         decoded.defects.push(Defect {
             line,
             column: 0,
@@ -162,7 +164,7 @@ fn object(
     decoded: &mut Decoded,
 ) {
     let reading = Reading::new(session);
-    let root = reading.root(view);
+    let root = Field::root(&reading, view);
     let Some((mapping, version, kind)) = identify(root, inherited) else {
         decoded.unread.extend(Kind::ALL);
         decoded.defects.extend(reading.finish().0);
@@ -207,7 +209,7 @@ fn object(
 
 /// An object's mapping, `apiVersion` and `kind`.
 fn identify<'r, 's, 'd, 'i>(
-    root: field::Field<'r, 's, 'd>,
+    root: Field<'r, 's, 'd>,
     inherited: Option<(&'i str, &'i str)>,
 ) -> Option<(Mapping<'r, 's, 'd>, &'i str, &'i str)>
 where
@@ -220,10 +222,8 @@ where
     {
         return Some((mapping, version, kind));
     }
-    let version = mapping
-        .required("apiVersion")
-        .and_then(field::Field::string);
-    let kind = mapping.required("kind").and_then(field::Field::string);
+    let version = mapping.required("apiVersion").and_then(Field::string);
+    let kind = mapping.required("kind").and_then(Field::string);
     Some((mapping, version?, kind?))
 }
 
@@ -262,6 +262,7 @@ fn decode(
             return Ok(read(group, kind, None, object));
         }
     };
+    object.well_spelled(&["metadata", "spec", "status"]);
     let coverage = class.coverage();
     let identity = Identity { kind, class, scope };
     let meta = meta::meta(object, identity, items);

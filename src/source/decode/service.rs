@@ -29,6 +29,7 @@ pub(super) fn service(object: Mapping<'_, '_, '_>, meta: Meta) -> Service {
     let Some(spec) = field.mapping() else {
         return service;
     };
+    spec.well_spelled(&["clusterIP", "ports", "selector", "type"]);
     if let Some(field) = spec.get("type")
         && let Some(word) = field.string()
     {
@@ -58,6 +59,7 @@ fn service_port<'d>(
     count: usize,
     names: &mut BTreeSet<&'d str>,
 ) -> Option<ServicePort> {
+    entry.well_spelled(&["appProtocol", "name", "port", "protocol", "targetPort"]);
     let port = entry.required("port").and_then(Field::port);
     let name = entry.text("name");
     if name.is_empty() && count > 1 {
@@ -115,6 +117,7 @@ pub(super) fn gateway(object: Mapping<'_, '_, '_>, meta: Meta) -> Gateway {
 }
 
 fn listener(listener: Mapping<'_, '_, '_>) -> Option<Listener> {
+    listener.well_spelled(&["allowedRoutes", "name", "port", "protocol"]);
     let name = listener.required("name").and_then(Field::string);
     let port = listener.required("port").and_then(Field::port);
     let protocol = listener.required("protocol").and_then(Field::string);

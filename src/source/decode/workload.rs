@@ -20,6 +20,13 @@ pub(super) fn workload(object: Mapping<'_, '_, '_>, meta: Meta, kind: WorkloadKi
     let Some(spec) = object.required("spec").and_then(Field::mapping) else {
         return workload;
     };
+    spec.well_spelled(&[
+        "jobTemplate",
+        "manualSelector",
+        "replicas",
+        "selector",
+        "template",
+    ]);
     match kind {
         WorkloadKind::Pod => {
             workload.pod = pod_spec(spec);
@@ -64,7 +71,9 @@ fn template(spec: Mapping<'_, '_, '_>, workload: &mut Workload) {
         workload.pod = pod_spec(pod);
     }
     workload.pod.line = field.line();
+    template.well_spelled(&["metadata", "spec"]);
     if let Some(metadata) = template.mapping("metadata") {
+        metadata.well_spelled(&["annotations", "labels"]);
         workload.pod.labels = metadata.get("labels").map(meta::labels).unwrap_or_default();
         workload.pod.annotations = metadata
             .get("annotations")
@@ -116,6 +125,15 @@ fn written(labels: &Labels) -> String {
 }
 
 fn pod_spec(spec: Mapping<'_, '_, '_>) -> PodTemplate {
+    spec.well_spelled(&[
+        "containers",
+        "hostNetwork",
+        "initContainers",
+        "nodeSelector",
+        "os",
+        "serviceAccount",
+        "serviceAccountName",
+    ]);
     let service_account = [spec.text("serviceAccountName"), spec.text("serviceAccount")]
         .into_iter()
         .find(|name| !name.is_empty())
@@ -123,10 +141,19 @@ fn pod_spec(spec: Mapping<'_, '_, '_>) -> PodTemplate {
     let mut pod = PodTemplate {
         service_account: service_account.to_owned(),
         host_network: spec.get("hostNetwork").and_then(Field::boolean) == Some(true),
+        windows: runs_on_windows(spec),
         ..PodTemplate::default()
     };
     container::read_all(spec, &mut pod);
     pod
+}
+
+fn runs_on_windows(spec: Mapping<'_, '_, '_>) -> bool {
+    let named = spec.mapping("os").map(|os| os.text("name"));
+    let selected = spec
+        .mapping("nodeSelector")
+        .map(|s| s.text("kubernetes.io/os"));
+    [named, selected].contains(&Some("windows"))
 }
 
 fn status(object: Mapping<'_, '_, '_>, workload: &mut Workload) {

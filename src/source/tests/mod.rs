@@ -6,10 +6,13 @@ mod istio;
 mod objects;
 mod policies;
 mod reference;
+mod robust;
+mod workloads;
 
 use std::fmt::Write as _;
 
 use super::{Loaded, load_texts};
+use crate::model::Labels;
 
 /// Loads one text named `a.yaml`.
 fn load(text: &str) -> Loaded {
@@ -40,4 +43,12 @@ fn report(loaded: &Loaded) -> String {
 /// What is reported about a text.
 fn problems(text: &str) -> String {
     report(&load(text))
+}
+
+/// Labels from pairs.
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs
+        .iter()
+        .map(|&(k, v)| (k.to_owned(), v.to_owned()))
+        .collect()
 }

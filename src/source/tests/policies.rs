@@ -108,10 +108,10 @@ fn names_are_checked() {
       | metadata: {name: My_App}
     ");
     assert_snapshot!(named("{name: \"{{ .name }}\"}"), @r#"
-    a.yaml:3:18: `metadata.name` is `{{ .name }}`, which is a template
+    a.yaml:3:18: `metadata.name` is `{{ .name }}`; a name must be lower-case letters, digits, `-` and `.`, with a letter or digit at both ends of every part
       in default/networkpolicy/{{ .name }}
       | metadata: {name: "{{ .name }}"}
-      hint: render it first, and read the output
+      hint: it is a template: render it first, and read the output
     "#);
     assert_snapshot!(named("{name: 1234}"), @r#"
     a.yaml:3:18: `metadata.name` must be a string, and `1234` is read as a number

@@ -308,7 +308,7 @@ fn is_subsequence(short: &str, long: &str) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
     #[test]
     fn edited_text_reads_as_intended_and_keeps_every_byte(
         bytes in prop::collection::vec(any::<u8>(), 0..400)
@@ -327,4 +327,75 @@ proptest! {
         let lone = |text: &str| text.matches('\n').count() - text.matches("\r\n").count();
         prop_assert!(lone(&text) > 0 || lone(&edited) == 0, "{}", edited);
     }
+
+    #[test]
+    fn anything_can_be_inserted_anywhere(
+        bytes in prop::collection::vec(any::<u8>(), 0..400),
+        choices in prop::collection::vec(any::<u8>(), 40),
+    ) {
+        let text = Writer::policies(bytes);
+        let mut choices = Choices { bytes: choices, next: 0 };
+        let mut intended = read(&text);
+        let document = choices.below(u8::try_from(intended.len()).unwrap());
+        let edits: Vec<Edit> = (0..4)
+            .map(|i| random_edit(&mut choices, i, &mut intended[document]))
+            .collect();
+        let edited = apply_all(&text, Format::Yaml, &[(document, Vec::new(), edits.clone())]);
+        let edited = edited
+            .map_err(|e| TestCaseError::fail(format!("{e}\n{edits:#?}\n{text}")))?;
+        prop_assert_eq!(read(&edited), intended, "{}", edited);
+        prop_assert!(is_subsequence(&text, &edited));
+    }
+}
+
+/// Chooses a list or mapping of a value, and inserts something into it.
+fn random_edit(choices: &mut Choices, number: usize, value: &mut Value) -> Edit {
+    let new = match choices.below(6) {
+        0 => json!(15008),
+        1 => json!("yes"),
+        2 => json!({"port": 15008, "protocol": "TCP"}),
+        3 => json!({"a": {"b": [1, {"c": "x y"}]}, "d": []}),
+        4 => json!([["a"], {}]),
+        _ => json!("a: b\n#c"),
+    };
+    let mut path = Path::new();
+    let mut node = &*value;
+    loop {
+        let stop = choices.one_in(4);
+        let inner = match node {
+            Value::Object(entries) if !(stop || entries.is_empty()) => {
+                let bound = u8::try_from(entries.len()).unwrap();
+                let (key, inner) = entries.iter().nth(choices.below(bound)).unwrap();
+                is_container(inner).then(|| (Segment::from(key.as_str()), inner))
+            }
+            Value::Array(items) if !stop => {
+                let index = choices.below(u8::try_from(items.len()).unwrap());
+                is_container(&items[index]).then(|| (Segment::from(index), &items[index]))
+            }
+            _ => None,
+        };
+        let Some((segment, inner)) = inner else { break };
+        path.push(segment);
+        node = inner;
+    }
+    let edit = if node.is_array() {
+        Edit::Append { path, item: new }
+    } else {
+        // Sometimes into a mapping that has to be made first.
+        if choices.one_in(3) {
+            path.push(Segment::from("made"));
+        }
+        let key = format!("new{number}");
+        Edit::Add {
+            path,
+            key,
+            value: new,
+        }
+    };
+    edit.apply(value).unwrap();
+    edit
+}
+
+fn is_container(value: &Value) -> bool {
+    value.is_object() || value.as_array().is_some_and(|items| !items.is_empty())
 }

@@ -1,0 +1,163 @@
+//! The command line as clap sees it: flags, help and value parsers.
+//!
+//! Types of this module carry no logic; [`crate::settings`] turns them into what commands take.
+
+mod candidates;
+mod migrate;
+mod policy;
+mod values;
+
+use std::ffi::OsString;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+pub use candidates::candidates;
+pub use migrate::{
+    DiffArguments, InputArguments, MigrateAction, MigrateArguments, PlanArguments,
+    PlanningArguments,
+};
+pub use policy::{
+    PolicyAction, PolicyArguments, PolicyDiff, PolicyExplain, PolicyList, ViewArguments,
+};
+pub use values::{
+    Authorization, ColorChoice, DryRun, FailOn, Mode, Party, PlanFormat, PolicyFormat, Shell,
+    Strategy, VersionFormat, Waypoint,
+};
+
+/// The namespace of objects that name none, unless `-n` names another.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// The exit codes, for the end of every help text.
+macro_rules! after_help {
+    ($($example:literal),+ $(,)?) => {
+        concat!(
+            "Exit codes:\n",
+            "  0    done, nothing to report\n",
+            "  1    findings at or above --fail-on that were not accepted, or differences\n",
+            "  2    wrong usage, or input that cannot be used; the rest is still analysed\n",
+            "  70   a bug in this program\n",
+            "  130  interrupted\n",
+            "\n",
+            "Examples:",
+            $("\n  ", $example),+
+        )
+    };
+}
+use after_help;
+
+/// Move Kubernetes clusters to ambient mesh, and prove what changes before it does
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubectl-ambient",
+    bin_name = "kubectl ambient",
+    version,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = after_help!(
+        "kubectl ambient migrate -f k8s/          # what has to change, and the proof",
+        "kubectl ambient migrate diff -f k8s/     # the same as a diff",
+        "kubectl ambient migrate -f k8s/ --write  # change the files",
+    )
+)]
+pub struct Arguments {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub global: GlobalArguments,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Args)]
+pub struct GlobalArguments {
+    /// When to use colour
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    pub color: ColorChoice,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Plan the move of workloads to ambient mesh, and prove that no connection changes
+    Migrate(MigrateArguments),
+    /// Show who may connect to whom under the network policies
+    Policy(PolicyArguments),
+    /// Explain a finding code
+    #[command(after_help = after_help!("kubectl ambient explain AMB0110"))]
+    Explain {
+        /// The code, or the id of a finding; all codes are listed without one
+        code: Option<String>,
+    },
+    /// Print a completion script for a shell
+    #[command(after_help = after_help!(
+        "source <(kubectl-ambient completion bash)",
+        "kubectl-ambient completion fish > ~/.config/fish/completions/kubectl-ambient.fish",
+    ))]
+    Completion {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Print the version
+    #[command(after_help = after_help!("kubectl ambient version -o json"))]
+    Version {
+        /// Output format
+        #[arg(short, long, value_enum, default_value_t = VersionFormat::Text)]
+        output: VersionFormat,
+    },
+    /// List the flags that every command takes
+    #[command(after_help = after_help!("kubectl ambient options"))]
+    Options,
+}
+
+/// Reads the command line, program name first.
+///
+/// # Errors
+///
+/// When it is wrong, and when it asks for help or the version.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Stop> {
+    Arguments::try_parse_from(arguments).map_err(|error| Stop {
+        text: error.render().to_string(),
+        is_answer: !error.use_stderr(),
+    })
+}
+
+/// A command line that names no command to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// What to show.
+    pub text: String,
+    /// Whether the text was asked for: help or the version, not an error.
+    pub is_answer: bool,
+}
+
+/// The command line as a value, for completion.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+/// The completion script of a shell, for the binary's own name.
+pub fn completion_script(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    let shell = match shell {
+        Shell::Bash => clap_complete::Shell::Bash,
+        Shell::Zsh => clap_complete::Shell::Zsh,
+        Shell::Fish => clap_complete::Shell::Fish,
+        Shell::Powershell => clap_complete::Shell::PowerShell,
+    };
+    clap_complete::generate(shell, &mut command(), "kubectl-ambient", &mut script);
+    script
+}
+
+/// The flags that every command takes, as help text.
+pub fn options() -> String {
+    let options = GlobalArguments::augment_args(clap::Command::new("options"))
+        .disable_help_flag(true)
+        .help_template("These flags can be passed to any command:\n\n{options}\n");
+    options.clone().render_help().to_string()
+}
+
+#[cfg(test)]
+mod tests;

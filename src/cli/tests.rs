@@ -1,0 +1,71 @@
+use super::*;
+
+#[test]
+fn the_command_line_is_consistent() {
+    command().debug_assert();
+}
+
+/// Every command with its path, depth first.
+fn all(command: &clap::Command) -> Vec<clap::Command> {
+    let mut commands = vec![command.clone()];
+    for sub in command.get_subcommands() {
+        commands.extend(all(sub));
+    }
+    commands
+}
+
+#[test]
+fn every_help_ends_with_exit_codes_and_an_example() {
+    let mut root = command();
+    root.build();
+    for command in all(&root) {
+        let name = command.get_bin_name().unwrap_or_default().to_owned();
+        let help = command.clone().render_long_help().to_string();
+        let (_, end) = help.split_once("Exit codes:\n  0 ").expect(&name);
+        let (_, example) = end.split_once("\n\nExamples:\n  ").expect(&name);
+        assert!(
+            example.lines().all(|l| l.contains("ambient")),
+            "{name}: {example}"
+        );
+    }
+}
+
+#[test]
+fn help_speaks_of_kubectl_ambient() {
+    let mut root = command();
+    root.build();
+    for mut command in all(&root) {
+        let usage = command.render_usage().to_string();
+        assert!(usage.starts_with("Usage: kubectl ambient"), "{usage}");
+    }
+}
+
+#[test]
+fn destinations_may_carry_a_port() {
+    let parties = [
+        "shop/db",
+        "shop/db:5432",
+        "shop/dns:53/udp",
+        "10.0.0.1:80",
+        "2001:db8::1",
+        "[2001:db8::1]:443",
+        "shop/db:0",
+        "shop/db:80/icmp",
+        ":80",
+    ]
+    .map(|text| match values::party(text) {
+        Ok(party) => format!("{text} -> {} {:?}", party.name, party.port),
+        Err(error) => format!("{text} -> {error}"),
+    });
+    insta::assert_snapshot!(parties.join("\n"), @"
+    shop/db -> shop/db None
+    shop/db:5432 -> shop/db Some((5432, Tcp))
+    shop/dns:53/udp -> shop/dns Some((53, Udp))
+    10.0.0.1:80 -> 10.0.0.1 Some((80, Tcp))
+    2001:db8::1 -> 2001:db8::1 None
+    [2001:db8::1]:443 -> 2001:db8::1 Some((443, Tcp))
+    shop/db:0 -> `0` is not a port between 1 and 65535
+    shop/db:80/icmp -> the protocol is one of `TCP`, `UDP`, `SCTP`
+    :80 -> expected a workload or an address
+    ");
+}

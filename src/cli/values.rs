@@ -1,0 +1,191 @@
+//! Values that flags and operands take.
+
+use clap::ValueEnum;
+
+use crate::migrate::Cni;
+use crate::model::Protocol;
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless the environment says otherwise
+    Auto,
+    /// Everywhere, into files too
+    Always,
+    /// Nowhere
+    Never,
+}
+
+/// Output formats of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// Tables for people
+    Table,
+    /// One JSON document
+    Json,
+    /// One YAML document
+    Yaml,
+    /// A comment for a pull request
+    Markdown,
+    /// SARIF 2.1.0 for code scanning
+    Sarif,
+    /// Annotations and step summary of GitHub Actions
+    Github,
+}
+
+/// Output formats of connectivity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PolicyFormat {
+    /// Lines for people
+    Text,
+    /// One JSON document
+    Json,
+}
+
+/// Output formats of the version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VersionFormat {
+    /// One line
+    Text,
+    /// One JSON document
+    Json,
+}
+
+/// Shells with a completion script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// Bash
+    Bash,
+    /// Zsh
+    Zsh,
+    /// fish
+    Fish,
+    /// PowerShell
+    Powershell,
+}
+
+/// How port limits are kept inside the tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Authorization {
+    /// Refuse the other ports
+    Deny,
+    /// Allow the ports that are allowed today, and nothing else
+    Allow,
+    /// Not at all: the limits are reported as gained connections
+    None,
+}
+
+/// How objects that exist are changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Strategy {
+    /// Insert into the object
+    Edit,
+    /// Add an object beside it
+    Companion,
+}
+
+/// The severity at which findings fail a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Errors
+    Error,
+    /// Warnings and errors
+    Warning,
+    /// Any finding
+    Info,
+}
+
+/// Whether files are really written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    /// Write what `--write` or `--output-dir` asks for
+    None,
+    /// Do everything but write
+    Client,
+    /// Let the API server check it; there is none for files
+    Server,
+}
+
+/// The world whose connections are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Without a mesh: policies see the application's ports
+    Plaintext,
+    /// Every workload enrolled: policies see the tunnel
+    Tunnel,
+}
+
+/// A waypoint, `NAME[=NAMESPACE]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waypoint {
+    /// Name of the Gateway.
+    pub name: String,
+    /// The namespace that it serves; every enrolled one when absent.
+    pub namespace: Option<String>,
+}
+
+pub(super) fn waypoint(text: &str) -> Result<Waypoint, String> {
+    let (name, namespace) = match text.split_once('=') {
+        Some((name, namespace)) => (name, Some(namespace)),
+        None => (text, None),
+    };
+    if name.is_empty() || namespace.is_some_and(str::is_empty) {
+        return Err("expected `NAME` or `NAME=NAMESPACE`".to_owned());
+    }
+    Ok(Waypoint {
+        name: name.to_owned(),
+        namespace: namespace.map(str::to_owned),
+    })
+}
+
+/// The names that `--cni` takes.
+pub(super) fn plugin_names() -> impl Iterator<Item = &'static str> {
+    ["auto"]
+        .into_iter()
+        .chain(Cni::ALL.into_iter().map(Cni::as_str))
+}
+
+/// A destination, `NAME[:PORT[/PROTOCOL]]`. An IPv6 address with a port is in brackets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Party {
+    /// The workload or address.
+    pub name: String,
+    /// Port and protocol.
+    pub port: Option<(u16, Protocol)>,
+}
+
+pub(super) fn party(text: &str) -> Result<Party, String> {
+    let (name, port) = split_port(text);
+    if name.is_empty() {
+        return Err("expected a workload or an address".to_owned());
+    }
+    Ok(Party {
+        name: name.to_owned(),
+        port: port.map(port_and_protocol).transpose()?,
+    })
+}
+
+fn split_port(text: &str) -> (&str, Option<&str>) {
+    if let Some(rest) = text.strip_prefix('[')
+        && let Some((address, rest)) = rest.split_once(']')
+    {
+        return (address, rest.strip_prefix(':'));
+    }
+    // More than one colon without brackets is an IPv6 address.
+    match text.split_once(':') {
+        Some((name, port)) if !port.contains(':') => (name, Some(port)),
+        _ => (text, None),
+    }
+}
+
+fn port_and_protocol(text: &str) -> Result<(u16, Protocol), String> {
+    let (port, protocol) = text.split_once('/').unwrap_or((text, "TCP"));
+    let port = match port.parse() {
+        Ok(port) if port > 0 => port,
+        _ => return Err(format!("`{port}` is not a port between 1 and 65535")),
+    };
+    let named = |known: &Protocol| known.to_string().eq_ignore_ascii_case(protocol);
+    let protocol = Protocol::ALL.into_iter().find(named);
+    let protocol = protocol.ok_or("the protocol is one of `TCP`, `UDP`, `SCTP`")?;
+    Ok((port, protocol))
+}

@@ -1,0 +1,77 @@
+//! Reading manifests, and saying what of them could not be used.
+
+use crate::error::ExpectedError;
+use crate::render::{self, Note, Problem};
+use crate::sink::{self, InputKind};
+use crate::source::{self, FileKind, Loaded, Request};
+
+use super::output::Output;
+
+/// What was read, with what is to be said about it.
+pub(super) struct Input {
+    pub(super) loaded: Loaded,
+    pub(super) problems: Vec<Problem>,
+    pub(super) notes: Vec<Note>,
+}
+
+/// Reads what a request names.
+///
+/// # Errors
+///
+/// When there is nothing to read: a check of the wrong folder must not pass.
+pub(super) fn load(request: &Request, output: &mut Output<'_>) -> Result<Input, ExpectedError> {
+    let mut loaded = source::load(request, output.stdin());
+    if loaded.files.is_empty() && loaded.problems.is_empty() {
+        let folders = request.files.iter().chain(&request.kustomize);
+        return Err(ExpectedError::NothingRead(folders.cloned().collect()));
+    }
+    let problems = std::mem::take(&mut loaded.problems);
+    let problems = problems.into_iter().map(|problem| Problem {
+        file: problem.file,
+        line: problem.line,
+        column: problem.column,
+        object: problem.object,
+        message: problem.message,
+        excerpt: problem.excerpt,
+        hint: problem.hint,
+    });
+    let notes = std::mem::take(&mut loaded.notes);
+    let notes = notes.into_iter().map(|note| Note {
+        file: note.file,
+        line: note.line,
+        message: note.message,
+    });
+    Ok(Input {
+        problems: problems.collect(),
+        notes: notes.collect(),
+        loaded,
+    })
+}
+
+impl Input {
+    /// The texts that were read, for those who edit them.
+    pub(super) fn texts(&self) -> Vec<sink::Input> {
+        let texts = self.loaded.files.iter().map(|file| sink::Input {
+            name: file.name.clone(),
+            path: file.path.clone(),
+            text: file.text.clone(),
+            format: file.format,
+            kind: match file.kind {
+                FileKind::Manifest | FileKind::Stdin => InputKind::Text,
+                FileKind::Kustomize => InputKind::Kustomize,
+            },
+        });
+        texts.collect()
+    }
+
+    /// Says on standard error what could not be used, and what was left alone.
+    pub(super) fn tell(&self, output: &mut Output<'_>) {
+        output.tell(&render::problems(&self.problems, output.error_style()));
+        self.tell_notes(output);
+    }
+
+    /// Says on standard error what was left alone.
+    pub(super) fn tell_notes(&self, output: &mut Output<'_>) {
+        output.tell(&render::notes(&self.notes, output.error_style()));
+    }
+}

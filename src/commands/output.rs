@@ -1,0 +1,103 @@
+//! Where text goes: the answer to standard output, everything else to standard error.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+
+use crate::error::ExpectedError;
+use crate::exit::Exit;
+use crate::render::Style;
+
+/// The standard streams of a process, or what stands for them in a test.
+pub struct Streams<'s> {
+    /// Standard input.
+    pub stdin: &'s mut dyn Read,
+    /// Standard output.
+    pub stdout: Channel<'s>,
+    /// Standard error.
+    pub stderr: Channel<'s>,
+}
+
+/// A stream that is written to.
+pub struct Channel<'s> {
+    /// The stream.
+    pub writer: &'s mut dyn Write,
+    /// Whether it ends at a terminal.
+    pub terminal: bool,
+}
+
+impl fmt::Debug for Streams<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streams")
+            .field("stdout", &self.stdout)
+            .field("stderr", &self.stderr)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Channel<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("terminal", &self.terminal)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The streams with the style of text on each.
+pub(super) struct Output<'s> {
+    streams: Streams<'s>,
+    style: Style,
+    error_style: Style,
+}
+
+impl<'s> Output<'s> {
+    /// The streams, coloured as a function of whether they end at a terminal.
+    pub(super) fn new(streams: Streams<'s>, color: impl Fn(bool) -> bool) -> Self {
+        let style = |terminal| Style {
+            color: color(terminal),
+            terminal,
+        };
+        Self {
+            style: style(streams.stdout.terminal),
+            error_style: style(streams.stderr.terminal),
+            streams,
+        }
+    }
+
+    pub(super) fn stdin(&mut self) -> &mut dyn Read {
+        self.streams.stdin
+    }
+
+    /// The style of the answer.
+    pub(super) fn style(&self) -> Style {
+        self.style
+    }
+
+    /// The style of everything else.
+    pub(super) fn error_style(&self) -> Style {
+        self.error_style
+    }
+
+    /// Writes the answer. A reader that has read enough is no failure.
+    pub(super) fn answer(&mut self, text: &str) -> Result<Exit, ExpectedError> {
+        self.answer_bytes(text.as_bytes())
+    }
+
+    pub(super) fn answer_bytes(&mut self, text: &[u8]) -> Result<Exit, ExpectedError> {
+        match write(self.streams.stdout.writer, text) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(ExpectedError::Output(error))
+            }
+            _ => Ok(Exit::Done),
+        }
+    }
+
+    /// Writes to standard error. Nobody could be told that this fails.
+    pub(super) fn tell(&mut self, text: &str) {
+        _ = write(self.streams.stderr.writer, text.as_bytes());
+    }
+}
+
+fn write(stream: &mut dyn Write, text: &[u8]) -> io::Result<()> {
+    stream.write_all(text)?;
+    stream.flush()
+}

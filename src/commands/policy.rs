@@ -1,0 +1,145 @@
+//! `policy`: who may connect to whom under the network policies.
+
+use crate::error::ExpectedError;
+use crate::exit::Exit;
+use crate::model::World;
+use crate::reach::{self, Mode};
+use crate::render::policy as view;
+use crate::settings::{PolicyDiff, PolicyExplain, PolicyList};
+use crate::source::Request;
+
+use super::output::Output;
+
+/// `policy list`.
+pub(super) fn list(settings: &PolicyList, output: &mut Output<'_>) -> Result<Exit, ExpectedError> {
+    let (world, whole) = load(&settings.request, output)?;
+    let connectivity = reach::connectivity(&world, settings.view.mode);
+    let connections: Vec<view::Connection> = connectivity
+        .connections
+        .into_iter()
+        .map(|c| view::Connection {
+            source: c.source,
+            destination: c.destination,
+            connections: c.connections,
+        })
+        .collect();
+    let text = if settings.view.json {
+        view::connections_json(
+            mode(settings.view.mode),
+            &connections,
+            connectivity.uncertain,
+        )
+    } else {
+        view::connections(&connections)
+    };
+    output.answer(&text)?;
+    if connections.is_empty() {
+        output.tell("No connections found.\n");
+    }
+    if connectivity.uncertain > 0 {
+        let warning = view::uncertain(connectivity.uncertain, output.error_style());
+        output.tell(&warning);
+    }
+    Ok(if whole { Exit::Done } else { Exit::BadInput })
+}
+
+/// `policy explain`.
+pub(super) fn explain(
+    settings: &PolicyExplain,
+    output: &mut Output<'_>,
+) -> Result<Exit, ExpectedError> {
+    let (world, whole) = load(&settings.request, output)?;
+    let destination = &settings.destination;
+    let explanation = reach::explain(
+        &world,
+        settings.view.mode,
+        &settings.source,
+        &destination.name,
+        destination.port,
+    );
+    let explanation = explanation.map_err(|unknown| ExpectedError::UnknownParty {
+        name: unknown.name,
+        similar: unknown.similar,
+    })?;
+    let asked = destination
+        .port
+        .map(|(port, protocol)| format!("{protocol} {port}"));
+    let explanation = view::Explanation {
+        source: explanation.source.into(),
+        destination: explanation.destination.into(),
+        asked,
+        allowed: explanation.allowed,
+        sides: vec![
+            side(view::Direction::Egress, explanation.egress),
+            side(view::Direction::Ingress, explanation.ingress),
+        ],
+    };
+    let text = if settings.view.json {
+        view::explanation_json(mode(settings.view.mode), &explanation)
+    } else {
+        view::explanation(&explanation, output.style())
+    };
+    output.answer(&text)?;
+    Ok(if whole { Exit::Done } else { Exit::BadInput })
+}
+
+fn side(direction: view::Direction, side: reach::Side) -> view::SideExplanation {
+    let rules = side.rules.into_iter().map(|rule| view::RuleExplanation {
+        policy: rule.policy,
+        rule: rule.rule,
+        origin: rule.origin,
+        allows: rule.allows,
+    });
+    view::SideExplanation {
+        direction,
+        allowed: side.allowed,
+        tier: side.tier,
+        because: side.because,
+        rules: rules.collect(),
+    }
+}
+
+/// `policy diff`.
+pub(super) fn diff(settings: &PolicyDiff, output: &mut Output<'_>) -> Result<Exit, ExpectedError> {
+    let (before, before_whole) = load(&settings.before, output)?;
+    let (after, after_whole) = load(&settings.after, output)?;
+    if !(before_whole && after_whole) {
+        // What could not be read would look like a difference.
+        return Err(ExpectedError::IncompleteInput);
+    }
+    let changes: Vec<view::ConnectionChange> =
+        reach::difference(&before, &after, settings.view.mode)
+            .into_iter()
+            .map(|d| view::ConnectionChange {
+                source: d.source,
+                destination: d.destination,
+                before: d.before,
+                after: d.after,
+            })
+            .collect();
+    let text = if settings.view.json {
+        view::changes_json(mode(settings.view.mode), &changes)
+    } else {
+        view::changes(&changes, output.style())
+    };
+    output.answer(&text)?;
+    Ok(if changes.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Found
+    })
+}
+
+/// The world of some input, and whether all of the input could be used.
+fn load(request: &Request, output: &mut Output<'_>) -> Result<(World, bool), ExpectedError> {
+    let input = super::input::load(request, output)?;
+    input.tell(output);
+    Ok((input.loaded.world, input.problems.is_empty()))
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Plaintext => "plaintext",
+        Mode::Tunnel => "tunnel",
+    }
+}

@@ -1,0 +1,134 @@
+//! Failures that the user or the outside caused, each with its words, its way out and its exit
+//! code. Anything else is a bug and ends as one.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::exit::Exit;
+use crate::sink::WriteError;
+
+/// A failure that has to be expected.
+#[derive(Debug, thiserror::Error)]
+pub enum ExpectedError {
+    /// Neither `-f` nor `-k` was given.
+    #[error("no manifests are given")]
+    NoInput,
+    /// The files and folders hold nothing to read.
+    #[error("there are no manifests in {}", names(.0))]
+    NothingRead(Vec<PathBuf>),
+    /// `--write` on standard input.
+    #[error("standard input cannot be rewritten in place")]
+    StdinInPlace,
+    /// `--dry-run=server` without a cluster.
+    #[error("`--dry-run=server` needs a cluster, and files are written without one")]
+    ServerDryRun,
+    /// `--accept` with something that is no code and no finding.
+    #[error("`{0}` is neither a finding nor a code")]
+    UnknownAcceptance(String),
+    /// A code that is not in the catalogue.
+    #[error("there is no code `{code}`")]
+    UnknownCode {
+        /// What was asked for.
+        code: String,
+        /// Codes that look like it.
+        similar: Vec<&'static str>,
+    },
+    /// An operand that names no party of the input.
+    #[error("there is no `{name}` in the input")]
+    UnknownParty {
+        /// What was asked for.
+        name: String,
+        /// Parties that look like it.
+        similar: Vec<String>,
+    },
+    /// Input that has to be whole for the answer to mean anything.
+    #[error("the input could not be read completely")]
+    IncompleteInput,
+    /// Files could not be written.
+    #[error("the files could not be written")]
+    Write(#[from] WriteError),
+    /// Standard output could not be written.
+    #[error("standard output could not be written")]
+    Output(#[source] io::Error),
+    /// The step summary of GitHub Actions could not be written.
+    #[error("the step summary `{path}` could not be written")]
+    StepSummary {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl ExpectedError {
+    /// The message with its causes.
+    pub fn message(&self) -> String {
+        let mut message = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            message.push_str(": ");
+            message.push_str(&error.to_string());
+            cause = error.source();
+        }
+        message
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoInput => {
+                "pass `-f FILE`, `-f FOLDER`, `-f -` for standard input, or `-k FOLDER`".to_owned()
+            }
+            Self::NothingRead(_) => "pass `-R` to search folders below as well".to_owned(),
+            Self::StdinInPlace => "pass `--output-dir DIR` to write elsewhere".to_owned(),
+            Self::ServerDryRun => "use `--dry-run=client`".to_owned(),
+            Self::UnknownAcceptance(_) => {
+                "pass an id such as `AMB0110-1a2b3c4d`, a code such as `AMB0110`, or `all`"
+                    .to_owned()
+            }
+            Self::UnknownCode { similar, .. } if similar.is_empty() => {
+                "`kubectl ambient explain` lists all codes".to_owned()
+            }
+            Self::UnknownCode { similar, .. } => alternatives(similar),
+            Self::UnknownParty { similar, .. } if similar.is_empty() => {
+                "name a workload as `namespace/name`; `kubectl ambient policy list` shows them"
+                    .to_owned()
+            }
+            Self::UnknownParty { similar, .. } => alternatives(similar),
+            Self::Write(error) => return error.hint().map(str::to_owned),
+            Self::IncompleteInput | Self::Output(_) | Self::StepSummary { .. } => return None,
+        };
+        Some(hint)
+    }
+
+    /// The exit code that goes with it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NoInput
+            | Self::NothingRead(_)
+            | Self::StdinInPlace
+            | Self::ServerDryRun
+            | Self::UnknownAcceptance(_)
+            | Self::UnknownCode { .. }
+            | Self::UnknownParty { .. }
+            | Self::IncompleteInput
+            | Self::Write(_)
+            | Self::Output(_)
+            | Self::StepSummary { .. } => Exit::BadInput,
+        }
+    }
+}
+
+fn names(paths: &[PathBuf]) -> String {
+    let names: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+    quoted(&names).join(", ")
+}
+
+fn quoted<T: AsRef<str>>(names: &[T]) -> Vec<String> {
+    names.iter().map(|n| format!("`{}`", n.as_ref())).collect()
+}
+
+fn alternatives<T: AsRef<str>>(names: &[T]) -> String {
+    format!("did you mean {}?", quoted(names).join(" or "))
+}

@@ -1,0 +1,214 @@
+//! What is wrong with the input, as compilers show it.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use crate::model::ObjectRef;
+
+use super::text::{Count, Role, Style, escape, escape_line};
+
+/// Input that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file, `-` for standard input.
+    pub file: Arc<str>,
+    /// One-based line; 0 when the whole file is meant.
+    pub line: u32,
+    /// One-based column in characters; 0 when the whole line is meant.
+    pub column: u32,
+    /// The object, when it could be told.
+    pub object: Option<ObjectRef>,
+    /// What is wrong, in lower case.
+    pub message: String,
+    /// The line itself.
+    pub excerpt: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// Input that was left alone on purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The file.
+    pub file: Arc<str>,
+    /// One-based line; 0 when the whole file is meant.
+    pub line: u32,
+    /// Why, in lower case.
+    pub message: String,
+}
+
+/// A line of the input is shown this wide at most, in characters.
+const EXCERPT_WIDTH: usize = 100;
+/// Notes beyond this many are counted, not shown.
+const NOTES_SHOWN: usize = 10;
+
+/// All problems, one after the other, each with its place and the line in question.
+pub fn problems(problems: &[Problem], style: Style) -> String {
+    let mut text = String::new();
+    for (index, problem) in problems.iter().enumerate() {
+        if index > 0 {
+            text.push('\n');
+        }
+        let label = style.paint(Role::Error, "error");
+        _ = writeln!(text, "{label}: {}", escape(&problem.message));
+        _ = write!(text, "  --> {}", place(problem));
+        if let Some(object) = &problem.object {
+            _ = write!(text, " ({})", escape(&object.to_string()));
+        }
+        text.push('\n');
+        if let Some(excerpt) = &problem.excerpt {
+            text.push_str(&quote(excerpt, problem.line, problem.column, style));
+        }
+        if let Some(hint) = &problem.hint {
+            let label = style.paint(Role::Information, "hint");
+            _ = writeln!(text, "{label}: {}", escape(hint));
+        }
+    }
+    text
+}
+
+/// The first notes, a line each.
+pub fn notes(notes: &[Note], style: Style) -> String {
+    let mut text = String::new();
+    let label = style.paint(Role::Information, "note");
+    for note in notes.iter().take(NOTES_SHOWN) {
+        let file = escape(&note.file);
+        let message = escape(&note.message);
+        _ = match note.line {
+            0 => writeln!(text, "{label}: {file}: {message}"),
+            line => writeln!(text, "{label}: {file}:{line}: {message}"),
+        };
+    }
+    let hidden = notes.len().saturating_sub(NOTES_SHOWN);
+    if hidden > 0 {
+        let more = Count(hidden, "more note");
+        _ = writeln!(text, "{label}: {more}; `-o json` lists all of them");
+    }
+    text
+}
+
+/// `file:line:column`, as far as they are known.
+pub(super) fn place(problem: &Problem) -> String {
+    let file = match &*problem.file {
+        "-" => "standard input".into(),
+        file => escape(file),
+    };
+    match (problem.line, problem.column) {
+        (0, _) => file.into_owned(),
+        (line, 0) => format!("{file}:{line}"),
+        (line, column) => format!("{file}:{line}:{column}"),
+    }
+}
+
+/// The line with a caret below the column.
+fn quote(line: &str, number: u32, column: u32, style: Style) -> String {
+    let line = line.trim_end_matches(['\n', '\r']);
+    let column = usize::try_from(column).unwrap_or(usize::MAX);
+    let before = column.saturating_sub(1);
+    // A long line is cut so that the column stays visible, with some text before it.
+    let skipped = if before > EXCERPT_WIDTH * 3 / 4 {
+        before - EXCERPT_WIDTH / 2
+    } else {
+        0
+    };
+    let shown: String = line.chars().skip(skipped).take(EXCERPT_WIDTH).collect();
+    let start = if skipped > 0 { "…" } else { "" };
+    let end = if line.chars().nth(skipped + EXCERPT_WIDTH).is_some() {
+        "…"
+    } else {
+        ""
+    };
+    let gutter = " ".repeat(number.to_string().len());
+    let mut text = format!(
+        "{gutter} |\n{number} | {start}{}{end}\n",
+        escape_line(&shown)
+    );
+    if column > 0 {
+        let prefix: String = shown.chars().take(before - skipped).collect();
+        // Tabs stay tabs, so that the caret stands below its character whatever a tab's width.
+        let indent: String = start
+            .chars()
+            .chain(escape_line(&prefix).chars())
+            .map(|c| if c == '\t' { '\t' } else { ' ' })
+            .collect();
+        let caret = style.paint(Role::Error, "^");
+        _ = writeln!(text, "{gutter} | {indent}{caret}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(line: u32, column: u32, excerpt: &str) -> Problem {
+        Problem {
+            file: "k8s/web.yaml".into(),
+            line,
+            column,
+            object: None,
+            message: "mapping values are not allowed here".to_owned(),
+            excerpt: Some(excerpt.to_owned()),
+            hint: None,
+        }
+    }
+
+    #[test]
+    fn a_problem_points_at_its_character() {
+        let mut first = problem(12, 9, "\tname: x: y\n");
+        first.object = Some(ObjectRef::namespaced("shop", "NetworkPolicy", "web"));
+        first.hint = Some("quote the value".to_owned());
+        let second = Problem {
+            file: "-".into(),
+            excerpt: None,
+            ..problem(0, 0, "")
+        };
+        insta::assert_snapshot!(problems(&[first, second], Style::default()), @"
+        error: mapping values are not allowed here
+          --> k8s/web.yaml:12:9 (shop/networkpolicy/web)
+           |
+        12 | 	name: x: y
+           | 	       ^
+        hint: quote the value
+
+        error: mapping values are not allowed here
+          --> standard input
+        ");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_column() {
+        let line = format!("{}\u{1b}!{}", "a".repeat(400), "b".repeat(400));
+        insta::assert_snapshot!(problems(&[problem(1, 402, &line)], Style::default()), @r"
+        error: mapping values are not allowed here
+          --> k8s/web.yaml:1:402
+          |
+        1 | …aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\u{1b}!bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb…
+          |                                                         ^
+        ");
+    }
+
+    #[test]
+    fn many_notes_are_counted() {
+        let all: Vec<Note> = (0..12)
+            .map(|line| Note {
+                file: "chart/templates/web.yaml".into(),
+                line,
+                message: "left alone: a Helm template".to_owned(),
+            })
+            .collect();
+        insta::assert_snapshot!(notes(&all, Style::default()), @"
+        note: chart/templates/web.yaml: left alone: a Helm template
+        note: chart/templates/web.yaml:1: left alone: a Helm template
+        note: chart/templates/web.yaml:2: left alone: a Helm template
+        note: chart/templates/web.yaml:3: left alone: a Helm template
+        note: chart/templates/web.yaml:4: left alone: a Helm template
+        note: chart/templates/web.yaml:5: left alone: a Helm template
+        note: chart/templates/web.yaml:6: left alone: a Helm template
+        note: chart/templates/web.yaml:7: left alone: a Helm template
+        note: chart/templates/web.yaml:8: left alone: a Helm template
+        note: chart/templates/web.yaml:9: left alone: a Helm template
+        note: 2 more notes; `-o json` lists all of them
+        ");
+    }
+}

@@ -1,0 +1,440 @@
+//! Commands that read no manifests.
+
+use std::io::Read as _;
+use std::process::{Command, Stdio};
+
+use crate::harness::Ambient;
+
+fn run<const COUNT: usize>(arguments: [&str; COUNT]) -> String {
+    Ambient::new().args(arguments).run().to_string()
+}
+
+#[test]
+fn without_a_command_the_help_is_shown() {
+    insta::assert_snapshot!(run([]), @"
+    exit code: 2
+    ----- stdout -----
+    ----- stderr -----
+    Move Kubernetes clusters to ambient mesh, and prove what changes before it does
+
+    Usage: kubectl ambient [OPTIONS] <COMMAND>
+
+    Commands:
+      migrate     Plan the move of workloads to ambient mesh, and prove that no connection changes
+      policy      Show who may connect to whom under the network policies
+      explain     Explain a finding code
+      completion  Print a completion script for a shell
+      version     Print the version
+      options     List the flags that every command takes
+
+    Options:
+          --color <WHEN>  When to use colour [default: auto] [possible values: auto, always, never]
+      -h, --help          Print help (see more with '--help')
+      -V, --version       Print version
+
+    Exit codes:
+      0    done, nothing to report
+      1    findings at or above --fail-on that were not accepted, or differences
+      2    wrong usage, or input that cannot be used; the rest is still analysed
+      70   a bug in this program
+      130  interrupted
+
+    Examples:
+      kubectl ambient migrate -f k8s/          # what has to change, and the proof
+      kubectl ambient migrate diff -f k8s/     # the same as a diff
+      kubectl ambient migrate -f k8s/ --write  # change the files
+    ");
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "the help text is long")]
+fn help_is_an_answer() {
+    insta::assert_snapshot!(run(["migrate", "--help"]), @"
+    exit code: 0
+    ----- stdout -----
+    Plan the move of workloads to ambient mesh, and prove that no connection changes
+
+    Usage: kubectl ambient migrate [OPTIONS]
+           kubectl ambient migrate <COMMAND>
+
+    Commands:
+      plan  Show what has to change, what to know first, and the proof (the default)
+      diff  Print the changes as a unified diff
+
+    Options:
+          --color <WHEN>
+              When to use colour
+
+              Possible values:
+              - auto:   On a terminal, unless the environment says otherwise
+              - always: Everywhere, into files too
+              - never:  Nowhere
+              
+              [default: auto]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Input:
+      -f, --filename <PATH>
+              A file or folder of manifests, or `-` for standard input
+
+      -R, --recursive
+              Read folders with everything below them
+
+      -k, --kustomize <DIR>
+              A folder with a kustomization, built with `kubectl kustomize`
+
+      -n, --namespace <NAMESPACE>
+              The namespace of objects that name none
+              
+              [default: default]
+
+    Planning:
+          --only <NAMESPACE>
+              Enrol only this namespace
+
+          --exclude <NAMESPACE>
+              Do not enrol this namespace
+
+          --waypoint <NAME[=NAMESPACE]>
+              Plan with a waypoint for a namespace, or for all that are enrolled
+
+          --cni <NAME>
+              The network plugin; `auto` looks for it in the manifests
+              
+              [default: auto]
+              [possible values: auto, unknown, calico, calico-ebpf, calico-ambient, cilium, antrea,
+              antrea-userspace, ovn-kubernetes, aws-vpc, gke-dataplane-v2, kube-router, weave, flannel,
+              kindnet]
+
+          --authz <HOW>
+              How port limits are kept inside the tunnel
+
+              Possible values:
+              - deny:  Refuse the other ports
+              - allow: Allow the ports that are allowed today, and nothing else
+              - none:  Not at all: the limits are reported as gained connections
+              
+              [default: deny]
+
+          --strategy <HOW>
+              How policies that exist are changed
+
+              Possible values:
+              - edit:      Insert into the object
+              - companion: Add an object beside it
+              
+              [default: edit]
+
+          --enroll
+              Write the enrolment labels too; else they are listed as the last step
+
+          --accept <ID|CODE|all>
+              Accept a finding by its id, all findings of a code, or `all`
+
+          --diff
+              Show the diff of the files as well
+
+          --write
+              Change the files in place, if no finding stands against it
+
+          --output-dir <DIR>
+              Write the changed files into this folder instead
+
+          --keep-going
+              With `--write`: write although some of the input cannot be used
+
+          --dry-run <WHERE>
+              Whether to check everything, but write nothing
+
+              Possible values:
+              - none:   Write what `--write` or `--output-dir` asks for
+              - client: Do everything but write
+              - server: Let the API server check it; there is none for files
+              
+              [default: none]
+
+      -o, --output <FORMAT>
+              Output format
+
+              Possible values:
+              - table:    Tables for people
+              - json:     One JSON document
+              - yaml:     One YAML document
+              - markdown: A comment for a pull request
+              - sarif:    SARIF 2.1.0 for code scanning
+              - github:   Annotations and step summary of GitHub Actions
+              
+              [default: table]
+
+          --fail-on <SEVERITY>
+              The severity from which findings fail the run
+
+              Possible values:
+              - error:   Errors
+              - warning: Warnings and errors
+              - info:    Any finding
+              
+              [default: error]
+
+    Exit codes:
+      0    done, nothing to report
+      1    findings at or above --fail-on that were not accepted, or differences
+      2    wrong usage, or input that cannot be used; the rest is still analysed
+      70   a bug in this program
+      130  interrupted
+
+    Examples:
+      kubectl ambient migrate -f k8s/ -R
+      kubectl ambient migrate -f k8s/ -R --diff --waypoint waypoint=shop
+      kubectl ambient migrate -f k8s/ -R --write --accept AMB0110-1a2b3c4d
+      helm template shop | kubectl ambient migrate -f - -o json
+    ----- stderr -----
+    ");
+}
+
+#[test]
+fn the_version_is_one_line_or_one_document() {
+    insta::assert_snapshot!(run(["version"]), @"
+    exit code: 0
+    ----- stdout -----
+    kubectl-ambient 0.1.0
+    ----- stderr -----
+    ");
+    insta::assert_snapshot!(run(["version", "-o", "json"]), @r#"
+    exit code: 0
+    ----- stdout -----
+    {
+      "apiVersion": "ambient.dev/v1alpha1",
+      "kind": "Version",
+      "metadata": {
+        "toolVersion": "0.1.0"
+      }
+    }
+    ----- stderr -----
+    "#);
+    insta::assert_snapshot!(run(["--version"]), @"
+    exit code: 0
+    ----- stdout -----
+    kubectl-ambient 0.1.0
+    ----- stderr -----
+    ");
+}
+
+#[test]
+fn options_lists_the_flags_of_every_command() {
+    insta::assert_snapshot!(run(["options"]), @"
+    exit code: 0
+    ----- stdout -----
+    These flags can be passed to any command:
+
+          --color <WHEN>  When to use colour [default: auto] [possible values: auto, always, never]
+    ----- stderr -----
+    ");
+}
+
+#[test]
+fn a_code_is_explained() {
+    insta::assert_snapshot!(run(["explain", "amb0110"]), @"
+    exit code: 0
+    ----- stdout -----
+    AMB0110 connections gained through the tunnel
+    severity: error
+
+    The tunnel would carry connections that the network policies refuse today. A network plugin cannot see the port inside the tunnel, so a peer that may reach port 15008 may reach every TCP port, unless an AuthorizationPolicy at the destination limits it. Nothing fails when this happens, so only this comparison shows it.
+
+    fix: Give the sources service accounts of their own in `spec.serviceAccountName`, or accept the finding with `--accept`.
+    ----- stderr -----
+    ");
+    assert_eq!(
+        run(["explain", "AMB0110-1a2b3c4d"]),
+        run(["explain", "AMB0110"])
+    );
+}
+
+#[test]
+fn a_wrong_code_gets_suggestions() {
+    insta::assert_snapshot!(run(["explain", "AMB110"]), @"
+    exit code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: there is no code `AMB110`
+    hint: did you mean `AMB0110` or `AMB0101` or `AMB0102`?
+    ");
+    insta::assert_snapshot!(run(["explain", "E0308"]), @"
+    exit code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: there is no code `E0308`
+    hint: `kubectl ambient explain` lists all codes
+    ");
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_says_what_is_right() {
+    insta::assert_snapshot!(run(["migrat"]), @"
+    exit code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: unrecognized subcommand 'migrat'
+
+      tip: a similar subcommand exists: 'migrate'
+
+    Usage: kubectl ambient [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(run(["migrate", "-f", "k8s", "-o", "xml"]), @"
+    exit code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: invalid value 'xml' for '--output <FORMAT>'
+      [possible values: table, json, yaml, markdown, sarif, github]
+
+      tip: a similar value exists: 'yaml'
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(run(["migrate", "-f", "k8s", "--dry-run"]), @"
+    exit code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: a value is required for '--dry-run <WHERE>' but none was supplied
+      [possible values: none, client, server]
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(run(["migrate", "-f", "k8s", "-k", "overlay"]), @"
+    exit code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: the argument '--filename <PATH>' cannot be used with '--kustomize <DIR>'
+
+    Usage: kubectl ambient migrate --filename <PATH>
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(run(["migrate", "-f", "k8s", "--waypoint", "=shop"]), @"
+    exit code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: invalid value '=shop' for '--waypoint <NAME[=NAMESPACE]>': expected `NAME` or `NAME=NAMESPACE`
+
+    For more information, try '--help'.
+    ");
+    insta::assert_snapshot!(run(["completion", "tcsh"]), @"
+    exit code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: invalid value 'tcsh' for '<SHELL>'
+      [possible values: bash, zsh, fish, powershell]
+
+      tip: a similar value exists: 'zsh'
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn colour_is_never_in_what_is_not_a_terminal_unless_asked_for() {
+    let explain = |flags: &[&str]| {
+        let run = Ambient::new()
+            .args(["explain", "AMB0110"])
+            .args(flags.iter().copied())
+            .run();
+        run.stdout.contains('\u{1b}')
+    };
+    assert!(!explain(&[]));
+    assert!(!explain(&["--color=never"]));
+    assert!(explain(&["--color=always"]));
+    let forced = Ambient::new()
+        .args(["explain", "AMB0110"])
+        .env("CLICOLOR_FORCE", "1");
+    assert!(forced.run().stdout.contains('\u{1b}'));
+}
+
+#[test]
+fn kubectl_completes_through_a_link_to_the_binary() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join(format!(
+        "kubectl_complete-ambient{}",
+        std::env::consts::EXE_SUFFIX
+    ));
+    std::fs::copy(env!("CARGO_BIN_EXE_kubectl-ambient"), &link).unwrap();
+    let complete = |words: &[&str]| Ambient::of(&link).args(words.iter().copied()).run();
+    insta::assert_snapshot!(complete(&[""]), @"
+    exit code: 0
+    ----- stdout -----
+    migrate	Plan the move of workloads to ambient mesh, and prove that no connection changes
+    policy	Show who may connect to whom under the network policies
+    explain	Explain a finding code
+    completion	Print a completion script for a shell
+    version	Print the version
+    options	List the flags that every command takes
+    :4
+    ----- stderr -----
+    ");
+    insta::assert_snapshot!(complete(&["migrate", "-f", "k8s", "--authz", ""]), @"
+    exit code: 0
+    ----- stdout -----
+    deny	Refuse the other ports
+    allow	Allow the ports that are allowed today, and nothing else
+    none	Not at all: the limits are reported as gained connections
+    :4
+    ----- stderr -----
+    ");
+    insta::assert_snapshot!(complete(&["migrate", "-f", ""]), @"
+    exit code: 0
+    ----- stdout -----
+    :0
+    ----- stderr -----
+    ");
+    insta::assert_snapshot!(complete(&[]), @"
+    exit code: 0
+    ----- stdout -----
+    migrate	Plan the move of workloads to ambient mesh, and prove that no connection changes
+    policy	Show who may connect to whom under the network policies
+    explain	Explain a finding code
+    completion	Print a completion script for a shell
+    version	Print the version
+    options	List the flags that every command takes
+    :4
+    ----- stderr -----
+    ");
+}
+
+#[test]
+fn a_reader_that_stops_early_is_no_failure() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kubectl-ambient"))
+        .args(["completion", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut errors = String::new();
+    let mut stderr = child.stderr.take().unwrap();
+    stderr.read_to_string(&mut errors).unwrap();
+    assert_eq!(
+        (child.wait().unwrap().code(), errors.as_str()),
+        (Some(0), "")
+    );
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_a_failure() {
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_kubectl-ambient"))
+        .args(["version"])
+        .stdout(full)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    insta::assert_snapshot!(errors, @"error: standard output could not be written: No space left on device (os error 28)");
+}

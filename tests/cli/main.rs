@@ -1,0 +1,10 @@
+//! The binary as its users see it: exit code, standard output and standard error of whole runs.
+
+mod harness;
+mod manifests;
+
+mod general;
+mod migrate;
+mod policy;
+mod usage;
+mod write;

@@ -1,0 +1,223 @@
+//! `migrate` and `migrate diff`: what is shown, and with which exit code.
+
+use crate::harness::Ambient;
+use crate::manifests::{BROKEN, NAMED};
+
+#[test]
+fn a_plan_is_shown_and_nothing_is_written() {
+    let run = Ambient::new()
+        .file("k8s/policy.yaml", NAMED)
+        .args(["migrate", "-f", "k8s"])
+        .run();
+    insta::assert_snapshot!(run, @"
+    exit code: 0
+    ----- stdout -----
+    Plan   1 namespace, 0 workloads   1 object to edit, 1 to create
+
+    NAMESPACE   WORKLOADS   POLICIES          WAYPOINT   VERDICT
+    default     0           1 edited, 1 new   <none>     ready
+
+    Step 1   open the tunnel port in network policies
+    ACTION   OBJECT                         WHERE               WHY
+    edit     default/networkpolicy/my-app   k8s/policy.yaml:1   open port 15008 in 1 rule
+
+    Step 2   keep the port limits inside the tunnel
+    ACTION   OBJECT                                        WHERE                    WHY
+    create   default/authorizationpolicy/my-app-np-ports   beside k8s/policy.yaml   keep tunnelled traffic to the ports that `default/networkpolicy/my-app` allows
+
+    Step 3   enrol
+      kubectl label namespace default istio.io/dataplane-mode=ambient
+
+    INFO               OBJECT                         WHERE                MESSAGE
+    AMB0102-60b0b5eb   default/networkpolicy/my-app   k8s/policy.yaml:10   its ingress rules do not let the tunnel through; the plan opens it for the same peers
+    AMB0103-9b2e2009   default/networkpolicy/my-app   k8s/policy.yaml:1    ports are limited; `default/authorizationpolicy/my-app-np-ports` keeps the limit inside the tunnel
+    AMB0125-44e5e905   default/networkpolicy/my-app   k8s/policy.yaml:1    it selects no pod of the input; it is rewritten as if it selected one
+
+    Proof   equal: no connection is lost, none is gained
+            equal 6, lost 0, gained 0, unknown 0   (1 pod class, 2 address ranges)
+
+    Nothing was written.
+    ----- stderr -----
+    Next: kubectl ambient migrate diff -f k8s   |   kubectl ambient migrate -f k8s --write
+    ");
+    assert_eq!(run.read("k8s/policy.yaml").as_deref(), Some(NAMED));
+}
+
+#[test]
+fn a_diff_exits_with_1() {
+    let run = Ambient::new()
+        .file("k8s/policy.yaml", NAMED)
+        .args(["migrate", "diff", "-f", "k8s"])
+        .run();
+    insta::assert_snapshot!(run, @r#"
+    exit code: 1
+    ----- stdout -----
+    diff --git a/k8s/ambient-policies.yaml b/k8s/ambient-policies.yaml
+    new file mode 100644
+    --- /dev/null
+    +++ b/k8s/ambient-policies.yaml
+    @@ -0,0 +1,23 @@
+    +apiVersion: security.istio.io/v1
+    +kind: AuthorizationPolicy
+    +metadata:
+    +  name: my-app-np-ports
+    +  namespace: default
+    +  labels:
+    +    app.kubernetes.io/managed-by: kubectl-ambient
+    +  annotations:
+    +    ambient.dev/companion-of: networkpolicy/my-app
+    +spec:
+    +  selector:
+    +    matchLabels:
+    +      app.kubernetes.io/name: my-app
+    +  action: DENY
+    +  rules:
+    +  - from:
+    +    - source:
+    +        principals:
+    +        - "*"
+    +    to:
+    +    - operation:
+    +        notPorts:
+    +        - "9090"
+    diff --git a/k8s/policy.yaml b/k8s/policy.yaml
+    --- a/k8s/policy.yaml
+    +++ b/k8s/policy.yaml
+    @@ -10,3 +10,5 @@
+       - ports:
+         - port: 9090   # metrics
+           protocol: TCP
+    +    - port: 15008
+    +      protocol: TCP
+    ----- stderr -----
+    2 files differ, 1 new
+    "#);
+}
+
+#[test]
+fn standard_input_is_read() {
+    let run = Ambient::new()
+        .stdin(NAMED)
+        .args(["migrate", "diff", "-f", "-"])
+        .run();
+    insta::assert_snapshot!(run, @r#"
+    exit code: 1
+    ----- stdout -----
+    diff --git a/stdin.yaml b/stdin.yaml
+    --- a/stdin.yaml
+    +++ b/stdin.yaml
+    @@ -10,3 +10,5 @@
+       - ports:
+         - port: 9090   # metrics
+           protocol: TCP
+    +    - port: 15008
+    +      protocol: TCP
+    diff --git a/ambient-policies.yaml b/ambient-policies.yaml
+    new file mode 100644
+    --- /dev/null
+    +++ b/ambient-policies.yaml
+    @@ -0,0 +1,23 @@
+    +apiVersion: security.istio.io/v1
+    +kind: AuthorizationPolicy
+    +metadata:
+    +  name: my-app-np-ports
+    +  namespace: default
+    +  labels:
+    +    app.kubernetes.io/managed-by: kubectl-ambient
+    +  annotations:
+    +    ambient.dev/companion-of: networkpolicy/my-app
+    +spec:
+    +  selector:
+    +    matchLabels:
+    +      app.kubernetes.io/name: my-app
+    +  action: DENY
+    +  rules:
+    +  - from:
+    +    - source:
+    +        principals:
+    +        - "*"
+    +    to:
+    +    - operation:
+    +        notPorts:
+    +        - "9090"
+    ----- stderr -----
+    2 files differ, 1 new
+    "#);
+}
+
+#[test]
+fn bad_input_does_not_hide_the_rest() {
+    let run = Ambient::new()
+        .file("k8s/a-broken.yaml", BROKEN)
+        .file("k8s/policy.yaml", NAMED)
+        .args(["migrate", "diff", "-f", "k8s"])
+        .run();
+    insta::assert_snapshot!(run, @r#"
+    exit code: 2
+    ----- stdout -----
+    diff --git a/k8s/ambient-policies.yaml b/k8s/ambient-policies.yaml
+    new file mode 100644
+    --- /dev/null
+    +++ b/k8s/ambient-policies.yaml
+    @@ -0,0 +1,23 @@
+    +apiVersion: security.istio.io/v1
+    +kind: AuthorizationPolicy
+    +metadata:
+    +  name: my-app-np-ports
+    +  namespace: default
+    +  labels:
+    +    app.kubernetes.io/managed-by: kubectl-ambient
+    +  annotations:
+    +    ambient.dev/companion-of: networkpolicy/my-app
+    +spec:
+    +  selector:
+    +    matchLabels:
+    +      app.kubernetes.io/name: my-app
+    +  action: DENY
+    +  rules:
+    +  - from:
+    +    - source:
+    +        principals:
+    +        - "*"
+    +    to:
+    +    - operation:
+    +        notPorts:
+    +        - "9090"
+    diff --git a/k8s/policy.yaml b/k8s/policy.yaml
+    --- a/k8s/policy.yaml
+    +++ b/k8s/policy.yaml
+    @@ -10,3 +10,5 @@
+       - ports:
+         - port: 9090   # metrics
+           protocol: TCP
+    +    - port: 15008
+    +      protocol: TCP
+    ----- stderr -----
+    error: invalid YAML: unclosed bracket '{'
+      --> k8s/a-broken.yaml:2:11
+      |
+    2 | metadata: {name: web
+      |           ^
+    2 files differ, 1 new
+    "#);
+}
+
+#[test]
+fn machine_formats_are_one_document_and_the_same_in_every_run() {
+    for format in ["json", "yaml", "sarif", "markdown", "github"] {
+        let run = || {
+            Ambient::new()
+                .file("k8s/a-broken.yaml", BROKEN)
+                .file("k8s/policy.yaml", NAMED)
+                .args(["migrate", "-f", "k8s", "-o", format, "--diff"])
+                .run()
+        };
+        let (first, second) = (run(), run());
+        assert_eq!(first.to_string(), second.to_string());
+        assert_eq!(first.code, 2, "{first}");
+        if matches!(format, "json" | "sarif") {
+            let document: serde_json::Value = serde_json::from_str(&first.stdout).unwrap();
+            assert!(document.is_object());
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `policy`: connectivity of small manifests.
+
+use crate::harness::Ambient;
+use crate::manifests::SHARED;
+
+fn run(arguments: &[&str]) -> String {
+    Ambient::new()
+        .file("before/shop.yaml", SHARED)
+        .file("after/shop.yaml", &SHARED.replace("5432", "5433"))
+        .args(arguments.iter().copied())
+        .run()
+        .to_string()
+}
+
+#[test]
+fn connections_are_listed_in_both_modes() {
+    insta::assert_snapshot!(run(&["policy", "list", "-f", "before"]), @"
+    exit code: 0
+    ----- stdout -----
+    0.0.0.0-255.255.255.255 => shop/admin[Pod] : All Connections
+    0.0.0.0-255.255.255.255 => shop/web[Pod] : All Connections
+    ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff => shop/admin[Pod] : All Connections
+    ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff => shop/web[Pod] : All Connections
+    shop/admin[Pod] => 0.0.0.0-255.255.255.255 : All Connections
+    shop/admin[Pod] => ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff : All Connections
+    shop/admin[Pod] => shop/db[Pod] : TCP 9000
+    shop/admin[Pod] => shop/web[Pod] : All Connections
+    shop/db[Pod] => 0.0.0.0-255.255.255.255 : All Connections
+    shop/db[Pod] => ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff : All Connections
+    shop/db[Pod] => shop/admin[Pod] : All Connections
+    shop/db[Pod] => shop/web[Pod] : All Connections
+    shop/web[Pod] => 0.0.0.0-255.255.255.255 : All Connections
+    shop/web[Pod] => ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff : All Connections
+    shop/web[Pod] => shop/admin[Pod] : All Connections
+    shop/web[Pod] => shop/db[Pod] : TCP 5432
+    ----- stderr -----
+    ");
+    insta::assert_snapshot!(run(&["policy", "list", "-f", "before", "--mode", "tunnel"]), @"
+    exit code: 0
+    ----- stdout -----
+    0.0.0.0-255.255.255.255 => shop/admin[Pod] : All Connections
+    0.0.0.0-255.255.255.255 => shop/web[Pod] : All Connections
+    ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff => shop/admin[Pod] : All Connections
+    ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff => shop/web[Pod] : All Connections
+    shop/admin[Pod] => 0.0.0.0-255.255.255.255 : All Connections
+    shop/admin[Pod] => ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff : All Connections
+    shop/admin[Pod] => shop/web[Pod] : All Connections
+    shop/db[Pod] => 0.0.0.0-255.255.255.255 : All Connections
+    shop/db[Pod] => ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff : All Connections
+    shop/db[Pod] => shop/admin[Pod] : All Connections
+    shop/db[Pod] => shop/web[Pod] : All Connections
+    shop/web[Pod] => 0.0.0.0-255.255.255.255 : All Connections
+    shop/web[Pod] => ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff : All Connections
+    shop/web[Pod] => shop/admin[Pod] : All Connections
+    ----- stderr -----
+    ");
+}
+
+#[test]
+fn a_connection_is_explained() {
+    insta::assert_snapshot!(
+        run(&["policy", "explain", "shop/web", "shop/db:5432", "-f", "before"]),
+        @"
+        exit code: 0
+        ----- stdout -----
+        shop/web[Pod] => shop/db[Pod] (TCP 5432) : TCP 5432
+
+        egress of shop/web[Pod] : TCP 5432
+          default decides: no policy isolates it for egress
+
+        ingress of shop/db[Pod] : TCP 5432
+          NetworkPolicy decides: isolated for ingress by `shop/networkpolicy/db`
+        POLICY                  RULE         WHERE                ALLOWS
+        shop/networkpolicy/db   ingress[0]   before/shop.yaml:7   TCP 5432
+        ----- stderr -----
+        "
+    );
+}
+
+#[test]
+fn an_unknown_party_gets_suggestions() {
+    insta::assert_snapshot!(
+        run(&["policy", "explain", "shop/wep", "shop/db", "-f", "before"]),
+        @"
+        exit code: 2
+        ----- stdout -----
+        ----- stderr -----
+        error: there is no `shop/wep` in the input
+        hint: name a workload as `namespace/name`; `kubectl ambient policy list` shows them
+        "
+    );
+}
+
+#[test]
+fn a_difference_exits_with_1() {
+    insta::assert_snapshot!(run(&["policy", "diff", "before", "after"]), @"
+    exit code: 1
+    ----- stdout -----
+    ~ shop/web[Pod] => shop/db[Pod] : TCP 5432 -> TCP 5433
+    ----- stderr -----
+    ");
+    insta::assert_snapshot!(run(&["policy", "diff", "before", "before"]), @"
+    exit code: 0
+    ----- stdout -----
+    ----- stderr -----
+    ");
+}

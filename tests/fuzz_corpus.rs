@@ -1,0 +1,50 @@
+//! Replays the inputs under `testdata/fuzz` through the bodies of the fuzz targets, so that what
+//! fuzzing once found is found again without fuzzing.
+#![cfg(test)]
+
+#[path = "../embedded-dataplane/fuzz/cases/editor.rs"]
+mod editor;
+#[path = "../embedded-dataplane/fuzz/cases/emit.rs"]
+mod emit;
+#[path = "../embedded-dataplane/fuzz/cases/loader.rs"]
+mod loader;
+#[path = "../embedded-dataplane/fuzz/cases/selector_cidr.rs"]
+mod selector_cidr;
+
+use std::fs;
+use std::path::Path;
+
+fn replay(target: &str, run: fn(&[u8])) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/fuzz");
+    let mut inputs: Vec<_> = fs::read_dir(directory.join(target))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    inputs.sort();
+    assert!(!inputs.is_empty(), "no inputs for `{target}`");
+    for input in inputs {
+        let bytes = fs::read(&input).unwrap();
+        let outcome = std::panic::catch_unwind(|| run(&bytes));
+        assert!(outcome.is_ok(), "{} fails", input.display());
+    }
+}
+
+#[test]
+fn the_loader_survives_its_corpus() {
+    replay("loader", loader::run);
+}
+
+#[test]
+fn the_editor_survives_its_corpus() {
+    replay("editor", editor::run);
+}
+
+#[test]
+fn selectors_and_address_blocks_survive_their_corpus() {
+    replay("selector_cidr", selector_cidr::run);
+}
+
+#[test]
+fn what_is_emitted_reads_back() {
+    replay("emit", emit::run);
+}

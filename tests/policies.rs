@@ -1,0 +1,326 @@
+//! The cases of `testdata/policies`: manifests, and the connections that they allow.
+//!
+//! A file opens with the manifests that all of its cases share, if any. A case is a second-level
+//! heading with fenced blocks under it: `yaml`, the manifests; `connections`, the lines between
+//! endpoints of the cluster; `external`, the lines with a range of addresses; `plan`, what migrating
+//! changes; `peer`, why another analyzer prints other lines. A case says nothing about what it has
+//! no block for.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helper functions too"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use kubectl_ambient::migrate::{self, Options};
+use kubectl_ambient::model::World;
+use kubectl_ambient::plan::{ChangeAction, DisplayPath, Edit};
+use kubectl_ambient::reach::{self, Mode};
+use kubectl_ambient::{source, yamledit};
+
+/// What `policy list` prints for these manifests, in the plaintext relation.
+fn connections(yaml: &str) -> String {
+    let mut printed = String::new();
+    for line in &reach::connectivity(&world(yaml), Mode::Plaintext).connections {
+        let (source, destination) = (&line.source, &line.destination);
+        writeln!(printed, "{source} => {destination} : {}", line.connections).unwrap();
+    }
+    printed
+}
+
+/// What `migrate` would change, as `plan` blocks have it.
+fn planned(yaml: &str) -> String {
+    let mut printed = String::new();
+    for change in migrate::plan(&world(yaml), &Options::default()).changes() {
+        let object = &change.object;
+        match &change.action {
+            ChangeAction::Edit { edits, .. } => {
+                for edit in edits {
+                    let path = DisplayPath(edit.path());
+                    match edit {
+                        Edit::Append { item, .. } => writeln!(printed, "{object}: {path} + {item}"),
+                        Edit::Add { key, value, .. } => {
+                            writeln!(printed, "{object}: {path} + {key}: {value}")
+                        }
+                    }
+                    .unwrap();
+                }
+            }
+            ChangeAction::Create { body, .. } | ChangeAction::Replace { body, .. } => {
+                write!(printed, "{object}:\n{}", yamledit::emit(&body["spec"])).unwrap();
+            }
+        }
+    }
+    printed
+}
+
+fn world(yaml: &str) -> World {
+    let loaded = source::load_texts([("case.yaml", yaml)], "default");
+    assert!(loaded.problems.is_empty(), "{:?}\n{yaml}", loaded.problems);
+    loaded.world
+}
+
+#[test]
+fn every_case_connects_as_written() {
+    let mut failures = String::new();
+    for case in cases() {
+        let printed = Lines::of(&connections(&case.manifests));
+        case.compare(&printed, &mut failures);
+    }
+    assert!(failures.is_empty(), "{failures}");
+}
+
+#[test]
+fn every_plan_is_as_written() {
+    let mut failures = String::new();
+    for case in cases() {
+        let planned = planned(&case.manifests);
+        if case.plan.as_ref().is_some_and(|plan| *plan != planned) {
+            writeln!(failures, "{}\n{planned}", case.name).unwrap();
+        }
+    }
+    assert!(failures.is_empty(), "{failures}");
+}
+
+#[test]
+fn every_case_has_a_name_of_its_own_and_states_its_lines_in_order() {
+    let mut names = BTreeSet::new();
+    for case in cases() {
+        assert!(names.insert(case.name.clone()), "twice: {}", case.name);
+        let states_lines = case.connections.is_some() || case.external.is_some();
+        assert!(states_lines || case.plan.is_some(), "{}", case.name);
+        if let Some(lines) = &case.connections {
+            assert!(lines.is_sorted(), "{}: {lines:#?}", case.name);
+            assert!(!lines.iter().any(|l| is_external(l)), "{}", case.name);
+        }
+        if let Some(lines) = &case.external {
+            assert!(lines.iter().all(|l| is_external(l)), "{}", case.name);
+        }
+    }
+    assert!(names.len() > 50, "only {} cases were found", names.len());
+}
+
+/// Cases are judged by a program that shares nothing with this one, where such a program is given.
+#[test]
+fn another_analyzer_agrees_except_where_a_case_says_so() {
+    let Some(analyzer) = std::env::var_os("AMBIENT_PEER_NETPOL_ANALYZER").map(PathBuf::from) else {
+        return;
+    };
+    let mut failures = String::new();
+    for case in cases() {
+        let mut differences = String::new();
+        match analyzed_by(&analyzer, &case.manifests) {
+            Ok(printed) => {
+                let printed = Lines::of(&printed).in_ipv4();
+                case.in_ipv4().compare(&printed, &mut differences);
+            }
+            Err(refusal) => writeln!(differences, "{}: {refusal}", case.name).unwrap(),
+        }
+        match (&case.peer, differences.is_empty()) {
+            (None, true) | (Some(_), false) => {}
+            (None, false) => failures.push_str(&differences),
+            (Some(why), true) => {
+                writeln!(failures, "{}: agrees after all ({why})", case.name).unwrap();
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures}");
+}
+
+/// What the other analyzer prints, or its refusal.
+fn analyzed_by(analyzer: &Path, yaml: &str) -> Result<String, String> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("case.yaml"), yaml).unwrap();
+    let output = Command::new(analyzer)
+        .args(["list", "--quiet", "--multiple-networks=false", "--dirpath"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    if !output.status.success() {
+        return Err(text(output.stderr));
+    }
+    Ok(text(output.stdout).replace("[External]", ""))
+}
+
+/// One case of a file.
+#[derive(Debug, Clone, Default)]
+struct Case {
+    name: String,
+    manifests: String,
+    connections: Option<Vec<String>>,
+    external: Option<Vec<String>>,
+    plan: Option<String>,
+    peer: Option<String>,
+}
+
+impl Case {
+    fn set(&mut self, kind: &str, block: &str) {
+        let lines = || Some(block.lines().map(str::to_owned).collect());
+        match kind {
+            "yaml" => self.manifests = format!("{}\n---\n{block}", self.manifests),
+            "connections" => self.connections = lines(),
+            "external" => self.external = lines(),
+            "plan" => self.plan = Some(block.to_owned()),
+            "peer" => self.peer = Some(block.trim().to_owned()),
+            other => panic!("{}: what is a block of `{other}`?", self.name),
+        }
+    }
+
+    fn compare(&self, printed: &Lines, failures: &mut String) {
+        let blocks = [
+            (&self.connections, &printed.connections),
+            (&self.external, &printed.external),
+        ];
+        for (expected, printed) in blocks {
+            let Some(expected) = expected else { continue };
+            let expected: BTreeSet<&String> = expected.iter().collect();
+            let printed: BTreeSet<&String> = printed.iter().collect();
+            if expected != printed {
+                writeln!(failures, "{}", self.name).unwrap();
+                for line in expected.difference(&printed) {
+                    writeln!(failures, "  - {line}").unwrap();
+                }
+                for line in printed.difference(&expected) {
+                    writeln!(failures, "  + {line}").unwrap();
+                }
+            }
+        }
+    }
+
+    fn in_ipv4(&self) -> Self {
+        let ipv4 = |lines: &Vec<String>| lines.iter().filter(|l| !is_ipv6(l)).cloned().collect();
+        Self {
+            external: self.external.as_ref().map(ipv4),
+            ..self.clone()
+        }
+    }
+}
+
+/// Printed lines, by what they speak of.
+#[derive(Debug)]
+struct Lines {
+    connections: Vec<String>,
+    external: Vec<String>,
+}
+
+impl Lines {
+    fn of(printed: &str) -> Self {
+        let (external, connections) = printed
+            .lines()
+            .map(str::to_owned)
+            .partition(|line| is_external(line));
+        Self {
+            connections,
+            external,
+        }
+    }
+
+    /// IPv4 alone, with ranges that follow on each other joined: the other analyzer cuts ranges
+    /// wherever any policy does.
+    fn in_ipv4(self) -> Self {
+        let mut ranges: BTreeMap<(bool, String, String), Vec<(u32, u32)>> = BTreeMap::new();
+        for line in self.external.iter().filter(|l| !is_ipv6(l)) {
+            let (source, destination, connections) = parts(line);
+            let inbound = !source.ends_with(']');
+            let (range, endpoint) = if inbound {
+                (source, destination)
+            } else {
+                (destination, source)
+            };
+            let key = (inbound, endpoint.to_owned(), connections.to_owned());
+            ranges.entry(key).or_default().push(bounds(range));
+        }
+        let mut external = Vec::new();
+        for ((inbound, endpoint, connections), mut found) in ranges {
+            found.sort_unstable();
+            for (first, last) in joined(&found) {
+                let range = format!("{}-{}", Ipv4Addr::from(first), Ipv4Addr::from(last));
+                external.push(if inbound {
+                    format!("{range} => {endpoint} : {connections}")
+                } else {
+                    format!("{endpoint} => {range} : {connections}")
+                });
+            }
+        }
+        Self { external, ..self }
+    }
+}
+
+fn joined(sorted: &[(u32, u32)]) -> Vec<(u32, u32)> {
+    let mut all: Vec<(u32, u32)> = Vec::new();
+    for &(first, last) in sorted {
+        match all.last_mut() {
+            Some(before) if before.1.checked_add(1) == Some(first) => before.1 = last,
+            _ => all.push((first, last)),
+        }
+    }
+    all
+}
+
+fn bounds(range: &str) -> (u32, u32) {
+    let (first, last) = range.split_once('-').unwrap();
+    let number = |text: &str| text.parse::<Ipv4Addr>().unwrap().to_bits();
+    (number(first), number(last))
+}
+
+/// Source, destination and connections.
+fn parts(line: &str) -> (&str, &str, &str) {
+    let (pair, connections) = line.split_once(" : ").unwrap();
+    let (source, destination) = pair.split_once(" => ").unwrap();
+    (source, destination, connections)
+}
+
+fn is_external(line: &str) -> bool {
+    let (source, destination, _) = parts(line);
+    !source.ends_with(']') || !destination.ends_with(']')
+}
+
+fn is_ipv6(line: &str) -> bool {
+    let (source, destination, _) = parts(line);
+    source.contains(':') || destination.contains(':')
+}
+
+fn cases() -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/policies");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    files.iter().flat_map(|file| cases_of(file)).collect()
+}
+
+fn cases_of(file: &Path) -> Vec<Case> {
+    let text = std::fs::read_to_string(file).unwrap();
+    let mut shared = Case::default();
+    let mut cases: Vec<Case> = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(name) = line.strip_prefix("## ") {
+            cases.push(Case {
+                name: format!("{}: {name}", file.file_stem().unwrap().display()),
+                manifests: shared.manifests.clone(),
+                ..Case::default()
+            });
+        } else if let Some(kind) = line.strip_prefix("```") {
+            let block = lines.by_ref().take_while(|l| *l != "```");
+            let block: String = block.flat_map(|l| [l, "\n"]).collect();
+            let case = cases.last_mut().unwrap_or(&mut shared);
+            case.set(kind, &block);
+        }
+    }
+    assert_eq!(
+        cases.len(),
+        text.matches("\n## ").count(),
+        "{}",
+        file.display()
+    );
+    cases
+}
