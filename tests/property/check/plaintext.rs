@@ -133,8 +133,12 @@ impl Plaintext<'_> {
         is_closed.then(|| "the tunnel's port is closed".to_owned())
     }
 
-    /// Whether the tunnel's port is opened to a pod whose application listens on it.
+    /// Whether the tunnel's port is opened to a pod whose application listens on it. A pod on the
+    /// host network is no party of its own here: its node's address stands for it.
     fn opens(&self, source: Party<'_>, destination: &Pod) -> bool {
+        if matches!(source, Party::Pod(pod) if pod.host_network) {
+            return false;
+        }
         let mut ports = destination.ports.iter();
         let listens = ports.any(|p| p.number == TUNNEL.number && p.protocol == Protocol::Tcp);
         let passes = |world| plaintext(world, source, Party::Pod(destination), TUNNEL);
