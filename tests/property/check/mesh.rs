@@ -138,7 +138,7 @@ impl Fates {
 
 /// Whether a connection travels in the mesh: not when it is a look-up, which leaves the pod in the
 /// clear, nor when ztunnel refuses its port.
-fn travels(from: &Pod, asked_port: u16, target_port: u16) -> bool {
+pub(super) fn travels(from: &Pod, asked_port: u16, target_port: u16) -> bool {
     let is_look_up = asked_port == 53 && captures_dns(from);
     !is_look_up && !refused_by_ztunnel(target_port)
 }

@@ -3,6 +3,7 @@
 mod claims;
 mod edits;
 mod mesh;
+mod needless;
 mod plaintext;
 mod ports;
 mod readings;
@@ -154,6 +155,9 @@ fn compare(case: &Case<'_>, claims: &Claims) -> (Fates, Violations) {
         }
     }
     plaintext.check_claims(&subjects);
+    plaintext
+        .violations
+        .extend(needless::check(case, &ports, &subjects));
     fates.flows += plaintext.flows;
     (fates, plaintext.violations)
 }

@@ -43,9 +43,7 @@ pub(super) fn blocks(worlds: &[&World]) -> Vec<IpNet> {
 pub(super) fn addresses_of(workload: &Workload, blocks: &[IpNet]) -> Vec<Option<IpAddr>> {
     let known: Vec<_> = workload.addresses.iter().copied().map(Some).collect();
     let possible = if known.is_empty() {
-        let inside = representatives(blocks)
-            .into_iter()
-            .filter(|a| is_private(*a));
+        let inside = representatives(blocks, is_private).into_iter();
         inside.map(Some).collect()
     } else {
         known
@@ -79,7 +77,7 @@ pub(super) fn labels_of(world: &World, namespace: &str) -> Vec<Labels> {
 
 /// Addresses outside the cluster: one for every way in which the blocks can match.
 pub(super) fn external(blocks: &[IpNet]) -> Vec<IpAddr> {
-    let mut all = representatives(blocks);
+    let mut all = representatives(blocks, |_| true);
     // What no block matches is a case of its own, in both families.
     all.push(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77)));
     all.push(IpAddr::V6(Ipv6Addr::new(0x2001, 0x4860, 0, 0, 0, 0, 0, 1)));
@@ -93,18 +91,36 @@ const NODE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(
     0xfd16, 0x9254, 0x7127, 0x1337, 0xffff, 0xffff, 0xffff, 0xffff,
 ));
 
-/// One address for every set of blocks that can match together.
-fn representatives(blocks: &[IpNet]) -> Vec<IpAddr> {
+/// The ranges of addresses that clusters give to pods.
+const PRIVATE: [&str; 5] = [
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "fc00::/7",
+];
+
+fn private() -> impl Iterator<Item = IpNet> {
+    PRIVATE.iter().filter_map(|range| range.parse().ok())
+}
+
+fn is_private(address: IpAddr) -> bool {
+    private().any(|range| range.contains(&address))
+}
+
+/// One address of those that are wanted for every set of blocks that can match together.
+fn representatives(blocks: &[IpNet], wanted: fn(IpAddr) -> bool) -> Vec<IpAddr> {
     let mut by_signature = BTreeMap::new();
-    for block in blocks {
-        // Where membership can change: at the start of a block, and behind its end.
-        for candidate in [Some(block.network()), behind(block.broadcast())] {
-            if let Some(address) = candidate {
-                let signature: Vec<bool> = blocks.iter().map(|b| b.contains(&address)).collect();
-                if signature.contains(&true) {
-                    by_signature.entry(signature).or_insert(address);
-                }
-            }
+    // Where membership can change: at the start of a block, and behind its end.
+    let ends = blocks
+        .iter()
+        .copied()
+        .chain(private())
+        .flat_map(|block| [Some(block.network()), behind(block.broadcast())]);
+    for address in ends.flatten().filter(|address| wanted(*address)) {
+        let signature: Vec<bool> = blocks.iter().map(|b| b.contains(&address)).collect();
+        if signature.contains(&true) {
+            by_signature.entry(signature).or_insert(address);
         }
     }
     by_signature.into_values().collect()
@@ -117,16 +133,28 @@ fn behind(address: IpAddr) -> Option<IpAddr> {
     }
 }
 
-/// Addresses that clusters give to pods.
-fn is_private(address: IpAddr) -> bool {
-    let ranges = [
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "100.64.0.0/10",
-        "fc00::/7",
-    ];
-    ranges
-        .iter()
-        .any(|range| range.parse::<IpNet>().is_ok_and(|r| r.contains(&address)))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_an_address_for_every_way_in_which_blocks_match() {
+        let blocks = |text: &str| -> Vec<IpNet> {
+            text.split_whitespace()
+                .map(|b| b.parse().unwrap())
+                .collect()
+        };
+        let shown = |addresses: Vec<IpAddr>| {
+            let addresses: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
+            addresses.join(" ")
+        };
+        let pods = |text| shown(representatives(&blocks(text), is_private));
+        let all = |text| shown(representatives(&blocks(text), |_| true));
+        assert_eq!(pods("0.0.0.0/0"), "10.0.0.0");
+        assert_eq!(pods("203.0.113.0/24"), "");
+        assert_eq!(pods("10.0.0.0/8 10.1.0.0/16"), "10.0.0.0 10.1.0.0");
+        assert_eq!(pods("fd00::/8"), "fd00::");
+        assert_eq!(all("203.0.113.0/24"), "203.0.113.0");
+        assert_eq!(all("0.0.0.0/0 10.0.0.0/8"), "0.0.0.0 10.0.0.0");
+    }
 }

@@ -26,6 +26,11 @@ pub(super) struct Subject {
 }
 
 impl Subject {
+    /// One of the readings, for what is the same in all.
+    pub(super) fn any_reading(&self) -> &Pod {
+        &self.readings[0]
+    }
+
     /// The readings in which no address block matches the pod.
     pub(super) fn without_address(&self) -> impl Iterator<Item = &Pod> {
         self.readings.iter().filter(|pod| pod.address.is_none())

@@ -1,0 +1,86 @@
+//! Gains are what cannot be expressed, not what was not tried.
+//!
+//! An authorization policy knows a client by its service account, and selects servers by labels
+//! that must be equal. So a connection can be refused alone, unless the same refusal would hit
+//! another that was allowed: of a pod with the same service account, to a pod that has all the
+//! labels of this one.
+
+use std::collections::BTreeSet;
+
+use kubectl_ambient::model::Protocol;
+
+use super::mesh::travels;
+use super::subjects::Subject;
+use super::{Case, Violations};
+use crate::generate::Authorization;
+use crate::reference::{Party, Pod, Port, plaintext, tunnel};
+
+/// Gains through the tunnel that a policy could have refused.
+pub(super) fn check(case: &Case<'_>, ports: &BTreeSet<Port>, subjects: &[Subject]) -> Violations {
+    let mut violations = Vec::new();
+    if case.request.authorization != Authorization::Deny {
+        return violations;
+    }
+    for source in subjects {
+        for destination in subjects.iter().filter(|d| d.in_mesh) {
+            let is_itself = std::ptr::eq(source, destination) && source.is_bare_pod;
+            if !source.in_mesh || is_itself {
+                continue;
+            }
+            let mut needless = Vec::new();
+            for &port in ports.iter().filter(|p| p.protocol == Protocol::Tcp) {
+                if is_gained(case, source, destination, port)
+                    && !is_entangled(case, subjects, (source, destination), port)
+                {
+                    needless.push(port.number.to_string());
+                }
+            }
+            if !needless.is_empty() {
+                let (source, destination) = (&source.name, &destination.name);
+                let ports = needless.join(",");
+                violations.push(format!(
+                    "{source} => {destination} by tunnel: TCP {ports} gained, and a policy could refuse it"
+                ));
+            }
+        }
+    }
+    violations
+}
+
+/// Whether a port is gained in every reading.
+fn is_gained(case: &Case<'_>, source: &Subject, destination: &Subject, port: Port) -> bool {
+    source.with(destination).into_iter().all(|(from, to)| {
+        travels(from, port.number, port.number)
+            && !allowed(case, from, to, port)
+            && tunnel(case.after, from, to, port.number)
+    })
+}
+
+/// Whether refusing a port to a pair would refuse it to another that may use it.
+fn is_entangled(
+    case: &Case<'_>,
+    subjects: &[Subject],
+    (source, destination): (&Subject, &Subject),
+    port: Port,
+) -> bool {
+    let (client, server) = (source.any_reading(), destination.any_reading());
+    let same_client = |s: &&Subject| s.in_mesh && s.any_reading().identity() == client.identity();
+    let same_server = |d: &&Subject| {
+        let other = d.any_reading();
+        let mut labels = server.labels.iter();
+        let has_all = labels.all(|(key, value)| other.labels.get(key) == Some(value));
+        d.in_mesh && other.namespace == server.namespace && has_all
+    };
+    subjects.iter().filter(same_client).any(|s| {
+        subjects.iter().filter(same_server).any(|d| {
+            let pairs = s.with(d);
+            pairs
+                .into_iter()
+                .any(|(from, to)| allowed(case, from, to, port))
+        })
+    })
+}
+
+fn allowed(case: &Case<'_>, from: &Pod, to: &Pod, port: Port) -> bool {
+    plaintext(case.before, Party::Pod(from), Party::Pod(to), port)
+}
