@@ -157,7 +157,7 @@ fn compare(case: &Case<'_>, claims: &Claims) -> (Fates, Violations) {
     plaintext.check_claims(&subjects);
     plaintext
         .violations
-        .extend(needless::check(case, &ports, &subjects));
+        .extend(needless::check(case, claims, &ports, &subjects));
     fates.flows += plaintext.flows;
     (fates, plaintext.violations)
 }

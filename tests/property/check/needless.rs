@@ -4,11 +4,15 @@
 //! that must be equal. So a connection can be refused alone, unless the same refusal would hit
 //! another that was allowed: of a pod with the same service account, to a pod that has all the
 //! labels of this one.
+//!
+//! Policies may speak of pods that are not in the manifests, whose service account nobody knows.
+//! Where a plan takes them into account, nothing is said here.
 
 use std::collections::BTreeSet;
 
 use kubectl_ambient::model::Protocol;
 
+use super::claims::{self, Claims};
 use super::mesh::travels;
 use super::subjects::Subject;
 use super::{Case, Violations};
@@ -16,9 +20,18 @@ use crate::generate::Authorization;
 use crate::reference::{Party, Pod, Port, plaintext, tunnel};
 
 /// Gains through the tunnel that a policy could have refused.
-pub(super) fn check(case: &Case<'_>, ports: &BTreeSet<Port>, subjects: &[Subject]) -> Violations {
+pub(super) fn check(
+    case: &Case<'_>,
+    claims: &Claims,
+    ports: &BTreeSet<Port>,
+    subjects: &[Subject],
+) -> Violations {
     let mut violations = Vec::new();
-    if case.request.authorization != Authorization::Deny {
+    let speaks_of_strangers = claims.pairs().any(|(source, destination, _)| {
+        let is_known = |name: &String| subjects.iter().any(|s| s.name == *name);
+        claims::range(source).is_none() && !(is_known(source) && is_known(destination))
+    });
+    if case.request.authorization != Authorization::Deny || speaks_of_strangers {
         return violations;
     }
     for source in subjects {
