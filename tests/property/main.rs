@@ -5,6 +5,13 @@
 //! - `AMBIENT_PROPERTY_ONLY`: text of the violations that count; the others are ignored, so that a
 //!   cluster shrinks towards one of them.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
 mod check;
 mod generate;
 mod objects;

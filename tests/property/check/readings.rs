@@ -61,10 +61,11 @@ pub(super) fn asks_for_addresses(world: &World, direction: Direction, pod: &Pod)
         Direction::Egress => policy.egress.iter().any(names_block),
     });
     let mut rules = world.authorization_policies.iter().flat_map(|p| &p.rules);
+    let asks = ["source.ip", "destination.ip"];
     let by_authorization = rules.any(|rule| {
         let mut sources = rule.from.iter();
         sources.any(|s| !s.ip_blocks.is_empty() || !s.not_ip_blocks.is_empty())
-            || rule.when.iter().any(|c| c.key.ends_with(".ip"))
+            || rule.when.iter().any(|c| asks.contains(&c.key.as_str()))
     });
     by_network || by_authorization
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ipnet::IpNet;
-use kubectl_ambient::model::{Endpoints, ObjectRef, WorkloadKind};
+use kubectl_ambient::model::{Endpoints, WorkloadKind};
 
 use super::{Case, Violations, readings};
 use crate::reference::{Direction, Pod, in_mesh, isolated, waypoint_pod};
@@ -12,7 +12,6 @@ use crate::reference::{Direction, Pod, in_mesh, isolated, waypoint_pod};
 pub(super) struct Subject {
     /// The endpoint, as printed.
     pub(super) name: String,
-    pub(super) reference: ObjectRef,
     pub(super) namespace: String,
     /// A pod that nothing replicates.
     pub(super) is_bare_pod: bool,
@@ -79,7 +78,6 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
                 asks_for_sources: asks(Direction::Ingress),
                 asks_for_destinations: asks(Direction::Egress),
                 name: endpoint.to_string(),
-                reference: workload.reference(),
                 is_bare_pod: workload.kind == WorkloadKind::Pod,
                 in_mesh: in_mesh(&pods[0], case.enrols(&namespace)),
                 readings: pods,

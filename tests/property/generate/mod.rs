@@ -103,7 +103,7 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
 fn namespace_objects(count: usize) -> impl Strategy<Value = Vec<Value>> {
     let names: Vec<&str> = NAMESPACES[..count].to_vec();
     subsequence(names, 0..=count).prop_flat_map(|names| {
-        let named = |name| {
+        let object_named = |name| {
             let waypoint = prop_oneof![1 => Just(None), 1 => Just(Some("waypoint-0"))];
             (namespace_labels(), waypoint).prop_map(move |(mut labels, waypoint)| {
                 if let Some(waypoint) = waypoint {
@@ -116,7 +116,7 @@ fn namespace_objects(count: usize) -> impl Strategy<Value = Vec<Value>> {
                 })
             })
         };
-        names.into_iter().map(named).collect::<Vec<_>>()
+        names.into_iter().map(object_named).collect::<Vec<_>>()
     })
 }
 

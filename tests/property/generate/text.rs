@@ -49,7 +49,7 @@ pub(crate) fn files(cluster: &Cluster) -> Vec<File> {
         shares[dice.roll(count)].push(object);
     }
     let write = |(index, objects): (usize, Vec<Value>)| match dice.roll(4) {
-        0 => json_file(index, objects, dice.roll(2) == 0),
+        0 => json_file(index, &objects, dice.roll(2) == 0),
         _ => yaml_file(index, objects, &mut dice),
     };
     shares
@@ -60,11 +60,11 @@ pub(crate) fn files(cluster: &Cluster) -> Vec<File> {
         .collect()
 }
 
-fn as_list(objects: Vec<Value>) -> Value {
+fn as_list(objects: &[Value]) -> Value {
     json!({ "apiVersion": "v1", "kind": "List", "items": objects })
 }
 
-fn json_file(index: usize, objects: Vec<Value>, pretty: bool) -> File {
+fn json_file(index: usize, objects: &[Value], pretty: bool) -> File {
     let list = as_list(objects);
     let text = if pretty {
         format!("{list:#}\n")
@@ -87,7 +87,7 @@ fn yaml_file(index: usize, objects: Vec<Value>, dice: &mut Dice) -> File {
         comments: dice.roll(3) == 0,
     };
     let documents = if dice.roll(5) == 0 {
-        vec![as_list(objects)]
+        vec![as_list(&objects)]
     } else {
         objects
     };
@@ -145,7 +145,7 @@ impl Writer<'_> {
     fn mapping(&mut self, mapping: &serde_json::Map<String, Value>, indent: usize) {
         for (key, value) in mapping {
             self.comment(indent);
-            let key = self.scalar_text(key);
+            let key = scalar_text(key);
             let _ = write!(self.text, "{:indent$}{key}:", "");
             self.value(value, indent);
         }
@@ -213,7 +213,7 @@ impl Writer<'_> {
             Value::Object(mapping) => {
                 let entries: Vec<_> = mapping
                     .iter()
-                    .map(|(k, v)| format!("{}: {}", self.scalar_text(k), self.flow(v)))
+                    .map(|(k, v)| format!("{}: {}", scalar_text(k), self.flow(v)))
                     .collect();
                 if entries.is_empty() {
                     "{}".to_owned()
@@ -227,23 +227,9 @@ impl Writer<'_> {
             }
             Value::String(string) => match self.hand.quote {
                 Some(quote) => format!("{quote}{string}{quote}"),
-                None => self.scalar_text(string),
+                None => scalar_text(string),
             },
             other => other.to_string(),
-        }
-    }
-
-    /// A string without quotes where that means the same, else in double quotes.
-    fn scalar_text(&self, string: &str) -> String {
-        let plain = string.starts_with(|c: char| c.is_ascii_alphabetic())
-            && string
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-./_".contains(c))
-            && !["true", "false", "null", "yes", "no", "on", "off"].contains(&string);
-        if plain {
-            string.to_owned()
-        } else {
-            format!("\"{string}\"")
         }
     }
 
@@ -251,6 +237,20 @@ impl Writer<'_> {
         if self.hand.comments && self.dice.roll(10) == 0 {
             let _ = writeln!(self.text, "{:indent$}# ports: [{{port: 1}}]", "");
         }
+    }
+}
+
+/// A string without quotes where that means the same, else in double quotes.
+fn scalar_text(string: &str) -> String {
+    let plain = string.starts_with(|c: char| c.is_ascii_alphabetic())
+        && string
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-./_".contains(c))
+        && !["true", "false", "null", "yes", "no", "on", "off"].contains(&string);
+    if plain {
+        string.to_owned()
+    } else {
+        format!("\"{string}\"")
     }
 }
 

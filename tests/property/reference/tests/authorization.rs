@@ -5,8 +5,11 @@ use std::net::IpAddr;
 use super::super::{Connection, Identity, authorized, authorized_at_waypoint};
 use super::{pod, with};
 
+/// A client: namespace and service account, or no identity.
+type Client = Option<(&'static str, &'static str)>;
+
 /// Who asks: no identity, or namespace and service account; with an address.
-fn connection(who: Option<(&str, &str)>, port: u16) -> Connection {
+fn connection(who: Client, port: u16) -> Connection {
     Connection {
         identity: who.map(|(namespace, account)| Identity {
             namespace: namespace.to_owned(),
@@ -18,9 +21,9 @@ fn connection(who: Option<(&str, &str)>, port: u16) -> Connection {
     }
 }
 
-const WEB: Option<(&str, &str)> = Some(("shop", "web"));
-const TELLER: Option<(&str, &str)> = Some(("bank", "teller"));
-const NOBODY: Option<(&str, &str)> = None;
+const WEB: Client = Some(("shop", "web"));
+const TELLER: Client = Some(("bank", "teller"));
+const NOBODY: Client = None;
 
 /// A policy in a namespace as text.
 fn policy(namespace: &str, name: &str, spec: &str) -> String {
@@ -32,7 +35,7 @@ fn policy(namespace: &str, name: &str, spec: &str) -> String {
 
 /// What `shop/api` lets in under policies of `shop` with these specs.
 #[track_caller]
-fn check(specs: &[&str], cases: &[(Option<(&str, &str)>, u16, bool)]) {
+fn check(specs: &[&str], cases: &[(Client, u16, bool)]) {
     let named = specs.iter().enumerate();
     let policies: String = named
         .map(|(i, spec)| policy("shop", &format!("a{i}"), spec))
@@ -47,7 +50,7 @@ fn check(specs: &[&str], cases: &[(Option<(&str, &str)>, u16, bool)]) {
 
 /// Whether a DENY policy with this rule denies: the shortest way to ask whether a rule matches.
 #[track_caller]
-fn check_rule(rule: &str, cases: &[(Option<(&str, &str)>, u16, bool)]) {
+fn check_rule(rule: &str, cases: &[(Client, u16, bool)]) {
     let denied: Vec<_> = cases
         .iter()
         .map(|&(w, p, matches)| (w, p, !matches))

@@ -2,6 +2,7 @@
 
 mod authorization;
 mod networkpolicy;
+mod peers;
 mod relations;
 
 use kubectl_ambient::model::{Protocol, World};
