@@ -40,6 +40,16 @@ const CASES: u64 = 300;
 
 #[test]
 fn plans_lose_nothing_and_gain_nothing_unsaid() {
+    prove_with(prove::History::New, CASES);
+}
+
+#[test]
+fn plans_for_what_was_planned_before_lose_and_gain_nothing_either() {
+    prove_with(prove::History::PlannedBefore, CASES / 3);
+}
+
+/// Proves for the clusters that the environment asks for, else for the first ones.
+fn prove_with(history: prove::History, cases: u64) {
     let number = |name| {
         let value = std::env::var(name).ok()?;
         let number = value.parse::<u64>();
@@ -48,8 +58,9 @@ fn plans_lose_nothing_and_gain_nothing_unsaid() {
     let run = prove::Run {
         seeds: match number("AMBIENT_PROPERTY_SEED") {
             Some(seed) => seed..seed + 1,
-            None => 0..number("AMBIENT_PROPERTY_CASES").unwrap_or(CASES),
+            None => 0..number("AMBIENT_PROPERTY_CASES").unwrap_or(cases),
         },
+        history,
         only: std::env::var("AMBIENT_PROPERTY_ONLY").unwrap_or_default(),
     };
     let summary = run.prove(&program::Program);

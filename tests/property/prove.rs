@@ -7,7 +7,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 use rayon::prelude::*;
 
 use crate::check::{Migration, Summary, Violations, check};
-use crate::generate::{self, Cluster};
+use crate::generate::{self, Cluster, File};
 
 /// How often a failing cluster is made smaller.
 const SHRINKING_STEPS: u32 = 1500;
@@ -30,10 +30,21 @@ pub(crate) fn cluster(seed: u64) -> Cluster {
     tree.expect("clusters are never rejected").current()
 }
 
+/// How a cluster comes to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum History {
+    /// As a whole, and has no mesh.
+    New,
+    /// A part of it was planned before; then objects came and went.
+    PlannedBefore,
+}
+
 /// Which clusters are checked, and what for.
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
     pub(crate) seeds: std::ops::Range<u64>,
+    /// How the clusters come to be.
+    pub(crate) history: History,
     /// Only violations with this text count; all when it is empty.
     pub(crate) only: String,
 }
@@ -57,7 +68,7 @@ impl Run {
     }
 
     fn check(&self, migration: &impl Migration, cluster: &Cluster) -> Result<Summary, Violations> {
-        let files = generate::files(cluster);
+        let files = self.files(migration, cluster).map_err(|e| vec![e])?;
         check(migration, &files, &cluster.request).or_else(|mut violations| {
             violations.retain(|v| v.contains(&self.only));
             if violations.is_empty() {
@@ -66,6 +77,18 @@ impl Run {
                 Err(violations)
             }
         })
+    }
+
+    /// The manifests of a cluster.
+    fn files(&self, migration: &impl Migration, cluster: &Cluster) -> Result<Vec<File>, String> {
+        match self.history {
+            History::New => Ok(generate::files(cluster)),
+            History::PlannedBefore => {
+                let (early, late) = generate::early_files(cluster);
+                let before = migration.migrate(&early, &cluster.request)?;
+                Ok(generate::later_files(cluster, &before.after, &late))
+            }
+        }
     }
 
     /// What is wrong about the cluster with this number, made as small as it can be.
@@ -79,7 +102,8 @@ impl Run {
         });
         match result {
             Err(TestError::Fail(reason, cluster)) => {
-                let shown = show(migration, &cluster);
+                let files = self.files(migration, &cluster).unwrap_or_default();
+                let shown = show(migration, &cluster, &files);
                 format!("cluster {seed} fails, made smaller:\n{reason}\n\n{shown}")
             }
             _ => format!("cluster {seed} fails, but not twice"),
@@ -88,13 +112,12 @@ impl Run {
 }
 
 /// A cluster, and what the plan makes of it.
-fn show(migration: &impl Migration, cluster: &Cluster) -> String {
+fn show(migration: &impl Migration, cluster: &Cluster, files: &[File]) -> String {
     let mut text = format!("{:?}\n", cluster.request);
-    let files = generate::files(cluster);
-    for file in &files {
+    for file in files {
         let _ = write!(text, "\n# {}\n{}", file.name, file.text);
     }
-    if let Ok(outcome) = migration.migrate(&files, &cluster.request) {
+    if let Ok(outcome) = migration.migrate(files, &cluster.request) {
         for file in outcome.after.iter().filter(|f| !files.contains(f)) {
             let _ = write!(text, "\n# {} after\n{}", file.name, file.text);
         }

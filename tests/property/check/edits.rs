@@ -8,7 +8,8 @@ use crate::generate::File;
 /// Compares every manifest with itself after the plan.
 pub(super) fn check(before: &[File], after: &[File]) -> Violations {
     let mut violations = Vec::new();
-    for file in before {
+    // What the program wrote itself it may replace.
+    for file in before.iter().filter(|f| !f.is_own()) {
         let Some(edited) = after.iter().find(|a| a.name == file.name) else {
             violations.push(format!("{} is gone", file.name));
             continue;

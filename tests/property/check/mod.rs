@@ -15,7 +15,7 @@ mod verdicts;
 use std::collections::BTreeSet;
 use std::ops::AddAssign;
 
-use kubectl_ambient::model::World;
+use kubectl_ambient::model::{AuthorizationPolicy, World};
 use kubectl_ambient::plan::Plan;
 
 use self::claims::Claims;
@@ -103,7 +103,13 @@ pub(crate) fn check(
 ) -> Result<Summary, Violations> {
     let one = |e: String| vec![e];
     let outcome = migration.migrate(files, request).map_err(one)?;
-    let before = read(files).map_err(one)?;
+    let mut before = read(files).map_err(one)?;
+    let mut violations = edits::check(files, &outcome.after);
+    violations.extend(same_world(&before, &outcome.world));
+    // What the program restored before is no will of the user.
+    before
+        .authorization_policies
+        .retain(|policy| !is_own(policy));
     let after = read(&outcome.after).map_err(one)?;
     let case = Case {
         before: &before,
@@ -111,8 +117,6 @@ pub(crate) fn check(
         plan: &outcome.plan,
         request,
     };
-    let mut violations = edits::check(files, &outcome.after);
-    violations.extend(same_world(&before, &outcome.world));
     let claims = Claims::of(case.plan).map_err(one)?;
     let (fates, found) = compare(&case, &claims);
     violations.extend(found);
@@ -125,6 +129,11 @@ pub(crate) fn check(
     } else {
         Err(violations)
     }
+}
+
+/// Whether the program wrote a policy.
+fn is_own(policy: &AuthorizationPolicy) -> bool {
+    policy.meta.label("app.kubernetes.io/managed-by") == Some("kubectl-ambient")
 }
 
 /// Compares every pair of parties at every interesting port in every relation. What no plan may do,

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value, json};
 
-pub(crate) use text::{File, files};
+pub(crate) use text::{File, early_files, files, later_files};
 
 /// Namespaces that objects live in.
 pub(crate) const NAMESPACES: [&str; 4] = ["bank", "default", "ops", "shop"];

@@ -16,6 +16,11 @@ pub(crate) struct File {
 }
 
 impl File {
+    /// Whether the program wrote the file.
+    pub(crate) fn is_own(&self) -> bool {
+        self.name == "ambient-policies.yaml"
+    }
+
     /// The objects that an independent parser finds in the text.
     pub(crate) fn objects(&self) -> Result<Vec<Value>, String> {
         let documents = match self.format {
@@ -34,10 +39,47 @@ impl File {
 
 /// The cluster as manifests: one to three files, each written by another hand.
 pub(crate) fn files(cluster: &Cluster) -> Vec<File> {
-    let mut dice = Dice(cluster.layout);
+    write_files(&cluster.objects, &mut Dice(cluster.layout))
+}
+
+/// Some of the objects as manifests, and those that are held back.
+pub(crate) fn early_files(cluster: &Cluster) -> (Vec<File>, Vec<Value>) {
+    let mut dice = Dice(!cluster.layout);
+    let (mut early, mut late) = (Vec::new(), Vec::new());
+    for object in &cluster.objects {
+        let is_late = object["kind"] != "Namespace" && dice.roll(5) == 0;
+        if is_late { &mut late } else { &mut early }.push(object.clone());
+    }
+    (write_files(&early, &mut dice), late)
+}
+
+/// What the manifests are later: some objects gone, others come. Policies stay, because what the
+/// program adds to them cannot go with them.
+pub(crate) fn later_files(cluster: &Cluster, files: &[File], late: &[Value]) -> Vec<File> {
+    let mut dice = Dice(cluster.layout.rotate_left(32));
+    let (own, others): (Vec<_>, Vec<_>) = files.iter().cloned().partition(File::is_own);
+    let objects = others.iter().flat_map(|f| f.objects().unwrap_or_default());
+    let mut objects: Vec<Value> = objects.flat_map(items).collect();
+    objects.retain(|o| o["kind"] == "NetworkPolicy" || dice.roll(6) > 0);
+    objects.extend(late.iter().cloned());
+    write_files(&objects, &mut dice)
+        .into_iter()
+        .chain(own)
+        .collect()
+}
+
+/// The objects in a list, or the object itself.
+fn items(object: Value) -> Vec<Value> {
+    match object["items"].as_array() {
+        Some(items) if object["kind"] == "List" => items.clone(),
+        _ => vec![object],
+    }
+}
+
+fn write_files(objects: &[Value], dice: &mut Dice) -> Vec<File> {
     let count = 1 + dice.roll(3);
     let mut shares = vec![Vec::new(); count];
-    for object in &cluster.objects {
+    for object in objects {
         let mut object = object.clone();
         // The default namespace may be left out.
         if object["metadata"]["namespace"] == "default"
@@ -50,7 +92,7 @@ pub(crate) fn files(cluster: &Cluster) -> Vec<File> {
     }
     let write = |(index, objects): (usize, Vec<Value>)| match dice.roll(4) {
         0 => json_file(index, &objects, dice.roll(2) == 0),
-        _ => yaml_file(index, objects, &mut dice),
+        _ => yaml_file(index, objects, dice),
     };
     shares
         .into_iter()
