@@ -195,22 +195,22 @@ fn ways(case: &Case<'_>, to: &Pod, ports: &[u16]) -> Vec<Way> {
     ways
 }
 
-/// The waypoint that serves a Service: there already, or planned for its namespace.
+/// The waypoint that serves a Service: the one that a label names, there already or planned; where
+/// no label has a say, the one that is planned for the namespace.
 fn waypoint_of_service(case: &Case<'_>, service: &Service) -> Option<(String, String)> {
     let meta = &service.meta;
     if let Some(existing) = waypoint_of(case.before, &meta.namespace, Asked::Service(&meta.labels))
     {
         return Some(existing);
     }
-    // A label is kept, even one that names a waypoint that is not there.
     let namespace = namespace_labels(case.before, &meta.namespace);
-    let has_a_say = |labels: &Labels| labels.contains_key("istio.io/use-waypoint");
-    let is_free = !has_a_say(&meta.labels) && !has_a_say(&namespace);
+    let named = |labels: &Labels| labels.get("istio.io/use-waypoint").cloned();
+    let wanted = named(&meta.labels).or_else(|| named(&namespace));
     let mut planned = case.request.waypoints.iter();
-    let planned = planned.find(|(_, namespace)| *namespace == meta.namespace);
-    planned
-        .filter(|_| is_free)
-        .map(|(name, namespace)| (namespace.clone(), name.clone()))
+    let planned = planned.find(|(name, namespace)| {
+        *namespace == meta.namespace && wanted.as_ref().is_none_or(|wanted| wanted == name)
+    });
+    planned.map(|(name, namespace)| (namespace.clone(), name.clone()))
 }
 
 /// Whether a connection by a way passed the network policies before, passed the authorization
