@@ -291,9 +291,9 @@ impl Teller<'_, '_, '_> {
 
     /// Another source under the same service account that may use the ports today.
     fn twin(&mut self, source: Node, destination: Node, ports: &PortSet) -> Option<String> {
-        let own = self.analysis.party(source);
-        let twins = (0..self.analysis.universe.classes().len())
-            .filter(|&n| n != source && self.analysis.party(n) == own)
+        let party_of = &self.analysis.party_of;
+        let twins = (0..party_of.len())
+            .filter(|&n| n != source && party_of.get(n) == party_of.get(source))
             .collect::<Vec<_>>();
         twins.into_iter().find_map(|twin| {
             let today = self.analysis.value(twin, destination).before.high;
