@@ -31,6 +31,8 @@ pub(super) struct Analysis<'s, 'w> {
     pub(super) party_of: Vec<usize>,
     /// By class: the waypoint that it is the pods of.
     waypoint_of: Vec<Option<usize>>,
+    /// By class: the nodes that may send something to it, by what.
+    sources: Vec<Vec<(Value, FixedBitSet)>>,
     /// By class: ports granted to any pod there may be.
     for_anybody: Vec<PortSet>,
     /// By class: the waypoints in front of it, with the target ports of the Services they serve.
@@ -61,6 +63,10 @@ impl<'s, 'w> Analysis<'s, 'w> {
             after: Some(&a.policy),
         }));
         let network = Network::compile(selection, &versions, &mut sets);
+        let classes = 0..universe.classes().len();
+        let sources = classes
+            .map(|class| network.sources_of(class, &mut sets))
+            .collect();
         let reserved = [
             ports::OUTBOUND,
             ports::INBOUND_PLAINTEXT,
@@ -88,6 +94,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
             setting,
             universe,
             network,
+            sources,
             sets,
             speakers,
             tunnelled: PortSet::protocol(Protocol::Tcp).difference(&reserved),
@@ -149,16 +156,21 @@ impl<'s, 'w> Analysis<'s, 'w> {
         self.sets.get(set).contains(Protocol::Tcp, ports::HBONE)
     }
 
+    /// All nodes that may send something to a class, grouped by what.
+    pub(super) fn sources_of(&self, class: Node) -> &[(Value, FixedBitSet)] {
+        self.sources.get(class).map_or(&[], Vec::as_slice)
+    }
+
     /// The senders of each group that can reach a class through the tunnel, with what they may use
     /// today.
-    fn tunnel_clients(&mut self, class: Node) -> Vec<(PortSet, FixedBitSet)> {
-        let groups = self.network.sources_of(class, &mut self.sets);
+    fn tunnel_clients(&self, class: Node) -> Vec<(PortSet, FixedBitSet)> {
         let mut clients: Vec<(PortSet, FixedBitSet)> = Vec::new();
-        for (value, mut nodes) in groups {
-            nodes.intersect_with(&self.speakers.senders);
-            if nodes.is_clear() || !self.opens_tunnel(value.after.high) {
+        for (value, nodes) in self.sources_of(class) {
+            if nodes.is_disjoint(&self.speakers.senders) || !self.opens_tunnel(value.after.high) {
                 continue;
             }
+            let mut nodes = nodes.clone();
+            nodes.intersect_with(&self.speakers.senders);
             let today = self
                 .sets
                 .get(value.before.high)
@@ -172,7 +184,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
     }
 
     /// What the tunnel to a class may carry; `None` when it may carry everything.
-    pub(super) fn demand(&mut self, class: Node) -> Option<Demand> {
+    pub(super) fn demand(&self, class: Node) -> Option<Demand> {
         let groups = self.tunnel_clients(class);
         let others = self.for_others(class);
         let unlimited = |ports: &PortSet| *ports == self.tunnelled;
@@ -247,7 +259,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
     }
 
     /// What a waypoint may let through to a Service, by Service port.
-    pub(super) fn service_demand(&mut self, service: &Service, waypoint: Node) -> Option<Demand> {
+    pub(super) fn service_demand(&self, service: &Service, waypoint: Node) -> Option<Demand> {
         let backends: Vec<usize> = self.setting.backends(service).collect();
         let mut demand = Demand {
             clients: BTreeMap::new(),
@@ -285,8 +297,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
             if let Some(granted) = self.for_others(class) {
                 others = others.union(&leading(&granted));
             }
-            let groups = self.network.sources_of(class, &mut self.sets);
-            for (value, nodes) in groups {
+            for (value, nodes) in self.sources_of(class) {
                 let today = self
                     .sets
                     .get(value.before.high)

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ambient_facts::ports;
 use fixedbitset::FixedBitSet;
+use rayon::prelude::*;
 
 use super::analysis::Analysis;
 use super::authorizer::{Authorized, AuthorizedId, Authorizer, SelectionId};
@@ -26,15 +27,24 @@ pub(super) fn compare(analysis: &mut Analysis<'_, '_>, limits: &Limits) -> Diffe
         .authorization_policies
         .iter()
         .filter(|p| !p.meta.is_ours() || !new.contains(&name(p)));
-    let after = kept
+    let after: Vec<_> = kept
         .chain(limits.policies.iter().map(|l| &l.policy))
         .collect();
-    let mut comparer = Comparer {
-        authorizer: Authorizer::new(after),
-        found: Differences::default(),
-    };
-    for class in 0..analysis.universe.classes().len() {
-        comparer.connections_to(analysis, class);
+    let classes = 0..analysis.universe.classes().len();
+    let shared = &*analysis;
+    let found: Vec<Differences> = classes
+        .into_par_iter()
+        .map_init(
+            || Comparer::new(after.clone()),
+            |comparer, class| {
+                comparer.connections_to(shared, class);
+                std::mem::take(&mut comparer.found)
+            },
+        )
+        .collect();
+    let mut comparer = Comparer::new(after);
+    for differences in found {
+        comparer.found.append(differences);
     }
     comparer.connections_outward(analysis);
     comparer.through_waypoints(analysis);
@@ -61,16 +71,23 @@ pub(super) struct Outcome {
     pub(super) uncertain: bool,
 }
 
-impl Comparer<'_> {
+impl<'p> Comparer<'p> {
+    fn new(after: Vec<&'p AuthorizationPolicy>) -> Self {
+        Self {
+            authorizer: Authorizer::new(after),
+            found: Differences::default(),
+        }
+    }
+
     /// All connections to a class, in plaintext and through the tunnel.
-    fn connections_to(&mut self, analysis: &mut Analysis<'_, '_>, class: Node) {
-        let groups = analysis.network.sources_of(class, &mut analysis.sets);
+    fn connections_to(&mut self, analysis: &Analysis<'_, '_>, class: Node) {
+        let groups = analysis.sources_of(class);
         self.found.compared(analysis.universe.nodes() as u64);
         let listens = analysis
             .declared(class)
             .contains(Protocol::Tcp, ports::HBONE)
             && analysis.waypoint_at(class).is_none();
-        for (value, sources) in &groups {
+        for (value, sources) in groups {
             if let Some(outcome) = plaintext(analysis, *value, listens) {
                 for source in sources.ones() {
                     self.record(analysis, source, class, Relation::Plaintext, &outcome);
@@ -83,7 +100,7 @@ impl Comparer<'_> {
         self.found
             .compared(analysis.speakers.senders.count_ones(..) as u64);
         for selection in self.authorizer.selections(analysis, class) {
-            for (value, sources) in &groups {
+            for (value, sources) in groups {
                 self.tunnel_from(analysis, class, selection, *value, sources);
             }
         }
@@ -92,7 +109,7 @@ impl Comparer<'_> {
     /// The tunnel relation of a class with sources of one value.
     fn tunnel_from(
         &mut self,
-        analysis: &mut Analysis<'_, '_>,
+        analysis: &Analysis<'_, '_>,
         class: Node,
         selection: SelectionId,
         value: Value,

@@ -1,9 +1,10 @@
 //! Putting port limits back: AuthorizationPolicies for what the network plugin can no longer see.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ambient_facts::namespaces;
+use rayon::prelude::*;
 
 use super::AuthzMode;
 use super::analysis::{Analysis, written_by_people};
@@ -46,7 +47,7 @@ struct Candidate {
 
 impl Limits {
     /// Works out the policies for every receiving workload and every Service behind a waypoint.
-    pub(super) fn of(analysis: &mut Analysis<'_, '_>) -> Self {
+    pub(super) fn of(analysis: &Analysis<'_, '_>) -> Self {
         let mut limits = Self::default();
         if analysis.setting.options.authz == AuthzMode::None {
             return limits;
@@ -59,46 +60,32 @@ impl Limits {
     }
 
     /// The rules that each receiving workload needs, by index; nothing for those that need none.
-    fn wanted(&mut self, analysis: &mut Analysis<'_, '_>) -> BTreeMap<usize, Rc<Wanted>> {
-        let mut wanted = BTreeMap::new();
+    fn wanted(&mut self, analysis: &Analysis<'_, '_>) -> BTreeMap<usize, Arc<Wanted>> {
         let here = ByNamespace::of(&analysis.setting.world);
         let receivers: Vec<Node> = analysis.speakers.receivers.ones().collect();
-        for class in receivers {
-            let Some(demand) = analysis.demand(class) else {
-                continue;
-            };
-            let mut encoded: BTreeMap<bool, (Encoded, Rc<Wanted>)> = BTreeMap::new();
-            for &workload in &analysis.universe.classes()[class].workloads {
-                let people = here.selected_for(analysis, workload);
-                if is_met(&demand, &people) {
-                    continue;
-                }
-                let may_allow = analysis.setting.options.authz == AuthzMode::Allow
-                    && !people.have(Action::Allow);
-                let (_, rules) = encoded.entry(may_allow).or_insert_with(|| {
-                    let (mode, action) = if may_allow {
-                        (Mode::Allow, Action::Allow)
-                    } else {
-                        (Mode::Deny, Action::Deny)
-                    };
-                    let mut encoded = encode(&demand, mode);
-                    let rules = std::mem::take(&mut encoded.rules);
-                    (encoded, Rc::new(Wanted { action, rules }))
+        let needs: Vec<Need> = receivers
+            .into_par_iter()
+            .filter_map(|class| Need::of(analysis, &here, class))
+            .collect();
+        let mut wanted = BTreeMap::new();
+        let mut distinct: BTreeSet<Arc<Wanted>> = BTreeSet::new();
+        for need in needs {
+            note(&mut self.unnamed, need.class, &need.unnamed);
+            note(&mut self.unlisted, need.class, &need.unlisted);
+            for (workload, want) in need.wanted {
+                // Equal rules become one value, so that comparing them is comparing addresses.
+                let want = distinct.get(&want).cloned().unwrap_or_else(|| {
+                    distinct.insert(Arc::clone(&want));
+                    want
                 });
-                if !rules.rules.is_empty() {
-                    wanted.insert(workload, Rc::clone(rules));
-                }
-            }
-            for (encoded, _) in encoded.into_values() {
-                note(&mut self.unnamed, class, &encoded.unnamed);
-                note(&mut self.unlisted, class, &encoded.unlisted);
+                wanted.insert(workload, want);
             }
         }
         wanted
     }
 
     /// Finds a selector for every workload that needs rules.
-    fn attach(&mut self, analysis: &Analysis<'_, '_>, wanted: &BTreeMap<usize, Rc<Wanted>>) {
+    fn attach(&mut self, analysis: &Analysis<'_, '_>, wanted: &BTreeMap<usize, Arc<Wanted>>) {
         let world = &*analysis.setting.world;
         let index = ByNamespace::of(world);
         let mut attached: BTreeSet<(String, Labels)> = BTreeSet::new();
@@ -147,7 +134,7 @@ impl Limits {
     }
 
     /// Policies at waypoints, one for each Service that needs one.
-    fn at_waypoints(&mut self, analysis: &mut Analysis<'_, '_>) {
+    fn at_waypoints(&mut self, analysis: &Analysis<'_, '_>) {
         let setting = analysis.setting;
         for (&index, &place) in &setting.waypoints.of_service {
             let (Some(service), Some(waypoint)) = (
@@ -224,10 +211,58 @@ impl Limits {
 }
 
 /// Rules that a workload needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Wanted {
     action: Action,
     rules: Vec<AuthorizationRule>,
+}
+
+/// What the workloads of one class need.
+struct Need {
+    class: Node,
+    wanted: Vec<(usize, Arc<Wanted>)>,
+    unnamed: PortSet,
+    unlisted: PortSet,
+}
+
+impl Need {
+    fn of(analysis: &Analysis<'_, '_>, here: &ByNamespace<'_>, class: Node) -> Option<Self> {
+        let demand = analysis.demand(class)?;
+        let mut need = Self {
+            class,
+            wanted: Vec::new(),
+            unnamed: PortSet::none(),
+            unlisted: PortSet::none(),
+        };
+        let mut encoded: BTreeMap<bool, Arc<Wanted>> = BTreeMap::new();
+        for &workload in &analysis.universe.classes().get(class)?.workloads {
+            let people = here.selected_for(analysis, workload);
+            if is_met(&demand, &people) {
+                continue;
+            }
+            let may_allow =
+                analysis.setting.options.authz == AuthzMode::Allow && !people.have(Action::Allow);
+            let want = encoded.entry(may_allow).or_insert_with(|| {
+                let (mode, action) = if may_allow {
+                    (Mode::Allow, Action::Allow)
+                } else {
+                    (Mode::Deny, Action::Deny)
+                };
+                let Encoded {
+                    rules,
+                    unnamed,
+                    unlisted,
+                } = encode(&demand, mode);
+                need.unnamed = need.unnamed.union(&unnamed);
+                need.unlisted = need.unlisted.union(&unlisted);
+                Arc::new(Wanted { action, rules })
+            });
+            if !want.rules.is_empty() {
+                need.wanted.push((workload, Arc::clone(want)));
+            }
+        }
+        Some(need)
+    }
 }
 
 fn note(noted: &mut BTreeMap<Node, PortSet>, class: Node, ports: &PortSet) {
