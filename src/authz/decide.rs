@@ -5,6 +5,7 @@
 //! without any ALLOW everything else passes; else a matching ALLOW is needed. Fields that need an
 //! L7 proxy drop an ALLOW rule and empty a DENY rule's match, and an empty match never matches.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ambient_facts::{annotations, namespaces};
@@ -43,27 +44,24 @@ pub struct Client<'c> {
     pub address: Option<IpAddr>,
 }
 
-/// The policies that ztunnel applies to one workload.
-#[derive(Debug, Clone, Default)]
+/// The policies that ztunnel applies to one workload, prepared for many questions.
+#[derive(Debug, Default)]
 pub struct Selected<'p> {
-    policies: Vec<&'p AuthorizationPolicy>,
+    policies: Vec<Prepared<'p>>,
 }
 
 impl<'p> Selected<'p> {
-    /// Picks the policies for a workload by namespace and labels: its own namespace's and the root
-    /// namespace's, by selector. Policies with `targetRefs` are for waypoints.
+    /// Picks the policies for a workload by namespace and labels.
     pub fn of(
         policies: impl IntoIterator<Item = &'p AuthorizationPolicy>,
         namespace: &str,
         labels: &Labels,
     ) -> Self {
-        let applies = |p: &&AuthorizationPolicy| {
-            let in_scope = p.meta.namespace == namespace || p.meta.namespace == namespaces::ROOT;
-            in_scope
-                && p.targets.is_empty()
-                && p.selector.iter().all(|(k, v)| labels.get(k) == Some(v))
-        };
-        Self::listed(policies.into_iter().filter(applies))
+        Self::listed(
+            policies
+                .into_iter()
+                .filter(|p| selects(p, namespace, labels)),
+        )
     }
 
     /// Takes these policies, wherever they are attached.
@@ -72,19 +70,149 @@ impl<'p> Selected<'p> {
             matches!(p.action, Action::Allow | Action::Deny)
                 && p.meta.annotation(annotations::DRY_RUN) != Some("true")
         };
+        let policies = policies.into_iter().filter(enforced);
         Self {
-            policies: policies.into_iter().filter(enforced).collect(),
+            policies: policies.map(Prepared::of).collect(),
         }
-    }
-
-    /// The policies.
-    pub fn iter(&self) -> impl Iterator<Item = &'p AuthorizationPolicy> {
-        self.policies.iter().copied()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.policies.is_empty()
+    }
+
+    /// Whether some of them have an action.
+    pub fn have(&self, action: Action) -> bool {
+        self.policies.iter().any(|p| p.action == action)
+    }
+}
+
+/// Whether ztunnel applies a policy to a workload: those of its namespace and of the root
+/// namespace, by selector. Policies with `targetRefs` are for waypoints.
+pub fn selects(policy: &AuthorizationPolicy, namespace: &str, labels: &Labels) -> bool {
+    (policy.meta.namespace == namespace || policy.meta.namespace == namespaces::ROOT)
+        && policy.targets.is_empty()
+        && policy
+            .selector
+            .iter()
+            .all(|(k, v)| labels.get(k) == Some(v))
+}
+
+/// A policy whose lists can be searched.
+#[derive(Debug)]
+struct Prepared<'p> {
+    namespace: &'p str,
+    action: Action,
+    rules: Vec<PreparedRule<'p>>,
+}
+
+#[derive(Debug)]
+struct PreparedRule<'p> {
+    /// `None` when there is no `from`.
+    from: Option<Vec<PreparedSource<'p>>>,
+    /// Ports at which the rule matches whoever matches.
+    ports: PortSet,
+    when: &'p [Condition],
+}
+
+#[derive(Debug)]
+struct PreparedSource<'p> {
+    source: &'p Source,
+    principals: Names<'p>,
+    not_principals: Names<'p>,
+}
+
+impl<'p> Prepared<'p> {
+    fn of(policy: &'p AuthorizationPolicy) -> Self {
+        let rules = policy
+            .rules
+            .iter()
+            .filter_map(|r| PreparedRule::of(policy.action, r));
+        Self {
+            namespace: &policy.meta.namespace,
+            action: policy.action,
+            rules: rules.collect(),
+        }
+    }
+}
+
+impl<'p> PreparedRule<'p> {
+    /// `None` when the rule never matches.
+    fn of(action: Action, rule: &'p AuthorizationRule) -> Option<Self> {
+        let needs_l7 = rule.from.iter().any(|s| !s.layer7.is_empty())
+            || rule.to.iter().any(|o| !o.layer7.is_empty())
+            || rule.when.iter().any(|c| !is_layer4(c));
+        if action == Action::Allow && needs_l7 {
+            return None;
+        }
+        let ports = if rule.to.is_empty() {
+            PortSet::protocol(Protocol::Tcp)
+        } else {
+            rule.to.iter().map(operation).collect()
+        };
+        let source = |source: &'p Source| PreparedSource {
+            source,
+            principals: Names::of(&source.principals),
+            not_principals: Names::of(&source.not_principals),
+        };
+        let from = (!rule.from.is_empty()).then(|| rule.from.iter().map(source).collect());
+        Some(Self {
+            from,
+            ports,
+            when: &rule.when,
+        })
+    }
+}
+
+/// A list of principals. Those of one service account in any trust domain, which is what long
+/// lists are made of, are searched; the others are tried one by one.
+#[derive(Debug)]
+struct Names<'p> {
+    accounts: BTreeSet<(&'p str, &'p str)>,
+    patterns: Vec<&'p str>,
+}
+
+impl<'p> Names<'p> {
+    fn of(list: &'p [String]) -> Self {
+        let mut names = Self {
+            accounts: BTreeSet::new(),
+            patterns: Vec::new(),
+        };
+        for pattern in list {
+            let account = pattern
+                .strip_prefix("*/ns/")
+                .and_then(|rest| rest.split_once("/sa/"));
+            match account {
+                Some((namespace, name)) if !name.contains(['/', '*']) => {
+                    names.accounts.insert((namespace, name));
+                }
+                _ => names.patterns.push(pattern),
+            }
+        }
+        names
+    }
+
+    fn is_empty(&self) -> bool {
+        self.accounts.is_empty() && self.patterns.is_empty()
+    }
+
+    /// Whether one of them matches. `None` when it is not known.
+    fn match_one(&self, identity: Identity<'_>) -> Option<bool> {
+        let account = match identity {
+            Identity::Anonymous => Some(false),
+            Identity::Workload {
+                namespace,
+                service_account,
+            } => Some(self.accounts.contains(&(namespace, service_account))),
+            Identity::SomeoneIn { namespace } => {
+                let mut from = self.accounts.range((namespace, "")..);
+                let there = from.next().is_some_and(|(n, _)| *n == namespace);
+                if there { None } else { Some(false) }
+            }
+        };
+        any([account]
+            .into_iter()
+            .chain(self.patterns.iter().map(|p| principal(p, identity))))
     }
 }
 
@@ -93,50 +221,33 @@ impl<'p> Selected<'p> {
 /// Where the input does not tell whether a rule matches (a source address that is not known, say),
 /// the answer is the wider one: more is allowed than may be, never less.
 pub fn allowed(policies: &Selected<'_>, client: &Client<'_>) -> PortSet {
-    let tcp = PortSet::protocol(Protocol::Tcp);
     let matched = |action: Action, unknown: bool| -> PortSet {
-        let of_action = policies.iter().filter(move |p| p.action == action);
-        of_action
-            .flat_map(|p| p.rules.iter().map(move |r| ports(p, r, client, unknown)))
+        let of_action = policies.policies.iter().filter(|p| p.action == action);
+        let rules = of_action.flat_map(|p| p.rules.iter().map(|r| (p.namespace, r)));
+        rules
+            .map(|(own, rule)| ports(own, rule, client, unknown))
             .collect()
     };
     let denied = matched(Action::Deny, false);
-    if policies.iter().any(|p| p.action == Action::Allow) {
+    if policies.have(Action::Allow) {
         matched(Action::Allow, true).difference(&denied)
     } else {
-        tcp.difference(&denied)
+        PortSet::protocol(Protocol::Tcp).difference(&denied)
     }
 }
 
 /// The ports at which a rule matches a client. `unknown` stands for what is not known.
-fn ports(
-    policy: &AuthorizationPolicy,
-    rule: &AuthorizationRule,
-    client: &Client<'_>,
-    unknown: bool,
-) -> PortSet {
-    let none = PortSet::none();
-    let needs_l7 = rule.from.iter().any(|s| !s.layer7.is_empty())
-        || rule.to.iter().any(|o| !o.layer7.is_empty())
-        || rule.when.iter().any(|c| !is_layer4(c));
-    if policy.action == Action::Allow && needs_l7 {
-        return none;
-    }
-    let from = rule.from.is_empty()
-        || rule
-            .from
+fn ports(own: &str, rule: &PreparedRule<'_>, client: &Client<'_>, unknown: bool) -> PortSet {
+    let from = rule.from.as_ref().is_none_or(|sources| {
+        sources
             .iter()
-            .any(|s| source(policy, s, client).unwrap_or(unknown));
+            .any(|s| source(own, s, client).unwrap_or(unknown))
+    });
     if !from {
-        return none;
+        return PortSet::none();
     }
-    let tcp = PortSet::protocol(Protocol::Tcp);
-    let mut ports = if rule.to.is_empty() {
-        tcp
-    } else {
-        rule.to.iter().map(operation).collect()
-    };
-    for condition in &rule.when {
+    let mut ports = rule.ports.clone();
+    for condition in rule.when {
         ports = ports.intersection(&when(condition, client, unknown));
     }
     ports
@@ -195,46 +306,38 @@ fn when(condition: &Condition, client: &Client<'_>, unknown: bool) -> PortSet {
 }
 
 /// Whether a source matches: every list that is there. `None` when it is not known.
-fn source(policy: &AuthorizationPolicy, source: &Source, client: &Client<'_>) -> Option<bool> {
-    let identity = client.identity;
-    let account = |p: &str| service_account(p, &policy.meta.namespace, identity);
-    let clauses = [
-        (
-            &source.principals,
-            &source.not_principals,
-            lists_by(|p| principal(p, identity)),
-        ),
-        (
-            &source.namespaces,
-            &source.not_namespaces,
-            lists_by(|p| Some(namespace(p, identity))),
-        ),
-        (
-            &source.service_accounts,
-            &source.not_service_accounts,
-            lists_by(account),
-        ),
-        (
-            &source.ip_blocks,
-            &source.not_ip_blocks,
-            lists_by(|p| address(p, client.address)),
-        ),
+fn source(own: &str, prepared: &PreparedSource<'_>, client: &Client<'_>) -> Option<bool> {
+    let (identity, source) = (client.identity, prepared.source);
+    let lists_there = [
+        &source.namespaces,
+        &source.not_namespaces,
+        &source.service_accounts,
+        &source.not_service_accounts,
+        &source.ip_blocks,
+        &source.not_ip_blocks,
     ];
-    if clauses
-        .iter()
-        .all(|(values, not_values, _)| values.is_empty() && not_values.is_empty())
-    {
+    let (positive, negative) = (&prepared.principals, &prepared.not_principals);
+    if positive.is_empty() && negative.is_empty() && lists_there.iter().all(|l| l.is_empty()) {
         return Some(false);
     }
-    all(clauses
-        .iter()
-        .map(|(values, not_values, matched)| matched(values, not_values)))
-}
-
-type ListMatch<'f> = Box<dyn Fn(&[String], &[String]) -> Option<bool> + 'f>;
-
-fn lists_by<'f>(matches: impl Fn(&str) -> Option<bool> + 'f) -> ListMatch<'f> {
-    Box::new(move |values, not_values| lists(values, not_values, &matches))
+    let principals = if positive.is_empty() {
+        Some(true)
+    } else {
+        positive.match_one(identity)
+    };
+    let not_principals = negative.match_one(identity).map(|m| !m);
+    let namespaces = lists(&source.namespaces, &source.not_namespaces, |p| {
+        Some(namespace(p, identity))
+    });
+    let accounts = lists(
+        &source.service_accounts,
+        &source.not_service_accounts,
+        |p| service_account(p, own, identity),
+    );
+    let addresses = lists(&source.ip_blocks, &source.not_ip_blocks, |p| {
+        address(p, client.address)
+    });
+    all([principals, not_principals, namespaces, accounts, addresses].into_iter())
 }
 
 /// Any of `values`, if there are some, and none of `not_values`.

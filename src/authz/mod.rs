@@ -7,6 +7,6 @@ mod decide;
 mod encode;
 mod object;
 
-pub use decide::{Client, Identity, Selected, allowed};
+pub use decide::{Client, Identity, Selected, allowed, selects};
 pub use encode::{Demand, Encoded, Mode, PORT_LIST_LIMIT, Party, encode};
 pub use object::to_value;

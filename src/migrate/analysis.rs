@@ -1,6 +1,6 @@
 //! The compiled policies before and after, and what each destination's tunnel may carry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ambient_facts::ports;
 use fixedbitset::FixedBitSet;
@@ -12,7 +12,8 @@ use crate::model::{
     AuthorizationPolicy, LabelSelector, NetworkPolicy, Peer, Protocol, Rule, Service, WorkloadKind,
 };
 use crate::netpol::{
-    Direction, Network, Node, PortSet, PortSets, Selection, Universe, Value, Version, rule_ports,
+    Class, Direction, Network, Node, PortSet, PortSets, Selection, Universe, Value, Version,
+    rule_ports,
 };
 
 /// Everything that limits and proof are made from.
@@ -24,6 +25,14 @@ pub(super) struct Analysis<'s, 'w> {
     pub(super) speakers: Speakers,
     /// TCP ports that the tunnel carries: all but those that ztunnel keeps for itself.
     pub(super) tunnelled: PortSet,
+    /// The distinct clients that rules can tell apart.
+    pub(super) parties: Vec<Party>,
+    /// By class: its place among the parties.
+    pub(super) party_of: Vec<usize>,
+    /// By class: the waypoint that it is the pods of.
+    waypoint_of: Vec<Option<usize>>,
+    /// By class: the nodes that may send something to it, by what.
+    sources: Vec<Vec<(Value, FixedBitSet)>>,
     /// By class: ports granted to any pod there may be.
     for_anybody: Vec<PortSet>,
     /// By class: the waypoints in front of it, with the target ports of the Services they serve.
@@ -54,6 +63,10 @@ impl<'s, 'w> Analysis<'s, 'w> {
             after: Some(&a.policy),
         }));
         let network = Network::compile(selection, &versions, &mut sets);
+        let classes = 0..universe.classes().len();
+        let sources = classes
+            .map(|class| network.sources_of(class, &mut sets))
+            .collect();
         let reserved = [
             ports::OUTBOUND,
             ports::INBOUND_PLAINTEXT,
@@ -64,10 +77,24 @@ impl<'s, 'w> Analysis<'s, 'w> {
             .map(|p| PortSet::port(Protocol::Tcp, p))
             .into_iter()
             .collect();
+        let party = |class: &Class| Party {
+            namespace: class.namespace.clone(),
+            service_account: class.service_account.clone(),
+        };
+        let of_class: Vec<Party> = universe.classes().iter().map(party).collect();
+        let parties: BTreeSet<Party> = of_class.iter().cloned().collect();
+        let parties: Vec<Party> = parties.into_iter().collect();
+        let place = |party: &Party| parties.binary_search(party).unwrap_or_default();
+        let party_of = of_class.iter().map(place).collect();
+        let waypoint_of = |class: &Class| setting.waypoint_at(*class.workloads.first()?);
         let mut analysis = Self {
+            waypoint_of: universe.classes().iter().map(waypoint_of).collect(),
+            parties,
+            party_of,
             setting,
             universe,
             network,
+            sources,
             sets,
             speakers,
             tunnelled: PortSet::protocol(Protocol::Tcp).difference(&reserved),
@@ -121,8 +148,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
 
     /// The waypoint that a class is the pods of.
     pub(super) fn waypoint_at(&self, node: Node) -> Option<usize> {
-        let class = self.universe.classes().get(node)?;
-        self.setting.waypoint_at(*class.workloads.first()?)
+        self.waypoint_of.get(node).copied().flatten()
     }
 
     /// Whether the tunnel's port is in one side of a value.
@@ -130,16 +156,21 @@ impl<'s, 'w> Analysis<'s, 'w> {
         self.sets.get(set).contains(Protocol::Tcp, ports::HBONE)
     }
 
+    /// All nodes that may send something to a class, grouped by what.
+    pub(super) fn sources_of(&self, class: Node) -> &[(Value, FixedBitSet)] {
+        self.sources.get(class).map_or(&[], Vec::as_slice)
+    }
+
     /// The senders of each group that can reach a class through the tunnel, with what they may use
     /// today.
-    fn tunnel_clients(&mut self, class: Node) -> Vec<(PortSet, FixedBitSet)> {
-        let groups = self.network.sources_of(class, &mut self.sets);
+    fn tunnel_clients(&self, class: Node) -> Vec<(PortSet, FixedBitSet)> {
         let mut clients: Vec<(PortSet, FixedBitSet)> = Vec::new();
-        for (value, mut nodes) in groups {
-            nodes.intersect_with(&self.speakers.senders);
-            if nodes.is_clear() || !self.opens_tunnel(value.after.high) {
+        for (value, nodes) in self.sources_of(class) {
+            if nodes.is_disjoint(&self.speakers.senders) || !self.opens_tunnel(value.after.high) {
                 continue;
             }
+            let mut nodes = nodes.clone();
+            nodes.intersect_with(&self.speakers.senders);
             let today = self
                 .sets
                 .get(value.before.high)
@@ -153,11 +184,10 @@ impl<'s, 'w> Analysis<'s, 'w> {
     }
 
     /// What the tunnel to a class may carry; `None` when it may carry everything.
-    pub(super) fn demand(&mut self, class: Node) -> Option<Demand> {
+    pub(super) fn demand(&self, class: Node) -> Option<Demand> {
         let groups = self.tunnel_clients(class);
         let others = self.for_others(class);
         let unlimited = |ports: &PortSet| *ports == self.tunnelled;
-        let used: PortSet = groups.iter().map(|(ports, _)| ports.clone()).collect();
         if groups.iter().all(|(ports, _)| unlimited(ports)) && others.as_ref().is_none_or(unlimited)
         {
             return None;
@@ -168,35 +198,55 @@ impl<'s, 'w> Analysis<'s, 'w> {
             declared: self.declared(class),
             universe: self.tunnelled.clone(),
         };
-        if let [(ports, _)] = &groups[..]
-            && demand.others.as_ref().is_none_or(|others| others == ports)
-            && self.behind[class].is_empty()
-        {
+        let mut clients = self.by_party(class, &groups);
+        let first = demand
+            .others
+            .as_ref()
+            .or(clients.values().next())
+            .cloned()
+            .unwrap_or_default();
+        if clients.values().all(|ports| *ports == first) {
             // All clients alike: no identities are needed, whoever they are.
-            demand.others = Some(ports.clone());
+            demand.others = Some(first);
             return Some(demand);
         }
+        if let Some(others) = &demand.others {
+            // Who may use what others may need not be named.
+            clients.retain(|_, ports| ports != others);
+        }
+        let named =
+            |(party, ports): (usize, PortSet)| Some((self.parties.get(party)?.clone(), ports));
+        demand.clients = clients.into_iter().filter_map(named).collect();
+        Some(demand)
+    }
+
+    /// What each party may use today of those that reach a class through the tunnel: the union of
+    /// what its pods may use.
+    fn by_party(&self, class: Node, groups: &[(PortSet, FixedBitSet)]) -> BTreeMap<usize, PortSet> {
+        let used: PortSet = groups.iter().map(|(ports, _)| ports.clone()).collect();
+        let mut clients: BTreeMap<usize, PortSet> = BTreeMap::new();
         for (ports, nodes) in groups {
+            let mut parties = FixedBitSet::with_capacity(self.parties.len());
             for node in nodes.ones() {
-                let ports = match self.waypoint_at(node) {
-                    None => ports.clone(),
-                    Some(waypoint) => match self.behind[class].get(&waypoint) {
-                        Some(targets) => used.intersection(targets),
-                        None => continue,
-                    },
+                let Some(&party) = self.party_of.get(node) else {
+                    continue;
                 };
-                let party = self.party(node);
-                let known = demand.clients.entry(party).or_default();
-                *known = known.union(&ports);
+                match self.waypoint_at(node) {
+                    None => parties.insert(party),
+                    Some(waypoint) => {
+                        if let Some(targets) = self.behind[class].get(&waypoint) {
+                            let known = clients.entry(party).or_default();
+                            *known = known.union(&used.intersection(targets));
+                        }
+                    }
+                }
+            }
+            for party in parties.ones() {
+                let known = clients.entry(party).or_default();
+                *known = known.union(ports);
             }
         }
-        let mut limits = demand.clients.values().chain(&demand.others);
-        let first = limits.next().cloned().unwrap_or_default();
-        if limits.all(|l| *l == first) {
-            demand.clients.clear();
-            demand.others = Some(first);
-        }
-        Some(demand)
+        clients
     }
 
     /// What pods that are not in the input may use, when they can reach the tunnel at all.
@@ -209,7 +259,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
     }
 
     /// What a waypoint may let through to a Service, by Service port.
-    pub(super) fn service_demand(&mut self, service: &Service, waypoint: Node) -> Option<Demand> {
+    pub(super) fn service_demand(&self, service: &Service, waypoint: Node) -> Option<Demand> {
         let backends: Vec<usize> = self.setting.backends(service).collect();
         let mut demand = Demand {
             clients: BTreeMap::new(),
@@ -226,7 +276,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
         let reach = self.tunnel_clients(waypoint);
         for (_, nodes) in &reach {
             for node in nodes.ones().filter(|&n| self.waypoint_at(n).is_none()) {
-                demand.clients.entry(self.party(node)).or_default();
+                demand.clients.entry(self.party(node).clone()).or_default();
             }
         }
         for workload in backends {
@@ -247,8 +297,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
             if let Some(granted) = self.for_others(class) {
                 others = others.union(&leading(&granted));
             }
-            let groups = self.network.sources_of(class, &mut self.sets);
-            for (value, nodes) in groups {
+            for (value, nodes) in self.sources_of(class) {
                 let today = self
                     .sets
                     .get(value.before.high)
@@ -256,7 +305,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
                 let ports = leading(&today);
                 for node in nodes.intersection(&self.speakers.senders) {
                     if self.waypoint_at(node).is_none() {
-                        let known = demand.clients.entry(self.party(node)).or_default();
+                        let known = demand.clients.entry(self.party(node).clone()).or_default();
                         *known = known.union(&ports);
                     }
                 }
@@ -282,12 +331,8 @@ impl<'s, 'w> Analysis<'s, 'w> {
     }
 
     /// How a class is named in rules.
-    pub(super) fn party(&self, node: Node) -> Party {
-        let class = &self.universe.classes()[node];
-        Party {
-            namespace: class.namespace.clone(),
-            service_account: class.service_account.clone(),
-        }
+    pub(super) fn party(&self, class: Node) -> &Party {
+        &self.parties[self.party_of[class]]
     }
 
     /// The TCP ports that the pods of a class declare.

@@ -47,6 +47,24 @@ impl Differences {
         self.compared += pairs;
     }
 
+    /// Takes in what another part of the comparison found.
+    pub(super) fn append(&mut self, other: Self) {
+        self.compared += other.compared;
+        for (verdict, count) in other.differing {
+            *self.differing.entry(verdict).or_default() += count;
+        }
+        for difference in other.list {
+            self.list(difference);
+        }
+    }
+
+    /// Losses and gains are listed even when the list is long already with the unknown.
+    fn list(&mut self, difference: Difference) {
+        if difference.verdict != Verdict::Unknown || self.list.len() < LISTED_PAIRS {
+            self.list.push(difference);
+        }
+    }
+
     pub(super) fn add(&mut self, analysis: &Analysis<'_, '_>, mut difference: Difference) {
         let imagined = |node: Node| {
             let class = analysis.universe.classes().get(node);
@@ -56,10 +74,7 @@ impl Differences {
             difference.verdict = Verdict::Unknown;
         }
         *self.differing.entry(difference.verdict).or_default() += 1;
-        // Losses and gains are listed even when the list is long already with the unknown.
-        if difference.verdict != Verdict::Unknown || self.list.len() < LISTED_PAIRS {
-            self.list.push(difference);
-        }
+        self.list(difference);
     }
 
     /// Writes everything down.
@@ -291,9 +306,9 @@ impl Teller<'_, '_, '_> {
 
     /// Another source under the same service account that may use the ports today.
     fn twin(&mut self, source: Node, destination: Node, ports: &PortSet) -> Option<String> {
-        let own = self.analysis.party(source);
-        let twins = (0..self.analysis.universe.classes().len())
-            .filter(|&n| n != source && self.analysis.party(n) == own)
+        let party_of = &self.analysis.party_of;
+        let twins = (0..party_of.len())
+            .filter(|&n| n != source && party_of.get(n) == party_of.get(source))
             .collect::<Vec<_>>();
         twins.into_iter().find_map(|twin| {
             let today = self.analysis.value(twin, destination).before.high;

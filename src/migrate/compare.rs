@@ -4,14 +4,16 @@
 //! (or waypoint) relation from then on, whatever else is enrolled. So equality of these relations
 //! with what is allowed today covers every order of enrolment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ambient_facts::ports;
+use fixedbitset::FixedBitSet;
+use rayon::prelude::*;
 
-use super::analysis::{Analysis, written_by_people};
+use super::analysis::Analysis;
+use super::authorizer::{Authorized, AuthorizedId, Authorizer, SelectionId};
 use super::causes::{Cause, Difference, Differences};
-use super::restore::{Limits, targets};
-use crate::authz::{Client, Identity, Party, Selected, allowed};
+use super::restore::Limits;
 use crate::model::{AuthorizationPolicy, Protocol};
 use crate::netpol::{Node, PortSet, Value};
 use crate::plan::{Relation, Verdict};
@@ -19,46 +21,43 @@ use crate::plan::{Relation, Verdict};
 /// Compares everything.
 pub(super) fn compare(analysis: &mut Analysis<'_, '_>, limits: &Limits) -> Differences {
     let world = &*analysis.setting.world;
-    let new: Vec<&AuthorizationPolicy> = limits.policies.iter().map(|l| &l.policy).collect();
+    let new: BTreeSet<(&str, &str)> = limits.policies.iter().map(|l| name(&l.policy)).collect();
     // Ours of earlier runs that are not written again stay where they are.
-    let ours = world.authorization_policies.iter().filter(|p| {
-        p.meta.is_ours()
-            && !new
-                .iter()
-                .any(|n| n.meta.name == p.meta.name && n.meta.namespace == p.meta.namespace)
-    });
-    let after: Vec<&AuthorizationPolicy> = written_by_people(&world.authorization_policies)
-        .chain(ours)
-        .chain(new.clone())
+    let kept = world
+        .authorization_policies
+        .iter()
+        .filter(|p| !p.meta.is_ours() || !new.contains(&name(p)));
+    let after: Vec<_> = kept
+        .chain(limits.policies.iter().map(|l| &l.policy))
         .collect();
-    let mut comparer = Comparer {
-        after,
-        found: Differences::default(),
-        clients: BTreeMap::new(),
-    };
-    for class in 0..analysis.universe.classes().len() {
-        comparer.connections_to(analysis, class);
+    let classes = 0..analysis.universe.classes().len();
+    let shared = &*analysis;
+    let found: Vec<Differences> = classes
+        .into_par_iter()
+        .map_init(
+            || Comparer::new(after.clone()),
+            |comparer, class| {
+                comparer.connections_to(shared, class);
+                std::mem::take(&mut comparer.found)
+            },
+        )
+        .collect();
+    let mut comparer = Comparer::new(after);
+    for differences in found {
+        comparer.found.append(differences);
     }
     comparer.connections_outward(analysis);
     comparer.through_waypoints(analysis);
     comparer.found
 }
 
-struct Comparer<'p> {
-    /// AuthorizationPolicies after.
-    after: Vec<&'p AuthorizationPolicy>,
-    found: Differences,
-    /// Remembered decisions, by the policies' places in `after` and the client.
-    clients: BTreeMap<(Vec<usize>, Party), Authorized>,
+fn name(policy: &AuthorizationPolicy) -> (&str, &str) {
+    (&policy.meta.namespace, &policy.meta.name)
 }
 
-/// What AuthorizationPolicies let a client use.
-#[derive(Clone)]
-struct Authorized {
-    /// All policies after.
-    after: PortSet,
-    /// Those of people alone, which are in force today.
-    people: PortSet,
+struct Comparer<'p> {
+    authorizer: Authorizer<'p>,
+    found: Differences,
 }
 
 /// How a relation differs from today, within the ports that it is about.
@@ -72,17 +71,23 @@ pub(super) struct Outcome {
     pub(super) uncertain: bool,
 }
 
-impl Comparer<'_> {
+impl<'p> Comparer<'p> {
+    fn new(after: Vec<&'p AuthorizationPolicy>) -> Self {
+        Self {
+            authorizer: Authorizer::new(after),
+            found: Differences::default(),
+        }
+    }
+
     /// All connections to a class, in plaintext and through the tunnel.
-    fn connections_to(&mut self, analysis: &mut Analysis<'_, '_>, class: Node) {
-        let groups = analysis.network.sources_of(class, &mut analysis.sets);
-        let nodes = analysis.universe.nodes();
-        self.found.compared(nodes as u64);
+    fn connections_to(&mut self, analysis: &Analysis<'_, '_>, class: Node) {
+        let groups = analysis.sources_of(class);
+        self.found.compared(analysis.universe.nodes() as u64);
         let listens = analysis
             .declared(class)
             .contains(Protocol::Tcp, ports::HBONE)
             && analysis.waypoint_at(class).is_none();
-        for (value, sources) in &groups {
+        for (value, sources) in groups {
             if let Some(outcome) = plaintext(analysis, *value, listens) {
                 for source in sources.ones() {
                     self.record(analysis, source, class, Relation::Plaintext, &outcome);
@@ -94,32 +99,50 @@ impl Comparer<'_> {
         }
         self.found
             .compared(analysis.speakers.senders.count_ones(..) as u64);
-        for places in self.selections(analysis, class) {
-            for (value, sources) in &groups {
-                let mut outcomes: BTreeMap<Party, Option<Outcome>> = BTreeMap::new();
-                for source in sources.intersection(&analysis.speakers.senders) {
-                    if analysis.waypoint_at(source).is_some() {
-                        continue;
-                    }
-                    let party = if places.is_empty() {
-                        nobody()
-                    } else {
-                        analysis.party(source)
-                    };
-                    let outcome = outcomes.entry(party.clone()).or_insert_with(|| {
-                        let authorized = self.authorized(&places, &party);
-                        tunnel(analysis, *value, &authorized)
-                    });
-                    let Some(outcome) = outcome else { continue };
-                    let outcome = if analysis.speakers.uncaptured_dns.contains(source) {
-                        Some(outcome.clone())
-                    } else {
-                        outcome.without(&PortSet::port(Protocol::Tcp, ports::DNS))
-                    };
-                    if let Some(outcome) = outcome {
-                        self.record(analysis, source, class, Relation::Tunnel, &outcome);
-                    }
-                }
+        for selection in self.authorizer.selections(analysis, class) {
+            for (value, sources) in groups {
+                self.tunnel_from(analysis, class, selection, *value, sources);
+            }
+        }
+    }
+
+    /// The tunnel relation of a class with sources of one value.
+    fn tunnel_from(
+        &mut self,
+        analysis: &Analysis<'_, '_>,
+        class: Node,
+        selection: SelectionId,
+        value: Value,
+        sources: &FixedBitSet,
+    ) {
+        let same_for_all = self.authorizer.is_empty(selection);
+        let mut outcomes: BTreeMap<AuthorizedId, Option<Outcome>> = BTreeMap::new();
+        if same_for_all
+            && let Some(&party) = analysis.party_of.first()
+            && let authorized = self.authorizer.authorized(analysis, selection, party)
+            && tunnel(analysis, value, self.authorizer.get(authorized)).is_none()
+        {
+            return;
+        }
+        let sources: Vec<Node> = sources.intersection(&analysis.speakers.senders).collect();
+        for source in sources {
+            let (None, Some(&party)) =
+                (analysis.waypoint_at(source), analysis.party_of.get(source))
+            else {
+                continue;
+            };
+            let authorized = self.authorizer.authorized(analysis, selection, party);
+            let outcome = outcomes
+                .entry(authorized)
+                .or_insert_with(|| tunnel(analysis, value, self.authorizer.get(authorized)));
+            let Some(outcome) = outcome else { continue };
+            let outcome = if analysis.speakers.uncaptured_dns.contains(source) {
+                Some(outcome.clone())
+            } else {
+                outcome.without(&PortSet::port(Protocol::Tcp, ports::DNS))
+            };
+            if let Some(outcome) = outcome {
+                self.record(analysis, source, class, Relation::Tunnel, &outcome);
             }
         }
     }
@@ -150,22 +173,14 @@ impl Comparer<'_> {
             let Some(waypoint) = pod.and_then(|w| analysis.universe.class_of(w)) else {
                 continue;
             };
-            let at_waypoint: Vec<usize> = self
-                .after
-                .iter()
-                .enumerate()
-                .filter(|(_, p)| {
-                    p.meta.namespace == service.meta.namespace && targets(p, &service.meta.name)
-                })
-                .map(|(i, _)| i)
-                .collect();
+            let at_waypoint = self.authorizer.attached_to(service);
             for workload in setting.backends(service) {
                 let Some(class) = analysis.universe.class_of(workload) else {
                     continue;
                 };
                 if analysis.speakers.receivers.contains(class) {
                     let targets = setting.targets(service, workload);
-                    self.through(analysis, waypoint, &at_waypoint, class, &targets);
+                    self.through(analysis, waypoint, at_waypoint, class, &targets);
                 }
             }
         }
@@ -175,23 +190,33 @@ impl Comparer<'_> {
         &mut self,
         analysis: &mut Analysis<'_, '_>,
         waypoint: Node,
-        at_waypoint: &[usize],
+        at_waypoint: SelectionId,
         class: Node,
         service_ports: &[(u16, PortSet)],
     ) {
         let last = analysis.value(waypoint, class);
-        let waypoint_party = analysis.party(waypoint);
+        let Some(&waypoint_party) = analysis.party_of.get(waypoint) else {
+            return;
+        };
         let senders = analysis.speakers.senders.ones();
         let senders: Vec<Node> = senders
             .filter(|&s| analysis.waypoint_at(s).is_none())
             .collect();
-        for places in self.selections(analysis, class) {
-            let at_server = self.authorized(&places, &waypoint_party);
+        for selection in self.authorizer.selections(analysis, class) {
+            let at_server = self
+                .authorizer
+                .authorized(analysis, selection, waypoint_party);
             for &source in &senders {
                 self.found.compared(1);
                 let first = analysis.value(source, waypoint);
                 let today = analysis.value(source, class);
-                let at_waypoint = self.authorized(at_waypoint, &analysis.party(source));
+                let Some(&party) = analysis.party_of.get(source) else {
+                    continue;
+                };
+                let first_stop = self.authorizer.authorized(analysis, at_waypoint, party);
+                let direct = self.authorizer.authorized(analysis, selection, party);
+                let at_server = &self.authorizer.get(at_server).after;
+                let at_waypoint = &self.authorizer.get(first_stop).after;
                 // A look-up of DNS over TCP is answered or passed on before it gets here.
                 let asked = service_ports.iter().filter(|(port, _)| {
                     *port != ports::DNS || analysis.speakers.uncaptured_dns.contains(source)
@@ -199,8 +224,8 @@ impl Comparer<'_> {
                 let universe: PortSet = asked.clone().map(|(_, target)| target.clone()).collect();
                 let universe = universe.intersection(&analysis.tunnelled);
                 let through: PortSet = asked
-                    .filter(|(port, _)| at_waypoint.after.contains(Protocol::Tcp, *port))
-                    .map(|(_, target)| target.intersection(&at_server.after))
+                    .filter(|(port, _)| at_waypoint.contains(Protocol::Tcp, *port))
+                    .map(|(_, target)| target.intersection(at_server))
                     .collect();
                 let side = |before, first, last| {
                     let open = analysis.opens_tunnel(first) && analysis.opens_tunnel(last);
@@ -213,73 +238,12 @@ impl Comparer<'_> {
                 };
                 let low = side(today.before.low, first.after.low, last.after.low);
                 let high = side(today.before.high, first.after.high, last.after.high);
-                let people = self.direct(analysis, class, source).people;
-                if let Some(outcome) = outcome(&low, &high, &people) {
+                let people = &self.authorizer.get(direct).people;
+                if let Some(outcome) = outcome(&low, &high, people) {
                     self.record(analysis, source, class, Relation::Waypoint, &outcome);
                 }
             }
         }
-    }
-
-    /// What the policies of people let a client use at a class today.
-    fn direct(&mut self, analysis: &Analysis<'_, '_>, class: Node, source: Node) -> Authorized {
-        let places = self
-            .selections(analysis, class)
-            .into_iter()
-            .next()
-            .unwrap_or_default();
-        self.authorized(&places, &analysis.party(source))
-    }
-
-    /// The places in `after` of the policies that apply to the pods of a class. More than one list
-    /// when its pods differ in labels that only AuthorizationPolicies look at.
-    fn selections(&self, analysis: &Analysis<'_, '_>, class: Node) -> Vec<Vec<usize>> {
-        let world = &*analysis.setting.world;
-        let mut selections: Vec<Vec<usize>> = Vec::new();
-        for &workload in &analysis.universe.classes()[class].workloads {
-            let Some(workload) = world.workloads.get(workload) else {
-                continue;
-            };
-            let places: Vec<usize> = (0..self.after.len())
-                .filter(|&i| {
-                    let one = self.after.get(i).copied();
-                    let selected =
-                        Selected::of(one, &workload.meta.namespace, &workload.pod.labels);
-                    !selected.is_empty()
-                })
-                .collect();
-            if !selections.contains(&places) {
-                selections.push(places);
-            }
-        }
-        selections
-    }
-
-    fn authorized(&mut self, places: &[usize], party: &Party) -> Authorized {
-        let key = (places.to_vec(), party.clone());
-        if let Some(known) = self.clients.get(&key) {
-            return known.clone();
-        }
-        let namespace = party.namespace.as_str();
-        let identity = match &party.service_account {
-            Some(service_account) => Identity::Workload {
-                namespace,
-                service_account,
-            },
-            None => Identity::SomeoneIn { namespace },
-        };
-        let client = Client {
-            identity,
-            address: None,
-        };
-        let policies = || places.iter().filter_map(|&i| self.after.get(i).copied());
-        let people = policies().filter(|p| !p.meta.is_ours());
-        let authorized = Authorized {
-            after: allowed(&Selected::listed(policies()), &client),
-            people: allowed(&Selected::listed(people), &client),
-        };
-        self.clients.insert(key, authorized.clone());
-        authorized
     }
 
     fn record(
@@ -316,14 +280,6 @@ impl Comparer<'_> {
                 outcome: outcome.clone(),
             },
         );
-    }
-}
-
-/// A client that stands for all where no policy asks who it is.
-fn nobody() -> Party {
-    Party {
-        namespace: String::new(),
-        service_account: None,
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     let limits = if visible {
         Limits::default()
     } else {
-        Limits::of(&mut analysis)
+        Limits::of(&analysis)
     };
     let (mut proof, mut findings) = if visible {
         Default::default()

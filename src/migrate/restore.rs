@@ -1,6 +1,10 @@
 //! Putting port limits back: AuthorizationPolicies for what the network plugin can no longer see.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ambient_facts::namespaces;
+use rayon::prelude::*;
 
 use super::AuthzMode;
 use super::analysis::{Analysis, written_by_people};
@@ -8,7 +12,8 @@ use super::object::{companion_meta, derived_name};
 use super::via;
 use crate::authz::{Client, Demand, Encoded, Identity, Mode, Selected, allowed, encode};
 use crate::model::{
-    Action, AuthorizationPolicy, AuthorizationRule, Labels, ObjectRef, Origin, TargetRef,
+    Action, AuthorizationPolicy, AuthorizationRule, Labels, NetworkPolicy, ObjectRef, Origin,
+    TargetRef, World,
 };
 use crate::netpol::{Node, PortSet};
 
@@ -42,7 +47,7 @@ struct Candidate {
 
 impl Limits {
     /// Works out the policies for every receiving workload and every Service behind a waypoint.
-    pub(super) fn of(analysis: &mut Analysis<'_, '_>) -> Self {
+    pub(super) fn of(analysis: &Analysis<'_, '_>) -> Self {
         let mut limits = Self::default();
         if analysis.setting.options.authz == AuthzMode::None {
             return limits;
@@ -55,67 +60,41 @@ impl Limits {
     }
 
     /// The rules that each receiving workload needs, by index; nothing for those that need none.
-    fn wanted(&mut self, analysis: &mut Analysis<'_, '_>) -> BTreeMap<usize, Wanted> {
-        let mut wanted = BTreeMap::new();
+    fn wanted(&mut self, analysis: &Analysis<'_, '_>) -> BTreeMap<usize, Arc<Wanted>> {
+        let here = ByNamespace::of(&analysis.setting.world);
         let receivers: Vec<Node> = analysis.speakers.receivers.ones().collect();
-        for class in receivers {
-            let Some(demand) = analysis.demand(class) else {
-                continue;
-            };
-            let mut encoded: BTreeMap<bool, Encoded> = BTreeMap::new();
-            for &workload in &analysis.universe.classes()[class].workloads {
-                let people = selected_for(analysis, workload);
-                if is_met(&demand, &people) {
-                    continue;
-                }
-                let may_allow = analysis.setting.options.authz == AuthzMode::Allow
-                    && !people.iter().any(|p| p.action == Action::Allow);
-                let mode = if may_allow { Mode::Allow } else { Mode::Deny };
-                let encoded = encoded
-                    .entry(may_allow)
-                    .or_insert_with(|| encode(&demand, mode));
-                if !encoded.rules.is_empty() {
-                    let action = if may_allow {
-                        Action::Allow
-                    } else {
-                        Action::Deny
-                    };
-                    wanted.insert(
-                        workload,
-                        Wanted {
-                            action,
-                            rules: encoded.rules.clone(),
-                        },
-                    );
-                }
-            }
-            for encoded in encoded.into_values() {
-                note(&mut self.unnamed, class, &encoded.unnamed);
-                note(&mut self.unlisted, class, &encoded.unlisted);
+        let needs: Vec<Need> = receivers
+            .into_par_iter()
+            .filter_map(|class| Need::of(analysis, &here, class))
+            .collect();
+        let mut wanted = BTreeMap::new();
+        let mut distinct: BTreeSet<Arc<Wanted>> = BTreeSet::new();
+        for need in needs {
+            note(&mut self.unnamed, need.class, &need.unnamed);
+            note(&mut self.unlisted, need.class, &need.unlisted);
+            for (workload, want) in need.wanted {
+                // Equal rules become one value, so that comparing them is comparing addresses.
+                let want = distinct.get(&want).cloned().unwrap_or_else(|| {
+                    distinct.insert(Arc::clone(&want));
+                    want
+                });
+                wanted.insert(workload, want);
             }
         }
         wanted
     }
 
     /// Finds a selector for every workload that needs rules.
-    fn attach(&mut self, analysis: &Analysis<'_, '_>, wanted: &BTreeMap<usize, Wanted>) {
+    fn attach(&mut self, analysis: &Analysis<'_, '_>, wanted: &BTreeMap<usize, Arc<Wanted>>) {
         let world = &*analysis.setting.world;
-        let mut by_namespace: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (index, workload) in world.workloads.iter().enumerate() {
-            by_namespace
-                .entry(&workload.meta.namespace)
-                .or_default()
-                .push(index);
-        }
+        let index = ByNamespace::of(world);
         let mut attached: BTreeSet<(String, Labels)> = BTreeSet::new();
         for (&workload, want) in wanted {
             let Some(subject) = world.workloads.get(workload) else {
                 continue;
             };
             let namespace = &subject.meta.namespace;
-            let here = by_namespace
-                .get(namespace.as_str())
-                .map_or(&[][..], Vec::as_slice);
+            let here = index.workloads(namespace);
             let is_apart = |candidate: &Candidate| {
                 let selected = here.iter().filter(|&&other| {
                     let labels = world.workloads.get(other).map(|w| &w.pod.labels);
@@ -126,7 +105,10 @@ impl Limits {
                     .into_iter()
                     .all(|other| wanted.get(other) == Some(want) || !enforces(analysis, *other))
             };
-            let Some(candidate) = candidates(analysis, workload).into_iter().find(is_apart) else {
+            let Some(candidate) = candidates(analysis, &index, workload)
+                .into_iter()
+                .find(is_apart)
+            else {
                 self.unselectable.insert(workload);
                 continue;
             };
@@ -152,7 +134,7 @@ impl Limits {
     }
 
     /// Policies at waypoints, one for each Service that needs one.
-    fn at_waypoints(&mut self, analysis: &mut Analysis<'_, '_>) {
+    fn at_waypoints(&mut self, analysis: &Analysis<'_, '_>) {
         let setting = analysis.setting;
         for (&index, &place) in &setting.waypoints.of_service {
             let (Some(service), Some(waypoint)) = (
@@ -229,10 +211,58 @@ impl Limits {
 }
 
 /// Rules that a workload needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Wanted {
     action: Action,
     rules: Vec<AuthorizationRule>,
+}
+
+/// What the workloads of one class need.
+struct Need {
+    class: Node,
+    wanted: Vec<(usize, Arc<Wanted>)>,
+    unnamed: PortSet,
+    unlisted: PortSet,
+}
+
+impl Need {
+    fn of(analysis: &Analysis<'_, '_>, here: &ByNamespace<'_>, class: Node) -> Option<Self> {
+        let demand = analysis.demand(class)?;
+        let mut need = Self {
+            class,
+            wanted: Vec::new(),
+            unnamed: PortSet::none(),
+            unlisted: PortSet::none(),
+        };
+        let mut encoded: BTreeMap<bool, Arc<Wanted>> = BTreeMap::new();
+        for &workload in &analysis.universe.classes().get(class)?.workloads {
+            let people = here.selected_for(analysis, workload);
+            if is_met(&demand, &people) {
+                continue;
+            }
+            let may_allow =
+                analysis.setting.options.authz == AuthzMode::Allow && !people.have(Action::Allow);
+            let want = encoded.entry(may_allow).or_insert_with(|| {
+                let (mode, action) = if may_allow {
+                    (Mode::Allow, Action::Allow)
+                } else {
+                    (Mode::Deny, Action::Deny)
+                };
+                let Encoded {
+                    rules,
+                    unnamed,
+                    unlisted,
+                } = encode(&demand, mode);
+                need.unnamed = need.unnamed.union(&unnamed);
+                need.unlisted = need.unlisted.union(&unlisted);
+                Arc::new(Wanted { action, rules })
+            });
+            if !want.rules.is_empty() {
+                need.wanted.push((workload, Arc::clone(want)));
+            }
+        }
+        Some(need)
+    }
 }
 
 fn note(noted: &mut BTreeMap<Node, PortSet>, class: Node, ports: &PortSet) {
@@ -249,14 +279,64 @@ pub(super) fn targets(policy: &AuthorizationPolicy, service: &str) -> bool {
         .any(|t| t.group.is_empty() && t.kind == "Service" && t.name == service)
 }
 
-/// The policies of people that a workload's ztunnel applies.
-fn selected_for<'a>(analysis: &Analysis<'a, '_>, workload: usize) -> Selected<'a> {
-    let world = &*analysis.setting.world;
-    let Some(workload) = world.workloads.get(workload) else {
-        return Selected::default();
-    };
-    let people = written_by_people(&world.authorization_policies);
-    Selected::of(people, &workload.meta.namespace, &workload.pod.labels)
+/// Objects of a world by namespace.
+struct ByNamespace<'a> {
+    workloads: BTreeMap<&'a str, Vec<usize>>,
+    isolating: BTreeMap<&'a str, Vec<&'a NetworkPolicy>>,
+    authorization: BTreeMap<&'a str, Vec<&'a AuthorizationPolicy>>,
+}
+
+impl<'a> ByNamespace<'a> {
+    fn of(world: &'a World) -> Self {
+        let mut index = Self {
+            workloads: BTreeMap::new(),
+            isolating: BTreeMap::new(),
+            authorization: BTreeMap::new(),
+        };
+        for (place, workload) in world.workloads.iter().enumerate() {
+            index
+                .workloads
+                .entry(&workload.meta.namespace)
+                .or_default()
+                .push(place);
+        }
+        for policy in &world.network_policies {
+            if policy.isolates_ingress && !policy.meta.is_ours() {
+                index
+                    .isolating
+                    .entry(&policy.meta.namespace)
+                    .or_default()
+                    .push(policy);
+            }
+        }
+        for policy in written_by_people(&world.authorization_policies) {
+            index
+                .authorization
+                .entry(&policy.meta.namespace)
+                .or_default()
+                .push(policy);
+        }
+        index
+    }
+
+    fn workloads(&self, namespace: &str) -> &[usize] {
+        self.workloads.get(namespace).map_or(&[], Vec::as_slice)
+    }
+
+    /// The policies of people that a workload's ztunnel applies.
+    fn selected_for(&self, analysis: &Analysis<'_, '_>, workload: usize) -> Selected<'a> {
+        let Some(workload) = analysis.setting.world.workloads.get(workload) else {
+            return Selected::default();
+        };
+        let namespace = workload.meta.namespace.as_str();
+        let root = (namespace != namespaces::ROOT).then_some(namespaces::ROOT);
+        let here = [Some(namespace), root].into_iter().flatten();
+        let policies = here
+            .filter_map(|n| self.authorization.get(n))
+            .flatten()
+            .copied();
+        Selected::of(policies, namespace, &workload.pod.labels)
+    }
 }
 
 /// Whether policies that are there keep a demand already.
@@ -300,17 +380,18 @@ fn enforces(analysis: &Analysis<'_, '_>, workload: usize) -> bool {
 
 /// Selectors that might stand for a workload, the best first: what a policy selects it by, so that
 /// pods which come later are limited with it; then what its own object selects it by.
-fn candidates(analysis: &Analysis<'_, '_>, workload: usize) -> Vec<Candidate> {
+fn candidates(
+    analysis: &Analysis<'_, '_>,
+    index: &ByNamespace<'_>,
+    workload: usize,
+) -> Vec<Candidate> {
     let world = &*analysis.setting.world;
     let Some(subject) = world.workloads.get(workload) else {
         return Vec::new();
     };
-    let selecting = world.network_policies.iter().filter(|p| {
-        p.meta.namespace == subject.meta.namespace
-            && p.isolates_ingress
-            && !p.meta.is_ours()
-            && p.pod_selector.matches(&subject.pod.labels)
-    });
+    let namespace = subject.meta.namespace.as_str();
+    let isolating = index.isolating.get(namespace).into_iter().flatten();
+    let selecting = isolating.filter(|p| p.pod_selector.matches(&subject.pod.labels));
     let by_policy = selecting.filter_map(|p| {
         let labels = p.pod_selector.only_labels()?.clone();
         Some(Candidate {
@@ -320,9 +401,9 @@ fn candidates(analysis: &Analysis<'_, '_>, workload: usize) -> Vec<Candidate> {
         })
     });
     let (mut narrow, wide): (Vec<_>, Vec<_>) = by_policy.partition(|c| !c.labels.is_empty());
-    let gateway_here = world.workloads.iter().enumerate().any(|(index, other)| {
-        let role = analysis.setting.role(index);
-        other.meta.namespace == subject.meta.namespace && role.sends && !role.receives
+    let gateway_here = index.workloads(namespace).iter().any(|&other| {
+        let role = analysis.setting.role(other);
+        role.sends && !role.receives
     });
     if !gateway_here {
         // A policy for the whole namespace reaches its gateways as well.

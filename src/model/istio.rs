@@ -38,7 +38,7 @@ pub enum Action {
 }
 
 /// One rule. `None` and an absent list mean the same: no condition.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AuthorizationRule {
     /// `from[].source`; any of them.
     pub from: Vec<Source>,
@@ -51,7 +51,7 @@ pub struct AuthorizationRule {
 }
 
 /// One `source`: all the given kinds must match, any value of each.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source {
     /// `principals`.
     pub principals: Vec<String>,
@@ -77,7 +77,7 @@ pub struct Source {
 }
 
 /// One `operation`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Operation {
     /// `ports`.
     pub ports: Vec<String>,
@@ -88,7 +88,7 @@ pub struct Operation {
 }
 
 /// One `when` condition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Condition {
     /// Key, for example `source.ip`.
     pub key: String,

@@ -72,6 +72,8 @@ pub struct Network {
     /// Classes that some policy isolates for egress, before or after.
     egress_isolated: FixedBitSet,
     ingress_isolated: FixedBitSet,
+    /// Rows of egress that restrict something, with the classes that they are of.
+    egress_rows: BTreeMap<RowId, Vec<Node>>,
     nodes: usize,
 }
 
@@ -118,11 +120,16 @@ impl Network {
             bits
         };
         let (ingress_isolated, egress_isolated) = (limited(&ingress), limited(&egress));
+        let mut egress_rows: BTreeMap<RowId, Vec<Node>> = BTreeMap::new();
+        for class in egress_isolated.ones() {
+            egress_rows.entry(egress[class]).or_default().push(class);
+        }
         Self {
             ingress,
             egress,
             egress_isolated,
             ingress_isolated,
+            egress_rows,
             nodes: universe.nodes(),
             rows,
         }
@@ -159,16 +166,23 @@ impl Network {
             rest.difference_with(nodes);
         }
         let cells = row.cells.iter().map(|(value, nodes)| (*value, nodes));
-        for (value, nodes) in cells.chain([(row.rest, &rest)]) {
-            if value == Value::NONE {
+        let cells: Vec<(Value, &FixedBitSet)> = cells.chain([(row.rest, &rest)]).collect();
+        for (value, nodes) in &cells {
+            if *value != Value::NONE {
+                let mut free = (*nodes).clone();
+                free.difference_with(&self.egress_isolated);
+                groups.add_all(*value, free);
+            }
+        }
+        for (&out, sources) in &self.egress_rows {
+            let out = self.rows[out].at(class);
+            if out == Value::NONE {
                 continue;
             }
-            let mut free = nodes.clone();
-            free.difference_with(&self.egress_isolated);
-            groups.add_all(value, free);
-            for source in nodes.intersection(&self.egress_isolated) {
-                let out = self.rows[self.egress[source]].at(class);
-                groups.add(value.intersection(out, sets), source, self.nodes);
+            for &source in sources {
+                let into = cells.iter().find(|(_, nodes)| nodes.contains(source));
+                let into = into.map_or(Value::NONE, |(value, _)| *value);
+                groups.add(out.intersection(into, sets), source, self.nodes);
             }
         }
         groups.done()

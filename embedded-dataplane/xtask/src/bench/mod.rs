@@ -14,7 +14,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use kubectl_ambient::yaml;
+use kubectl_ambient::reach::{self, Mode};
+use kubectl_ambient::{migrate, source, yaml};
 
 use generate::Manifest;
 use measure::{Measurement, repeat};
@@ -72,6 +73,32 @@ fn stages(manifests: &[Manifest], runs: u32) -> Table {
         "parse YAML",
         &measured,
         &format!("{documents} documents"),
+    );
+    let texts = || manifests.iter().map(|m| (m.name.as_str(), m.text.as_str()));
+    let (loaded, measured) = repeat(runs, || source::load_texts(texts(), "default"));
+    row(
+        &mut table,
+        "load",
+        &measured,
+        &format!("{} workloads", loaded.world.workloads.len()),
+    );
+    let options = migrate::Options {
+        cni: Some(migrate::Cni::Calico),
+        ..Default::default()
+    };
+    let (plan, measured) = repeat(runs, || migrate::plan(&loaded.world, &options));
+    row(
+        &mut table,
+        "plan",
+        &measured,
+        &format!("{} classes, equal {}", plan.proof.classes, plan.proof.equal),
+    );
+    let (reach, measured) = repeat(runs, || reach::connectivity(&loaded.world, Mode::Plaintext));
+    row(
+        &mut table,
+        "list",
+        &measured,
+        &format!("{} lines", reach.connections.len()),
     );
     table
 }
