@@ -1,9 +1,8 @@
 //! Gains are what cannot be expressed, not what was not tried.
 //!
 //! An authorization policy knows a client by its service account, and selects servers by labels
-//! that must be equal. So a connection can be refused alone, unless the same refusal would hit
-//! another that was allowed: of a pod with the same service account, to a pod that has all the
-//! labels of this one.
+//! that must be equal. So a connection can be refused, unless the server's labels are all on
+//! another pod too, or another client with the same service account may use the port.
 //!
 //! Policies may speak of pods that are not in the manifests, whose service account nobody knows.
 //! Where a plan takes them into account, nothing is said here.
@@ -69,7 +68,8 @@ fn is_gained(case: &Case<'_>, source: &Subject, destination: &Subject, port: Por
     })
 }
 
-/// Whether refusing a port to a pair would refuse it to another that may use it.
+/// Whether refusing a port to a pair would refuse it to another that may use it, or whether no
+/// labels select the servers alone.
 fn is_entangled(
     case: &Case<'_>,
     subjects: &[Subject],
@@ -77,20 +77,20 @@ fn is_entangled(
     port: Port,
 ) -> bool {
     let (client, server) = (source.any_reading(), destination.any_reading());
-    let same_client = |s: &&Subject| s.in_mesh && s.any_reading().identity() == client.identity();
-    let same_server = |d: &&Subject| {
-        let other = d.any_reading();
+    let has_all_labels = |other: &Pod| {
         let mut labels = server.labels.iter();
-        let has_all = labels.all(|(key, value)| other.labels.get(key) == Some(value));
-        d.in_mesh && other.namespace == server.namespace && has_all
+        other.namespace == server.namespace
+            && labels.all(|(key, value)| other.labels.get(key) == Some(value))
     };
+    let others = subjects.iter().filter(|d| !std::ptr::eq(*d, destination));
+    let mut others = others.filter(|d| d.in_mesh);
+    if others.any(|d| has_all_labels(d.any_reading())) {
+        return true;
+    }
+    let same_client = |s: &&Subject| s.in_mesh && s.any_reading().identity() == client.identity();
     subjects.iter().filter(same_client).any(|s| {
-        subjects.iter().filter(same_server).any(|d| {
-            let pairs = s.with(d);
-            pairs
-                .into_iter()
-                .any(|(from, to)| allowed(case, from, to, port))
-        })
+        let mut pairs = s.with(destination).into_iter();
+        pairs.any(|(from, to)| allowed(case, from, to, port))
     })
 }
 

@@ -4,11 +4,15 @@
 //! address blocks with pods at all. A reading gives one pod one answer; what is claimed must hold
 //! in all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use kubectl_ambient::model::{Labels, Peer, Rule, Workload, World};
+use kubectl_ambient::model::{
+    LabelSelector, Labels, Operator, Peer, Requirement, Rule, Workload, World,
+};
+
+use super::Case;
 
 use crate::reference::{Direction, Pod, isolating, namespace_labels};
 
@@ -70,10 +74,51 @@ pub(super) fn asks_for_addresses(world: &World, direction: Direction, pod: &Pod)
     by_network || by_authorization
 }
 
-/// The labels that a namespace may have: those of its object; where the manifests do not hold the
-/// object only its name is sure.
-pub(super) fn labels_of(world: &World, namespace: &str) -> Vec<Labels> {
-    vec![namespace_labels(world, namespace)]
+/// The labels that a namespace may have. Where the manifests do not hold its object only its name
+/// is sure: any selector might select it, unless the plan says that it takes none to do so.
+pub(super) fn labels_of(case: &Case<'_>, namespace: &str) -> BTreeSet<Labels> {
+    let world = case.before;
+    let known = namespace_labels(world, namespace);
+    let mut possible = BTreeSet::from([known.clone()]);
+    let is_declared = world.namespaces.get(namespace).is_some_and(|n| n.declared);
+    let mut findings = case.plan.findings.iter();
+    let is_mentioned =
+        findings.any(|f| f.subject.kind == "Namespace" && f.subject.name == namespace);
+    if is_declared || is_mentioned {
+        return possible;
+    }
+    for policy in &world.network_policies {
+        for rule in policy.ingress.iter().chain(&policy.egress) {
+            for peer in &rule.peers {
+                if let Peer::Pods {
+                    namespaces: Some(selector),
+                    ..
+                } = peer
+                {
+                    let mut labels = selected_labels(selector);
+                    labels.extend(known.clone());
+                    possible.insert(labels);
+                }
+            }
+        }
+    }
+    possible
+}
+
+/// Labels that a selector selects, as far as it can select any.
+fn selected_labels(selector: &LabelSelector) -> Labels {
+    let mut labels = selector.match_labels.clone();
+    for Requirement { key, operator } in &selector.match_expressions {
+        let value = match operator {
+            Operator::In(values) => values.first().cloned(),
+            Operator::Exists => Some(String::new()),
+            Operator::NotIn(_) | Operator::DoesNotExist => None,
+        };
+        if let Some(value) = value {
+            labels.entry(key.clone()).or_insert(value);
+        }
+    }
+    labels
 }
 
 /// Addresses outside the cluster: one for every way in which the blocks can match.

@@ -64,7 +64,7 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
             let namespace = workload.meta.namespace.clone();
             let mut pods = Vec::new();
             for address in readings::addresses_of(workload, blocks) {
-                for labels in readings::labels_of(world, &namespace) {
+                for labels in readings::labels_of(case, &namespace) {
                     let mut pod = Pod::of(world, workload, address);
                     pod.namespace_labels = labels;
                     pods.push(pod);

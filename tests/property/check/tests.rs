@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::claims::Claims;
 use super::mesh::Certainty;
 use super::{Case, Migration, Outcome, Summary, check, compare};
-use crate::generate::{self, Cluster, File, Request};
+use crate::generate::{self, Authorization, Cluster, File, Request};
 use crate::objects;
 
 /// A migration whose outcome is written down.
@@ -139,14 +139,23 @@ fn claim(verdict: Verdict, difference: &str) -> Comparison {
     }
 }
 
-/// What the checks say about a plan that leaves this after `PODS` and `POLICY`.
+/// What the checks say about a plan that leaves this after `PODS` and `POLICY`, and that was not
+/// asked to restore limits.
 fn verdict(after: &str, claims: Vec<Comparison>) -> String {
+    verdict_on(after, claims, Authorization::None)
+}
+
+fn verdict_on(after: &str, claims: Vec<Comparison>, authorization: Authorization) -> String {
     let scripted = Scripted {
         after: yaml(&format!("{PODS}{after}")),
         claims,
     };
     let before = yaml(&format!("{PODS}{POLICY}"));
-    match check(&scripted, &before, &Request::default()) {
+    let request = Request {
+        authorization,
+        ..Request::default()
+    };
+    match check(&scripted, &before, &request) {
         Ok(summary) => format!("{} pairs, {} gained", summary.pairs, summary.gained),
         Err(violations) => violations.join("\n"),
     }
@@ -171,6 +180,13 @@ fn a_plan_that_only_opens_the_tunnel_gains() {
     insta::assert_snapshot!(verdict(&after, vec![all_others]), @"3 pairs, 1 gained");
     let too_many = claim(Verdict::Gained, "TCP 1-65535");
     insta::assert_snapshot!(verdict(&after, vec![too_many]), @"shop/web[Deployment] => shop/db[Pod] by tunnel: TCP 5432 reported as gained and not gained");
+}
+
+#[test]
+fn a_gain_that_a_policy_could_refuse_is_seen() {
+    let after = format!("{POLICY}{TUNNEL}");
+    let said = vec![claim(Verdict::Gained, "TCP 1-5431,5433-65535")];
+    insta::assert_snapshot!(verdict_on(&after, said, Authorization::Deny), @"shop/web[Deployment] => shop/db[Pod] by tunnel: TCP 1,2,52,54,79,80,81,5431,5433,15000,15002,15005,15007,15009,15052,15053,15054,15079,15081,65534,65535 gained, and a policy could refuse it");
 }
 
 #[test]
@@ -250,6 +266,9 @@ impl Migration for Candid {
         }
         let after_world = super::read(&after)?;
         let mut plan = enrol_everything(&world, request);
+        for namespace in world.namespaces.values().filter(|n| !n.declared) {
+            find(&mut plan, namespace.meta.reference("Namespace"));
+        }
         let case = Case {
             before: &world,
             after: &after_world,
@@ -326,7 +345,8 @@ fn a_naive_plan_that_tells_the_truth_passes_and_one_that_keeps_something_silent_
     let mut total = Summary::default();
     let mut silenced = 0;
     for seed in 0..40 {
-        let cluster = crate::prove::cluster(seed);
+        let mut cluster = crate::prove::cluster(seed);
+        cluster.request.authorization = Authorization::None;
         let files = as_json(&cluster);
         if files[0].text.contains("\"containerPort\": 15008") {
             continue;
