@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
+use kubectl_ambient::finding::codes;
 use kubectl_ambient::model::{
     LabelSelector, Labels, Operator, Peer, Requirement, Rule, Workload, World,
 };
@@ -83,7 +84,7 @@ pub(super) fn labels_of(case: &Case<'_>, namespace: &str) -> BTreeSet<Labels> {
     let is_declared = world.namespaces.get(namespace).is_some_and(|n| n.declared);
     let mut findings = case.plan.findings.iter();
     let is_mentioned =
-        findings.any(|f| f.subject.kind == "Namespace" && f.subject.name == namespace);
+        findings.any(|f| f.code == &codes::NAMESPACE_UNDECLARED && f.subject.name == namespace);
     if is_declared || is_mentioned {
         return possible;
     }

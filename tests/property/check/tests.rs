@@ -1,6 +1,6 @@
 //! The checks see what they are there for: plans that are wrong in one way each.
 
-use kubectl_ambient::finding::{CATALOGUE, Finding, Severity};
+use kubectl_ambient::finding::{CATALOGUE, Finding, Severity, codes};
 use kubectl_ambient::model::{Endpoints, ObjectRef, Origin, Workload, World};
 use kubectl_ambient::plan::{Comparison, NamespacePlan, Plan, Relation, Verdict};
 use kubectl_ambient::yaml::Format;
@@ -267,7 +267,11 @@ impl Migration for Candid {
         let after_world = super::read(&after)?;
         let mut plan = enrol_everything(&world, request);
         for namespace in world.namespaces.values().filter(|n| !n.declared) {
-            find(&mut plan, namespace.meta.reference("Namespace"));
+            let subject = namespace.meta.reference("Namespace");
+            let message = "it is not there".to_owned();
+            let code = &codes::NAMESPACE_UNDECLARED;
+            plan.findings
+                .push(Finding::new(code, subject, Origin::synthetic(), message));
         }
         let case = Case {
             before: &world,
