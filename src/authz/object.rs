@@ -38,7 +38,7 @@ pub fn to_value(policy: &AuthorizationPolicy) -> Value {
     spec.insert("action".to_owned(), json!(action));
     spec.insert("rules".to_owned(), policy.rules.iter().map(rule).collect());
     json!({
-        "apiVersion": "security.istio.io/v1",
+        "apiVersion": ambient_facts::groups::SECURITY,
         "kind": "AuthorizationPolicy",
         "metadata": metadata,
         "spec": spec,

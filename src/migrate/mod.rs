@@ -14,11 +14,13 @@ mod object;
 mod opening;
 mod plan;
 mod probes;
+mod remarks;
 mod restore;
 mod role;
 mod scope;
 mod serving;
 mod setting;
+mod steps;
 mod via;
 mod waypoints;
 

@@ -1,5 +1,7 @@
 //! Network policies as the objects that the API takes.
 
+use std::collections::BTreeSet;
+
 use ambient_facts::{annotations, labels};
 use serde_json::{Map, Value, json};
 
@@ -35,6 +37,17 @@ pub(super) fn derived_name(of: &str, suffix: &str) -> String {
         stem.pop();
     }
     format!("{stem}-{suffix}")
+}
+
+/// Gives an object that we add a name that no other has, by a number where it must be. Objects of
+/// people are never replaced.
+pub(super) fn take_free_name(meta: &mut Meta, taken: &mut BTreeSet<(String, String)>) {
+    let base = meta.name.clone();
+    let mut number = 2;
+    while !taken.insert((meta.namespace.clone(), meta.name.clone())) {
+        meta.name = derived_name(&base, &number.to_string());
+        number += 1;
+    }
 }
 
 /// Whether two policies say the same.

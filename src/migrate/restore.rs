@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::AuthzMode;
 use super::analysis::{Analysis, written_by_people};
-use super::object::{companion_meta, derived_name};
+use super::object::{companion_meta, derived_name, take_free_name};
 use super::via;
 use crate::authz::{Client, Demand, Encoded, Identity, Mode, Selected, allowed, encode};
 use crate::model::{
@@ -55,7 +55,7 @@ impl Limits {
         let wanted = limits.wanted(analysis);
         limits.attach(analysis, &wanted);
         limits.at_waypoints(analysis);
-        limits.number_names();
+        limits.number_names(&analysis.setting.world);
         limits
     }
 
@@ -101,9 +101,11 @@ impl Limits {
                     labels
                         .is_some_and(|l| candidate.labels.iter().all(|(k, v)| l.get(k) == Some(v)))
                 });
-                selected
-                    .into_iter()
-                    .all(|other| wanted.get(other) == Some(want) || !enforces(analysis, *other))
+                selected.into_iter().all(|other| {
+                    wanted.get(other) == Some(want)
+                        || !enforces(analysis, *other)
+                        || analysis.setting.endpoints.of_workload(*other).is_none()
+                })
             };
             let Some(candidate) = candidates(analysis, &index, workload)
                 .into_iter()
@@ -195,17 +197,14 @@ impl Limits {
         }
     }
 
-    /// Gives policies that would have one name different ones.
-    fn number_names(&mut self) {
-        let mut taken: BTreeSet<(String, String)> = BTreeSet::new();
+    /// Gives policies names that are free: not those of each other, nor those of people's policies.
+    fn number_names(&mut self, world: &World) {
+        let people = written_by_people(&world.authorization_policies);
+        let mut taken: BTreeSet<(String, String)> = people
+            .map(|p| (p.meta.namespace.clone(), p.meta.name.clone()))
+            .collect();
         for limit in &mut self.policies {
-            let meta = &mut limit.policy.meta;
-            let base = meta.name.clone();
-            let mut number = 2;
-            while !taken.insert((meta.namespace.clone(), meta.name.clone())) {
-                meta.name = derived_name(&base, &number.to_string());
-                number += 1;
-            }
+            take_free_name(&mut limit.policy.meta, &mut taken);
         }
     }
 }

@@ -142,8 +142,8 @@ pub(crate) const MODULES_WITH: &[(&str, &[&str], &str)] = &[
     ("granit_parser", &["yaml"], "there is one tree of YAML"),
     (
         "serde_yaml",
-        &["yamledit"],
-        "it is the second parser of the gate, and nothing else",
+        &["yamledit", "sink"],
+        "it is the second parser of the gate, and reads what patches are checked against",
     ),
     ("similar", &["render"], "only `render` formats"),
     ("tempfile", &["sink"], "only `sink` writes"),

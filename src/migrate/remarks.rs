@@ -1,0 +1,182 @@
+//! What a plan says beside its steps: about probes, policies, plugins and namespaces.
+
+use ambient_facts::labels;
+
+use super::opening::{self, Opening};
+use super::scope::{Membership, NamespaceState, StaysOut};
+use super::setting::Setting;
+use super::{AuthzMode, probes};
+use crate::finding::{Finding, codes};
+use crate::model::{NetworkPolicy, ObjectRef, Origin, Peer, Workload};
+use crate::plan::{Comparison, NamespacePlan, Relation, Verdict};
+
+pub(super) fn probe_findings(
+    setting: &Setting<'_>,
+    opening: &Opening,
+    findings: &mut Vec<Finding>,
+) {
+    let needed = setting.cni.cni.needs_probe_rule();
+    if needed == Some(false) {
+        return;
+    }
+    let mut policies = opening.after.clone();
+    let new = opening.added.iter().filter(|a| a.replaces.is_none());
+    policies.extend(new.map(|a| a.policy.clone()));
+    let code = if needed.is_none() {
+        &codes::PROBES_CNI_UNKNOWN
+    } else {
+        &codes::PROBES_BLOCKED
+    };
+    for refused in probes::refused(setting, &policies) {
+        let ports: Vec<String> = refused.ports.iter().map(ToString::to_string).collect();
+        let message = format!(
+            "`{}` isolates it, and its probes on port {} come from another address after enrolment",
+            refused.policy.reference(),
+            ports.join(", ")
+        );
+        let workload = refused.workload;
+        findings.push(Finding::new(
+            code,
+            workload.reference(),
+            workload.meta.origin.clone(),
+            message,
+        ));
+    }
+}
+
+/// Findings about policies and options themselves.
+pub(super) fn policy_findings(setting: &Setting<'_>, findings: &mut Vec<Finding>) {
+    let world = &*setting.world;
+    if setting.options.authz == AuthzMode::None {
+        let limited = world.network_policies.iter().find(|p| {
+            let mut rules = p.ingress.iter().chain(&p.egress);
+            rules.any(opening::grants_some_tcp)
+        });
+        if let Some(policy) = limited {
+            findings.push(Finding::new(
+                &codes::AUTHORIZATION_DISABLED,
+                policy.reference(),
+                policy.meta.origin.clone(),
+                "`--authz none` leaves port limits to nobody inside the tunnel".to_owned(),
+            ));
+        }
+    }
+    for policy in &world.network_policies {
+        let selects = |(index, w): (usize, &Workload)| {
+            !setting.is_imagined(index)
+                && w.meta.namespace == policy.meta.namespace
+                && policy.pod_selector.matches(&w.pod.labels)
+        };
+        if !world.workloads.iter().enumerate().any(selects) {
+            findings.push(Finding::new(
+                &codes::POLICY_SELECTS_NOTHING,
+                policy.reference(),
+                policy.meta.origin.clone(),
+                "it selects no pod of the input; it is rewritten as if it selected one".to_owned(),
+            ));
+        }
+    }
+    for (name, namespace) in &world.namespaces {
+        let asked = |p: &NetworkPolicy| {
+            let mut peers = p.ingress.iter().chain(&p.egress).flat_map(|r| &r.peers);
+            peers.any(|peer| match peer {
+                Peer::Pods {
+                    namespaces: Some(selector),
+                    ..
+                } => selector.keys().any(|k| k != labels::NAMESPACE_NAME),
+                _ => false,
+            })
+        };
+        if !namespace.declared && world.network_policies.iter().any(asked) {
+            findings.push(Finding::new(
+                &codes::NAMESPACE_UNDECLARED,
+                ObjectRef::cluster("Namespace", name),
+                Origin::synthetic(),
+                format!("the input does not hold namespace `{name}`, so of its labels only its name is known"),
+            ));
+        }
+    }
+}
+
+/// Policy kinds that are not analysed make what they may touch unknown.
+pub(super) fn plugin_policies(
+    setting: &Setting<'_>,
+    differences: &mut Vec<Comparison>,
+    findings: &mut Vec<Finding>,
+) {
+    for policy in &setting.world.plugin_policies {
+        let reference = policy.reference();
+        let because = format!(
+            "`{}` of group `{}` also decides about connections, and is not analysed",
+            policy.kind, policy.group
+        );
+        findings.push(Finding::new(
+            &codes::UNKNOWN_PLUGIN_POLICY,
+            reference.clone(),
+            policy.meta.origin.clone(),
+            because.clone(),
+        ));
+        let pods = match &reference.namespace {
+            Some(namespace) => format!("{namespace}/(any pod)"),
+            None => "(any pod)".to_owned(),
+        };
+        differences.push(Comparison {
+            source: "(any)".to_owned(),
+            destination: pods,
+            relation: Relation::Tunnel,
+            verdict: Verdict::Unknown,
+            before: "unknown".to_owned(),
+            after: "unknown".to_owned(),
+            difference: "unknown".to_owned(),
+            example: String::new(),
+            because,
+            policies: vec![reference],
+        });
+    }
+    differences.sort();
+}
+
+pub(super) fn namespaces(setting: &Setting<'_>) -> Vec<NamespacePlan> {
+    let plan = |(name, state): (&str, &NamespaceState)| {
+        let mut in_mesh = 0;
+        let mut staying_out = Vec::new();
+        for (id, endpoint) in setting
+            .endpoints
+            .iter()
+            .filter(|(_, e)| e.namespace == name)
+        {
+            let synthetic = |w: &usize| {
+                setting
+                    .world
+                    .workloads
+                    .get(*w)
+                    .is_none_or(|w| w.meta.origin.is_synthetic())
+            };
+            if endpoint.workloads.iter().all(synthetic) {
+                continue;
+            }
+            match setting.scope.endpoint(id) {
+                Membership::StaysOut(StaysOut::Namespace | StaysOut::Terminated) => {}
+                Membership::StaysOut(why) => {
+                    staying_out.push((endpoint.to_string(), why.to_string()));
+                }
+                Membership::Joins | Membership::JoinsWithoutSidecar => in_mesh += 1,
+            }
+        }
+        let reason = match state {
+            NamespaceState::LeftOut(why) => why.to_string(),
+            NamespaceState::Labelled | NamespaceState::Enrolled => String::new(),
+        };
+        let waypoint = setting.waypoints.of_namespace(&setting.world, name);
+        NamespacePlan {
+            name: name.to_owned(),
+            enrolled: state.is_enrolled(),
+            labelled: *state == NamespaceState::Labelled,
+            reason,
+            in_mesh,
+            staying_out,
+            waypoint: waypoint.map(|w| format!("{}/{}", w.namespace, w.name)),
+        }
+    };
+    setting.scope.namespaces().map(plan).collect()
+}
