@@ -5,6 +5,7 @@
 
 mod decide;
 mod encode;
+mod names;
 mod object;
 
 pub use decide::{Client, Identity, Selected, allowed, selects};
