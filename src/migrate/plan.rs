@@ -8,7 +8,9 @@ use super::analysis::Analysis;
 use super::compare::compare;
 use super::hazards::{self, HazardOptions};
 use super::opening::{self, Added, Opener, Opening, Speakers};
-use super::remarks::{namespaces, plugin_policies, policy_findings, probe_findings};
+use super::remarks::{
+    namespaces, newly_enforced, plugin_policies, policy_findings, probe_findings, ways_not_analysed,
+};
 use super::restore::Limits;
 use super::setting::Setting;
 use super::steps::{enrol_step, limit_step, open_step};
@@ -48,6 +50,8 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     probe_findings(&setting, &opening, &mut findings);
     policy_findings(&setting, &mut findings);
     plugin_policies(&setting, &mut proof.differences, &mut findings);
+    ways_not_analysed(&setting, &mut proof.differences, &mut findings);
+    newly_enforced(&setting, &mut findings);
     findings.extend(hazards::find(
         &setting.world,
         &setting.endpoints,

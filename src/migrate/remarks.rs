@@ -1,11 +1,13 @@
 //! What a plan says beside its steps: about probes, policies, plugins and namespaces.
 
-use ambient_facts::labels;
+use ambient_facts::{annotations, labels};
 
+use super::analysis::written_by_people;
 use super::opening::{self, Opening};
 use super::scope::{Membership, NamespaceState, StaysOut};
 use super::setting::Setting;
 use super::{AuthzMode, probes};
+use crate::authz;
 use crate::finding::{Finding, codes};
 use crate::model::{NetworkPolicy, ObjectRef, Origin, Peer, Workload};
 use crate::plan::{Comparison, NamespacePlan, Relation, Verdict};
@@ -116,24 +118,104 @@ pub(super) fn plugin_policies(
             policy.meta.origin.clone(),
             because.clone(),
         ));
-        let pods = match &reference.namespace {
-            Some(namespace) => format!("{namespace}/(any pod)"),
-            None => "(any pod)".to_owned(),
-        };
-        differences.push(Comparison {
-            source: "(any)".to_owned(),
-            destination: pods,
-            relation: Relation::Tunnel,
-            verdict: Verdict::Unknown,
-            before: "unknown".to_owned(),
-            after: "unknown".to_owned(),
-            difference: "unknown".to_owned(),
-            example: String::new(),
-            because,
-            policies: vec![reference],
-        });
+        differences.push(unknown(Relation::Tunnel, &reference, because));
     }
     differences.sort();
+}
+
+/// Everything about an object's namespace, or the cluster, as a comparison that came to nothing.
+fn unknown(relation: Relation, object: &ObjectRef, because: String) -> Comparison {
+    let pods = match &object.namespace {
+        Some(namespace) => format!("{namespace}/(any pod)"),
+        None => "(any pod)".to_owned(),
+    };
+    Comparison {
+        source: "(any)".to_owned(),
+        destination: pods,
+        relation,
+        verdict: Verdict::Unknown,
+        before: "unknown".to_owned(),
+        after: "unknown".to_owned(),
+        difference: "unknown".to_owned(),
+        example: String::new(),
+        because,
+        policies: vec![object.clone()],
+    }
+}
+
+/// Ways through waypoints that the comparison does not follow make what takes them unknown.
+pub(super) fn ways_not_analysed(
+    setting: &Setting<'_>,
+    differences: &mut Vec<Comparison>,
+    findings: &mut Vec<Finding>,
+) {
+    let mut report = |object: ObjectRef, origin: &Origin, because: String| {
+        let origin = origin.clone();
+        findings.push(Finding::new(
+            &codes::WAY_NOT_ANALYSED,
+            object.clone(),
+            origin,
+            because.clone(),
+        ));
+        differences.push(unknown(Relation::Waypoint, &object, because));
+    };
+    for gateway in setting.world.gateways.iter().filter(|g| g.is_waypoint()) {
+        let takes = gateway.meta.label(labels::WAYPOINT_FOR);
+        if let Some(takes @ ("workload" | "all")) = takes {
+            let because = format!("it takes `{takes}` traffic, also to the addresses of pods");
+            report(
+                gateway.meta.reference("Gateway"),
+                &gateway.meta.origin,
+                because,
+            );
+        }
+    }
+    for &service in setting.waypoints.of_service.keys() {
+        let Some(service) = setting.world.services.get(service) else {
+            continue;
+        };
+        if setting.backends(service).any(|w| !setting.role(w).receives) {
+            let because = "behind its waypoint are pods that will not be in the mesh".to_owned();
+            report(
+                service.meta.reference("Service"),
+                &service.meta.origin,
+                because,
+            );
+        }
+    }
+    differences.sort();
+}
+
+/// Policies of people that nothing enforces today and ztunnel will.
+pub(super) fn newly_enforced(setting: &Setting<'_>, findings: &mut Vec<Finding>) {
+    let world = &*setting.world;
+    for policy in written_by_people(&world.authorization_policies) {
+        let selected = world
+            .workloads
+            .iter()
+            .enumerate()
+            .find(|(index, workload)| {
+                let pod = &workload.pod;
+                let has_sidecar = pod.annotations.contains_key(annotations::SIDECAR_STATUS)
+                    || pod.containers.iter().any(|c| c == "istio-proxy");
+                setting.role(*index).receives
+                    && !setting.is_imagined(*index)
+                    && !has_sidecar
+                    && authz::selects(policy, &workload.meta.namespace, &pod.labels)
+            });
+        if let Some((_, workload)) = selected {
+            let message = format!(
+                "nothing enforces it at `{}` today; ztunnel does from enrolment on",
+                workload.reference()
+            );
+            findings.push(Finding::new(
+                &codes::STARTS_TO_BE_ENFORCED,
+                policy.reference(),
+                policy.meta.origin.clone(),
+                message,
+            ));
+        }
+    }
 }
 
 pub(super) fn namespaces(setting: &Setting<'_>) -> Vec<NamespacePlan> {

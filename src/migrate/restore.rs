@@ -149,6 +149,11 @@ impl Limits {
             let Some(node) = pods.and_then(|w| analysis.universe.class_of(w)) else {
                 continue;
             };
+            // On to a pod outside of the mesh nothing is known to the waypoint that could be limited
+            // here; it is reported as not analysed.
+            if setting.backends(service).any(|w| !setting.role(w).receives) {
+                continue;
+            }
             let Some(demand) = analysis.service_demand(service, node) else {
                 continue;
             };

@@ -233,4 +233,11 @@ area! {
          Workloads that stay out of the mesh have none, and their connections to these pods are reset. \
          What is listed are the workloads of enrolled namespaces that stay out; callers that are not in the input cannot be seen.",
         "Set `spec.mtls.mode` to `PERMISSIVE`, or except the ports that they use under `spec.portLevelMtls`.";
+
+    STARTS_TO_BE_ENFORCED = "AMB0142", Warning,
+        "authorization policy that starts to be enforced",
+        "The AuthorizationPolicy selects pods that have no sidecar, so nothing enforces it today. \
+         From enrolment on ztunnel does, for connections inside the tunnel and for plaintext ones. \
+         The comparison of the plan is about network policies: what this policy refuses from then on is not counted as lost.",
+        "Check with `kubectl ambient policy list --mode tunnel` that the policy allows what is needed, or remove it before the namespace is enrolled.";
 }

@@ -90,4 +90,10 @@ area! {
          A waypoint stands before the Service: it reads the objects of the Service's namespace and its own, and knows the client by identity only. \
          Rules that it does not see have no effect, without an error.",
         "Move the VirtualService to the namespace of the Service, and replace `sourceLabels` by a condition that a waypoint can evaluate.";
+
+    WAY_NOT_ANALYSED = "AMB0612", Error,
+        "way through a waypoint that is not analysed",
+        "Traffic takes a way through a waypoint that the comparison does not follow: to the address of a pod, or on to a pod that is not in the mesh. \
+         For these connections nothing is proved, and no policy is written, so some may be lost or gained.",
+        "Give the Gateway the traffic type `service`, or take the Service off the waypoint with the label value `none`, and run `kubectl ambient migrate` again.";
 }
