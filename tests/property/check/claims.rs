@@ -14,6 +14,8 @@ pub(crate) type Pair = (String, String, Relation);
 /// The connections claimed lost, gained or in question, by pair.
 pub(crate) struct Claims {
     by_pair: BTreeMap<Pair, Vec<(Verdict, Vec<Range>)>>,
+    /// What is not analysed at all: destinations that begin like this, in this relation.
+    not_analysed: Vec<(String, Relation)>,
 }
 
 /// How a party is named in a claim.
@@ -43,6 +45,7 @@ impl Claims {
     /// Reads the claims of a plan.
     pub(crate) fn of(plan: &Plan) -> Result<Self, String> {
         let mut by_pair: BTreeMap<Pair, Vec<_>> = BTreeMap::new();
+        let mut not_analysed = Vec::new();
         for comparison in &plan.proof.differences {
             let Comparison {
                 source,
@@ -52,6 +55,11 @@ impl Claims {
                 difference,
                 ..
             } = comparison;
+            if difference == "unknown" {
+                let namespace = destination.trim_end_matches("(any pod)");
+                not_analysed.push((namespace.to_owned(), *relation));
+                continue;
+            }
             let ranges = parse(difference)
                 .ok_or_else(|| format!("connections `{difference}` cannot be read"))?;
             by_pair
@@ -59,7 +67,10 @@ impl Claims {
                 .or_default()
                 .push((*verdict, ranges));
         }
-        Ok(Self { by_pair })
+        Ok(Self {
+            by_pair,
+            not_analysed,
+        })
     }
 
     /// The pairs that have claims.
@@ -70,14 +81,17 @@ impl Claims {
     /// The verdicts that cover a port of a pair.
     pub(crate) fn about(&self, pair: &Pair, port: Port) -> Vec<Verdict> {
         let claims = self.by_pair.get(pair).into_iter().flatten();
-        claims
+        let whole = self.not_analysed.iter();
+        let whole = whole.filter(|(to, relation)| pair.1.starts_with(to) && pair.2 == *relation);
+        let whole = whole.map(|_| Verdict::Unknown);
+        let said = claims
             .filter(|(_, ranges)| {
                 ranges.iter().any(|&(protocol, first, last)| {
                     protocol == port.protocol && first <= port.number && port.number <= last
                 })
             })
-            .map(|(verdict, _)| *verdict)
-            .collect()
+            .map(|(verdict, _)| *verdict);
+        said.chain(whole).collect()
     }
 
     /// Whether something is said to be gained in the clear between a pair of parties, either of
