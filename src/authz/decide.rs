@@ -1,21 +1,26 @@
-//! Which ports of a workload a client may use, by ztunnel's rules.
+//! Which ports of a workload a client may use, by the rules of ztunnel or of Envoy.
 //!
 //! Semantics: istiod `pilot/pkg/serviceregistry/ambient/authorization.go` (what is handed to
 //! ztunnel) and ztunnel `src/rbac.rs`, `src/state.rs` (how it decides): a matching DENY denies;
-//! without any ALLOW everything else passes; else a matching ALLOW is needed. Fields that need an
-//! L7 proxy drop an ALLOW rule and empty a DENY rule's match, and an empty match never matches.
+//! without any ALLOW everything else passes; else a matching ALLOW is needed. For ztunnel, fields
+//! that need an L7 proxy drop an ALLOW rule and empty a DENY rule's match, and an empty match never
+//! matches. Envoy, in waypoints and sidecars, evaluates them on requests, of which nothing is
+//! known here.
+//!
+//! Where the input does not tell whether a rule matches, the answer has two bounds.
 
 use std::net::IpAddr;
 
 use ambient_facts::{annotations, namespaces};
-use ipnet::IpNet;
 
+use super::matching::{
+    address, all, any, is_layer4, listed, lists, namespace, service_account, when,
+};
+use super::names::Names;
 use crate::model::{
     Action, AuthorizationPolicy, AuthorizationRule, Condition, Labels, Operation, Protocol, Source,
 };
 use crate::netpol::PortSet;
-
-use super::names::{Names, principal};
 
 /// Who opens a connection, as the destination's ztunnel sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +39,8 @@ pub enum Identity<'c> {
         /// Namespace.
         namespace: &'c str,
     },
+    /// A workload of the mesh of which nothing is known.
+    Anyone,
 }
 
 /// Who opens a connection, and from where.
@@ -45,14 +52,48 @@ pub struct Client<'c> {
     pub address: Option<IpAddr>,
 }
 
-/// The policies that ztunnel applies to one workload, prepared for many questions.
+/// What evaluates policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Enforcer {
+    /// The proxy of the node, which knows connections.
+    Ztunnel,
+    /// A waypoint or a sidecar, which knows requests as well.
+    Envoy,
+}
+
+/// Ports that a client may use. The bounds differ where the input does not tell whether a rule
+/// matches.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Allowance {
+    /// Allowed in any case.
+    pub low: PortSet,
+    /// Allowed at the most.
+    pub high: PortSet,
+}
+
+impl Allowance {
+    /// These ports, no more and no less.
+    pub fn exactly(ports: PortSet) -> Self {
+        Self {
+            low: ports.clone(),
+            high: ports,
+        }
+    }
+
+    /// Every TCP port, in any case.
+    pub fn all() -> Self {
+        Self::exactly(PortSet::protocol(Protocol::Tcp))
+    }
+}
+
+/// The policies that apply to one workload, prepared for many questions.
 #[derive(Debug, Default)]
 pub struct Selected<'p> {
     policies: Vec<Prepared<'p>>,
 }
 
 impl<'p> Selected<'p> {
-    /// Picks the policies for a workload by namespace and labels.
+    /// Picks the policies that ztunnel applies to a workload by namespace and labels.
     pub fn of(
         policies: impl IntoIterator<Item = &'p AuthorizationPolicy>,
         namespace: &str,
@@ -62,18 +103,25 @@ impl<'p> Selected<'p> {
             policies
                 .into_iter()
                 .filter(|p| selects(p, namespace, labels)),
+            Enforcer::Ztunnel,
         )
     }
 
     /// Takes these policies, wherever they are attached.
-    pub fn listed(policies: impl IntoIterator<Item = &'p AuthorizationPolicy>) -> Self {
-        let enforced = |p: &&AuthorizationPolicy| {
-            matches!(p.action, Action::Allow | Action::Deny)
-                && p.meta.annotation(annotations::DRY_RUN) != Some("true")
+    pub fn listed(
+        policies: impl IntoIterator<Item = &'p AuthorizationPolicy>,
+        enforcer: Enforcer,
+    ) -> Self {
+        let applies = |p: &&AuthorizationPolicy| {
+            let known = match enforcer {
+                Enforcer::Ztunnel => matches!(p.action, Action::Allow | Action::Deny),
+                Enforcer::Envoy => p.action != Action::Audit,
+            };
+            known && p.meta.annotation(annotations::DRY_RUN) != Some("true")
         };
-        let policies = policies.into_iter().filter(enforced);
+        let policies = policies.into_iter().filter(applies);
         Self {
-            policies: policies.map(Prepared::of).collect(),
+            policies: policies.map(|p| Prepared::of(p, enforcer)).collect(),
         }
     }
 
@@ -85,6 +133,45 @@ impl<'p> Selected<'p> {
     /// Whether some of them have an action.
     pub fn have(&self, action: Action) -> bool {
         self.policies.iter().any(|p| p.action == action)
+    }
+}
+
+/// Whom some policies name.
+#[derive(Debug, Default)]
+pub struct Named<'p> {
+    /// Service accounts, by namespace and name.
+    pub accounts: Vec<(&'p str, &'p str)>,
+    /// Namespaces.
+    pub namespaces: Vec<&'p str>,
+}
+
+impl<'p> Selected<'p> {
+    /// Whom they name, so that they treat all others alike; `None` when they also tell clients
+    /// apart by patterns or conditions.
+    pub fn named(&self) -> Option<Named<'p>> {
+        let mut named = Named::default();
+        for rule in self.policies.iter().flat_map(|p| &p.rules) {
+            if rule.when.iter().any(|c| c.key != "destination.port") {
+                return None;
+            }
+            for from in rule.from.iter().flatten() {
+                let source = from.source;
+                if !source.service_accounts.is_empty() || !source.not_service_accounts.is_empty() {
+                    return None;
+                }
+                for names in [&from.principals, &from.not_principals] {
+                    named.accounts.extend(names.accounts()?);
+                }
+                for name in source.namespaces.iter().chain(&source.not_namespaces) {
+                    match name.as_str() {
+                        "*" => {}
+                        name if name.contains('*') => return None,
+                        name => named.namespaces.push(name),
+                    }
+                }
+            }
+        }
+        Some(named)
     }
 }
 
@@ -104,6 +191,7 @@ pub fn selects(policy: &AuthorizationPolicy, namespace: &str, labels: &Labels) -
 struct Prepared<'p> {
     namespace: &'p str,
     action: Action,
+    enforcer: Enforcer,
     rules: Vec<PreparedRule<'p>>,
 }
 
@@ -112,7 +200,7 @@ struct PreparedRule<'p> {
     /// `None` when there is no `from`.
     from: Option<Vec<PreparedSource<'p>>>,
     /// Ports at which the rule matches whoever matches.
-    ports: PortSet,
+    ports: Allowance,
     when: &'p [Condition],
 }
 
@@ -124,14 +212,15 @@ struct PreparedSource<'p> {
 }
 
 impl<'p> Prepared<'p> {
-    fn of(policy: &'p AuthorizationPolicy) -> Self {
+    fn of(policy: &'p AuthorizationPolicy, enforcer: Enforcer) -> Self {
         let rules = policy
             .rules
             .iter()
-            .filter_map(|r| PreparedRule::of(policy.action, r));
+            .filter_map(|r| PreparedRule::of(policy.action, r, enforcer));
         Self {
             namespace: &policy.meta.namespace,
             action: policy.action,
+            enforcer,
             rules: rules.collect(),
         }
     }
@@ -139,17 +228,24 @@ impl<'p> Prepared<'p> {
 
 impl<'p> PreparedRule<'p> {
     /// `None` when the rule never matches.
-    fn of(action: Action, rule: &'p AuthorizationRule) -> Option<Self> {
+    fn of(action: Action, rule: &'p AuthorizationRule, enforcer: Enforcer) -> Option<Self> {
         let needs_l7 = rule.from.iter().any(|s| !s.layer7.is_empty())
             || rule.to.iter().any(|o| !o.layer7.is_empty())
             || rule.when.iter().any(|c| !is_layer4(c));
-        if action == Action::Allow && needs_l7 {
+        if enforcer == Enforcer::Ztunnel && action == Action::Allow && needs_l7 {
             return None;
         }
         let ports = if rule.to.is_empty() {
-            PortSet::protocol(Protocol::Tcp)
+            Allowance::all()
         } else {
-            rule.to.iter().map(operation).collect()
+            let of = |f: fn(Allowance) -> PortSet| {
+                let each = rule.to.iter().map(|o| f(operation(o, enforcer)));
+                each.collect::<PortSet>()
+            };
+            Allowance {
+                low: of(|a| a.low),
+                high: of(|a| a.high),
+            }
         };
         let source = |source: &'p Source| PreparedSource {
             source,
@@ -166,96 +262,83 @@ impl<'p> PreparedRule<'p> {
 }
 
 /// The TCP ports that a client may use under these policies.
-///
-/// Where the input does not tell whether a rule matches (a source address that is not known, say),
-/// the answer is the wider one: more is allowed than may be, never less.
-pub fn allowed(policies: &Selected<'_>, client: &Client<'_>) -> PortSet {
-    let matched = |action: Action, unknown: bool| -> PortSet {
+pub fn allowed(policies: &Selected<'_>, client: &Client<'_>) -> Allowance {
+    let matched = |action: Action| {
         let of_action = policies.policies.iter().filter(|p| p.action == action);
-        let rules = of_action.flat_map(|p| p.rules.iter().map(|r| (p.namespace, r)));
-        rules
-            .map(|(own, rule)| ports(own, rule, client, unknown))
-            .collect()
+        let mut matched = Allowance::exactly(PortSet::none());
+        for policy in of_action {
+            for rule in &policy.rules {
+                let ports = ports(policy, rule, client);
+                matched.low = matched.low.union(&ports.low);
+                matched.high = matched.high.union(&ports.high);
+            }
+        }
+        matched
     };
-    let denied = matched(Action::Deny, false);
-    if policies.have(Action::Allow) {
-        matched(Action::Allow, true).difference(&denied)
+    let denied = matched(Action::Deny);
+    // An external authorizer may refuse what it is asked about.
+    let asked = matched(Action::Custom).high;
+    let offered = if policies.have(Action::Allow) {
+        matched(Action::Allow)
     } else {
-        PortSet::protocol(Protocol::Tcp).difference(&denied)
+        Allowance::all()
+    };
+    Allowance {
+        low: offered.low.difference(&denied.high).difference(&asked),
+        high: offered.high.difference(&denied.low),
     }
 }
 
-/// The ports at which a rule matches a client. `unknown` stands for what is not known.
-fn ports(own: &str, rule: &PreparedRule<'_>, client: &Client<'_>, unknown: bool) -> PortSet {
-    let from = rule.from.as_ref().is_none_or(|sources| {
-        sources
-            .iter()
-            .any(|s| source(own, s, client).unwrap_or(unknown))
+/// The ports at which a rule matches a client.
+fn ports(policy: &Prepared<'_>, rule: &PreparedRule<'_>, client: &Client<'_>) -> Allowance {
+    let from = rule.from.as_ref().map_or(Some(true), |sources| {
+        any(sources.iter().map(|s| source(policy, s, client)))
     });
-    if !from {
-        return PortSet::none();
-    }
-    let mut ports = rule.ports.clone();
+    let mut ports = within(&rule.ports, from);
     for condition in rule.when {
-        ports = ports.intersection(&when(condition, client, unknown));
+        let (listed, matched) = when(condition, client, policy.enforcer);
+        ports.low = ports.low.intersection(&listed);
+        ports.high = ports.high.intersection(&listed);
+        ports = within(&ports, matched);
     }
     ports
 }
 
-fn operation(operation: &Operation) -> PortSet {
-    if operation.ports.is_empty() && operation.not_ports.is_empty() {
-        return PortSet::none();
+/// What a condition leaves of ports.
+fn within(ports: &Allowance, matched: Option<bool>) -> Allowance {
+    let when = |holds: bool, set: &PortSet| {
+        if holds { set.clone() } else { PortSet::none() }
+    };
+    Allowance {
+        low: when(matched == Some(true), &ports.low),
+        high: when(matched != Some(false), &ports.high),
     }
-    listed(&operation.ports, &operation.not_ports)
 }
 
-/// The ports in the first list, or all if it is empty, without those in the second.
-fn listed(ports: &[String], not_ports: &[String]) -> PortSet {
-    let set = |list: &[String]| -> PortSet {
-        let numbers = list.iter().filter_map(|p| p.parse().ok());
-        numbers.map(|n| PortSet::port(Protocol::Tcp, n)).collect()
-    };
-    let positive = if ports.is_empty() {
-        PortSet::protocol(Protocol::Tcp)
-    } else {
-        set(ports)
-    };
-    positive.difference(&set(not_ports))
-}
-
-/// Whether ztunnel can evaluate a condition.
-fn is_layer4(condition: &Condition) -> bool {
-    matches!(
-        condition.key.as_str(),
-        "source.ip"
-            | "source.namespace"
-            | "source.principal"
-            | "destination.ip"
-            | "destination.port"
-    )
-}
-
-fn when(condition: &Condition, client: &Client<'_>, unknown: bool) -> PortSet {
-    let (values, not_values) = (&condition.values, &condition.not_values);
-    let matched = match condition.key.as_str() {
-        "destination.port" => return listed(values, not_values),
-        "source.principal" => lists(values, not_values, |p| principal(p, client.identity)),
-        "source.namespace" => lists(values, not_values, |p| Some(namespace(p, client.identity))),
-        "source.ip" => lists(values, not_values, |p| address(p, client.address)),
-        "destination.ip" => None,
-        // Emptied, and an empty match never matches.
-        _ => Some(false),
-    };
-    let matched = matched.unwrap_or(unknown);
-    if matched {
-        PortSet::protocol(Protocol::Tcp)
+fn operation(operation: &Operation, enforcer: Enforcer) -> Allowance {
+    let named = !operation.ports.is_empty() || !operation.not_ports.is_empty();
+    let asks_requests = enforcer == Enforcer::Envoy && !operation.layer7.is_empty();
+    let high = if named || asks_requests {
+        listed(&operation.ports, &operation.not_ports)
     } else {
         PortSet::none()
+    };
+    Allowance {
+        low: if asks_requests {
+            PortSet::none()
+        } else {
+            high.clone()
+        },
+        high,
     }
 }
 
 /// Whether a source matches: every list that is there. `None` when it is not known.
-fn source(own: &str, prepared: &PreparedSource<'_>, client: &Client<'_>) -> Option<bool> {
+fn source(
+    policy: &Prepared<'_>,
+    prepared: &PreparedSource<'_>,
+    client: &Client<'_>,
+) -> Option<bool> {
     let (identity, source) = (client.identity, prepared.source);
     let lists_there = [
         &source.namespaces,
@@ -266,7 +349,16 @@ fn source(own: &str, prepared: &PreparedSource<'_>, client: &Client<'_>) -> Opti
         &source.not_ip_blocks,
     ];
     let (positive, negative) = (&prepared.principals, &prepared.not_principals);
-    if positive.is_empty() && negative.is_empty() && lists_there.iter().all(|l| l.is_empty()) {
+    let on_requests = if policy.enforcer == Enforcer::Envoy && !source.layer7.is_empty() {
+        None
+    } else {
+        Some(true)
+    };
+    if positive.is_empty()
+        && negative.is_empty()
+        && lists_there.iter().all(|l| l.is_empty())
+        && on_requests.is_some()
+    {
         return Some(false);
     }
     let principals = if positive.is_empty() {
@@ -276,86 +368,23 @@ fn source(own: &str, prepared: &PreparedSource<'_>, client: &Client<'_>) -> Opti
     };
     let not_principals = negative.match_one(identity).map(|m| !m);
     let namespaces = lists(&source.namespaces, &source.not_namespaces, |p| {
-        Some(namespace(p, identity))
+        namespace(p, identity)
     });
     let accounts = lists(
         &source.service_accounts,
         &source.not_service_accounts,
-        |p| service_account(p, own, identity),
+        |p| service_account(p, policy.namespace, identity),
     );
     let addresses = lists(&source.ip_blocks, &source.not_ip_blocks, |p| {
         address(p, client.address)
     });
-    all([principals, not_principals, namespaces, accounts, addresses].into_iter())
-}
-
-/// Any of `values`, if there are some, and none of `not_values`.
-fn lists(
-    values: &[String],
-    not_values: &[String],
-    matches: impl Fn(&str) -> Option<bool>,
-) -> Option<bool> {
-    let positive = if values.is_empty() {
-        Some(true)
-    } else {
-        any(values.iter().map(|v| matches(v)))
-    };
-    let negative = any(not_values.iter().map(|v| matches(v))).map(|m| !m);
-    all([positive, negative].into_iter())
-}
-
-/// Kleene's conjunction.
-fn all(mut parts: impl Iterator<Item = Option<bool>>) -> Option<bool> {
-    parts
-        .try_fold(Some(true), |known, part| match part {
-            Some(false) => Err(()),
-            Some(true) => Ok(known),
-            None => Ok(None),
-        })
-        .unwrap_or(Some(false))
-}
-
-/// Kleene's disjunction.
-pub(super) fn any(parts: impl Iterator<Item = Option<bool>>) -> Option<bool> {
-    all(parts.map(|p| p.map(|m| !m))).map(|none| !none)
-}
-
-fn namespace(pattern: &str, identity: Identity<'_>) -> bool {
-    match identity {
-        Identity::Anonymous => false,
-        Identity::Workload { namespace, .. } | Identity::SomeoneIn { namespace } => {
-            text(pattern, namespace)
-        }
-    }
-}
-
-fn service_account(pattern: &str, own: &str, identity: Identity<'_>) -> Option<bool> {
-    let (in_namespace, name) = pattern.split_once('/').unwrap_or((own, pattern));
-    match identity {
-        Identity::Anonymous => Some(false),
-        Identity::Workload {
-            namespace,
-            service_account,
-        } => Some(namespace == in_namespace && service_account == name),
-        Identity::SomeoneIn { namespace } => (namespace != in_namespace).then_some(false),
-    }
-}
-
-/// A string match of Istio: exact, prefix, suffix or presence.
-fn text(pattern: &str, value: &str) -> bool {
-    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
-        _ if pattern == "*" => true,
-        (Some(suffix), _) => value.ends_with(suffix),
-        (_, Some(prefix)) => value.starts_with(prefix),
-        _ => value == pattern,
-    }
-}
-
-fn address(block: &str, address: Option<IpAddr>) -> Option<bool> {
-    let address = address?;
-    let block: Option<IpNet> = block
-        .parse()
-        .ok()
-        .or_else(|| block.parse::<IpAddr>().ok().map(IpNet::from));
-    Some(block.is_some_and(|b| b.contains(&address)))
+    let parts = [
+        principals,
+        not_principals,
+        namespaces,
+        accounts,
+        addresses,
+        on_requests,
+    ];
+    all(parts.into_iter())
 }

@@ -1,13 +1,14 @@
 //! AuthorizationPolicy as the L4 dataplane enforces it, and how port limits are written as one.
 //!
-//! [`allowed`] decides like ztunnel, for all ports at once; [`encode`] writes the rules that keep
+//! [`allowed`] decides like ztunnel or Envoy, for all ports at once; [`encode`] writes the rules that keep
 //! tunnelled traffic to given ports. The module knows port sets, not network policies.
 
 mod decide;
 mod encode;
+mod matching;
 mod names;
 mod object;
 
-pub use decide::{Client, Identity, Selected, allowed, selects};
+pub use decide::{Allowance, Client, Enforcer, Identity, Named, Selected, allowed, selects};
 pub use encode::{Demand, Encoded, Mode, PORT_LIST_LIMIT, Party, encode};
 pub use object::to_value;

@@ -327,6 +327,7 @@ mod tests {
         AMB0114	port range too long for an AuthorizationPolicy
         AMB0115	egress port limit that the mesh does not keep
         AMB0116	port limits not restored
+        AMB0117	connections gained outside the tunnel
         :4
 
         [explain AMB011]
@@ -337,6 +338,7 @@ mod tests {
         AMB0114	port range too long for an AuthorizationPolicy
         AMB0115	egress port limit that the mesh does not keep
         AMB0116	port limits not restored
+        AMB0117	connections gained outside the tunnel
         :4
 
         [explain -- AMB011]
@@ -347,6 +349,7 @@ mod tests {
         AMB0114	port range too long for an AuthorizationPolicy
         AMB0115	egress port limit that the mesh does not keep
         AMB0116	port limits not restored
+        AMB0117	connections gained outside the tunnel
         :4
 
         [policy explain -f x a ]

@@ -8,10 +8,13 @@ mod authorizer;
 mod causes;
 mod cni;
 mod compare;
+mod demands;
+mod differences;
 mod hazards;
 mod imagine;
 mod object;
 mod opening;
+mod outcome;
 mod plan;
 mod probes;
 mod remarks;
@@ -23,6 +26,7 @@ mod setting;
 mod steps;
 mod via;
 mod waypoints;
+mod ways;
 
 #[cfg(test)]
 mod fixture;

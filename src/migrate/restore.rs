@@ -8,9 +8,10 @@ use rayon::prelude::*;
 
 use super::AuthzMode;
 use super::analysis::{Analysis, written_by_people};
+use super::authorizer::{applies_at, identity};
 use super::object::{companion_meta, derived_name, take_free_name};
 use super::via;
-use crate::authz::{Client, Demand, Encoded, Identity, Mode, Selected, allowed, encode};
+use crate::authz::{Client, Demand, Encoded, Enforcer, Identity, Mode, Selected, allowed, encode};
 use crate::model::{
     Action, AuthorizationPolicy, AuthorizationRule, Labels, NetworkPolicy, ObjectRef, Origin,
     TargetRef, World,
@@ -149,19 +150,15 @@ impl Limits {
             let Some(node) = pods.and_then(|w| analysis.universe.class_of(w)) else {
                 continue;
             };
-            // On to a pod outside of the mesh nothing is known to the waypoint that could be limited
-            // here; it is reported as not analysed.
-            if setting.backends(service).any(|w| !setting.role(w).receives) {
-                continue;
-            }
             let Some(demand) = analysis.service_demand(service, node) else {
                 continue;
             };
-            let people = Selected::listed(
-                written_by_people(&setting.world.authorization_policies).filter(|p| {
-                    p.meta.namespace == service.meta.namespace && targets(p, &service.meta.name)
-                }),
-            );
+            let people = written_by_people(&setting.world.authorization_policies);
+            let applying = people.filter(|p| {
+                let mut targets = p.targets.iter();
+                targets.any(|t| applies_at(t, &p.meta.namespace, waypoint, Some(service)))
+            });
+            let people = Selected::listed(applying, Enforcer::Envoy);
             if is_met(&demand, &people) {
                 continue;
             }
@@ -275,14 +272,6 @@ fn note(noted: &mut BTreeMap<Node, PortSet>, class: Node, ports: &PortSet) {
     }
 }
 
-/// Whether a policy is attached to a Service of its namespace.
-pub(super) fn targets(policy: &AuthorizationPolicy, service: &str) -> bool {
-    policy
-        .targets
-        .iter()
-        .any(|t| t.group.is_empty() && t.kind == "Service" && t.name == service)
-}
-
 /// Objects of a world by namespace.
 struct ByNamespace<'a> {
     workloads: BTreeMap<&'a str, Vec<usize>>,
@@ -349,31 +338,19 @@ fn is_met(demand: &Demand, policies: &Selected<'_>) -> bool {
         return false;
     }
     let within = |identity: Identity<'_>, limit: &PortSet| {
-        let open = allowed(
-            policies,
-            &Client {
-                identity,
-                address: None,
-            },
-        );
+        let client = Client {
+            identity,
+            address: None,
+        };
+        let open = allowed(policies, &client).high;
         limit.includes(&open.intersection(&demand.universe))
     };
-    demand.clients.iter().all(|(party, limit)| {
-        let namespace = party.namespace.as_str();
-        match &party.service_account {
-            Some(service_account) => within(
-                Identity::Workload {
-                    namespace,
-                    service_account,
-                },
-                limit,
-            ),
-            None => within(Identity::SomeoneIn { namespace }, limit),
-        }
-    }) && demand
-        .others
-        .as_ref()
-        .is_none_or(|limit| within(Identity::SomeoneIn { namespace: "" }, limit))
+    let mut clients = demand.clients.iter();
+    clients.all(|(party, limit)| within(identity(party), limit))
+        && demand
+            .others
+            .as_ref()
+            .is_none_or(|limit| within(Identity::Anyone, limit))
 }
 
 /// Whether something at the workload enforces AuthorizationPolicies: ztunnel, or a sidecar.

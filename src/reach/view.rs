@@ -154,7 +154,8 @@ impl<'w> View<'w> {
                 identity,
                 address: None,
             },
-        );
+        )
+        .low;
         self.authorized.insert((destination, source), set.clone());
         set
     }
