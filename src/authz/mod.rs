@@ -4,11 +4,13 @@
 //! tunnelled traffic to given ports. The module knows port sets, not network policies.
 
 mod decide;
+mod demand;
 mod encode;
 mod matching;
 mod names;
 mod object;
 
 pub use decide::{Allowance, Client, Enforcer, Identity, Named, Selected, allowed, selects};
-pub use encode::{Demand, Encoded, Mode, PORT_LIST_LIMIT, Party, encode};
+pub use demand::{Demand, Party, disjoint};
+pub use encode::{Encoded, Mode, PORT_LIST_LIMIT, encode};
 pub use object::to_value;

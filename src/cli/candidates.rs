@@ -328,6 +328,7 @@ mod tests {
         AMB0115	egress port limit that the mesh does not keep
         AMB0116	port limits not restored
         AMB0117	connections gained outside the tunnel
+        AMB0118	pods that come later are not limited
         :4
 
         [explain AMB011]
@@ -339,6 +340,7 @@ mod tests {
         AMB0115	egress port limit that the mesh does not keep
         AMB0116	port limits not restored
         AMB0117	connections gained outside the tunnel
+        AMB0118	pods that come later are not limited
         :4
 
         [explain -- AMB011]
@@ -350,6 +352,7 @@ mod tests {
         AMB0115	egress port limit that the mesh does not keep
         AMB0116	port limits not restored
         AMB0117	connections gained outside the tunnel
+        AMB0118	pods that come later are not limited
         :4
 
         [policy explain -f x a ]

@@ -1,12 +1,10 @@
 //! What the tunnel to a destination may carry, and what a waypoint may let through: the port limits
 //! of the network policies, by who the client is.
 
-use std::collections::BTreeMap;
-
 use fixedbitset::FixedBitSet;
 
 use super::analysis::Analysis;
-use crate::authz::Demand;
+use crate::authz::{Demand, disjoint};
 use crate::model::{LabelSelector, NetworkPolicy, Peer, Protocol, Rule, Service};
 use crate::netpol::{Direction, Node, PortSet, Selection, rule_ports};
 
@@ -53,7 +51,7 @@ impl Analysis<'_, '_> {
     }
 
     /// What the tunnel to a class may carry; `None` when it may carry everything.
-    pub(super) fn demand(&self, class: Node) -> Option<Demand> {
+    pub(super) fn demand(&self, class: Node) -> Option<Demand<'_>> {
         let groups = self.tunnel_clients(class);
         let others = self.for_others(class);
         let unlimited = |ports: &PortSet| *ports == self.tunnelled;
@@ -62,64 +60,62 @@ impl Analysis<'_, '_> {
             return None;
         }
         let mut demand = Demand {
-            clients: BTreeMap::new(),
+            parties: &self.parties,
+            clients: disjoint(&self.by_party(class, &groups)),
             others,
             declared: self.declared(class),
             universe: self.tunnelled.clone(),
         };
-        let mut clients = self.by_party(class, &groups);
-        let first = demand
-            .others
-            .as_ref()
-            .or(clients.values().next())
-            .cloned()
-            .unwrap_or_default();
-        if clients.values().all(|ports| *ports == first) {
+        let limits = demand.clients.iter().map(|(ports, _)| ports);
+        let mut limits = limits.chain(&demand.others);
+        let first = limits.next().cloned().unwrap_or_default();
+        if limits.all(|ports| *ports == first) {
             // All clients alike: no identities are needed, whoever they are.
             demand.others = Some(first);
-            return Some(demand);
-        }
-        if let Some(others) = &demand.others {
+            demand.clients.clear();
+        } else if let Some(others) = &demand.others {
             // Who may use what others may need not be named.
-            clients.retain(|_, ports| ports != others);
+            demand.clients.retain(|(ports, _)| ports != others);
         }
-        let named =
-            |(party, ports): (usize, PortSet)| Some((self.parties.get(party)?.clone(), ports));
-        demand.clients = clients.into_iter().filter_map(named).collect();
         Some(demand)
     }
 
-    /// What each party may use today of those that reach a class through the tunnel: the union of
-    /// what its pods may use.
-    fn by_party(&self, class: Node, groups: &[(PortSet, FixedBitSet)]) -> BTreeMap<usize, PortSet> {
+    /// Who reaches a class through the tunnel, and what they may use today. A party may be there
+    /// more than once.
+    fn by_party(
+        &self,
+        class: Node,
+        groups: &[(PortSet, FixedBitSet)],
+    ) -> Vec<(PortSet, FixedBitSet)> {
         let used: PortSet = groups.iter().map(|(ports, _)| ports.clone()).collect();
-        let mut clients: BTreeMap<usize, PortSet> = BTreeMap::new();
+        let mut clients: Vec<(PortSet, FixedBitSet)> = Vec::new();
         for (ports, nodes) in groups {
-            let mut parties = FixedBitSet::with_capacity(self.parties.len());
-            for node in nodes.ones() {
-                let Some(&party) = self.party_of.get(node) else {
+            let mut direct = nodes.clone();
+            direct.intersect_with(&self.speakers.clients);
+            clients.push((ports.clone(), self.parties_of(&direct)));
+            let mut waypoints = nodes.clone();
+            waypoints.difference_with(&self.speakers.clients);
+            for node in waypoints.ones() {
+                let Some(waypoint) = self.waypoint_at(node) else {
                     continue;
                 };
-                match self.waypoint_at(node) {
-                    None => parties.insert(party),
-                    Some(waypoint) => {
-                        for way in self
-                            .ways_to(class)
-                            .iter()
-                            .filter(|w| w.waypoint == waypoint)
-                        {
-                            let known = clients.entry(party).or_default();
-                            *known = known.union(&used.intersection(&self.targets_of(way)));
-                        }
-                    }
+                let ways = self.ways_to(class).iter();
+                for way in ways.filter(|w| w.waypoint == waypoint) {
+                    let ports = used.intersection(&self.targets_of(way));
+                    let mut one = FixedBitSet::with_capacity(self.universe.nodes());
+                    one.insert(node);
+                    clients.push((ports, self.parties_of(&one)));
                 }
-            }
-            for party in parties.ones() {
-                let known = clients.entry(party).or_default();
-                *known = known.union(ports);
             }
         }
         clients
+    }
+
+    /// The parties that some classes are.
+    fn parties_of(&self, nodes: &FixedBitSet) -> FixedBitSet {
+        let mut parties = FixedBitSet::with_capacity(self.parties.len());
+        parties.extend(nodes.ones().filter_map(|n| self.party_of.get(n).copied()));
+        parties
     }
 
     /// What pods that are not in the input may use, when they can reach the tunnel at all.
@@ -132,27 +128,19 @@ impl Analysis<'_, '_> {
     }
 
     /// What a waypoint may let through to a Service, by Service port.
-    pub(super) fn service_demand(&self, service: &Service, waypoint: Node) -> Option<Demand> {
-        let backends: Vec<usize> = self.setting.backends(service).collect();
-        let mut demand = Demand {
-            clients: BTreeMap::new(),
-            others: None,
-            declared: PortSet::none(),
-            universe: service
-                .ports
-                .iter()
-                .filter(|p| p.protocol == Protocol::Tcp)
-                .map(|p| PortSet::port(Protocol::Tcp, p.port))
-                .collect(),
-        };
+    pub(super) fn service_demand(&self, service: &Service, waypoint: Node) -> Option<Demand<'_>> {
         let mut others = PortSet::none();
-        let reach = self.tunnel_clients(waypoint);
-        for (_, nodes) in &reach {
-            for node in nodes.intersection(&self.speakers.clients) {
-                demand.clients.entry(self.party(node).clone()).or_default();
-            }
-        }
-        for workload in backends {
+        let direct = |nodes: &FixedBitSet| {
+            let mut direct = nodes.clone();
+            direct.intersect_with(&self.speakers.clients);
+            self.parties_of(&direct)
+        };
+        let reaching = self.tunnel_clients(waypoint);
+        let mut clients: Vec<(PortSet, FixedBitSet)> = reaching
+            .iter()
+            .map(|(_, nodes)| (PortSet::none(), direct(nodes)))
+            .collect();
+        for workload in self.setting.backends(service) {
             let Some(class) = self.universe.class_of(workload) else {
                 continue;
             };
@@ -168,21 +156,27 @@ impl Analysis<'_, '_> {
                 others = others.union(&leading(&granted));
             }
             for (value, nodes) in self.sources_of(class) {
-                let today = self
-                    .sets
-                    .get(value.before.high)
-                    .intersection(&self.tunnelled);
-                let ports = leading(&today);
-                for node in nodes.intersection(&self.speakers.clients) {
-                    let known = demand.clients.entry(self.party(node).clone()).or_default();
-                    *known = known.union(&ports);
-                }
+                let today = self.sets.get(value.before.high);
+                let today = today.intersection(&self.tunnelled);
+                clients.push((leading(&today), direct(nodes)));
             }
         }
-        demand.others = Some(others);
-        let unlimited = |ports: &PortSet| *ports == demand.universe;
-        let all = demand.clients.values().chain(&demand.others).all(unlimited);
-        (!all).then_some(demand)
+        let ports = service.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
+        let universe: PortSet = ports
+            .map(|p| PortSet::port(Protocol::Tcp, p.port))
+            .collect();
+        let clients = disjoint(&clients);
+        let mut limits = clients.iter().map(|(ports, _)| ports);
+        if limits.all(|ports| *ports == universe) && others == universe {
+            return None;
+        }
+        Some(Demand {
+            parties: &self.parties,
+            clients,
+            others: Some(others),
+            declared: PortSet::none(),
+            universe,
+        })
     }
 }
 

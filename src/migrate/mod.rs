@@ -21,6 +21,7 @@ mod remarks;
 mod restore;
 mod role;
 mod scope;
+mod selectors;
 mod serving;
 mod setting;
 mod steps;

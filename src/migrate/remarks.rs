@@ -80,6 +80,19 @@ pub(super) fn policy_findings(setting: &Setting<'_>, findings: &mut Vec<Finding>
             ));
         }
     }
+    for policy in world.network_policies.iter().filter(|p| !p.meta.is_ours()) {
+        let is_limited = policy.ingress.iter().any(opening::grants_some_tcp);
+        let selector = &policy.pod_selector;
+        let restores = setting.options.authz != AuthzMode::None;
+        if restores && is_limited && policy.isolates_ingress && selector.only_labels().is_none() {
+            findings.push(Finding::new(
+                &codes::LATER_PODS_NOT_LIMITED,
+                policy.reference(),
+                policy.meta.origin.clone(),
+                "it selects by `matchExpressions`, so its limits are restored for the workloads of the input alone".to_owned(),
+            ));
+        }
+    }
     for (name, namespace) in &world.namespaces {
         let asked = |p: &NetworkPolicy| {
             let mut peers = p.ingress.iter().chain(&p.egress).flat_map(|r| &r.peers);

@@ -101,6 +101,13 @@ area! {
          The plan itself opens nothing in the clear but the tunnel's port.",
         "Delete the policy that the plan no longer makes, or accept the finding with `--accept`.";
 
+    LATER_PODS_NOT_LIMITED = "AMB0118", Warning,
+        "pods that come later are not limited",
+        "The policy limits ports and selects pods by `matchExpressions`, which an AuthorizationPolicy cannot say. \
+         The limits are put back for every workload of the input that it selects. \
+         A workload that comes later and is selected too is reached through the tunnel on every port, until the plan is made again.",
+        "Select by `matchLabels` where that is possible, or run the plan in CI so that new workloads get their limits.";
+
     UNKNOWN_HOST_NETWORK = "AMB0120", Warning,
         "pods on the host network",
         "These pods share the network of their node, and Kubernetes does not define how a network policy sees them. \
