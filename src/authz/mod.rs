@@ -9,6 +9,8 @@ mod encode;
 mod matching;
 mod names;
 mod object;
+#[cfg(test)]
+mod tests;
 
 pub use decide::{Allowance, Client, Enforcer, Identity, Named, Selected, allowed, selects};
 pub use demand::{Demand, Party, disjoint};
