@@ -9,48 +9,17 @@
 //!
 //! Where the input does not tell whether a rule matches, the answer has two bounds.
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 
 use ambient_facts::{annotations, namespaces};
+use fixedbitset::FixedBitSet;
 
-use super::matching::{
-    address, all, any, is_layer4, listed, lists, namespace, service_account, when,
-};
-use super::names::Names;
+use super::crowd::{Crowd, Matched};
+use super::matching::{is_layer4, listed};
 use crate::model::{
     Action, AuthorizationPolicy, AuthorizationRule, Condition, Labels, Operation, Protocol, Source,
 };
 use crate::netpol::PortSet;
-
-/// Who opens a connection, as the destination's ztunnel sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Identity<'c> {
-    /// Plaintext: nobody.
-    Anonymous,
-    /// A workload of the mesh.
-    Workload {
-        /// Namespace.
-        namespace: &'c str,
-        /// Service account.
-        service_account: &'c str,
-    },
-    /// A workload of the mesh whose service account is not known.
-    SomeoneIn {
-        /// Namespace.
-        namespace: &'c str,
-    },
-    /// A workload of the mesh of which nothing is known.
-    Anyone,
-}
-
-/// Who opens a connection, and from where.
-#[derive(Debug, Clone, Copy)]
-pub struct Client<'c> {
-    /// Identity in the client's certificate.
-    pub identity: Identity<'c>,
-    /// Source address, where it is known.
-    pub address: Option<IpAddr>,
-}
 
 /// What evaluates policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,10 +55,15 @@ impl Allowance {
     }
 }
 
-/// The policies that apply to one workload, prepared for many questions.
-#[derive(Debug, Default)]
+/// Groups of a crowd that policies treat alike, with the TCP ports that they may use; together they
+/// are the whole crowd.
+pub type Decision = Vec<(Allowance, FixedBitSet)>;
+
+/// The policies that apply to one workload.
+#[derive(Debug)]
 pub struct Selected<'p> {
-    policies: Vec<Prepared<'p>>,
+    policies: Vec<&'p AuthorizationPolicy>,
+    enforcer: Enforcer,
 }
 
 impl<'p> Selected<'p> {
@@ -119,9 +93,9 @@ impl<'p> Selected<'p> {
             };
             known && p.meta.annotation(annotations::DRY_RUN) != Some("true")
         };
-        let policies = policies.into_iter().filter(applies);
         Self {
-            policies: policies.map(|p| Prepared::of(p, enforcer)).collect(),
+            policies: policies.into_iter().filter(applies).collect(),
+            enforcer,
         }
     }
 
@@ -134,44 +108,202 @@ impl<'p> Selected<'p> {
     pub fn have(&self, action: Action) -> bool {
         self.policies.iter().any(|p| p.action == action)
     }
-}
 
-/// Whom some policies name.
-#[derive(Debug, Default)]
-pub struct Named<'p> {
-    /// Service accounts, by namespace and name.
-    pub accounts: Vec<(&'p str, &'p str)>,
-    /// Namespaces.
-    pub namespaces: Vec<&'p str>,
-}
-
-impl<'p> Selected<'p> {
-    /// Whom they name, so that they treat all others alike; `None` when they also tell clients
-    /// apart by patterns or conditions.
-    pub fn named(&self) -> Option<Named<'p>> {
-        let mut named = Named::default();
-        for rule in self.policies.iter().flat_map(|p| &p.rules) {
-            if rule.when.iter().any(|c| c.key != "destination.port") {
-                return None;
-            }
-            for from in rule.from.iter().flatten() {
-                let source = from.source;
-                if !source.service_accounts.is_empty() || !source.not_service_accounts.is_empty() {
-                    return None;
-                }
-                for names in [&from.principals, &from.not_principals] {
-                    named.accounts.extend(names.accounts()?);
-                }
-                for name in source.namespaces.iter().chain(&source.not_namespaces) {
-                    match name.as_str() {
-                        "*" => {}
-                        name if name.contains('*') => return None,
-                        name => named.namespaces.push(name),
+    /// What everybody may use.
+    pub fn decide(&self, crowd: &Crowd<'_>) -> Decision {
+        let mut parts = vec![Part::of(crowd.everybody())];
+        for policy in &self.policies {
+            for rule in &policy.rules {
+                let Some((ports, matched)) = self.matched(crowd, policy, rule) else {
+                    continue;
+                };
+                for index in 0..parts.len() {
+                    for new in parts[index].split(policy.action, &matched, &ports) {
+                        parts.push(new);
                     }
                 }
             }
         }
-        Some(named)
+        let has_allow = self.have(Action::Allow);
+        let mut decision: BTreeMap<Allowance, FixedBitSet> = BTreeMap::new();
+        for part in parts.into_iter().filter(|p| !p.who.is_clear()) {
+            let known = decision.entry(part.allowance(has_allow)).or_default();
+            known.grow(crowd.size());
+            known.union_with(&part.who);
+        }
+        decision.into_iter().collect()
+    }
+
+    /// The ports that a rule is about, and whom it matches; `None` when it never matches.
+    fn matched(
+        &self,
+        crowd: &Crowd<'_>,
+        policy: &AuthorizationPolicy,
+        rule: &AuthorizationRule,
+    ) -> Option<(Allowance, Matched)> {
+        let needs_l7 = rule.from.iter().any(|s| !s.layer7.is_empty())
+            || rule.to.iter().any(|o| !o.layer7.is_empty())
+            || rule.when.iter().any(|c| !is_layer4(c));
+        if self.enforcer == Enforcer::Ztunnel && policy.action == Action::Allow && needs_l7 {
+            return None;
+        }
+        let mut ports = if rule.to.is_empty() {
+            Allowance::all()
+        } else {
+            let of = |f: fn(Allowance) -> PortSet| {
+                let each = rule.to.iter().map(|o| f(self.operation(o)));
+                each.collect::<PortSet>()
+            };
+            Allowance {
+                low: of(|a| a.low),
+                high: of(|a| a.high),
+            }
+        };
+        let mut matched = crowd.constant(rule.from.is_empty());
+        for source in &rule.from {
+            matched.or(&self.source(crowd, &policy.meta.namespace, source));
+        }
+        for condition in &rule.when {
+            if condition.key == "destination.port" {
+                let listed = listed(&condition.values, &condition.not_values);
+                ports.low = ports.low.intersection(&listed);
+                ports.high = ports.high.intersection(&listed);
+            } else {
+                matched.and(&self.condition(crowd, condition));
+            }
+        }
+        Some((ports, matched))
+    }
+
+    fn operation(&self, operation: &Operation) -> Allowance {
+        let named = !operation.ports.is_empty() || !operation.not_ports.is_empty();
+        let asks_requests = self.enforcer == Enforcer::Envoy && !operation.layer7.is_empty();
+        let high = if named || asks_requests {
+            listed(&operation.ports, &operation.not_ports)
+        } else {
+            PortSet::none()
+        };
+        Allowance {
+            low: if asks_requests {
+                PortSet::none()
+            } else {
+                high.clone()
+            },
+            high,
+        }
+    }
+
+    /// Whom a source matches: by every list that is there.
+    fn source(&self, crowd: &Crowd<'_>, own: &str, source: &Source) -> Matched {
+        let on_requests = self.enforcer == Enforcer::Envoy && !source.layer7.is_empty();
+        let by_address = !source.ip_blocks.is_empty() || !source.not_ip_blocks.is_empty();
+        let lists = [
+            (&source.principals, &source.not_principals),
+            (&source.namespaces, &source.not_namespaces),
+            (&source.service_accounts, &source.not_service_accounts),
+        ];
+        let named = lists.iter().any(|(a, b)| !a.is_empty() || !b.is_empty());
+        if !named && !on_requests && !by_address {
+            return crowd.constant(false);
+        }
+        // Neither requests nor addresses are known.
+        let mut matched = if on_requests || by_address {
+            crowd.unknown()
+        } else {
+            crowd.constant(true)
+        };
+        let [principals, namespaces, accounts] = lists;
+        matched.by_lists(principals, |list| crowd.principals(list));
+        matched.by_lists(namespaces, |list| crowd.namespaces(list));
+        matched.by_lists(accounts, |list| crowd.service_accounts(list, own));
+        matched
+    }
+
+    fn condition(&self, crowd: &Crowd<'_>, condition: &Condition) -> Matched {
+        let (values, not_values) = (&condition.values, &condition.not_values);
+        let mut matched = crowd.constant(true);
+        match condition.key.as_str() {
+            "source.principal" => {
+                matched.by_lists((values, not_values), |list| crowd.principals(list));
+            }
+            "source.namespace" => {
+                matched.by_lists((values, not_values), |list| crowd.namespaces(list));
+            }
+            "source.ip" | "destination.ip" => matched = crowd.unknown(),
+            _ if self.enforcer == Enforcer::Envoy => matched = crowd.unknown(),
+            // Emptied, and an empty match never matches.
+            _ => matched = crowd.constant(false),
+        }
+        matched
+    }
+}
+
+/// A part of the crowd that all rules so far treat alike.
+#[derive(Clone)]
+struct Part {
+    who: FixedBitSet,
+    denied: Allowance,
+    allowed: Allowance,
+    /// What an external authorizer is asked about, and may refuse.
+    asked: PortSet,
+}
+
+impl Part {
+    fn of(who: FixedBitSet) -> Self {
+        Self {
+            who,
+            denied: Allowance::exactly(PortSet::none()),
+            allowed: Allowance::exactly(PortSet::none()),
+            asked: PortSet::none(),
+        }
+    }
+
+    /// Takes a rule into account; returns those whom it treats differently, as parts of their own.
+    fn split(&mut self, action: Action, matched: &Matched, ports: &Allowance) -> Vec<Self> {
+        let mut perhaps = matched.high.clone();
+        perhaps.difference_with(&matched.low);
+        let mut new = Vec::new();
+        for (matching, surely) in [(&matched.low, true), (&perhaps, false)] {
+            let mut inside = self.who.clone();
+            inside.intersect_with(matching);
+            if inside.is_clear() {
+                continue;
+            }
+            self.who.difference_with(matching);
+            let mut part = Self {
+                who: inside,
+                ..self.clone()
+            };
+            part.hit(action, ports, surely);
+            new.push(part);
+        }
+        new
+    }
+
+    fn hit(&mut self, action: Action, ports: &Allowance, surely: bool) {
+        let matched = match action {
+            Action::Deny => &mut self.denied,
+            Action::Allow => &mut self.allowed,
+            Action::Custom => {
+                self.asked = self.asked.union(&ports.high);
+                return;
+            }
+            Action::Audit => return,
+        };
+        matched.high = matched.high.union(&ports.high);
+        if surely {
+            matched.low = matched.low.union(&ports.low);
+        }
+    }
+
+    fn allowance(&self, has_allow: bool) -> Allowance {
+        let all = Allowance::all();
+        let offered = if has_allow { &self.allowed } else { &all };
+        let low = offered.low.difference(&self.denied.high);
+        Allowance {
+            low: low.difference(&self.asked),
+            high: offered.high.difference(&self.denied.low),
+        }
     }
 }
 
@@ -184,207 +316,4 @@ pub fn selects(policy: &AuthorizationPolicy, namespace: &str, labels: &Labels) -
             .selector
             .iter()
             .all(|(k, v)| labels.get(k) == Some(v))
-}
-
-/// A policy whose lists can be searched.
-#[derive(Debug)]
-struct Prepared<'p> {
-    namespace: &'p str,
-    action: Action,
-    enforcer: Enforcer,
-    rules: Vec<PreparedRule<'p>>,
-}
-
-#[derive(Debug)]
-struct PreparedRule<'p> {
-    /// `None` when there is no `from`.
-    from: Option<Vec<PreparedSource<'p>>>,
-    /// Ports at which the rule matches whoever matches.
-    ports: Allowance,
-    when: &'p [Condition],
-}
-
-#[derive(Debug)]
-struct PreparedSource<'p> {
-    source: &'p Source,
-    principals: Names<'p>,
-    not_principals: Names<'p>,
-}
-
-impl<'p> Prepared<'p> {
-    fn of(policy: &'p AuthorizationPolicy, enforcer: Enforcer) -> Self {
-        let rules = policy
-            .rules
-            .iter()
-            .filter_map(|r| PreparedRule::of(policy.action, r, enforcer));
-        Self {
-            namespace: &policy.meta.namespace,
-            action: policy.action,
-            enforcer,
-            rules: rules.collect(),
-        }
-    }
-}
-
-impl<'p> PreparedRule<'p> {
-    /// `None` when the rule never matches.
-    fn of(action: Action, rule: &'p AuthorizationRule, enforcer: Enforcer) -> Option<Self> {
-        let needs_l7 = rule.from.iter().any(|s| !s.layer7.is_empty())
-            || rule.to.iter().any(|o| !o.layer7.is_empty())
-            || rule.when.iter().any(|c| !is_layer4(c));
-        if enforcer == Enforcer::Ztunnel && action == Action::Allow && needs_l7 {
-            return None;
-        }
-        let ports = if rule.to.is_empty() {
-            Allowance::all()
-        } else {
-            let of = |f: fn(Allowance) -> PortSet| {
-                let each = rule.to.iter().map(|o| f(operation(o, enforcer)));
-                each.collect::<PortSet>()
-            };
-            Allowance {
-                low: of(|a| a.low),
-                high: of(|a| a.high),
-            }
-        };
-        let source = |source: &'p Source| PreparedSource {
-            source,
-            principals: Names::of(&source.principals),
-            not_principals: Names::of(&source.not_principals),
-        };
-        let from = (!rule.from.is_empty()).then(|| rule.from.iter().map(source).collect());
-        Some(Self {
-            from,
-            ports,
-            when: &rule.when,
-        })
-    }
-}
-
-/// The TCP ports that a client may use under these policies.
-pub fn allowed(policies: &Selected<'_>, client: &Client<'_>) -> Allowance {
-    let matched = |action: Action| {
-        let of_action = policies.policies.iter().filter(|p| p.action == action);
-        let mut matched = Allowance::exactly(PortSet::none());
-        for policy in of_action {
-            for rule in &policy.rules {
-                let ports = ports(policy, rule, client);
-                matched.low = matched.low.union(&ports.low);
-                matched.high = matched.high.union(&ports.high);
-            }
-        }
-        matched
-    };
-    let denied = matched(Action::Deny);
-    // An external authorizer may refuse what it is asked about.
-    let asked = matched(Action::Custom).high;
-    let offered = if policies.have(Action::Allow) {
-        matched(Action::Allow)
-    } else {
-        Allowance::all()
-    };
-    Allowance {
-        low: offered.low.difference(&denied.high).difference(&asked),
-        high: offered.high.difference(&denied.low),
-    }
-}
-
-/// The ports at which a rule matches a client.
-fn ports(policy: &Prepared<'_>, rule: &PreparedRule<'_>, client: &Client<'_>) -> Allowance {
-    let from = rule.from.as_ref().map_or(Some(true), |sources| {
-        any(sources.iter().map(|s| source(policy, s, client)))
-    });
-    let mut ports = within(&rule.ports, from);
-    for condition in rule.when {
-        let (listed, matched) = when(condition, client, policy.enforcer);
-        ports.low = ports.low.intersection(&listed);
-        ports.high = ports.high.intersection(&listed);
-        ports = within(&ports, matched);
-    }
-    ports
-}
-
-/// What a condition leaves of ports.
-fn within(ports: &Allowance, matched: Option<bool>) -> Allowance {
-    let when = |holds: bool, set: &PortSet| {
-        if holds { set.clone() } else { PortSet::none() }
-    };
-    Allowance {
-        low: when(matched == Some(true), &ports.low),
-        high: when(matched != Some(false), &ports.high),
-    }
-}
-
-fn operation(operation: &Operation, enforcer: Enforcer) -> Allowance {
-    let named = !operation.ports.is_empty() || !operation.not_ports.is_empty();
-    let asks_requests = enforcer == Enforcer::Envoy && !operation.layer7.is_empty();
-    let high = if named || asks_requests {
-        listed(&operation.ports, &operation.not_ports)
-    } else {
-        PortSet::none()
-    };
-    Allowance {
-        low: if asks_requests {
-            PortSet::none()
-        } else {
-            high.clone()
-        },
-        high,
-    }
-}
-
-/// Whether a source matches: every list that is there. `None` when it is not known.
-fn source(
-    policy: &Prepared<'_>,
-    prepared: &PreparedSource<'_>,
-    client: &Client<'_>,
-) -> Option<bool> {
-    let (identity, source) = (client.identity, prepared.source);
-    let lists_there = [
-        &source.namespaces,
-        &source.not_namespaces,
-        &source.service_accounts,
-        &source.not_service_accounts,
-        &source.ip_blocks,
-        &source.not_ip_blocks,
-    ];
-    let (positive, negative) = (&prepared.principals, &prepared.not_principals);
-    let on_requests = if policy.enforcer == Enforcer::Envoy && !source.layer7.is_empty() {
-        None
-    } else {
-        Some(true)
-    };
-    if positive.is_empty()
-        && negative.is_empty()
-        && lists_there.iter().all(|l| l.is_empty())
-        && on_requests.is_some()
-    {
-        return Some(false);
-    }
-    let principals = if positive.is_empty() {
-        Some(true)
-    } else {
-        positive.match_one(identity)
-    };
-    let not_principals = negative.match_one(identity).map(|m| !m);
-    let namespaces = lists(&source.namespaces, &source.not_namespaces, |p| {
-        namespace(p, identity)
-    });
-    let accounts = lists(
-        &source.service_accounts,
-        &source.not_service_accounts,
-        |p| service_account(p, policy.namespace, identity),
-    );
-    let addresses = lists(&source.ip_blocks, &source.not_ip_blocks, |p| {
-        address(p, client.address)
-    });
-    let parts = [
-        principals,
-        not_principals,
-        namespaces,
-        accounts,
-        addresses,
-        on_requests,
-    ];
-    all(parts.into_iter())
 }

@@ -1,8 +1,10 @@
 //! Who may use what: the limits that rules have to keep.
 
-use fixedbitset::FixedBitSet;
 use std::collections::BTreeSet;
 
+use fixedbitset::FixedBitSet;
+
+use super::crowd::Identity;
 use crate::netpol::PortSet;
 
 /// A client as rules can name it.
@@ -15,6 +17,18 @@ pub struct Party {
 }
 
 impl Party {
+    /// The party as a destination sees it.
+    pub fn identity(&self) -> Identity<'_> {
+        let namespace = self.namespace.as_str();
+        match &self.service_account {
+            Some(service_account) => Identity::Workload {
+                namespace,
+                service_account,
+            },
+            None => Identity::SomeoneIn { namespace },
+        }
+    }
+
     /// A principal in any trust domain.
     pub(super) fn principal(&self) -> Option<String> {
         let account = self.service_account.as_ref()?;

@@ -2,12 +2,9 @@
 //!
 //! The answers are Kleene's three: `None` where the input does not tell.
 
-use std::net::IpAddr;
+use ambient_facts::namespaces;
 
-use ipnet::IpNet;
-
-use super::decide::{Client, Enforcer, Identity};
-use super::names::principal;
+use super::crowd::Identity;
 use crate::model::{Condition, Protocol};
 use crate::netpol::PortSet;
 
@@ -37,57 +34,7 @@ pub(super) fn is_layer4(condition: &Condition) -> bool {
     )
 }
 
-/// The ports that a condition is about, and whether it holds there.
-pub(super) fn when(
-    condition: &Condition,
-    client: &Client<'_>,
-    enforcer: Enforcer,
-) -> (PortSet, Option<bool>) {
-    let (values, not_values) = (&condition.values, &condition.not_values);
-    let matched = match condition.key.as_str() {
-        "destination.port" => return (listed(values, not_values), Some(true)),
-        "source.principal" => lists(values, not_values, |p| principal(p, client.identity)),
-        "source.namespace" => lists(values, not_values, |p| namespace(p, client.identity)),
-        "source.ip" => lists(values, not_values, |p| address(p, client.address)),
-        "destination.ip" => None,
-        _ if enforcer == Enforcer::Envoy => None,
-        // Emptied, and an empty match never matches.
-        _ => Some(false),
-    };
-    (PortSet::protocol(Protocol::Tcp), matched)
-}
-
-/// Any of `values`, if there are some, and none of `not_values`.
-pub(super) fn lists(
-    values: &[String],
-    not_values: &[String],
-    matches: impl Fn(&str) -> Option<bool>,
-) -> Option<bool> {
-    let positive = if values.is_empty() {
-        Some(true)
-    } else {
-        any(values.iter().map(|v| matches(v)))
-    };
-    let negative = any(not_values.iter().map(|v| matches(v))).map(|m| !m);
-    all([positive, negative].into_iter())
-}
-
-/// Kleene's conjunction.
-pub(super) fn all(mut parts: impl Iterator<Item = Option<bool>>) -> Option<bool> {
-    parts
-        .try_fold(Some(true), |known, part| match part {
-            Some(false) => Err(()),
-            Some(true) => Ok(known),
-            None => Ok(None),
-        })
-        .unwrap_or(Some(false))
-}
-
-/// Kleene's disjunction.
-pub(super) fn any(parts: impl Iterator<Item = Option<bool>>) -> Option<bool> {
-    all(parts.map(|p| p.map(|m| !m))).map(|none| !none)
-}
-
+/// `namespaces`.
 pub(super) fn namespace(pattern: &str, identity: Identity<'_>) -> Option<bool> {
     match identity {
         Identity::Anonymous => Some(false),
@@ -95,19 +42,6 @@ pub(super) fn namespace(pattern: &str, identity: Identity<'_>) -> Option<bool> {
             Some(text(pattern, namespace))
         }
         Identity::Anyone => (pattern == "*").then_some(true),
-    }
-}
-
-pub(super) fn service_account(pattern: &str, own: &str, identity: Identity<'_>) -> Option<bool> {
-    let (in_namespace, name) = pattern.split_once('/').unwrap_or((own, pattern));
-    match identity {
-        Identity::Anonymous => Some(false),
-        Identity::Workload {
-            namespace,
-            service_account,
-        } => Some(namespace == in_namespace && service_account == name),
-        Identity::SomeoneIn { namespace } => (namespace != in_namespace).then_some(false),
-        Identity::Anyone => None,
     }
 }
 
@@ -121,11 +55,146 @@ fn text(pattern: &str, value: &str) -> bool {
     }
 }
 
-pub(super) fn address(block: &str, address: Option<IpAddr>) -> Option<bool> {
-    let address = address?;
-    let block: Option<IpNet> = block
-        .parse()
-        .ok()
-        .or_else(|| block.parse::<IpAddr>().ok().map(IpNet::from));
-    Some(block.is_some_and(|b| b.contains(&address)))
+/// `principals`: `trust-domain/ns/NAMESPACE/sa/NAME`, with `*` at one end, or alone. `None` when it
+/// depends on what is not known: the trust domain, or parts of the identity.
+pub(super) fn principal(pattern: &str, identity: Identity<'_>) -> Option<bool> {
+    let (namespace, service_account) = match identity {
+        Identity::Anonymous => return Some(false),
+        _ if pattern == "*" => return Some(true),
+        Identity::Anyone => return None,
+        Identity::Workload {
+            namespace,
+            service_account,
+        } => (namespace, Some(service_account)),
+        Identity::SomeoneIn { namespace } => (namespace, None),
+    };
+    // What is known of `TRUST-DOMAIN/ns/NAMESPACE/sa/NAME`: everything from the first slash up to
+    // the name, or its end.
+    let path = format!("/ns/{namespace}/sa/{}", service_account.unwrap_or_default());
+    let known = Known {
+        path: &path,
+        whole: service_account.is_some(),
+    };
+    if let Some(suffix) = pattern.strip_prefix('*') {
+        known.ends_with(suffix)
+    } else if let Some(prefix) = pattern.strip_suffix('*') {
+        known.starts_with(prefix)
+    } else {
+        known.is(pattern)
+    }
+}
+
+/// An identity without its trust domain, and perhaps without the name of the service account.
+struct Known<'k> {
+    path: &'k str,
+    whole: bool,
+}
+
+impl Known<'_> {
+    fn is(&self, text: &str) -> Option<bool> {
+        let slash = text.find('/').unwrap_or(text.len());
+        let (domain, path) = text.split_at(slash);
+        let fits = if self.whole {
+            path == self.path
+        } else {
+            path.strip_prefix(self.path)
+                .is_some_and(|name| !name.is_empty() && !name.contains('/'))
+        };
+        match fits {
+            false => Some(false),
+            // Another trust domain than the usual one may be in use.
+            true if self.whole && domain == namespaces::TRUST_DOMAIN => Some(true),
+            true => None,
+        }
+    }
+
+    fn starts_with(&self, prefix: &str) -> Option<bool> {
+        let Some(slash) = prefix.find('/') else {
+            let usual = namespaces::TRUST_DOMAIN.starts_with(prefix);
+            return usual.then_some(true);
+        };
+        let (domain, path) = prefix.split_at(slash);
+        if self.path.starts_with(path) {
+            return (domain == namespaces::TRUST_DOMAIN).then_some(true);
+        }
+        let name = path.strip_prefix(self.path);
+        let perhaps = !self.whole && name.is_some_and(|n| !n.contains('/'));
+        if perhaps { None } else { Some(false) }
+    }
+
+    fn ends_with(&self, suffix: &str) -> Option<bool> {
+        if self.whole {
+            return if self.path.ends_with(suffix) {
+                Some(true)
+            } else if suffix.ends_with(self.path) {
+                // It reaches into the trust domain.
+                None
+            } else {
+                Some(false)
+            };
+        }
+        let (before, _) = suffix.rsplit_once('/')?;
+        let directory = self.path.trim_end_matches('/');
+        let perhaps = directory.ends_with(before) || before.ends_with(directory);
+        if perhaps { None } else { Some(false) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn principals_match_as_far_as_the_identity_is_known() {
+        let cart = Identity::Workload {
+            namespace: "shop",
+            service_account: "cart",
+        };
+        let someone = Identity::SomeoneIn { namespace: "shop" };
+        // Pattern, then the answer for: the cart, someone in its namespace, anyone, nobody.
+        let cases = [
+            ("*", Some(true), Some(true), Some(true)),
+            ("cluster.local/ns/shop/sa/cart", Some(true), None, None),
+            ("other.org/ns/shop/sa/cart", None, None, None),
+            ("cluster.local/ns/shop/sa/car", Some(false), None, None),
+            (
+                "cluster.local/ns/sho/sa/cart",
+                Some(false),
+                Some(false),
+                None,
+            ),
+            ("cluster.local/ns/shop/sa/", Some(false), Some(false), None),
+            ("cluster.local/ns/shop/sa/*", Some(true), Some(true), None),
+            ("cluster.local/ns/sh*", Some(true), Some(true), None),
+            ("cluster.local/ns/sho/*", Some(false), Some(false), None),
+            ("cluster.local/ns/shop/sa/ca*", Some(true), None, None),
+            ("cluster.local/ns/shop/sa/x*", Some(false), None, None),
+            ("other.org/ns/shop/*", None, None, None),
+            ("clus*", Some(true), Some(true), None),
+            ("other*", None, None, None),
+            ("*/ns/shop/sa/cart", Some(true), None, None),
+            ("*/ns/shop/sa/x", Some(false), None, None),
+            ("*/ns/sho/sa/cart", Some(false), Some(false), None),
+            ("*op/sa/cart", Some(true), None, None),
+            ("*art", Some(true), None, None),
+            ("*x", Some(false), None, None),
+            ("*.local/ns/shop/sa/cart", None, None, None),
+            ("*.local/ns/sho/sa/cart", Some(false), Some(false), None),
+        ];
+        for (pattern, at_cart, at_someone, at_anyone) in cases {
+            let expected = [
+                (cart, at_cart),
+                (someone, at_someone),
+                (Identity::Anyone, at_anyone),
+                (Identity::Anonymous, Some(false)),
+            ];
+            for (identity, answer) in expected {
+                assert_eq!(
+                    principal(pattern, identity),
+                    answer,
+                    "{pattern} {identity:?}"
+                );
+            }
+        }
+    }
 }

@@ -7,8 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    Action, AuthorizationPolicy, AuthorizationRule, Condition, Labels, Meta, Operation, Protocol,
-    Source,
+    Action, AuthorizationPolicy, AuthorizationRule, Labels, Meta, Operation, Protocol,
 };
 use crate::netpol::PortSet;
 
@@ -42,27 +41,23 @@ fn policy(action: Action, rules: Vec<AuthorizationRule>) -> AuthorizationPolicy 
     }
 }
 
+/// What the parties may use, then someone of whom nothing is known, then plaintext.
 fn decide(
     policies: &[AuthorizationPolicy],
     enforcer: Enforcer,
-    identity: Identity<'_>,
-) -> Allowance {
-    let client = Client {
-        identity,
-        address: None,
+    parties: &[Party],
+) -> Vec<Allowance> {
+    let crowd = Crowd::new(parties);
+    let decision = Selected::listed(policies, enforcer).decide(&crowd);
+    let of = |member| {
+        let mut parts = decision
+            .iter()
+            .filter(|(_, members)| members.contains(member));
+        let (allowance, _) = parts.next().unwrap();
+        assert!(parts.next().is_none(), "{member} is in two parts");
+        allowance.clone()
     };
-    allowed(&Selected::listed(policies, enforcer), &client)
-}
-
-fn identity(party: &Party) -> Identity<'_> {
-    let namespace = party.namespace.as_str();
-    match &party.service_account {
-        Some(service_account) => Identity::Workload {
-            namespace,
-            service_account,
-        },
-        None => Identity::SomeoneIn { namespace },
-    }
+    (0..=crowd.anonymous()).map(of).collect()
 }
 
 /// Limits by party, `None` for those that do not reach the port; and for all others.
@@ -103,9 +98,9 @@ proptest! {
             }
             let said = encoded.unnamed.union(&encoded.unlisted);
             let policies = [policy(action, encoded.rules.clone())];
-            for (party, limit) in parties.iter().zip(&limits.0) {
+            let decided = decide(&policies, Enforcer::Ztunnel, &parties);
+            for ((party, limit), found) in parties.iter().zip(&limits.0).zip(&decided) {
                 let Some(limit) = limit.map(ports) else { continue };
-                let found = decide(&policies, Enforcer::Ztunnel, identity(party));
                 // Of someone whose name is not known the bounds are wide.
                 let surely = if party.service_account.is_some() { &found.low } else { &found.high };
                 prop_assert!(surely.includes(&limit), "{party:?} {encoded:#?}");
@@ -113,13 +108,23 @@ proptest! {
                 let unknown = party.service_account.is_none();
                 prop_assert!(unknown || said.includes(&more), "{party:?} {more} {encoded:#?}");
             }
+            let stranger = [Party {
+                namespace: "z".to_owned(),
+                service_account: Some("z".to_owned()),
+            }];
+            let found = decide(&policies, Enforcer::Ztunnel, &stranger);
+            let [stranger, anyone, plaintext] = &found[..] else {
+                unreachable!()
+            };
             if let Some(others) = &demand.others {
-                let stranger = Identity::Workload { namespace: "z", service_account: "z" };
-                let found = decide(&policies, Enforcer::Ztunnel, stranger);
-                prop_assert!(found.low.includes(others), "{encoded:#?}");
+                prop_assert!(stranger.low.includes(others), "{encoded:#?}");
             }
-            let plaintext = decide(&policies, Enforcer::Ztunnel, Identity::Anonymous);
-            prop_assert_eq!(plaintext, Allowance::all());
+            // What anyone may use at the most holds what each may.
+            let accounts = parties.len();
+            for found in decided[..accounts].iter().chain([stranger]) {
+                prop_assert!(anyone.high.includes(&found.high), "{encoded:#?}");
+            }
+            prop_assert_eq!(plaintext, &Allowance::all());
         }
     }
 
@@ -157,10 +162,10 @@ fn what_depends_on_requests_is_dropped_by_ztunnel_and_uncertain_at_envoy() {
         to: vec![methods],
         ..AuthorizationRule::default()
     };
-    let caller = Identity::Workload {
-        namespace: "shop",
-        service_account: "web",
-    };
+    let caller = [Party {
+        namespace: "shop".to_owned(),
+        service_account: Some("web".to_owned()),
+    }];
     let port = PortSet::port(Protocol::Tcp, 80);
     let (all, none) = (PortSet::protocol(Protocol::Tcp), PortSet::none());
     let rest = all.difference(&port);
@@ -176,59 +181,11 @@ fn what_depends_on_requests_is_dropped_by_ztunnel_and_uncertain_at_envoy() {
     ];
     for (action, enforcer, low, high) in cases {
         let policies = [policy(action, vec![rule.clone()])];
-        let found = decide(&policies, enforcer, caller);
+        let found = &decide(&policies, enforcer, &caller)[0];
         let expected = Allowance {
             low: low.clone(),
             high: high.clone(),
         };
-        assert_eq!(found, expected, "{action:?} {enforcer:?}");
-    }
-}
-
-#[test]
-fn policies_that_only_list_names_say_whom_they_tell_apart() {
-    let named = |source: Source, when: Vec<Condition>| {
-        let rule = AuthorizationRule {
-            from: vec![source],
-            when,
-            ..AuthorizationRule::default()
-        };
-        let policies = [policy(Action::Deny, vec![rule])];
-        let selected = Selected::listed(&policies, Enforcer::Ztunnel);
-        selected.named().map(|named| {
-            let accounts = named.accounts.iter().map(|(n, a)| format!("{n}/{a}"));
-            let namespaces = named.namespaces.iter().map(|&n| n.to_owned());
-            accounts.chain(namespaces).collect::<Vec<_>>().join(" ")
-        })
-    };
-    let list = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect::<Vec<_>>();
-    let exempt = Source {
-        principals: list(&["*"]),
-        not_principals: list(&["*/ns/a/sa/x"]),
-        not_namespaces: list(&["b"]),
-        ..Source::default()
-    };
-    assert_eq!(named(exempt.clone(), Vec::new()).as_deref(), Some("a/x b"));
-    let on_port = Condition {
-        key: "destination.port".to_owned(),
-        values: list(&["80"]),
-        not_values: Vec::new(),
-    };
-    assert_eq!(
-        named(exempt.clone(), vec![on_port]).as_deref(),
-        Some("a/x b")
-    );
-    let on_source = Condition {
-        key: "source.namespace".to_owned(),
-        values: list(&["a"]),
-        not_values: Vec::new(),
-    };
-    assert_eq!(named(exempt, vec![on_source]), None);
-    for pattern in ["cluster.local/ns/a/*", "*x", "cluster.local/ns/a/sa/x"] {
-        let source = Source {
-            principals: list(&[pattern]),
-            ..Source::default()
-        };
-        assert_eq!(named(source, Vec::new()), None, "{pattern}");
+        assert_eq!(*found, expected, "{action:?} {enforcer:?}");
     }
 }

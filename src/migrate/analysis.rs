@@ -202,9 +202,10 @@ impl<'s, 'w> Analysis<'s, 'w> {
         }
     }
 
-    /// How a class is named in rules.
-    pub(super) fn party(&self, class: Node) -> &Party {
-        &self.parties[self.party_of[class]]
+    /// The classes of some parties.
+    pub(super) fn nodes_of(&self, parties: &FixedBitSet) -> impl Iterator<Item = Node> {
+        let nodes = parties.ones().filter_map(|p| self.nodes_of_party.get(p));
+        nodes.flatten().copied()
     }
 
     /// The TCP ports that the pods of a class declare.

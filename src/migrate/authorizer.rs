@@ -1,7 +1,6 @@
 //! What AuthorizationPolicies let clients use, asked many times and worked out once.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ambient_facts::{labels, namespaces};
@@ -9,7 +8,7 @@ use fixedbitset::FixedBitSet;
 
 use super::analysis::Analysis;
 use super::serving::Serving;
-use crate::authz::{Allowance, Client, Enforcer, Identity, Party, Selected, allowed, selects};
+use crate::authz::{Allowance, Crowd, Decision, Enforcer, Selected, selects};
 use crate::model::{AuthorizationPolicy, Service, TargetRef};
 use crate::netpol::Node;
 
@@ -49,11 +48,13 @@ struct Selection<'p> {
     /// Those of people, where something may enforce them today, and whether it surely does.
     today: Option<(Selected<'p>, bool)>,
     /// Once they were asked for.
+    decision: Option<Arc<Decision>>,
     parts: Option<Arc<Vec<Part>>>,
 }
 
 /// All AuthorizationPolicies there will be.
 pub(super) struct Authorizer<'p> {
+    crowd: &'p Crowd<'p>,
     policies: Vec<&'p AuthorizationPolicy>,
     by_namespace: BTreeMap<&'p str, Vec<usize>>,
     selections: Vec<Selection<'p>>,
@@ -61,7 +62,7 @@ pub(super) struct Authorizer<'p> {
 }
 
 impl<'p> Authorizer<'p> {
-    pub(super) fn new(policies: Vec<&'p AuthorizationPolicy>) -> Self {
+    pub(super) fn new(policies: Vec<&'p AuthorizationPolicy>, crowd: &'p Crowd<'p>) -> Self {
         let mut by_namespace: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (place, policy) in policies.iter().enumerate() {
             by_namespace
@@ -70,6 +71,7 @@ impl<'p> Authorizer<'p> {
                 .push(place);
         }
         Self {
+            crowd,
             policies,
             by_namespace,
             selections: Vec::new(),
@@ -172,58 +174,32 @@ impl<'p> Authorizer<'p> {
                 let surely = place.today == Some(true);
                 (Selected::listed(people, Enforcer::Envoy), surely)
             }),
+            decision: None,
             parts: None,
         });
         self.by_place.insert(place, id);
         id
     }
 
-    /// What the pods of a class may use.
+    /// What the pods of a class may use once everything is in place.
     pub(super) fn party(
-        &self,
+        &mut self,
         analysis: &Analysis<'_, '_>,
         selection: SelectionId,
         class: Node,
-    ) -> Authorized {
-        let vouched = analysis.has_proxy_today(class);
-        self.authorized(selection, identity(analysis.party(class)), vouched)
+    ) -> Allowance {
+        let decision = self.decision(selection);
+        analysis
+            .party_of
+            .get(class)
+            .and_then(|&party| allowance(&decision, party))
+            .unwrap_or_else(Allowance::all)
     }
 
-    /// `vouched`: whether the client has a proxy today, which presents its identity.
-    fn authorized(
-        &self,
-        selection: SelectionId,
-        identity: Identity<'_>,
-        vouched: Option<bool>,
-    ) -> Authorized {
-        let selection = &self.selections[selection.0];
-        let client = |identity| Client {
-            identity,
-            address: None,
-        };
-        let mut today = Allowance::all();
-        if let Some((policies, surely)) = &selection.today {
-            let with = |identity| allowed(policies, &client(identity));
-            let enforced = match vouched {
-                Some(true) => with(identity),
-                Some(false) => with(Identity::Anonymous),
-                None => {
-                    let (known, unknown) = (with(identity), with(Identity::Anonymous));
-                    Allowance {
-                        low: known.low.intersection(&unknown.low),
-                        high: known.high.union(&unknown.high),
-                    }
-                }
-            };
-            today.low = enforced.low;
-            if *surely {
-                today.high = enforced.high;
-            }
-        }
-        Authorized {
-            after: allowed(&selection.after, &client(identity)),
-            today,
-        }
+    fn decision(&mut self, selection: SelectionId) -> Arc<Decision> {
+        let selection = &mut self.selections[selection.0];
+        let decide = || Arc::new(selection.after.decide(self.crowd));
+        Arc::clone(selection.decision.get_or_insert_with(decide))
     }
 
     /// All classes, by what policies let them use through the tunnel.
@@ -235,92 +211,118 @@ impl<'p> Authorizer<'p> {
         if let Some(known) = &self.selections[selection.0].parts {
             return Arc::clone(known);
         }
-        let classes = analysis.universe.classes().len();
-        let mut rest = FixedBitSet::with_capacity(classes);
-        rest.insert_range(..);
-        let mut parts: BTreeMap<Authorized, FixedBitSet> = BTreeMap::new();
-        for party in self.told_apart(analysis, selection) {
-            let Some(nodes) = analysis.nodes_of_party.get(party) else {
-                continue;
-            };
-            for &node in nodes {
-                rest.set(node, false);
+        let decision = self.decision(selection);
+        let parts = match &self.selections[selection.0].today {
+            None => only_after(analysis, &decision),
+            Some((policies, surely)) => {
+                let today = policies.decide(self.crowd);
+                let anonymous = allowance(&today, self.crowd.anonymous());
+                let today = Today {
+                    by_identity: today,
+                    anonymous: anonymous.unwrap_or_else(Allowance::all),
+                    surely: *surely,
+                };
+                today.with(analysis, &decision)
             }
-            let client = identity(&analysis.parties[party]);
-            let nodes = nodes.iter().copied();
-            self.add_parts(analysis, selection, client, nodes, &mut parts);
-        }
-        // Nobody has this name, so it stands for all that no policy names.
-        let unnamed = Identity::Workload {
-            namespace: "",
-            service_account: "",
         };
-        self.add_parts(analysis, selection, unnamed, rest.ones(), &mut parts);
-        let parts = parts.into_iter();
-        let parts = Arc::new(
-            parts
-                .map(|(authorized, nodes)| Part { authorized, nodes })
-                .collect(),
-        );
+        let parts = Arc::new(parts);
         self.selections[selection.0].parts = Some(Arc::clone(&parts));
         parts
     }
+}
 
-    fn add_parts(
-        &self,
-        analysis: &Analysis<'_, '_>,
-        selection: SelectionId,
-        identity: Identity<'_>,
-        nodes: impl Iterator<Item = Node>,
-        parts: &mut BTreeMap<Authorized, FixedBitSet>,
-    ) {
-        let classes = analysis.universe.classes().len();
-        let mut by_proxy: BTreeMap<Option<bool>, FixedBitSet> = BTreeMap::new();
-        for node in nodes {
-            let vouched = analysis.has_proxy_today(node);
-            let bits = by_proxy.entry(vouched);
-            bits.or_insert_with(|| FixedBitSet::with_capacity(classes))
-                .insert(node);
+/// What one of the crowd may use.
+fn allowance(decision: &Decision, member: usize) -> Option<Allowance> {
+    let mut parts = decision.iter();
+    parts
+        .find(|(_, members)| members.contains(member))
+        .map(|(allowance, _)| allowance.clone())
+}
+
+/// The classes that decide alike, where nothing enforces policies today.
+fn only_after(analysis: &Analysis<'_, '_>, decision: &Decision) -> Vec<Part> {
+    let classes = analysis.universe.classes().len();
+    let mut rest = FixedBitSet::with_capacity(classes);
+    rest.insert_range(..);
+    let part = |after: &Allowance, nodes| Part {
+        authorized: Authorized {
+            after: after.clone(),
+            today: Allowance::all(),
+        },
+        nodes,
+    };
+    // The largest part is what the others leave.
+    let largest = decision
+        .iter()
+        .max_by_key(|(_, members)| members.count_ones(..));
+    let mut parts = Vec::with_capacity(decision.len());
+    for (after, members) in decision {
+        if largest.is_some_and(|(l, _)| l == after) {
+            continue;
         }
-        for (vouched, bits) in by_proxy {
-            let authorized = self.authorized(selection, identity, vouched);
-            match parts.entry(authorized) {
-                Entry::Occupied(mut known) => known.get_mut().union_with(&bits),
-                Entry::Vacant(new) => {
-                    new.insert(bits);
+        let mut nodes = FixedBitSet::with_capacity(classes);
+        nodes.extend(analysis.nodes_of(members));
+        rest.difference_with(&nodes);
+        parts.push(part(after, nodes));
+    }
+    parts.extend(largest.map(|(after, _)| part(after, rest)));
+    parts
+}
+
+/// What sidecars at a destination enforce today.
+struct Today {
+    by_identity: Decision,
+    anonymous: Allowance,
+    /// Whether there surely are some.
+    surely: bool,
+}
+
+impl Today {
+    /// The classes that decide alike, today and afterwards.
+    fn with(&self, analysis: &Analysis<'_, '_>, decision: &Decision) -> Vec<Part> {
+        let classes = analysis.universe.classes().len();
+        let mut parts: BTreeMap<Authorized, FixedBitSet> = BTreeMap::new();
+        for (after, members) in decision {
+            for (today, same) in &self.by_identity {
+                let mut members = members.clone();
+                members.intersect_with(same);
+                for node in analysis.nodes_of(&members) {
+                    let authorized = Authorized {
+                        after: after.clone(),
+                        today: self.of(today, analysis.has_proxy_today(node)),
+                    };
+                    let nodes = parts.entry(authorized);
+                    nodes
+                        .or_insert_with(|| FixedBitSet::with_capacity(classes))
+                        .insert(node);
                 }
             }
         }
+        let parts = parts.into_iter();
+        parts
+            .map(|(authorized, nodes)| Part { authorized, nodes })
+            .collect()
     }
 
-    /// The parties that policies may tell from the others.
-    fn told_apart(&self, analysis: &Analysis<'_, '_>, selection: SelectionId) -> BTreeSet<usize> {
-        let parties = &analysis.parties;
-        let selection = &self.selections[selection.0];
-        let mut apart: BTreeSet<usize> = (0..parties.len())
-            .filter(|&p| parties[p].service_account.is_none())
-            .collect();
-        let today = selection.today.as_ref().map(|(policies, _)| policies);
-        for selected in [Some(&selection.after), today] {
-            let Some(selected) = selected else { continue };
-            let Some(named) = selected.named() else {
-                return (0..parties.len()).collect();
-            };
-            for (namespace, account) in named.accounts {
-                let found = parties.binary_search_by(|p| {
-                    let name = p.service_account.as_deref();
-                    (p.namespace.as_str(), name).cmp(&(namespace, Some(account)))
-                });
-                apart.extend(found.ok());
-            }
-            for namespace in named.namespaces {
-                let first = parties.partition_point(|p| p.namespace.as_str() < namespace);
-                let here = parties[first..].iter();
-                let here = here.take_while(|p| p.namespace == namespace).count();
-                apart.extend(first..first + here);
-            }
+    /// `vouched`: whether the client has a proxy today, which presents its identity.
+    fn of(&self, identified: &Allowance, vouched: Option<bool>) -> Allowance {
+        let anonymous = &self.anonymous;
+        let enforced = match vouched {
+            Some(true) => identified.clone(),
+            Some(false) => anonymous.clone(),
+            None => Allowance {
+                low: identified.low.intersection(&anonymous.low),
+                high: identified.high.union(&anonymous.high),
+            },
+        };
+        Allowance {
+            low: enforced.low,
+            high: if self.surely {
+                enforced.high
+            } else {
+                Allowance::all().high
+            },
         }
-        apart
     }
 }
 
@@ -345,17 +347,5 @@ pub(super) fn applies_at(
             policy_namespace == namespaces::ROOT && target.name == labels::WAYPOINT_CLASS
         }
         _ => false,
-    }
-}
-
-/// A party as a destination sees it.
-pub(super) fn identity(party: &Party) -> Identity<'_> {
-    let namespace = party.namespace.as_str();
-    match &party.service_account {
-        Some(service_account) => Identity::Workload {
-            namespace,
-            service_account,
-        },
-        None => Identity::SomeoneIn { namespace },
     }
 }

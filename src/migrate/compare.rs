@@ -20,13 +20,13 @@ use super::differences::{Difference, Differences};
 use super::outcome::{Doubt, Outcome, Side, compare_sides};
 use super::restore::Limits;
 use super::ways::{Asked, Way};
-use crate::authz::Allowance;
+use crate::authz::{Allowance, Crowd};
 use crate::model::{AuthorizationPolicy, Protocol};
 use crate::netpol::{Node, PortSet, Value};
 use crate::plan::Relation;
 
 /// Compares everything.
-pub(super) fn compare(analysis: &mut Analysis<'_, '_>, limits: &Limits) -> Differences {
+pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differences {
     let world = &*analysis.setting.world;
     let new: BTreeSet<(&str, &str)> = limits.policies.iter().map(|l| name(&l.policy)).collect();
     // Ours of earlier runs that are not written again stay where they are.
@@ -37,12 +37,13 @@ pub(super) fn compare(analysis: &mut Analysis<'_, '_>, limits: &Limits) -> Diffe
     let after: Vec<_> = kept
         .chain(limits.policies.iter().map(|l| &l.policy))
         .collect();
+    let crowd = Crowd::new(&analysis.parties);
     let classes = 0..analysis.universe.classes().len();
-    let shared = &*analysis;
+    let shared = analysis;
     let found: Vec<Differences> = classes
         .into_par_iter()
         .map_init(
-            || Comparer::new(shared, after.clone()),
+            || Comparer::new(shared, after.clone(), &crowd),
             |comparer, class| {
                 comparer.plaintext_to(class);
                 comparer.tunnel_to(class);
@@ -53,7 +54,7 @@ pub(super) fn compare(analysis: &mut Analysis<'_, '_>, limits: &Limits) -> Diffe
             },
         )
         .collect();
-    let mut comparer = Comparer::new(shared, after);
+    let mut comparer = Comparer::new(shared, after, &crowd);
     comparer.connections_outward();
     let mut differences = comparer.found;
     for found in found {
@@ -73,10 +74,14 @@ struct Comparer<'p, 'a, 's, 'w> {
 }
 
 impl<'p, 'a, 's, 'w> Comparer<'p, 'a, 's, 'w> {
-    fn new(analysis: &'a Analysis<'s, 'w>, after: Vec<&'p AuthorizationPolicy>) -> Self {
+    fn new(
+        analysis: &'a Analysis<'s, 'w>,
+        after: Vec<&'p AuthorizationPolicy>,
+        crowd: &'p Crowd<'p>,
+    ) -> Self {
         Self {
             analysis,
-            authorizer: Authorizer::new(after),
+            authorizer: Authorizer::new(after, crowd),
             found: Differences::default(),
         }
     }
@@ -198,7 +203,7 @@ impl<'p, 'a, 's, 'w> Comparer<'p, 'a, 's, 'w> {
             let at_server = if way.plain {
                 Allowance::all()
             } else {
-                self.authorizer.party(analysis, selection, waypoint).after
+                self.authorizer.party(analysis, selection, waypoint)
             };
             let direct = self.authorizer.parts(analysis, selection);
             for (today, nodes) in &today {

@@ -32,7 +32,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
         open(&setting)
     };
     let universe = universe(&setting, &opening);
-    let mut analysis = Analysis::of(&setting, &universe, &opening);
+    let analysis = Analysis::of(&setting, &universe, &opening);
     let limits = if visible {
         Limits::default()
     } else {
@@ -41,7 +41,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     let (mut proof, mut findings) = if visible {
         Default::default()
     } else {
-        compare(&mut analysis, &limits).report(&analysis, &limits)
+        compare(&analysis, &limits).report(&analysis, &limits)
     };
     let mut steps = vec![open_step(&setting, &opening, &mut findings)];
     steps.push(limit_step(&setting, &limits, &mut findings));

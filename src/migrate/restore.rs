@@ -7,11 +7,11 @@ use rayon::prelude::*;
 
 use super::AuthzMode;
 use super::analysis::{Analysis, written_by_people};
-use super::authorizer::{applies_at, identity};
+use super::authorizer::applies_at;
 use super::object::{companion_meta, derived_name, take_free_name};
 use super::selectors::{ByNamespace, Candidate, candidates};
 use super::via;
-use crate::authz::{Client, Demand, Encoded, Enforcer, Identity, Mode, Selected, allowed, encode};
+use crate::authz::{Crowd, Demand, Encoded, Enforcer, Mode, Selected, encode};
 use crate::model::{
     Action, AuthorizationPolicy, AuthorizationRule, Labels, Origin, TargetRef, World,
 };
@@ -45,37 +45,48 @@ impl Limits {
             return limits;
         }
         let here = ByNamespace::of(&analysis.setting.world);
-        let needs = limits.needs(analysis, &here);
+        let crowd = Crowd::new(&analysis.parties);
+        let needs = limits.needs(analysis, &crowd, &here);
         limits.attach(analysis, &here, &needs);
-        limits.at_waypoints(analysis);
+        limits.at_waypoints(analysis, &crowd);
         limits.number_names(&analysis.setting.world);
         limits
     }
 
     /// What each receiving workload needs.
-    fn needs<'a>(&mut self, analysis: &'a Analysis<'_, '_>, here: &ByNamespace<'_>) -> Needs<'a> {
+    fn needs<'a>(
+        &mut self,
+        analysis: &'a Analysis<'_, '_>,
+        crowd: &Crowd<'_>,
+        here: &ByNamespace<'_>,
+    ) -> Needs<'a> {
         let receivers: Vec<Node> = analysis.speakers.receivers.ones().collect();
-        let found: Vec<Need<'_>> = receivers
+        let demands: Vec<(Node, Demand<'_>)> = receivers
             .into_par_iter()
-            .filter_map(|class| Need::of(analysis, here, class))
+            .filter_map(|class| Some((class, analysis.demand(class)?)))
+            .collect();
+        // Equal limits become one value and are written once, so that comparing them is comparing
+        // addresses.
+        let mut classes: BTreeMap<Demand<'_>, Vec<Node>> = BTreeMap::new();
+        for (class, demand) in demands {
+            classes.entry(demand).or_default().push(class);
+        }
+        let classes: Vec<(Demand<'_>, Vec<Node>)> = classes.into_iter().collect();
+        let found: Vec<Need<'_>> = classes
+            .into_par_iter()
+            .map(|(demand, classes)| Need::of(analysis, crowd, here, demand, classes))
             .collect();
         let mut needs = Needs::default();
-        let mut distinct: BTreeSet<Arc<Wanted>> = BTreeSet::new();
         for need in found {
-            note(&mut self.unnamed, need.class, &need.unnamed);
-            note(&mut self.unlisted, need.class, &need.unlisted);
-            let class = analysis.universe.classes().get(need.class);
-            for &workload in class.into_iter().flat_map(|c| &c.workloads) {
-                needs.demands.insert(workload, Arc::clone(&need.demand));
+            for &class in &need.classes {
+                note(&mut self.unnamed, class, &need.unnamed);
+                note(&mut self.unlisted, class, &need.unlisted);
+                let class = analysis.universe.classes().get(class);
+                for &workload in class.into_iter().flat_map(|c| &c.workloads) {
+                    needs.demands.insert(workload, Arc::clone(&need.demand));
+                }
             }
-            for (workload, want) in need.wanted {
-                // Equal rules become one value, so that comparing them is comparing addresses.
-                let want = distinct.get(&want).cloned().unwrap_or_else(|| {
-                    distinct.insert(Arc::clone(&want));
-                    want
-                });
-                needs.wanted.insert(workload, want);
-            }
+            needs.wanted.extend(need.wanted);
         }
         needs
     }
@@ -141,7 +152,7 @@ impl Limits {
     }
 
     /// Policies at waypoints, one for each Service that needs one.
-    fn at_waypoints(&mut self, analysis: &Analysis<'_, '_>) {
+    fn at_waypoints(&mut self, analysis: &Analysis<'_, '_>, crowd: &Crowd<'_>) {
         let setting = analysis.setting;
         for (&index, &place) in &setting.waypoints.of_service {
             let (Some(service), Some(waypoint)) = (
@@ -163,7 +174,7 @@ impl Limits {
                 targets.any(|t| applies_at(t, &p.meta.namespace, waypoint, Some(service)))
             });
             let people = Selected::listed(applying, Enforcer::Envoy);
-            if is_met(&demand, &people) {
+            if is_met(&demand, &people, crowd) {
                 continue;
             }
             let encoded = encode(&demand, Mode::Deny);
@@ -246,9 +257,9 @@ impl Needs<'_> {
     }
 }
 
-/// What the workloads of one class need.
+/// What the workloads of classes with equal limits need.
 struct Need<'a> {
-    class: Node,
+    classes: Vec<Node>,
     demand: Arc<Demand<'a>>,
     wanted: Vec<(usize, Arc<Wanted>)>,
     unnamed: PortSet,
@@ -256,19 +267,28 @@ struct Need<'a> {
 }
 
 impl<'a> Need<'a> {
-    fn of(analysis: &'a Analysis<'_, '_>, here: &ByNamespace<'_>, class: Node) -> Option<Self> {
-        let demand = Arc::new(analysis.demand(class)?);
+    fn of(
+        analysis: &'a Analysis<'_, '_>,
+        crowd: &Crowd<'_>,
+        here: &ByNamespace<'_>,
+        demand: Demand<'a>,
+        classes: Vec<Node>,
+    ) -> Self {
+        let all = classes
+            .iter()
+            .filter_map(|&c| analysis.universe.classes().get(c));
+        let workloads: Vec<usize> = all.flat_map(|c| c.workloads.iter().copied()).collect();
         let mut need = Self {
-            class,
-            demand: Arc::clone(&demand),
+            classes,
+            demand: Arc::new(demand),
             wanted: Vec::new(),
             unnamed: PortSet::none(),
             unlisted: PortSet::none(),
         };
         let mut encoded: BTreeMap<bool, Arc<Wanted>> = BTreeMap::new();
-        for &workload in &analysis.universe.classes().get(class)?.workloads {
+        for workload in workloads {
             let people = here.selected_for(analysis, workload);
-            if is_met(&demand, &people) {
+            if is_met(&need.demand, &people, crowd) {
                 continue;
             }
             let may_allow =
@@ -283,7 +303,7 @@ impl<'a> Need<'a> {
                     rules,
                     unnamed,
                     unlisted,
-                } = encode(&demand, mode);
+                } = encode(&need.demand, mode);
                 need.unnamed = need.unnamed.union(&unnamed);
                 need.unlisted = need.unlisted.union(&unlisted);
                 Arc::new(Wanted { action, rules })
@@ -292,7 +312,7 @@ impl<'a> Need<'a> {
                 need.wanted.push((workload, Arc::clone(want)));
             }
         }
-        Some(need)
+        need
     }
 }
 
@@ -303,27 +323,23 @@ fn note(noted: &mut BTreeMap<Node, PortSet>, class: Node, ports: &PortSet) {
 }
 
 /// Whether policies that are there keep a demand already.
-fn is_met(demand: &Demand<'_>, policies: &Selected<'_>) -> bool {
+fn is_met(demand: &Demand<'_>, policies: &Selected<'_>, crowd: &Crowd<'_>) -> bool {
     if policies.is_empty() {
         return false;
     }
-    let within = |identity: Identity<'_>, limit: &PortSet| {
-        let client = Client {
-            identity,
-            address: None,
-        };
-        let open = allowed(policies, &client).high;
-        limit.includes(&open.intersection(&demand.universe))
-    };
-    let clients = demand.clients.iter();
-    let mut clients = clients.flat_map(|(limit, parties)| parties.ones().map(move |p| (p, limit)));
-    clients.all(|(party, limit)| {
-        let party = demand.parties.get(party);
-        party.is_some_and(|party| within(identity(party), limit))
-    }) && demand
-        .others
-        .as_ref()
-        .is_none_or(|limit| within(Identity::Anyone, limit))
+    policies.decide(crowd).iter().all(|(allowance, members)| {
+        let open = allowance.high.intersection(&demand.universe);
+        let mut limits = demand
+            .clients
+            .iter()
+            .filter(|(_, parties)| !parties.is_disjoint(members));
+        let others = demand
+            .others
+            .iter()
+            .filter(|_| members.contains(crowd.anyone()));
+        limits.all(|(limit, _)| limit.includes(&open))
+            && others.into_iter().all(|limit| limit.includes(&open))
+    })
 }
 
 /// The most rules that a policy may have (`MaxItems` of `spec.rules` in the API).

@@ -100,7 +100,7 @@ impl<'a> ByNamespace<'a> {
         workload: usize,
     ) -> Selected<'a> {
         let Some(workload) = analysis.setting.world.workloads.get(workload) else {
-            return Selected::default();
+            return Selected::of([], "", &Labels::new());
         };
         let namespace = workload.meta.namespace.as_str();
         let root = (namespace != namespaces::ROOT).then_some(namespaces::ROOT);
