@@ -111,6 +111,12 @@ impl<'p> Crowd<'p> {
     pub(super) fn principals(&self, list: &[String]) -> Matched {
         let mut matched = self.constant(false);
         for pattern in list {
+            if pattern == "*" {
+                matched.or(&self.constant(true));
+                matched.low.set(self.anonymous(), false);
+                matched.high.set(self.anonymous(), false);
+                continue;
+            }
             // Those of one service account in any trust domain are what long lists are made of.
             let account = pattern
                 .strip_prefix("*/ns/")

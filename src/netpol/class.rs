@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Range;
 
+use fixedbitset::FixedBitSet;
 use ipnet::IpNet;
 
 use super::address::{AddressRange, AddressSpace};
@@ -185,28 +186,30 @@ impl Universe {
     }
 
     /// How a block relates to the pods of a class: `Some(true)` it matches them, `None` it may.
-    pub(super) fn block_matches(
-        &self,
-        class: &Class,
-        cidr: &IpNet,
-        except: &[IpNet],
-    ) -> Option<bool> {
-        let matches_pods = match self.assumptions.blocks_match_pods {
-            Some(false) => return Some(false),
-            Some(true) => Some(true),
-            None => None,
-        };
-        if !class.atoms.is_empty() {
-            let inside = |&atom: &usize| {
-                self.space.inside(cidr).contains(&atom)
-                    && !except.iter().any(|e| self.space.inside(e).contains(&atom))
-            };
-            return if class.atoms.iter().any(inside) {
-                matches_pods
+    pub(super) fn is_in(&self, class: &Class, block: &Block) -> Option<bool> {
+        let matches_pods = self.assumptions.blocks_match_pods;
+        if matches_pods == Some(false) {
+            return Some(false);
+        }
+        if class.atoms.is_empty() {
+            // A node's address may be anywhere.
+            return if class.host_network {
+                None
             } else {
-                Some(false)
+                block.somewhere
             };
         }
+        if class.atoms.iter().any(|&atom| block.atoms.contains(atom)) {
+            matches_pods
+        } else {
+            Some(false)
+        }
+    }
+
+    /// How a block relates to pods whose address is not known: whether it holds all addresses that
+    /// pods may have, or some.
+    pub(super) fn block_matches(&self, cidr: &IpNet, except: &[IpNet]) -> Option<bool> {
+        let matches_pods = self.assumptions.blocks_match_pods;
         let space = &self.assumptions.pod_addresses;
         let untouched = |pods: &IpNet| !cidr.contains(pods) && !pods.contains(cidr);
         let taken_out = |pods: &IpNet| {
@@ -231,6 +234,14 @@ impl Universe {
             None
         }
     }
+}
+
+/// An address block, worked out once for all classes.
+pub(super) struct Block {
+    /// The ranges of addresses in it.
+    pub(super) atoms: FixedBitSet,
+    /// How it relates to pods whose address is not known.
+    pub(super) somewhere: Option<bool>,
 }
 
 /// Everything that some policy mentions.

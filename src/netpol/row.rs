@@ -283,6 +283,7 @@ fn ordered(cell: &mut Cell, rule: &OrderedRule, sure: bool, sets: &mut PortSets)
         }
         (OrderedAction::Pass, false) => {
             cell.passed = cell.passed.union(hit.high_only(), sets);
+            cell.open = cell.open.difference(hit.low_only(), sets);
             return;
         }
     }

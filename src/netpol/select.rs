@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use fixedbitset::FixedBitSet;
 
-use super::class::{Node, Universe};
+use super::class::{Block, Node, Universe};
 use crate::model::{LabelSelector, Operator, Peer, Protocol, World};
 
 /// Number of a [`PeerSet`] in the [`Selection`] that made it.
@@ -26,6 +26,9 @@ pub struct PeerSet {
     pub yes: FixedBitSet,
     /// Nodes of which it is not defined, or not known, whether they match. Disjoint from `yes`.
     pub maybe: FixedBitSet,
+    /// Classes that match, or may, only by the addresses of their pods: plugins differ on whether
+    /// the name of a port means anything there.
+    by_address: FixedBitSet,
 }
 
 /// Evaluates selectors, each distinct one once.
@@ -110,14 +113,19 @@ impl<'w> Selection<'w> {
             set.yes.insert_range(..);
         }
         for peer in peers {
-            match peer {
-                Peer::Block { cidr, except } => self.block(cidr, except, &mut set),
-                Peer::Pods { namespaces, pods } => {
-                    self.pods(namespace, namespaces.as_ref(), pods.as_ref(), &mut set);
-                }
+            if let Peer::Pods { namespaces, pods } = peer {
+                self.pods(namespace, namespaces.as_ref(), pods.as_ref(), &mut set);
+            }
+        }
+        let selected = set.yes.clone();
+        for peer in peers {
+            if let Peer::Block { cidr, except } = peer {
+                self.block(cidr, except, &mut set);
+                set.by_address.insert_range(..self.universe.classes.len());
             }
         }
         set.maybe.difference_with(&set.yes);
+        set.by_address.difference_with(&selected);
         let id = PeerSetId(self.sets.len());
         self.sets.push(set);
         self.numbers.insert((scope, peers), id);
@@ -143,7 +151,7 @@ impl<'w> Selection<'w> {
                 .flatten()
             {
                 let part = by_number.entry(number).or_insert_with(|| self.empty());
-                if yes {
+                if yes && !whole.by_address.contains(node) {
                     part.yes.insert(node);
                 } else {
                     part.maybe.insert(node);
@@ -169,6 +177,7 @@ impl<'w> Selection<'w> {
         PeerSet {
             yes: FixedBitSet::with_capacity(nodes),
             maybe: FixedBitSet::with_capacity(nodes),
+            by_address: FixedBitSet::with_capacity(nodes),
         }
     }
 
@@ -179,14 +188,20 @@ impl<'w> Selection<'w> {
 
     fn block(&self, cidr: &ipnet::IpNet, except: &[ipnet::IpNet], set: &mut PeerSet) {
         let classes = self.universe.classes.len();
-        let space = &self.universe.space;
-        for atom in space.inside(cidr) {
-            if !except.iter().any(|e| space.inside(e).contains(&atom)) {
-                set.yes.insert(classes + atom);
+        let mut atoms = FixedBitSet::with_capacity(self.universe.space.ranges().len());
+        atoms.insert_range(self.universe.space.inside(cidr));
+        for part in except {
+            for atom in self.universe.space.inside(part) {
+                atoms.set(atom, false);
             }
         }
+        set.yes.extend(atoms.ones().map(|atom| classes + atom));
+        let block = Block {
+            atoms,
+            somewhere: self.universe.block_matches(cidr, except),
+        };
         for (node, class) in self.universe.classes.iter().enumerate() {
-            match self.universe.block_matches(class, cidr, except) {
+            match self.universe.is_in(class, &block) {
                 // A pod on the node's network has the node's address, which is not known.
                 Some(true) | None if class.host_network => set.maybe.insert(node),
                 Some(true) => set.yes.insert(node),
