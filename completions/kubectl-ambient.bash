@@ -110,7 +110,7 @@ _kubectl__ambient() {
             return 0
             ;;
         kubectl__subcmd__ambient__subcmd__migrate)
-            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --only --exclude --waypoint --cni --authz --strategy --enroll --accept --diff --write --output-dir --keep-going --dry-run --output --fail-on --color --help plan diff"
+            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --only --exclude --waypoint --cni --authz --strategy --enroll --accept --fail-on --diff --write --output-dir --keep-going --dry-run --output --color --help plan diff"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -174,6 +174,10 @@ _kubectl__ambient() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --fail-on)
+                    COMPREPLY=($(compgen -W "error warning info" -- "${cur}"))
+                    return 0
+                    ;;
                 --output-dir)
                     COMPREPLY=()
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -193,10 +197,6 @@ _kubectl__ambient() {
                     COMPREPLY=($(compgen -W "table json yaml markdown sarif github" -- "${cur}"))
                     return 0
                     ;;
-                --fail-on)
-                    COMPREPLY=($(compgen -W "error warning info" -- "${cur}"))
-                    return 0
-                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -209,79 +209,7 @@ _kubectl__ambient() {
             return 0
             ;;
         kubectl__subcmd__ambient__subcmd__migrate__subcmd__diff)
-            opts="-f -R -k -n -h --filename --recursive --kustomize --namespace --only --exclude --waypoint --cni --authz --strategy --enroll --color --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --filename)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -f)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --kustomize)
-                    COMPREPLY=()
-                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                        compopt -o plusdirs
-                    fi
-                    return 0
-                    ;;
-                -k)
-                    COMPREPLY=()
-                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                        compopt -o plusdirs
-                    fi
-                    return 0
-                    ;;
-                --namespace)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -n)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --only)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --exclude)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --waypoint)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --cni)
-                    COMPREPLY=($(compgen -W "auto unknown calico calico-ebpf calico-ambient cilium antrea antrea-userspace ovn-kubernetes aws-vpc gke-dataplane-v2 kube-router weave flannel kindnet" -- "${cur}"))
-                    return 0
-                    ;;
-                --authz)
-                    COMPREPLY=($(compgen -W "deny allow none" -- "${cur}"))
-                    return 0
-                    ;;
-                --strategy)
-                    COMPREPLY=($(compgen -W "edit companion" -- "${cur}"))
-                    return 0
-                    ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        kubectl__subcmd__ambient__subcmd__migrate__subcmd__plan)
-            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --only --exclude --waypoint --cni --authz --strategy --enroll --accept --diff --write --output-dir --keep-going --dry-run --output --fail-on --color --help"
+            opts="-f -R -k -n -h --filename --recursive --kustomize --namespace --only --exclude --waypoint --cni --authz --strategy --enroll --accept --fail-on --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -345,6 +273,90 @@ _kubectl__ambient() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --fail-on)
+                    COMPREPLY=($(compgen -W "error warning info" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kubectl__subcmd__ambient__subcmd__migrate__subcmd__plan)
+            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --only --exclude --waypoint --cni --authz --strategy --enroll --accept --fail-on --diff --write --output-dir --keep-going --dry-run --output --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --filename)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kustomize)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                -k)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --only)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --waypoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cni)
+                    COMPREPLY=($(compgen -W "auto unknown calico calico-ebpf calico-ambient cilium antrea antrea-userspace ovn-kubernetes aws-vpc gke-dataplane-v2 kube-router weave flannel kindnet" -- "${cur}"))
+                    return 0
+                    ;;
+                --authz)
+                    COMPREPLY=($(compgen -W "deny allow none" -- "${cur}"))
+                    return 0
+                    ;;
+                --strategy)
+                    COMPREPLY=($(compgen -W "edit companion" -- "${cur}"))
+                    return 0
+                    ;;
+                --accept)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fail-on)
+                    COMPREPLY=($(compgen -W "error warning info" -- "${cur}"))
+                    return 0
+                    ;;
                 --output-dir)
                     COMPREPLY=()
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -362,10 +374,6 @@ _kubectl__ambient() {
                     ;;
                 -o)
                     COMPREPLY=($(compgen -W "table json yaml markdown sarif github" -- "${cur}"))
-                    return 0
-                    ;;
-                --fail-on)
-                    COMPREPLY=($(compgen -W "error warning info" -- "${cur}"))
                     return 0
                     ;;
                 --color)

@@ -62,6 +62,9 @@ none\t'Not at all: the limits are reported as gained connections'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l strategy -d 'How policies that exist are changed' -r -f -a "edit\t'Insert into the object'
 companion\t'Add an object beside it'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l accept -d 'Accept a finding by its id, all findings of a code, or `all`' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l fail-on -d 'The severity from which findings fail the run' -r -f -a "error\t'Errors'
+warning\t'Warnings and errors'
+info\t'Any finding'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l output-dir -d 'Write the changed files into this folder instead' -r -f -a "(__fish_complete_directories)"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l dry-run -d 'Whether to check everything, but write nothing' -r -f -a "none\t'Write what `--write` or `--output-dir` asks for'
 client\t'Do everything but write'
@@ -72,9 +75,6 @@ yaml\t'One YAML document'
 markdown\t'A comment for a pull request'
 sarif\t'SARIF 2.1.0 for code scanning'
 github\t'Annotations and step summary of GitHub Actions'"
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l fail-on -d 'The severity from which findings fail the run' -r -f -a "error\t'Errors'
-warning\t'Warnings and errors'
-info\t'Any finding'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
 always\t'Everywhere, into files too'
 never\t'Nowhere'"
@@ -113,6 +113,9 @@ none\t'Not at all: the limits are reported as gained connections'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l strategy -d 'How policies that exist are changed' -r -f -a "edit\t'Insert into the object'
 companion\t'Add an object beside it'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l accept -d 'Accept a finding by its id, all findings of a code, or `all`' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l fail-on -d 'The severity from which findings fail the run' -r -f -a "error\t'Errors'
+warning\t'Warnings and errors'
+info\t'Any finding'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l output-dir -d 'Write the changed files into this folder instead' -r -f -a "(__fish_complete_directories)"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l dry-run -d 'Whether to check everything, but write nothing' -r -f -a "none\t'Write what `--write` or `--output-dir` asks for'
 client\t'Do everything but write'
@@ -123,9 +126,6 @@ yaml\t'One YAML document'
 markdown\t'A comment for a pull request'
 sarif\t'SARIF 2.1.0 for code scanning'
 github\t'Annotations and step summary of GitHub Actions'"
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l fail-on -d 'The severity from which findings fail the run' -r -f -a "error\t'Errors'
-warning\t'Warnings and errors'
-info\t'Any finding'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
 always\t'Everywhere, into files too'
 never\t'Nowhere'"
@@ -161,6 +161,10 @@ allow\t'Allow the ports that are allowed today, and nothing else'
 none\t'Not at all: the limits are reported as gained connections'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l strategy -d 'How policies that exist are changed' -r -f -a "edit\t'Insert into the object'
 companion\t'Add an object beside it'"
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l accept -d 'Accept a finding by its id, all findings of a code, or `all`' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l fail-on -d 'The severity from which findings fail the run' -r -f -a "error\t'Errors'
+warning\t'Warnings and errors'
+info\t'Any finding'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
 always\t'Everywhere, into files too'
 never\t'Nowhere'"

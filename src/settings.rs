@@ -79,6 +79,10 @@ pub struct MigrateDiff {
     pub request: Request,
     /// What to plan.
     pub options: Options,
+    /// Which findings are accepted.
+    pub acceptance: Acceptance,
+    /// The severity from which findings keep the diff from being printed.
+    pub fail_on: Severity,
 }
 
 /// Settings of `policy list`.
@@ -142,6 +146,8 @@ impl Settings {
                 Some(cli::MigrateAction::Diff(diff)) => Self::MigrateDiff(Box::new(MigrateDiff {
                     request: request(diff.input, environment)?,
                     options: options(diff.planning),
+                    acceptance: Acceptance::parse(&diff.judgement.accept)?,
+                    fail_on: severity(diff.judgement.fail_on),
                 })),
             },
             cli::Command::Policy(arguments) => policy(arguments.action, environment)?,
@@ -202,12 +208,8 @@ fn migrate(
     Ok(Migrate {
         request: request(arguments.input, environment)?,
         options: options(arguments.planning),
-        acceptance: Acceptance::parse(&arguments.accept)?,
-        fail_on: match arguments.fail_on {
-            cli::FailOn::Error => Severity::Error,
-            cli::FailOn::Warning => Severity::Warning,
-            cli::FailOn::Info => Severity::Info,
-        },
+        acceptance: Acceptance::parse(&arguments.judgement.accept)?,
+        fail_on: severity(arguments.judgement.fail_on),
         target,
         dry_run: arguments.dry_run == cli::DryRun::Client,
         keep_going: arguments.keep_going,
@@ -286,6 +288,14 @@ fn options(planning: cli::PlanningArguments) -> Options {
             cli::Strategy::Companion => Strategy::Companion,
         },
         enroll: planning.enroll,
+    }
+}
+
+fn severity(fail_on: cli::FailOn) -> Severity {
+    match fail_on {
+        cli::FailOn::Error => Severity::Error,
+        cli::FailOn::Warning => Severity::Warning,
+        cli::FailOn::Info => Severity::Info,
     }
 }
 

@@ -10,6 +10,9 @@ use super::values::{
 };
 use super::{DEFAULT_NAMESPACE, after_help};
 
+/// The heading of what comes out.
+const OUTPUT: &str = "Output";
+
 /// `migrate`, with or without a verb.
 #[derive(Debug, Args)]
 #[command(
@@ -53,30 +56,27 @@ pub struct PlanArguments {
     /// What to plan.
     #[command(flatten)]
     pub planning: PlanningArguments,
-    /// Accept a finding by its id, all findings of a code, or `all`
-    #[arg(long, value_name = "ID|CODE|all", value_parser = NonEmptyStringValueParser::new())]
-    pub accept: Vec<String>,
+    /// What to do about findings.
+    #[command(flatten)]
+    pub judgement: JudgementArguments,
     /// Show the diff of the files as well
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub diff: bool,
     /// Change the files in place, if no finding stands against it
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub write: bool,
     /// Write the changed files into this folder instead
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(long, help_heading = OUTPUT, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub output_dir: Option<PathBuf>,
     /// With `--write`: write although some of the input cannot be used
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub keep_going: bool,
     /// Whether to check everything, but write nothing
-    #[arg(long, value_enum, value_name = "WHERE", default_value_t = DryRun::None)]
+    #[arg(long, help_heading = OUTPUT, value_enum, value_name = "WHERE", default_value_t = DryRun::None)]
     pub dry_run: DryRun,
     /// Output format
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = PlanFormat::Table)]
+    #[arg(short, long, help_heading = OUTPUT, value_enum, value_name = "FORMAT", default_value_t = PlanFormat::Table)]
     pub output: PlanFormat,
-    /// The severity from which findings fail the run
-    #[arg(long, value_enum, value_name = "SEVERITY", default_value_t = FailOn::Error)]
-    pub fail_on: FailOn,
 }
 
 /// Flags of `migrate diff`.
@@ -88,6 +88,21 @@ pub struct DiffArguments {
     /// What to plan.
     #[command(flatten)]
     pub planning: PlanningArguments,
+    /// What to do about findings.
+    #[command(flatten)]
+    pub judgement: JudgementArguments,
+}
+
+/// What to do about findings.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Findings")]
+pub struct JudgementArguments {
+    /// Accept a finding by its id, all findings of a code, or `all`
+    #[arg(long, value_name = "ID|CODE|all", value_parser = NonEmptyStringValueParser::new())]
+    pub accept: Vec<String>,
+    /// The severity from which findings fail the run
+    #[arg(long, value_enum, value_name = "SEVERITY", default_value_t = FailOn::Error)]
+    pub fail_on: FailOn,
 }
 
 /// Which manifests to read.

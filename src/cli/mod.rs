@@ -13,8 +13,8 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 pub use candidates::candidates;
 pub use migrate::{
-    DiffArguments, InputArguments, MigrateAction, MigrateArguments, PlanArguments,
-    PlanningArguments,
+    DiffArguments, InputArguments, JudgementArguments, MigrateAction, MigrateArguments,
+    PlanArguments, PlanningArguments,
 };
 pub use policy::{
     PolicyAction, PolicyArguments, PolicyDiff, PolicyExplain, PolicyList, ViewArguments,

@@ -60,11 +60,18 @@ fn dispatch(settings: &Settings, output: &mut Output<'_>) -> Result<Exit, Expect
 /// Shows an error where people and machines look for it.
 fn fail(error: &ExpectedError, kind: &str, format: Format, output: &mut Output<'_>) -> Exit {
     let failure = failure_of(error);
-    output.tell(&render::failure(&failure, output.error_style()));
+    tell_failure(&failure, format, output);
     let document = render::failed_report(&failure, kind, format);
     match output.answer(&document) {
         Ok(_) => error.exit(),
         Err(error) => error.exit(),
+    }
+}
+
+/// Shows an error to people. GitHub shows both streams in one log, where the annotation is enough.
+fn tell_failure(failure: &Failure, format: Format, output: &mut Output<'_>) {
+    if format != Format::Github {
+        output.tell(&render::failure(failure, output.error_style()));
     }
 }
 

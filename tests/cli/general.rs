@@ -130,9 +130,21 @@ fn help_is_an_answer() {
           --enroll
               Write the enrolment labels too; else they are listed as the last step
 
+    Findings:
           --accept <ID|CODE|all>
               Accept a finding by its id, all findings of a code, or `all`
 
+          --fail-on <SEVERITY>
+              The severity from which findings fail the run
+
+              Possible values:
+              - error:   Errors
+              - warning: Warnings and errors
+              - info:    Any finding
+              
+              [default: error]
+
+    Output:
           --diff
               Show the diff of the files as well
 
@@ -167,16 +179,6 @@ fn help_is_an_answer() {
               - github:   Annotations and step summary of GitHub Actions
               
               [default: table]
-
-          --fail-on <SEVERITY>
-              The severity from which findings fail the run
-
-              Possible values:
-              - error:   Errors
-              - warning: Warnings and errors
-              - info:    Any finding
-              
-              [default: error]
 
     Exit codes:
       0    done, nothing to report

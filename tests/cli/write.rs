@@ -149,3 +149,40 @@ fn the_step_summary_of_github_is_appended_to() {
     ### kubectl ambient migrate
     ");
 }
+
+#[test]
+fn a_change_that_no_file_can_take_is_an_error_and_keeps_all_from_being_written() {
+    let written = Ambient::new()
+        .file("k8s/policy.yaml", NAMED)
+        .args(["migrate", "-f", "k8s", "--write"])
+        .run();
+    let policy = written.read("k8s/policy.yaml").unwrap();
+    let companion = written.read("k8s/ambient-policies.yaml").unwrap();
+    // The companion is out of date, and in a list, whose items are not replaced.
+    let stale = companion.replace("9090", "9091").replace('\n', "\n  ");
+    let list = format!("apiVersion: v1\nkind: List\nitems:\n- {stale}").replace("  \n", "\n");
+    let run = |flags: &[&str]| {
+        Ambient::new()
+            .file("k8s/policy.yaml", &policy)
+            .file("k8s/other.yaml", &NAMED.replace("my-app", "other"))
+            .file("k8s/list.yaml", list.trim_end_matches(' '))
+            .args(["migrate", "-f", "k8s"])
+            .args(flags.iter().copied())
+            .run()
+    };
+    let stopped = run(&["--write"]);
+    let last = stopped.stdout.lines().last().unwrap_or_default();
+    insta::assert_snapshot!(format!("{} {last}\n{}", stopped.code, stopped.stderr), @"
+    2 Nothing was written: some of the input cannot be used; `--keep-going` writes the rest
+    error: the change cannot be made: only an object that is a YAML document of its own is replaced
+      --> k8s/list.yaml:4 (default/authorizationpolicy/my-app-np-ports)
+    hint: make the change by hand, or write the object as a YAML document of its own
+    ");
+    let other = NAMED.replace("my-app", "other");
+    assert_eq!(stopped.read("k8s/other.yaml"), Some(other.clone()));
+    assert_eq!(run(&[]).code, 2);
+
+    let kept_going = run(&["--write", "--keep-going"]);
+    assert_eq!(kept_going.code, 2, "{kept_going}");
+    assert_ne!(kept_going.read("k8s/other.yaml"), Some(other));
+}
