@@ -25,6 +25,38 @@ pub enum ExpectedError {
     /// `--accept` with something that is no code and no finding.
     #[error("`{0}` is neither a finding nor a code")]
     UnknownAcceptance(String),
+    /// A flag whose value cannot be the name of an object.
+    #[error("the name in `{flag} {name}` {rule}")]
+    BadName {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        name: String,
+        /// What names have to be like.
+        rule: String,
+    },
+    /// A namespace that the input does not have.
+    #[error("`{flag}` names the namespace `{name}`, which is not in the input")]
+    UnknownNamespace {
+        /// The flag.
+        flag: &'static str,
+        /// The namespace.
+        name: String,
+        /// Namespaces of the input that look like it.
+        similar: Vec<String>,
+        /// Some namespaces of the input.
+        known: Vec<String>,
+    },
+    /// `--waypoint` twice for the same namespaces.
+    #[error("`{first}` and `{second}` are both to be the waypoint of {}", served(namespace.as_deref()))]
+    TwoWaypoints {
+        /// The namespace; `None` for all that are enrolled.
+        namespace: Option<String>,
+        /// One waypoint.
+        first: String,
+        /// The other.
+        second: String,
+    },
     /// A code that is not in the catalogue.
     #[error("there is no code `{code}`")]
     UnknownCode {
@@ -87,6 +119,18 @@ impl ExpectedError {
                 "pass an id such as `AMB0110-1a2b3c4d`, a code such as `AMB0110`, or `all`"
                     .to_owned()
             }
+            Self::BadName { .. } => return None,
+            Self::UnknownNamespace { similar, .. } if !similar.is_empty() => alternatives(similar),
+            Self::UnknownNamespace { known, .. } if known.is_empty() => {
+                "add its manifests with another `-f`".to_owned()
+            }
+            Self::UnknownNamespace { known, .. } => format!(
+                "the input has {}; add other manifests with another `-f`",
+                quoted(known).join(", ")
+            ),
+            Self::TwoWaypoints { .. } => {
+                "pass `--waypoint NAME=NAMESPACE` once for each namespace".to_owned()
+            }
             Self::UnknownCode { similar, .. } if similar.is_empty() => {
                 "`kubectl ambient explain` lists all codes".to_owned()
             }
@@ -110,6 +154,9 @@ impl ExpectedError {
             | Self::StdinInPlace
             | Self::ServerDryRun
             | Self::UnknownAcceptance(_)
+            | Self::BadName { .. }
+            | Self::UnknownNamespace { .. }
+            | Self::TwoWaypoints { .. }
             | Self::UnknownCode { .. }
             | Self::UnknownParty { .. }
             | Self::IncompleteInput
@@ -118,6 +165,13 @@ impl ExpectedError {
             | Self::StepSummary { .. } => Exit::BadInput,
         }
     }
+}
+
+fn served(namespace: Option<&str>) -> String {
+    namespace.map_or_else(
+        || "every namespace".to_owned(),
+        |name| format!("the namespace `{name}`"),
+    )
 }
 
 fn names(paths: &[PathBuf]) -> String {

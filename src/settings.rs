@@ -6,6 +6,7 @@
 mod acceptance;
 mod environment;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::cli;
@@ -15,7 +16,7 @@ use crate::migrate::{AuthzMode, Options, Strategy, WaypointRequest};
 use crate::reach::Mode;
 use crate::render::Format;
 use crate::sink::Target;
-use crate::source::Request;
+use crate::source::{self, Request};
 
 pub use crate::cli::DEFAULT_NAMESPACE;
 pub use acceptance::Acceptance;
@@ -145,7 +146,7 @@ impl Settings {
                 }
                 Some(cli::MigrateAction::Diff(diff)) => Self::MigrateDiff(Box::new(MigrateDiff {
                     request: request(diff.input, environment)?,
-                    options: options(diff.planning),
+                    options: options(diff.planning)?,
                     acceptance: Acceptance::parse(&diff.judgement.accept)?,
                     fail_on: severity(diff.judgement.fail_on),
                 })),
@@ -207,7 +208,7 @@ fn migrate(
     let format = plan_format(arguments.output);
     Ok(Migrate {
         request: request(arguments.input, environment)?,
-        options: options(arguments.planning),
+        options: options(arguments.planning)?,
         acceptance: Acceptance::parse(&arguments.judgement.accept)?,
         fail_on: severity(arguments.judgement.fail_on),
         target,
@@ -258,6 +259,7 @@ fn request(
     if input.filename.is_empty() && input.kustomize.is_none() {
         return Err(ExpectedError::NoInput);
     }
+    check_name("--namespace", &input.namespace)?;
     Ok(Request {
         files: input.filename,
         recursive: input.recursive,
@@ -267,15 +269,11 @@ fn request(
     })
 }
 
-fn options(planning: cli::PlanningArguments) -> Options {
-    let waypoints = planning.waypoint.into_iter().map(|w| WaypointRequest {
-        name: w.name,
-        namespace: w.namespace,
-    });
-    Options {
+fn options(planning: cli::PlanningArguments) -> Result<Options, ExpectedError> {
+    Ok(Options {
         namespaces: planning.only,
         exclude: planning.exclude,
-        waypoints: waypoints.collect(),
+        waypoints: waypoints(planning.waypoint)?,
         // `auto`, the only other name that the command line takes, is no plugin's.
         cni: planning.cni.parse().ok(),
         authz: match planning.authz {
@@ -288,7 +286,34 @@ fn options(planning: cli::PlanningArguments) -> Options {
             cli::Strategy::Companion => Strategy::Companion,
         },
         enroll: planning.enroll,
+    })
+}
+
+/// The waypoints, one for a namespace and one for all others at most.
+fn waypoints(waypoints: Vec<cli::Waypoint>) -> Result<Vec<WaypointRequest>, ExpectedError> {
+    let mut served: BTreeMap<Option<String>, String> = BTreeMap::new();
+    let mut requests = Vec::new();
+    for cli::Waypoint { name, namespace } in waypoints {
+        check_name("--waypoint", &name)?;
+        if let Some(first) = served.insert(namespace.clone(), name.clone()) {
+            return Err(ExpectedError::TwoWaypoints {
+                namespace,
+                first,
+                second: name,
+            });
+        }
+        requests.push(WaypointRequest { name, namespace });
     }
+    Ok(requests)
+}
+
+/// Checks what becomes the name of a namespace or a Service.
+fn check_name(flag: &'static str, name: &str) -> Result<(), ExpectedError> {
+    source::dns_label(name).map_err(|rule| ExpectedError::BadName {
+        flag,
+        name: name.to_owned(),
+        rule: rule.to_string(),
+    })
 }
 
 fn severity(fail_on: cli::FailOn) -> Severity {

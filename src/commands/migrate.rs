@@ -16,12 +16,13 @@ use crate::settings::{Acceptance, Migrate, MigrateDiff};
 use crate::sink::{self, Prepared, Target};
 
 use super::input::{self, Input};
+use super::names;
 use super::output::Output;
 
 /// `migrate`, `migrate plan`.
 pub(super) fn plan(settings: &Migrate, output: &mut Output<'_>) -> Result<Exit, ExpectedError> {
     let mut input = input::load(&settings.request, output)?;
-    let (plan, prepared) = prepare(&mut input, &settings.options);
+    let (plan, prepared) = prepare(&mut input, &settings.options)?;
     if settings.format == Format::Github {
         // GitHub shows both streams in one log, and its annotations hold the problems.
         input.tell_notes(output);
@@ -56,7 +57,7 @@ pub(super) fn plan(settings: &Migrate, output: &mut Output<'_>) -> Result<Exit, 
 /// from being printed.
 pub(super) fn diff(settings: &MigrateDiff, output: &mut Output<'_>) -> Result<Exit, ExpectedError> {
     let mut input = input::load(&settings.request, output)?;
-    let (plan, prepared) = prepare(&mut input, &settings.options);
+    let (plan, prepared) = prepare(&mut input, &settings.options)?;
     input.tell(output);
     let report = report(input, &plan, &prepared, &settings.acceptance);
     warn_of_unused_acceptance(&report, &settings.acceptance, output);
@@ -89,11 +90,18 @@ pub(super) fn diff(settings: &MigrateDiff, output: &mut Output<'_>) -> Result<Ex
 }
 
 /// Plans, and counts what no file can take among what is wrong with the input.
-fn prepare(input: &mut Input, options: &migrate::Options) -> (Plan, Prepared) {
+fn prepare(
+    input: &mut Input,
+    options: &migrate::Options,
+) -> Result<(Plan, Prepared), ExpectedError> {
+    // What could not be read may have the names.
+    if input.problems.is_empty() {
+        names::check(options, &input.loaded.world)?;
+    }
     let plan = migrate::plan(&input.loaded.world, options);
     let prepared = sink::prepare(&plan, &input.texts());
     input.refuse(&prepared.refusals);
-    (plan, prepared)
+    Ok((plan, prepared))
 }
 
 fn report<'p>(

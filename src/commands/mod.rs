@@ -4,6 +4,7 @@
 mod explain;
 mod input;
 mod migrate;
+mod names;
 mod output;
 mod policy;
 
