@@ -22,6 +22,9 @@ _kubectl__ambient() {
             kubectl__ambient,explain)
                 cmd="kubectl__ambient__subcmd__explain"
                 ;;
+            kubectl__ambient,help)
+                cmd="kubectl__ambient__subcmd__help"
+                ;;
             kubectl__ambient,migrate)
                 cmd="kubectl__ambient__subcmd__migrate"
                 ;;
@@ -56,7 +59,7 @@ _kubectl__ambient() {
 
     case "${cmd}" in
         kubectl__ambient)
-            opts="-h -V --color --help --version migrate policy explain completion version options"
+            opts="-h -V --color --help --version migrate policy explain completion version options help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -92,6 +95,24 @@ _kubectl__ambient() {
             return 0
             ;;
         kubectl__subcmd__ambient__subcmd__explain)
+            opts="-h --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kubectl__subcmd__ambient__subcmd__help)
             opts="-h --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -35,6 +35,7 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "exp
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "completion" -d 'Print a completion script for a shell'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "version" -d 'Print the version'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "options" -d 'List the flags that every command takes'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "help" -d 'Print the help of a command'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -s f -l filename -d 'A file or folder of manifests, or `-` for standard input' -r -F
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -s k -l kustomize -d 'A folder with a kustomization, built with `kubectl kustomize`' -r -f -a "(__fish_complete_directories)"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -s n -l namespace -d 'The namespace of objects that name none' -r
@@ -230,3 +231,7 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand options"
 always\t'Everywhere, into files too'
 never\t'Nowhere'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand options" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand help" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Everywhere, into files too'
+never\t'Nowhere'"
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'

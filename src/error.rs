@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::exit::Exit;
 use crate::sink::WriteError;
+use crate::source;
 
 /// A failure that has to be expected.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +66,14 @@ pub enum ExpectedError {
         /// Codes that look like it.
         similar: Vec<&'static str>,
     },
+    /// `help` for something that is no command.
+    #[error("there is no command `{name}`")]
+    UnknownCommand {
+        /// What was asked for.
+        name: String,
+        /// Commands that look like it.
+        similar: Vec<String>,
+    },
     /// An operand that names no party of the input.
     #[error("there is no `{name}` in the input")]
     UnknownParty {
@@ -100,7 +109,10 @@ impl ExpectedError {
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             message.push_str(": ");
-            message.push_str(&error.to_string());
+            message.push_str(&match error.downcast_ref::<io::Error>() {
+                Some(error) => source::io_reason(error),
+                None => error.to_string(),
+            });
             cause = error.source();
         }
         message
@@ -140,10 +152,42 @@ impl ExpectedError {
                     .to_owned()
             }
             Self::UnknownParty { similar, .. } => alternatives(similar),
-            Self::Write(error) => return error.hint().map(str::to_owned),
-            Self::IncompleteInput | Self::Output(_) | Self::StepSummary { .. } => return None,
+            Self::UnknownCommand { similar, .. } if similar.is_empty() => {
+                "`kubectl ambient help` lists all commands".to_owned()
+            }
+            Self::UnknownCommand { similar, .. } => alternatives(similar),
+            Self::Write(error) => {
+                let hint = error.hint().or_else(|| self.io_hint());
+                return hint.map(str::to_owned);
+            }
+            Self::IncompleteInput => "mend what is named above and run it again".to_owned(),
+            Self::Output(_) | Self::StepSummary { .. } => {
+                return self.io_hint().map(str::to_owned);
+            }
         };
         Some(hint)
+    }
+
+    /// What to do about a file that the operating system does not let be written.
+    fn io_hint(&self) -> Option<&'static str> {
+        let mut cause: Option<&dyn std::error::Error> = Some(self);
+        let kind = loop {
+            let error = cause?;
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                break error.kind();
+            }
+            cause = error.source();
+        };
+        match kind {
+            io::ErrorKind::NotFound => Some("make the folder that it is to be in"),
+            io::ErrorKind::PermissionDenied => Some("check who may write there"),
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                Some("name a folder, not a file")
+            }
+            io::ErrorKind::StorageFull => Some("make some room on the disk"),
+            io::ErrorKind::ReadOnlyFilesystem => Some("name a place that can be written"),
+            _ => None,
+        }
     }
 
     /// The exit code that goes with it.
@@ -158,6 +202,7 @@ impl ExpectedError {
             | Self::UnknownNamespace { .. }
             | Self::TwoWaypoints { .. }
             | Self::UnknownCode { .. }
+            | Self::UnknownCommand { .. }
             | Self::UnknownParty { .. }
             | Self::IncompleteInput
             | Self::Write(_)

@@ -46,6 +46,8 @@ pub enum Settings {
     },
     /// `options`.
     Options,
+    /// `help`, with the command.
+    Help(Vec<String>),
 }
 
 /// Settings of `migrate`.
@@ -158,6 +160,7 @@ impl Settings {
                 json: output == cli::VersionFormat::Json,
             },
             cli::Command::Options => Self::Options,
+            cli::Command::Help { command } => Self::Help(command),
         })
     }
 }
@@ -183,6 +186,7 @@ pub fn format(command: &cli::Command) -> Format {
         cli::Command::Explain { .. }
         | cli::Command::Completion { .. }
         | cli::Command::Version { .. }
+        | cli::Command::Help { .. }
         | cli::Command::Options => Format::Table,
     }
 }

@@ -239,6 +239,7 @@ mod tests {
         completion	Print a completion script for a shell
         version	Print the version
         options	List the flags that every command takes
+        help	Print the help of a command
         :4
 
         [m]
@@ -272,6 +273,7 @@ mod tests {
         completion	Print a completion script for a shell
         version	Print the version
         options	List the flags that every command takes
+        help	Print the help of a command
         :4
         ");
     }

@@ -55,6 +55,20 @@ fn dispatch(settings: &Settings, output: &mut Output<'_>) -> Result<Exit, Expect
         Settings::Version { json: false } => output.answer(&render::version()),
         Settings::Version { json: true } => output.answer(&render::version_json()),
         Settings::Options => output.answer(&cli::options()),
+        Settings::Help(words) => help(words, output),
+    }
+}
+
+fn help(words: &[String], output: &mut Output<'_>) -> Result<Exit, ExpectedError> {
+    match cli::help(words) {
+        Ok(text) => output.answer(&text),
+        Err((name, known)) => {
+            let similar = names::similar(&name, known.iter().map(String::as_str));
+            Err(ExpectedError::UnknownCommand {
+                similar: similar.into_iter().map(str::to_owned).collect(),
+                name,
+            })
+        }
     }
 }
 

@@ -25,6 +25,7 @@ use crate::model::World;
 use crate::yaml::Format;
 
 pub use problem::{Note, Problem};
+pub use read::io_reason;
 pub use syntax::dns_label;
 
 /// What to read.

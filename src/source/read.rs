@@ -184,7 +184,7 @@ fn find(path: &Path, recursive: bool, found: &mut Vec<Candidate>, gathered: &mut
             path: path.to_owned(),
             explicit: true,
         }),
-        Err(error) => gathered.unreadable(&name, io_message(&error), None),
+        Err(error) => gathered.unreadable(&name, io_message(&error), io_hint(&error)),
     }
 }
 
@@ -205,7 +205,7 @@ fn walk(
             Ok(entries) => entries,
             Err(error) => {
                 let name = directory.display().to_string();
-                gathered.unreadable(&name, io_message(&error), None);
+                gathered.unreadable(&name, io_message(&error), io_hint(&error));
                 continue;
             }
         };
@@ -249,7 +249,7 @@ fn read_file(candidate: &Candidate, name: &str, gathered: &mut Gathered) {
     let path = &candidate.path;
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
-        Err(error) => return gathered.unreadable(name, io_message(&error), None),
+        Err(error) => return gathered.unreadable(name, io_message(&error), io_hint(&error)),
     };
     if !metadata.is_file() && !candidate.explicit {
         return gathered.note(name, "not a regular file, not read");
@@ -270,7 +270,7 @@ fn read_file(candidate: &Candidate, name: &str, gathered: &mut Gathered) {
         }
         // A pipe, as `<(…)` of a shell makes them.
         Ok(mut file) => read_stream(name, &mut file, gathered),
-        Err(error) => gathered.unreadable(name, io_message(&error), None),
+        Err(error) => gathered.unreadable(name, io_message(&error), io_hint(&error)),
     }
 }
 
@@ -289,7 +289,7 @@ fn took(
     match bytes {
         Ok(Some(bytes)) => gathered.take(name, path, bytes, kind),
         Ok(None) => too_large(name, gathered),
-        Err(error) => gathered.unreadable(name, io_message(&error), None),
+        Err(error) => gathered.unreadable(name, io_message(&error), io_hint(&error)),
     }
 }
 
@@ -306,9 +306,23 @@ fn read_limited(stream: &mut dyn Read) -> io::Result<Option<Vec<u8>>> {
     Ok(fits.then_some(bytes))
 }
 
-/// What went wrong, in lower case and without the number of the operating system.
+/// What went wrong.
 pub(super) fn io_message(error: &io::Error) -> String {
+    format!("cannot be read: {}", io_reason(error))
+}
+
+/// The words of the operating system, in lower case and without its number.
+pub fn io_reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.rsplit_once(" (os error").map_or(&*text, |(t, _)| t);
-    format!("cannot be read: {}", text.to_lowercase())
+    text.to_lowercase()
+}
+
+/// What to do about a path that cannot be read.
+fn io_hint(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::NotFound => Some("check the path; relative ones start in the current folder"),
+        io::ErrorKind::PermissionDenied => Some("check who may read it"),
+        _ => None,
+    }
 }

@@ -26,6 +26,7 @@ fn without_a_command_the_help_is_shown() {
       completion  Print a completion script for a shell
       version     Print the version
       options     List the flags that every command takes
+      help        Print the help of a command
 
     Options:
           --color <WHEN>  When to use colour [default: auto] [possible values: auto, always, never]
@@ -193,6 +194,35 @@ fn help_is_an_answer() {
       kubectl ambient migrate -f k8s/ -R --write --accept AMB0110-1a2b3c4d
       helm template shop | kubectl ambient migrate -f - -o json
     ----- stderr -----
+    ");
+}
+
+#[test]
+fn help_is_a_command_too() {
+    let lines = [
+        (run(["help"]), run(["--help"])),
+        (run(["help", "migrate"]), run(["migrate", "--help"])),
+        (
+            run(["help", "migrate", "diff"]),
+            run(["migrate", "diff", "--help"]),
+        ),
+    ];
+    for (command, flag) in lines {
+        assert_eq!(command, flag);
+    }
+    insta::assert_snapshot!(run(["help", "migrat"]), @"
+    exit code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: there is no command `migrat`
+    hint: did you mean `migrate`?
+    ");
+    insta::assert_snapshot!(run(["help", "policy", "everything"]), @"
+    exit code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: there is no command `everything`
+    hint: `kubectl ambient help` lists all commands
     ");
 }
 
@@ -374,6 +404,7 @@ fn kubectl_completes_through_a_link_to_the_binary() {
     completion	Print a completion script for a shell
     version	Print the version
     options	List the flags that every command takes
+    help	Print the help of a command
     :4
     ----- stderr -----
     ");
@@ -401,6 +432,7 @@ fn kubectl_completes_through_a_link_to_the_binary() {
     completion	Print a completion script for a shell
     version	Print the version
     options	List the flags that every command takes
+    help	Print the help of a command
     :4
     ----- stderr -----
     ");
@@ -438,5 +470,8 @@ fn a_full_disk_is_a_failure() {
         .unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
-    insta::assert_snapshot!(errors, @"error: standard output could not be written: No space left on device (os error 28)");
+    insta::assert_snapshot!(errors, @"
+    error: standard output could not be written: no space left on device
+    hint: make some room on the disk
+    ");
 }

@@ -1,7 +1,7 @@
 //! `migrate`: which flags go together, and what a failure looks like.
 
 use crate::harness::Ambient;
-use crate::manifests::{BROKEN, SHARED};
+use crate::manifests::{BROKEN, NAMED, SHARED};
 
 fn run<const COUNT: usize>(arguments: [&str; COUNT]) -> String {
     Ambient::new().args(arguments).run().to_string()
@@ -192,4 +192,51 @@ fn names_may_be_in_files_that_cannot_be_read() {
         run.stdout.contains("not among the namespaces asked for"),
         "{run}"
     );
+}
+
+#[test]
+fn what_the_system_refuses_is_said_once_and_with_a_way_out() {
+    let run = |arguments: &[&str]| {
+        let run = Ambient::new()
+            .file("policy.yaml", NAMED)
+            .env("GITHUB_STEP_SUMMARY", "nowhere/summary.md")
+            .args(arguments.iter().copied())
+            .run();
+        let last = run.stdout.lines().last().unwrap_or_default();
+        format!("exit code: {}\n{}{last}\n", run.code, run.stderr)
+    };
+    let runs = [
+        run(&["migrate", "-f", "gone.yaml"]),
+        run(&[
+            "migrate",
+            "-f",
+            "policy.yaml",
+            "--output-dir",
+            "policy.yaml",
+        ]),
+        run(&["migrate", "-f", "policy.yaml", "-o", "github"]),
+        run(&["policy", "diff", "gone", "policy.yaml"]),
+    ];
+    insta::assert_snapshot!(runs.join("\n"), @"
+    exit code: 2
+    error: cannot be read: no such file or directory
+      --> gone.yaml
+    hint: check the path; relative ones start in the current folder
+    Nothing was written.
+
+    exit code: 2
+    error: the files could not be written: cannot create `policy.yaml`: file exists
+    hint: name a folder, not a file
+    Nothing was written: writing failed
+
+    exit code: 2
+    ::error title=kubectl ambient::the step summary `nowhere/summary.md` could not be written: no such file or directory%0Ahint: make the folder that it is to be in
+
+    exit code: 2
+    error: cannot be read: no such file or directory
+      --> gone
+    hint: check the path; relative ones start in the current folder
+    error: the input could not be read completely
+    hint: mend what is named above and run it again
+    ");
 }
