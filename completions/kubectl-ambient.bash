@@ -131,7 +131,7 @@ _kubectl__ambient() {
             return 0
             ;;
         kubectl__subcmd__ambient__subcmd__migrate)
-            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --only --exclude --waypoint --cni --authz --strategy --enroll --accept --fail-on --diff --write --output-dir --keep-going --dry-run --output --color --help plan diff"
+            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --only --exclude --waypoint --cni --pod-cidr --authz --strategy --enroll --accept --fail-on --diff --write --output-dir --keep-going --dry-run --output --color --help plan diff"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -183,6 +183,10 @@ _kubectl__ambient() {
                     COMPREPLY=($(compgen -W "auto unknown calico calico-ebpf calico-ambient cilium antrea antrea-userspace ovn-kubernetes aws-vpc gke-dataplane-v2 kube-router weave flannel kindnet" -- "${cur}"))
                     return 0
                     ;;
+                --pod-cidr)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --authz)
                     COMPREPLY=($(compgen -W "deny allow none" -- "${cur}"))
                     return 0
@@ -230,7 +234,7 @@ _kubectl__ambient() {
             return 0
             ;;
         kubectl__subcmd__ambient__subcmd__migrate__subcmd__diff)
-            opts="-f -R -k -n -h --filename --recursive --kustomize --namespace --only --exclude --waypoint --cni --authz --strategy --enroll --accept --fail-on --color --help"
+            opts="-f -R -k -n -h --filename --recursive --kustomize --namespace --only --exclude --waypoint --cni --pod-cidr --authz --strategy --enroll --accept --fail-on --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -280,6 +284,10 @@ _kubectl__ambient() {
                     ;;
                 --cni)
                     COMPREPLY=($(compgen -W "auto unknown calico calico-ebpf calico-ambient cilium antrea antrea-userspace ovn-kubernetes aws-vpc gke-dataplane-v2 kube-router weave flannel kindnet" -- "${cur}"))
+                    return 0
+                    ;;
+                --pod-cidr)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --authz)
@@ -310,7 +318,7 @@ _kubectl__ambient() {
             return 0
             ;;
         kubectl__subcmd__ambient__subcmd__migrate__subcmd__plan)
-            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --only --exclude --waypoint --cni --authz --strategy --enroll --accept --fail-on --diff --write --output-dir --keep-going --dry-run --output --color --help"
+            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --only --exclude --waypoint --cni --pod-cidr --authz --strategy --enroll --accept --fail-on --diff --write --output-dir --keep-going --dry-run --output --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -360,6 +368,10 @@ _kubectl__ambient() {
                     ;;
                 --cni)
                     COMPREPLY=($(compgen -W "auto unknown calico calico-ebpf calico-ambient cilium antrea antrea-userspace ovn-kubernetes aws-vpc gke-dataplane-v2 kube-router weave flannel kindnet" -- "${cur}"))
+                    return 0
+                    ;;
+                --pod-cidr)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --authz)
@@ -445,7 +457,7 @@ _kubectl__ambient() {
             return 0
             ;;
         kubectl__subcmd__ambient__subcmd__policy__subcmd__diff)
-            opts="-R -n -o -h --recursive --namespace --mode --output --color --help"
+            opts="-R -n -o -h --recursive --namespace --mode --pod-cidr --output --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -461,6 +473,10 @@ _kubectl__ambient() {
                     ;;
                 --mode)
                     COMPREPLY=($(compgen -W "plaintext tunnel" -- "${cur}"))
+                    return 0
+                    ;;
+                --pod-cidr)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -483,7 +499,7 @@ _kubectl__ambient() {
             return 0
             ;;
         kubectl__subcmd__ambient__subcmd__policy__subcmd__explain)
-            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --mode --output --color --help"
+            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --mode --pod-cidr --output --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -521,6 +537,10 @@ _kubectl__ambient() {
                     ;;
                 --mode)
                     COMPREPLY=($(compgen -W "plaintext tunnel" -- "${cur}"))
+                    return 0
+                    ;;
+                --pod-cidr)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -543,7 +563,7 @@ _kubectl__ambient() {
             return 0
             ;;
         kubectl__subcmd__ambient__subcmd__policy__subcmd__list)
-            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --mode --output --color --help"
+            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --mode --pod-cidr --output --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -581,6 +601,10 @@ _kubectl__ambient() {
                     ;;
                 --mode)
                     COMPREPLY=($(compgen -W "plaintext tunnel" -- "${cur}"))
+                    return 0
+                    ;;
+                --pod-cidr)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --output)

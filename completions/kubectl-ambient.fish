@@ -57,6 +57,7 @@ kube-router\t''
 weave\t''
 flannel\t''
 kindnet\t''"
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l pod-cidr -d 'A range that pods get their addresses from; the private ranges when none is given' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l authz -d 'How port limits are kept inside the tunnel' -r -f -a "deny\t'Refuse the other ports'
 allow\t'Allow the ports that are allowed today, and nothing else'
 none\t'Not at all: the limits are reported as gained connections'"
@@ -108,6 +109,7 @@ kube-router\t''
 weave\t''
 flannel\t''
 kindnet\t''"
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l pod-cidr -d 'A range that pods get their addresses from; the private ranges when none is given' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l authz -d 'How port limits are kept inside the tunnel' -r -f -a "deny\t'Refuse the other ports'
 allow\t'Allow the ports that are allowed today, and nothing else'
 none\t'Not at all: the limits are reported as gained connections'"
@@ -157,6 +159,7 @@ kube-router\t''
 weave\t''
 flannel\t''
 kindnet\t''"
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l pod-cidr -d 'A range that pods get their addresses from; the private ranges when none is given' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l authz -d 'How port limits are kept inside the tunnel' -r -f -a "deny\t'Refuse the other ports'
 allow\t'Allow the ports that are allowed today, and nothing else'
 none\t'Not at all: the limits are reported as gained connections'"
@@ -184,6 +187,7 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; 
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from list" -s n -l namespace -d 'The namespace of objects that name none' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from list" -l mode -d 'Which connections' -r -f -a "plaintext\t'Without a mesh: policies see the application\'s ports'
 tunnel\t'Every workload enrolled: policies see the tunnel'"
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from list" -l pod-cidr -d 'A range that pods get their addresses from; the private ranges when none is given' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from list" -s o -l output -d 'Output format' -r -f -a "text\t'Lines for people'
 json\t'One JSON document'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from list" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
@@ -196,6 +200,7 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; 
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from explain" -s n -l namespace -d 'The namespace of objects that name none' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from explain" -l mode -d 'Which connections' -r -f -a "plaintext\t'Without a mesh: policies see the application\'s ports'
 tunnel\t'Every workload enrolled: policies see the tunnel'"
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from explain" -l pod-cidr -d 'A range that pods get their addresses from; the private ranges when none is given' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from explain" -s o -l output -d 'Output format' -r -f -a "text\t'Lines for people'
 json\t'One JSON document'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from explain" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
@@ -206,6 +211,7 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; 
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from diff" -s n -l namespace -d 'The namespace of objects that name none' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from diff" -l mode -d 'Which connections' -r -f -a "plaintext\t'Without a mesh: policies see the application\'s ports'
 tunnel\t'Every workload enrolled: policies see the tunnel'"
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from diff" -l pod-cidr -d 'A range that pods get their addresses from; the private ranges when none is given' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from diff" -s o -l output -d 'Output format' -r -f -a "text\t'Lines for people'
 json\t'One JSON document'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from diff" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'

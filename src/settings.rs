@@ -13,7 +13,7 @@ use crate::cli;
 use crate::error::ExpectedError;
 use crate::finding::Severity;
 use crate::migrate::{AuthzMode, Options, Strategy, WaypointRequest};
-use crate::reach::Mode;
+use crate::reach::{Lens, Mode};
 use crate::render::Format;
 use crate::sink::Target;
 use crate::source::{self, Request};
@@ -122,10 +122,10 @@ pub struct PolicyDiff {
 }
 
 /// How connections are shown.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct View {
-    /// Which connections.
-    pub mode: Mode,
+    /// Which connections, and what is known of addresses.
+    pub lens: Lens,
     /// Whether as JSON.
     pub json: bool,
 }
@@ -231,13 +231,13 @@ fn policy(action: cli::PolicyAction, environment: &Environment) -> Result<Settin
     Ok(match action {
         cli::PolicyAction::List(list) => Settings::PolicyList(PolicyList {
             request: request(list.input, environment)?,
-            view: view(&list.view),
+            view: view(list.view),
         }),
         cli::PolicyAction::Explain(explain) => Settings::PolicyExplain(PolicyExplain {
             request: request(explain.input, environment)?,
             source: explain.source,
             destination: explain.destination,
-            view: view(&explain.view),
+            view: view(explain.view),
         }),
         cli::PolicyAction::Diff(diff) => {
             let read = |path: PathBuf| Request {
@@ -250,7 +250,7 @@ fn policy(action: cli::PolicyAction, environment: &Environment) -> Result<Settin
             Settings::PolicyDiff(PolicyDiff {
                 before: read(diff.before),
                 after: read(diff.after),
-                view: view(&diff.view),
+                view: view(diff.view),
             })
         }
     })
@@ -278,6 +278,7 @@ fn options(planning: cli::PlanningArguments) -> Result<Options, ExpectedError> {
         namespaces: planning.only,
         exclude: planning.exclude,
         waypoints: waypoints(planning.waypoint)?,
+        pod_ranges: planning.pod_cidr,
         // `auto`, the only other name that the command line takes, is no plugin's.
         cni: planning.cni.parse().ok(),
         authz: match planning.authz {
@@ -328,11 +329,14 @@ fn severity(fail_on: cli::FailOn) -> Severity {
     }
 }
 
-fn view(arguments: &cli::ViewArguments) -> View {
+fn view(arguments: cli::ViewArguments) -> View {
     View {
-        mode: match arguments.mode {
-            cli::Mode::Plaintext => Mode::Plaintext,
-            cli::Mode::Tunnel => Mode::Tunnel,
+        lens: Lens {
+            mode: match arguments.mode {
+                cli::Mode::Plaintext => Mode::Plaintext,
+                cli::Mode::Tunnel => Mode::Tunnel,
+            },
+            pod_ranges: arguments.pod_cidr,
         },
         json: arguments.output == cli::PolicyFormat::Json,
     }

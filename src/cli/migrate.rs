@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{ArgAction, Args, Subcommand, ValueHint};
+use ipnet::IpNet;
 
 use super::values::{
-    Authorization, DryRun, FailOn, PlanFormat, Strategy, Waypoint, plugin_names, waypoint,
+    Authorization, DryRun, FailOn, PlanFormat, Strategy, Waypoint, cidr, plugin_names, waypoint,
 };
 use super::{DEFAULT_NAMESPACE, after_help};
 
@@ -157,6 +158,9 @@ pub struct PlanningArguments {
         value_parser = PossibleValuesParser::new(plugin_names())
     )]
     pub cni: String,
+    /// A range that pods get their addresses from; the private ranges when none is given
+    #[arg(long, value_name = "CIDR", value_parser = cidr)]
+    pub pod_cidr: Vec<IpNet>,
     /// How port limits are kept inside the tunnel
     #[arg(long, value_enum, value_name = "HOW", default_value_t = Authorization::Deny)]
     pub authz: Authorization,

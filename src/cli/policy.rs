@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueHint};
+use ipnet::IpNet;
 
 use super::migrate::InputArguments;
-use super::values::{Mode, Party, PolicyFormat, party};
+use super::values::{Mode, Party, PolicyFormat, cidr, party};
 use super::{DEFAULT_NAMESPACE, after_help};
 
 /// `policy`, with its verb.
@@ -105,6 +106,9 @@ pub struct ViewArguments {
     /// Which connections
     #[arg(long, value_enum, value_name = "MODE", default_value_t = Mode::Plaintext)]
     pub mode: Mode,
+    /// A range that pods get their addresses from; the private ranges when none is given
+    #[arg(long, value_name = "CIDR", value_parser = cidr)]
+    pub pod_cidr: Vec<IpNet>,
     /// Output format
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = PolicyFormat::Text)]
     pub output: PolicyFormat,

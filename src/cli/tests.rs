@@ -69,3 +69,27 @@ fn destinations_may_carry_a_port() {
     :80 -> expected a workload or an address
     ");
 }
+
+#[test]
+fn ranges_are_those_of_either_family_without_host_bits() {
+    let ranges = [
+        "10.244.0.0/16",
+        "fd00:10::/56",
+        "10.244.0.1/16",
+        "10.0.0.0",
+        "10.0.0.0/33",
+        "",
+    ];
+    let ranges = ranges.map(|text| match values::cidr(text) {
+        Ok(range) => format!("{text} -> {range}"),
+        Err(error) => format!("{text} -> {error}"),
+    });
+    insta::assert_snapshot!(ranges.join("\n"), @"
+    10.244.0.0/16 -> 10.244.0.0/16
+    fd00:10::/56 -> fd00:10::/56
+    10.244.0.1/16 -> it has bits after its prefix; the range is `10.244.0.0/16`
+    10.0.0.0 -> expected a range such as `10.244.0.0/16` or `fd00:10:244::/56`
+    10.0.0.0/33 -> expected a range such as `10.244.0.0/16` or `fd00:10:244::/56`
+     -> expected a range such as `10.244.0.0/16` or `fd00:10:244::/56`
+    ");
+}

@@ -1,6 +1,7 @@
 //! Values that flags and operands take.
 
 use clap::ValueEnum;
+use ipnet::IpNet;
 
 use crate::migrate::Cni;
 use crate::model::Protocol;
@@ -136,6 +137,19 @@ pub(super) fn waypoint(text: &str) -> Result<Waypoint, String> {
         name: name.to_owned(),
         namespace: namespace.map(str::to_owned),
     })
+}
+
+pub(super) fn cidr(text: &str) -> Result<IpNet, String> {
+    let Ok(range) = text.parse::<IpNet>() else {
+        return Err("expected a range such as `10.244.0.0/16` or `fd00:10:244::/56`".to_owned());
+    };
+    if range.addr() != range.network() {
+        return Err(format!(
+            "it has bits after its prefix; the range is `{}`",
+            range.trunc()
+        ));
+    }
+    Ok(range)
 }
 
 /// The names that `--cni` takes.

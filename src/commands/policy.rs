@@ -13,7 +13,7 @@ use super::output::Output;
 /// `policy list`.
 pub(super) fn list(settings: &PolicyList, output: &mut Output<'_>) -> Result<Exit, ExpectedError> {
     let (world, whole) = load(&settings.request, output)?;
-    let connectivity = reach::connectivity(&world, settings.view.mode);
+    let connectivity = reach::connectivity(&world, settings.view.lens.clone());
     let connections: Vec<view::Connection> = connectivity
         .connections
         .into_iter()
@@ -25,7 +25,7 @@ pub(super) fn list(settings: &PolicyList, output: &mut Output<'_>) -> Result<Exi
         .collect();
     let text = if settings.view.json {
         view::connections_json(
-            mode(settings.view.mode),
+            mode(settings.view.lens.mode),
             &connections,
             connectivity.uncertain,
         )
@@ -52,7 +52,7 @@ pub(super) fn explain(
     let destination = &settings.destination;
     let explanation = reach::explain(
         &world,
-        settings.view.mode,
+        settings.view.lens.clone(),
         &settings.source,
         &destination.name,
         destination.port,
@@ -75,7 +75,7 @@ pub(super) fn explain(
         ],
     };
     let text = if settings.view.json {
-        view::explanation_json(mode(settings.view.mode), &explanation)
+        view::explanation_json(mode(settings.view.lens.mode), &explanation)
     } else {
         view::explanation(&explanation, output.style())
     };
@@ -108,7 +108,7 @@ pub(super) fn diff(settings: &PolicyDiff, output: &mut Output<'_>) -> Result<Exi
         return Err(ExpectedError::IncompleteInput);
     }
     let changes: Vec<view::ConnectionChange> =
-        reach::difference(&before, &after, settings.view.mode)
+        reach::difference(&before, &after, settings.view.lens.clone())
             .into_iter()
             .map(|d| view::ConnectionChange {
                 source: d.source,
@@ -118,7 +118,7 @@ pub(super) fn diff(settings: &PolicyDiff, output: &mut Output<'_>) -> Result<Exi
             })
             .collect();
     let text = if settings.view.json {
-        view::changes_json(mode(settings.view.mode), &changes)
+        view::changes_json(mode(settings.view.lens.mode), &changes)
     } else {
         view::changes(&changes, output.style())
     };

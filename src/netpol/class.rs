@@ -27,22 +27,46 @@ pub struct Assumptions {
     pub blocks_match_pods: Option<bool>,
     /// Where pods may have their addresses.
     pub pod_addresses: Vec<IpNet>,
+    /// Where pods on the network of their node may have theirs.
+    pub node_addresses: Vec<IpNet>,
+}
+
+impl Assumptions {
+    /// The same with the ranges that pods get their addresses from; none leaves them unknown.
+    ///
+    /// Of the addresses of nodes nothing is known then: they may be anywhere.
+    #[must_use]
+    pub fn with_pod_ranges(self, ranges: &[IpNet]) -> Self {
+        if ranges.is_empty() {
+            return self;
+        }
+        Self {
+            pod_addresses: ranges.to_vec(),
+            node_addresses: parsed(&["0.0.0.0/0", "::/0"]),
+            ..self
+        }
+    }
+}
+
+fn parsed(ranges: &[&str]) -> Vec<IpNet> {
+    ranges.iter().filter_map(|n| n.parse().ok()).collect()
 }
 
 impl Default for Assumptions {
     /// An unknown plugin, and pods anywhere in the private and shared ranges (RFC 1918, RFC 6598,
     /// RFC 4193).
     fn default() -> Self {
-        let private = [
+        let private = parsed(&[
             "10.0.0.0/8",
             "172.16.0.0/12",
             "192.168.0.0/16",
             "100.64.0.0/10",
             "fc00::/7",
-        ];
+        ]);
         Self {
             blocks_match_pods: None,
-            pod_addresses: private.iter().filter_map(|n| n.parse().ok()).collect(),
+            node_addresses: private.clone(),
+            pod_addresses: private,
         }
     }
 }
@@ -207,7 +231,11 @@ impl Universe {
                 Some(false)
             };
         }
-        let space = &self.assumptions.pod_addresses;
+        let space = if class.host_network {
+            &self.assumptions.node_addresses
+        } else {
+            &self.assumptions.pod_addresses
+        };
         let untouched = |pods: &IpNet| !cidr.contains(pods) && !pods.contains(cidr);
         let taken_out = |pods: &IpNet| {
             except
@@ -220,12 +248,12 @@ impl Universe {
         let covers = |pods: &IpNet| {
             cidr.contains(pods) && !except.iter().any(|e| e.contains(pods) || pods.contains(e))
         };
-        let covers_v4 = space
-            .iter()
-            .filter(|p| matches!(p, IpNet::V4(_)))
-            .all(covers);
+        // Of pods with addresses of both families, the plugin may look at the IPv4 one.
         let has_v4 = space.iter().any(|p| matches!(p, IpNet::V4(_)));
-        if covers_v4 && has_v4 {
+        let mut deciding = space
+            .iter()
+            .filter(|p| !has_v4 || matches!(p, IpNet::V4(_)));
+        if deciding.all(covers) {
             matches_pods
         } else {
             None

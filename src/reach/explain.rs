@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ambient_facts::ports;
 
-use super::Mode;
+use super::Lens;
 use super::view::View;
 use crate::model::{NetworkPolicy, ObjectRef, Origin, Protocol, World};
 use crate::netpol::{Direction, Node, PortSet, Selection, rule_ports};
@@ -70,12 +70,12 @@ pub struct UnknownParty {
 /// When a party is not in the input.
 pub fn explain(
     world: &World,
-    mode: Mode,
+    lens: impl Into<Lens>,
     source: &str,
     destination: &str,
     port: Option<(u16, Protocol)>,
 ) -> Result<Explanation, UnknownParty> {
-    let mut view = View::of(world, mode);
+    let mut view = View::of(world, &lens.into());
     let (source_name, from) = party(&view, source)?;
     let (destination_name, to) = party(&view, destination)?;
     let asked = port.map_or_else(PortSet::all, |(number, protocol)| {

@@ -10,6 +10,26 @@ mod view;
 pub use explain::{Explanation, RuleUse, Side, UnknownParty, explain};
 pub use list::{Connection, Connectivity, Difference, connectivity, difference};
 
+use ipnet::IpNet;
+
+/// How a world is looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lens {
+    /// How connections travel.
+    pub mode: Mode,
+    /// Ranges that pods get their addresses from; empty means that they are not known.
+    pub pod_ranges: Vec<IpNet>,
+}
+
+impl From<Mode> for Lens {
+    fn from(mode: Mode) -> Self {
+        Self {
+            mode,
+            pod_ranges: Vec::new(),
+        }
+    }
+}
+
 /// How connections travel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {

@@ -321,7 +321,9 @@ pub fn io_reason(error: &io::Error) -> String {
 /// What to do about a path that cannot be read.
 fn io_hint(error: &io::Error) -> Option<&'static str> {
     match error.kind() {
-        io::ErrorKind::NotFound => Some("check the path; relative ones start in the current folder"),
+        io::ErrorKind::NotFound => {
+            Some("check the path; relative ones start in the current folder")
+        }
         io::ErrorKind::PermissionDenied => Some("check who may read it"),
         _ => None,
     }

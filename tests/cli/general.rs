@@ -109,6 +109,9 @@ fn help_is_an_answer() {
               antrea-userspace, ovn-kubernetes, aws-vpc, gke-dataplane-v2, kube-router, weave, flannel,
               kindnet]
 
+          --pod-cidr <CIDR>
+              A range that pods get their addresses from; the private ranges when none is given
+
           --authz <HOW>
               How port limits are kept inside the tunnel
 

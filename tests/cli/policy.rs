@@ -105,3 +105,61 @@ fn a_difference_exits_with_1() {
     ----- stderr -----
     ");
 }
+
+/// A policy that lets one range of addresses in, and pods that may have them.
+const BLOCK: &str = "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: db, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: db}}
+  ingress:
+  - from: [{ipBlock: {cidr: 203.0.113.0/24}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop, labels: {app: web}}
+spec: {containers: [{name: main, image: main}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db, namespace: shop, labels: {app: db}}
+spec: {containers: [{name: main, image: main}]}
+";
+
+#[test]
+fn pods_are_where_the_flag_says() {
+    let run = |text: &str, flags: &[&str]| {
+        let run = Ambient::new()
+            .file("shop.yaml", text)
+            .args(["policy", "list", "-f", "shop.yaml"])
+            .args(flags.iter().copied())
+            .run();
+        assert_eq!(run.code, 0, "{run}");
+        format!("{}\n{}", flags.join(" "), run.stderr)
+    };
+    let node = BLOCK.replacen("spec: {", "spec: {hostNetwork: true, ", 1);
+    let runs = [
+        run(BLOCK, &[]),
+        run(BLOCK, &["--pod-cidr", "10.0.0.0/8"]),
+        run(
+            BLOCK,
+            &["--pod-cidr", "10.0.0.0/8", "--pod-cidr", "203.0.112.0/20"],
+        ),
+        run(&node, &[]),
+        run(&node, &["--pod-cidr", "10.0.0.0/8"]),
+    ];
+    insta::assert_snapshot!(runs.join("\n"), @"
+
+
+    --pod-cidr 10.0.0.0/8
+
+    --pod-cidr 10.0.0.0/8 --pod-cidr 203.0.112.0/20
+    warning: more may be allowed between 1 pair: an `ipBlock` or host network decides
+
+
+
+    --pod-cidr 10.0.0.0/8
+    warning: more may be allowed between 1 pair: an `ipBlock` or host network decides
+    ");
+}

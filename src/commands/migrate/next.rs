@@ -69,6 +69,9 @@ pub(super) fn flags(request: &Request, options: &Options) -> String {
     if let Some(cni) = options.cni {
         flag("--cni", cni.as_str());
     }
+    for range in &options.pod_ranges {
+        flag("--pod-cidr", &range.to_string());
+    }
     match options.authz {
         AuthzMode::Deny => {}
         AuthzMode::Allow => flag("--authz", "allow"),

@@ -156,11 +156,12 @@ fn the_next_command_can_be_pasted_into_a_shell() {
             name: "waypoint".to_owned(),
             namespace: Some("shop".to_owned()),
         }],
+        pod_ranges: vec!["10.244.0.0/16".parse().unwrap()],
         cni: Some(Cni::Calico),
         authz: AuthzMode::Allow,
         strategy: Strategy::Companion,
         enroll: true,
     };
     insta::assert_snapshot!(flags(&request, &Options::default()), @r"-f 'k8s/it'\''s here' -f a.yaml -n team -R");
-    insta::assert_snapshot!(flags(&request, &options), @r"-f 'k8s/it'\''s here' -f a.yaml -n team --only shop --exclude batch --waypoint waypoint=shop --cni calico --authz allow --strategy companion -R --enroll");
+    insta::assert_snapshot!(flags(&request, &options), @r"-f 'k8s/it'\''s here' -f a.yaml -n team --only shop --exclude batch --waypoint waypoint=shop --cni calico --pod-cidr 10.244.0.0/16 --authz allow --strategy companion -R --enroll");
 }
