@@ -82,6 +82,27 @@ pub enum ExpectedError {
         /// Parties that look like it.
         similar: Vec<String>,
     },
+    /// An operand that may be more than one party.
+    #[error("`{name}` may be {}", quoted(candidates).join(" or "))]
+    AmbiguousParty {
+        /// What was asked for.
+        name: String,
+        /// Those that may be meant.
+        candidates: Vec<String>,
+    },
+    /// A Service that leads nowhere.
+    #[error("`{0}` has no pods in the input")]
+    NoBackend(String),
+    /// A port that the destination does not have.
+    #[error("`{name}` has no port `{port}`")]
+    UnknownPort {
+        /// The destination.
+        name: String,
+        /// What was asked for.
+        port: String,
+        /// The ports that it has.
+        known: Vec<String>,
+    },
     /// Input that has to be whole for the answer to mean anything.
     #[error("the input could not be read completely")]
     IncompleteInput,
@@ -148,10 +169,20 @@ impl ExpectedError {
             }
             Self::UnknownCode { similar, .. } => alternatives(similar),
             Self::UnknownParty { similar, .. } if similar.is_empty() => {
-                "name a workload as `namespace/name`; `kubectl ambient policy list` shows them"
+                "name a workload as `namespace/name`, as `kubectl ambient policy list` shows them, \
+                 or a Service as `svc/name.namespace`"
                     .to_owned()
             }
             Self::UnknownParty { similar, .. } => alternatives(similar),
+            Self::AmbiguousParty { .. } => "name one of them in full".to_owned(),
+            Self::NoBackend(_) => {
+                "add the manifests of the pods that its `spec.selector` selects with another `-f`"
+                    .to_owned()
+            }
+            Self::UnknownPort { known, .. } if known.is_empty() => {
+                "name the port by its number".to_owned()
+            }
+            Self::UnknownPort { known, .. } => format!("it has {}", quoted(known).join(", ")),
             Self::UnknownCommand { similar, .. } if similar.is_empty() => {
                 "`kubectl ambient help` lists all commands".to_owned()
             }
@@ -204,6 +235,9 @@ impl ExpectedError {
             | Self::UnknownCode { .. }
             | Self::UnknownCommand { .. }
             | Self::UnknownParty { .. }
+            | Self::AmbiguousParty { .. }
+            | Self::NoBackend(_)
+            | Self::UnknownPort { .. }
             | Self::IncompleteInput
             | Self::Write(_)
             | Self::Output(_)

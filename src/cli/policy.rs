@@ -56,13 +56,14 @@ pub struct PolicyList {
 #[derive(Debug, Args)]
 #[command(after_help = after_help!(
     "kubectl ambient policy explain shop/web shop/db:5432 -f k8s/ -R",
+    "kubectl ambient policy explain shop/web svc/db.shop:sql -f k8s/ -R",
     "kubectl ambient policy explain 203.0.113.7 shop/web:443 -f k8s/ -R",
 ))]
 pub struct PolicyExplain {
-    /// The workload or address that connects: `namespace/name`, `namespace/name[Kind]`
+    /// Who connects: `namespace/name`, `namespace/name[Kind]`, `svc/name.namespace` or an address
     #[arg(value_name = "SOURCE", value_parser = NonEmptyStringValueParser::new())]
     pub source: String,
-    /// The workload or address that is connected to
+    /// Who is connected to, spelled alike; the port by number or name
     #[arg(value_name = "DESTINATION[:PORT[/PROTOCOL]]", value_parser = party)]
     pub destination: Party,
     /// What to read.

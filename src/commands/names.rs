@@ -56,6 +56,25 @@ pub(super) fn similar<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) 
     similar.into_iter().map(|(_, name)| name).collect()
 }
 
+/// The full names of those that differ least as they are written, or that have the last part of the
+/// name in theirs.
+pub(super) fn nearest(name: &str, known: &[(String, String)]) -> Vec<String> {
+    let near = similar(name, known.iter().map(|(written, _)| written.as_str()));
+    let last = name.rsplit('/').next().unwrap_or(name);
+    let has_part = |written: &str| !last.is_empty() && written.contains(last);
+    let mut nearest: Vec<String> = known
+        .iter()
+        .filter(|(written, _)| match near[..] {
+            [] => has_part(written),
+            _ => near.contains(&written.as_str()),
+        })
+        .map(|(_, full)| full.clone())
+        .collect();
+    nearest.dedup();
+    nearest.truncate(SUGGESTIONS);
+    nearest
+}
+
 /// How many characters have to be added, left out or changed (Levenshtein).
 fn distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();

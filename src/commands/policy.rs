@@ -3,11 +3,12 @@
 use crate::error::ExpectedError;
 use crate::exit::Exit;
 use crate::model::World;
-use crate::reach::{self, Mode};
+use crate::reach::{self, Mode, Unclear};
 use crate::render::policy as view;
 use crate::settings::{PolicyDiff, PolicyExplain, PolicyList};
 use crate::source::Request;
 
+use super::names;
 use super::output::Output;
 
 /// `policy list`.
@@ -55,19 +56,13 @@ pub(super) fn explain(
         settings.view.lens.clone(),
         &settings.source,
         &destination.name,
-        destination.port,
+        destination.port.as_ref(),
     );
-    let explanation = explanation.map_err(|unknown| ExpectedError::UnknownParty {
-        name: unknown.name,
-        similar: unknown.similar,
-    })?;
-    let asked = destination
-        .port
-        .map(|(port, protocol)| format!("{protocol} {port}"));
+    let explanation = explanation.map_err(unclear)?;
     let explanation = view::Explanation {
         source: explanation.source.into(),
         destination: explanation.destination.into(),
-        asked,
+        asked: explanation.asked,
         allowed: explanation.allowed,
         sides: vec![
             side(view::Direction::Egress, explanation.egress),
@@ -81,6 +76,22 @@ pub(super) fn explain(
     };
     output.answer(&text)?;
     Ok(if whole { Exit::Done } else { Exit::BadInput })
+}
+
+fn unclear(unclear: Unclear) -> ExpectedError {
+    match unclear {
+        Unclear::Unknown { name, known } => ExpectedError::UnknownParty {
+            similar: names::nearest(&name, &known),
+            name,
+        },
+        Unclear::Ambiguous { name, candidates } => {
+            ExpectedError::AmbiguousParty { name, candidates }
+        }
+        Unclear::NoBackend { name } => ExpectedError::NoBackend(name),
+        Unclear::UnknownPort { name, port, known } => {
+            ExpectedError::UnknownPort { name, port, known }
+        }
+    }
 }
 
 fn side(direction: view::Direction, side: reach::Side) -> view::SideExplanation {

@@ -5,10 +5,12 @@
 
 mod explain;
 mod list;
+mod party;
 mod view;
 
-pub use explain::{Explanation, RuleUse, Side, UnknownParty, explain};
+pub use explain::{Explanation, RuleUse, Side, explain};
 pub use list::{Connection, Connectivity, Difference, connectivity, difference};
+pub use party::Unclear;
 
 use ipnet::IpNet;
 
