@@ -242,6 +242,8 @@ fn policy(action: cli::PolicyAction, environment: &Environment) -> Result<Settin
         cli::PolicyAction::Diff(diff) => {
             let read = |path: PathBuf| Request {
                 files: vec![path],
+                // Both sides may be in one folder.
+                companions: false,
                 recursive: diff.recursive,
                 kustomize: None,
                 kubectl: None,
@@ -266,6 +268,7 @@ fn request(
     check_name("--namespace", &input.namespace)?;
     Ok(Request {
         files: input.filename,
+        companions: true,
         recursive: input.recursive,
         kustomize: input.kustomize,
         kubectl: environment.kubectl.clone(),

@@ -7,10 +7,12 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ambient_facts::labels;
+
 use super::document;
 use super::kustomize;
 use super::problem::{Note, Problem};
-use super::{FileKind, Request, SourceFile};
+use super::{FileKind, POLICIES_FILE, Request, SourceFile};
 
 /// Files beyond this are not read. 512 MiB is more than an API server stores altogether.
 const LARGEST_FILE: u64 = 512 << 20;
@@ -106,6 +108,9 @@ pub(super) fn gather(request: &Request, stdin: &mut dyn Read, gathered: &mut Gat
             find(path, request.recursive, &mut candidates, gathered);
         }
     }
+    if request.companions {
+        add_companions(&mut candidates, gathered);
+    }
     let skipped = kustomize::patches(candidates.iter().map(|c| c.path.as_path()));
     let charts: BTreeSet<PathBuf> = candidates
         .iter()
@@ -130,6 +135,31 @@ pub(super) fn gather(request: &Request, stdin: &mut dyn Read, gathered: &mut Gat
             read_file(&candidate, &name, gathered);
         }
     }
+}
+
+/// Finds what this program added beside files that the user named; without it, a second run on a
+/// single file would add the same objects again.
+fn add_companions(found: &mut Vec<Candidate>, gathered: &mut Gathered) {
+    let beside = |c: &Candidate| c.path.with_file_name(POLICIES_FILE);
+    let wanted: BTreeSet<PathBuf> = found.iter().filter(|c| c.explicit).map(beside).collect();
+    for path in wanted {
+        if found.iter().any(|c| c.path == path) || !is_ours(&path) {
+            continue;
+        }
+        let name = path.display().to_string();
+        gathered.note(&name, "read as well: `migrate --write` added it");
+        found.push(Candidate {
+            path,
+            explicit: false,
+        });
+    }
+}
+
+/// Whether a file holds objects that this program wrote.
+fn is_ours(path: &Path) -> bool {
+    let label = format!("{}: {}", labels::MANAGED_BY, labels::MANAGED_BY_AMBIENT);
+    let small = fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() <= LARGEST_FILE);
+    small && fs::read_to_string(path).is_ok_and(|text| text.contains(&label))
 }
 
 fn reason_to_skip(

@@ -144,6 +144,7 @@ fn a_failed_proof_refuses_even_without_a_finding() {
 fn the_next_command_can_be_pasted_into_a_shell() {
     let request = Request {
         files: vec![PathBuf::from("k8s/it's here"), PathBuf::from("a.yaml")],
+        companions: true,
         recursive: true,
         kustomize: None,
         kubectl: None,
