@@ -173,7 +173,6 @@ impl ExpectedError {
                  or a Service as `svc/name.namespace`"
                     .to_owned()
             }
-            Self::UnknownParty { similar, .. } => alternatives(similar),
             Self::AmbiguousParty { .. } => "name one of them in full".to_owned(),
             Self::NoBackend(_) => {
                 "add the manifests of the pods that its `spec.selector` selects with another `-f`"
@@ -186,7 +185,9 @@ impl ExpectedError {
             Self::UnknownCommand { similar, .. } if similar.is_empty() => {
                 "`kubectl ambient help` lists all commands".to_owned()
             }
-            Self::UnknownCommand { similar, .. } => alternatives(similar),
+            Self::UnknownParty { similar, .. } | Self::UnknownCommand { similar, .. } => {
+                alternatives(similar)
+            }
             Self::Write(error) => {
                 let hint = error.hint().or_else(|| self.io_hint());
                 return hint.map(str::to_owned);

@@ -8,41 +8,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::demand::{Demand, Party};
 use crate::model::{AuthorizationRule, Operation, Protocol, Source};
 use crate::netpol::PortSet;
 
 /// A list of ports in a rule is not made longer than this: the API knows no ranges.
 pub const PORT_LIST_LIMIT: u32 = 2_000;
-
-/// A client as rules can name it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Party {
-    /// Namespace.
-    pub namespace: String,
-    /// Service account; `None` when it is not known, and so cannot be named.
-    pub service_account: Option<String>,
-}
-
-impl Party {
-    /// A principal in any trust domain.
-    fn principal(&self) -> Option<String> {
-        let account = self.service_account.as_ref()?;
-        Some(format!("*/ns/{}/sa/{account}", self.namespace))
-    }
-}
-
-/// What the tunnel to one workload may carry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Demand {
-    /// TCP ports by client, for every client that reaches the tunnel port.
-    pub clients: BTreeMap<Party, PortSet>,
-    /// TCP ports for clients not listed; `None` when no other reaches the tunnel port.
-    pub others: Option<PortSet>,
-    /// Ports that the workload declares: what is enforced when a list would be too long.
-    pub declared: PortSet,
-    /// Ports that can be meant at all.
-    pub universe: PortSet,
-}
 
 /// Which action carries the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,15 +36,16 @@ pub struct Encoded {
     pub unlisted: PortSet,
 }
 
-/// A piece of the port space and the clients that may use it.
+/// A piece of the port space, and who may use it.
 struct Piece {
     ports: PortSet,
+    /// Indices of [`Demand::clients`].
     clients: BTreeSet<usize>,
     others: bool,
 }
 
 /// Writes a demand as rules.
-pub fn encode(demand: &Demand, mode: Mode) -> Encoded {
+pub fn encode(demand: &Demand<'_>, mode: Mode) -> Encoded {
     let pieces = pieces(demand);
     let unlimited = |p: &Piece| {
         p.clients.len() == demand.clients.len() && (p.others || demand.others.is_none())
@@ -106,38 +78,27 @@ pub fn encode(demand: &Demand, mode: Mode) -> Encoded {
 }
 
 /// Cuts the universe wherever a client's ports begin or end, and joins what belongs together.
-fn pieces(demand: &Demand) -> Vec<Piece> {
+fn pieces(demand: &Demand<'_>) -> Vec<Piece> {
     let mut pieces = vec![Piece {
         ports: demand.universe.clone(),
         clients: BTreeSet::new(),
         others: false,
     }];
-    let limits = demand
-        .clients
-        .values()
-        .map(Some)
-        .chain([demand.others.as_ref()]);
-    // Clients with equal limits cut alike, so each distinct limit cuts once.
-    let mut distinct: BTreeMap<&PortSet, Vec<Option<usize>>> = BTreeMap::new();
-    for (index, limit) in limits.enumerate() {
-        if let Some(limit) = limit {
-            let client = (index < demand.clients.len()).then_some(index);
-            distinct.entry(limit).or_default().push(client);
-        }
-    }
-    for (limit, members) in distinct {
+    let clients = demand.clients.iter().enumerate();
+    let clients = clients.map(|(index, (limit, _))| (limit, Some(index)));
+    let others = demand.others.iter().map(|limit| (limit, None));
+    for (limit, member) in clients.chain(others) {
         let mut cut = Vec::with_capacity(pieces.len() + 1);
         for piece in pieces {
             let inside = piece.ports.intersection(limit);
             let outside = piece.ports.difference(limit);
             if !inside.is_empty() {
                 let mut clients = piece.clients.clone();
-                clients.extend(members.iter().flatten());
-                let others = piece.others || members.contains(&None);
+                clients.extend(member);
                 cut.push(Piece {
                     ports: inside,
                     clients,
-                    others,
+                    others: piece.others || member.is_none(),
                 });
             }
             if !outside.is_empty() {
@@ -164,16 +125,15 @@ fn pieces(demand: &Demand) -> Vec<Piece> {
         .collect()
 }
 
-fn deny(demand: &Demand, piece: &Piece, encoded: &mut Encoded) {
+fn deny(demand: &Demand<'_>, piece: &Piece, encoded: &mut Encoded) {
     let source = if piece.others {
         // Everybody but a few may: name the few.
-        let refused = demand
-            .clients
-            .keys()
-            .enumerate()
-            .filter(|(i, _)| !piece.clients.contains(i));
-        let principals: Vec<String> = refused.clone().filter_map(|(_, c)| c.principal()).collect();
-        if refused.count() > principals.len() {
+        let refused = demand.without(&piece.clients);
+        let principals: Vec<String> = demand
+            .named(&refused)
+            .filter_map(Party::principal)
+            .collect();
+        if refused.count_ones(..) > principals.len() {
             encoded.unnamed = encoded.unnamed.union(&piece.ports);
         }
         if principals.is_empty() {
@@ -184,10 +144,10 @@ fn deny(demand: &Demand, piece: &Piece, encoded: &mut Encoded) {
             ..Source::default()
         }
     } else {
-        let Some(exempt) = name(demand, &piece.clients) else {
+        let exempt = name(demand, &piece.clients);
+        if exempt.by_guess {
             encoded.unnamed = encoded.unnamed.union(&piece.ports);
-            return;
-        };
+        }
         Source {
             principals: vec!["*".to_owned()],
             not_principals: exempt.principals,
@@ -198,7 +158,7 @@ fn deny(demand: &Demand, piece: &Piece, encoded: &mut Encoded) {
     push(demand, source, &piece.ports, encoded);
 }
 
-fn allow(demand: &Demand, piece: &Piece, unlimited: bool, encoded: &mut Encoded) {
+fn allow(demand: &Demand<'_>, piece: &Piece, unlimited: bool, encoded: &mut Encoded) {
     if piece.clients.is_empty() && !piece.others {
         return;
     }
@@ -213,7 +173,11 @@ fn allow(demand: &Demand, piece: &Piece, unlimited: bool, encoded: &mut Encoded)
     } else if piece.others {
         encoded.unnamed = encoded.unnamed.union(&piece.ports);
         everybody()
-    } else if let Some(named) = name(demand, &piece.clients) {
+    } else {
+        let named = name(demand, &piece.clients);
+        if named.by_guess {
+            encoded.unnamed = encoded.unnamed.union(&piece.ports);
+        }
         let principals = Source {
             principals: named.principals,
             ..Source::default()
@@ -226,9 +190,6 @@ fn allow(demand: &Demand, piece: &Piece, unlimited: bool, encoded: &mut Encoded)
             .into_iter()
             .filter(|s| *s != Source::default())
             .collect()
-    } else {
-        encoded.unnamed = encoded.unnamed.union(&piece.ports);
-        everybody()
     };
     let to = operation(demand, &piece.ports).unwrap_or_else(|| {
         // Too many ports either way: allow more rather than less.
@@ -249,50 +210,52 @@ fn allow(demand: &Demand, piece: &Piece, unlimited: bool, encoded: &mut Encoded)
 struct Named {
     principals: Vec<String>,
     namespaces: Vec<String>,
+    /// A namespace stands for a client of it that has no known name, and so perhaps for others.
+    by_guess: bool,
 }
 
-/// Names clients: by namespace where the set is made of whole namespaces (as far as clients reach
-/// the tunnel), else by principal. `None` when one of them cannot be named.
-fn name(demand: &Demand, clients: &BTreeSet<usize>) -> Option<Named> {
-    let mut members: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for (index, client) in demand.clients.keys().enumerate() {
-        let (inside, all) = members.entry(&client.namespace).or_default();
-        *all += 1;
-        *inside += usize::from(clients.contains(&index));
-    }
-    let whole = |namespace: &str| {
-        demand.others.is_none()
-            && members
-                .get(namespace)
-                .is_some_and(|(inside, all)| inside == all)
-    };
-    let chosen: Vec<&Party> = demand
-        .clients
-        .keys()
-        .enumerate()
-        .filter(|(i, _)| clients.contains(i))
-        .map(|(_, c)| c)
-        .collect();
-    let all_whole = chosen.iter().all(|c| whole(&c.namespace));
+/// Names clients: whole namespaces (as far as their pods reach the tunnel) by name, so that the
+/// list is short and holds for service accounts to come; the others by principal. A client
+/// without a known name is named by its namespace: that may let others through, but refuses nobody
+/// who may.
+fn name(demand: &Demand<'_>, groups: &BTreeSet<usize>) -> Named {
+    let (all, chosen) = (demand.all(), demand.of(groups));
     let mut named = Named {
         principals: Vec::new(),
         namespaces: Vec::new(),
+        by_guess: false,
     };
-    for client in chosen {
-        match client.principal() {
-            Some(principal) if !all_whole => named.principals.push(principal),
-            _ if whole(&client.namespace) => {
-                if named.namespaces.last() != Some(&client.namespace) {
-                    named.namespaces.push(client.namespace.clone());
-                }
-            }
-            _ => return None,
+    let mut members = demand.named(&all).peekable();
+    let mut clients = demand.named(&chosen).peekable();
+    let mut only_whole = true;
+    let mut parts = Vec::new();
+    while let Some(first) = clients.peek() {
+        let namespace = first.namespace.as_str();
+        let here = |p: &&Party| p.namespace == namespace;
+        while members
+            .next_if(|p| p.namespace.as_str() < namespace)
+            .is_some()
+        {}
+        let reaching = std::iter::from_fn(|| members.next_if(here)).count();
+        let inside: Vec<&Party> = std::iter::from_fn(|| clients.next_if(here)).collect();
+        let whole = demand.others.is_none() && inside.len() == reaching;
+        only_whole &= whole;
+        parts.push((namespace, whole, inside));
+    }
+    for (namespace, whole, inside) in parts {
+        let unknown = inside.iter().any(|p| p.service_account.is_none());
+        if unknown || (whole && (only_whole || inside.len() > 1)) {
+            named.by_guess |= !whole;
+            named.namespaces.push(namespace.to_owned());
+        } else {
+            let principals = inside.into_iter().filter_map(Party::principal);
+            named.principals.extend(principals);
         }
     }
-    Some(named)
+    named
 }
 
-fn push(demand: &Demand, source: Source, ports: &PortSet, encoded: &mut Encoded) {
+fn push(demand: &Demand<'_>, source: Source, ports: &PortSet, encoded: &mut Encoded) {
     let listable = operation(demand, ports);
     let to = if let Some(to) = listable {
         to
@@ -317,7 +280,7 @@ fn push(demand: &Demand, source: Source, ports: &PortSet, encoded: &mut Encoded)
 
 /// The shorter of `ports` and `notPorts`; nothing for the whole universe; `None` when both are too
 /// long.
-fn operation(demand: &Demand, ports: &PortSet) -> Option<Vec<Operation>> {
+fn operation(demand: &Demand<'_>, ports: &PortSet) -> Option<Vec<Operation>> {
     let rest = demand.universe.difference(ports);
     if rest.is_empty() {
         return Some(Vec::new());

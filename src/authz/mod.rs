@@ -1,13 +1,19 @@
 //! AuthorizationPolicy as the L4 dataplane enforces it, and how port limits are written as one.
 //!
-//! [`allowed`] decides like ztunnel, for all ports at once; [`encode`] writes the rules that keep
+//! [`Selected`] decides like ztunnel or Envoy, for everybody and all ports at once; [`encode`] writes the rules that keep
 //! tunnelled traffic to given ports. The module knows port sets, not network policies.
 
+mod crowd;
 mod decide;
+mod demand;
 mod encode;
-mod names;
+mod matching;
 mod object;
+#[cfg(test)]
+mod tests;
 
-pub use decide::{Client, Identity, Selected, allowed, selects};
-pub use encode::{Demand, Encoded, Mode, PORT_LIST_LIMIT, Party, encode};
+pub use crowd::{Crowd, Identity};
+pub use decide::{Allowance, Decision, Enforcer, Selected, selects};
+pub use demand::{Demand, Party, disjoint};
+pub use encode::{Encoded, Mode, PORT_LIST_LIMIT, encode};
 pub use object::to_value;

@@ -329,6 +329,8 @@ mod tests {
         AMB0114	port range too long for an AuthorizationPolicy
         AMB0115	egress port limit that the mesh does not keep
         AMB0116	port limits not restored
+        AMB0117	connections gained outside the tunnel
+        AMB0118	pods that come later are not limited
         :4
 
         [explain AMB011]
@@ -339,6 +341,8 @@ mod tests {
         AMB0114	port range too long for an AuthorizationPolicy
         AMB0115	egress port limit that the mesh does not keep
         AMB0116	port limits not restored
+        AMB0117	connections gained outside the tunnel
+        AMB0118	pods that come later are not limited
         :4
 
         [explain -- AMB011]
@@ -349,6 +353,8 @@ mod tests {
         AMB0114	port range too long for an AuthorizationPolicy
         AMB0115	egress port limit that the mesh does not keep
         AMB0116	port limits not restored
+        AMB0117	connections gained outside the tunnel
+        AMB0118	pods that come later are not limited
         :4
 
         [policy explain -f x a ]

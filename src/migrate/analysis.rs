@@ -7,14 +7,10 @@ use fixedbitset::FixedBitSet;
 
 use super::opening::{Opening, Speakers};
 use super::setting::Setting;
-use crate::authz::{Demand, Party};
-use crate::model::{
-    AuthorizationPolicy, LabelSelector, NetworkPolicy, Peer, Protocol, Rule, Service, WorkloadKind,
-};
-use crate::netpol::{
-    Class, Direction, Network, Node, PortSet, PortSets, Selection, Universe, Value, Version,
-    rule_ports,
-};
+use super::ways::Way;
+use crate::authz::Party;
+use crate::model::{AuthorizationPolicy, Protocol, WorkloadKind};
+use crate::netpol::{Class, Network, Node, PortSet, PortSets, Selection, Universe, Value};
 
 /// Everything that limits and proof are made from.
 pub(super) struct Analysis<'s, 'w> {
@@ -29,14 +25,32 @@ pub(super) struct Analysis<'s, 'w> {
     pub(super) parties: Vec<Party>,
     /// By class: its place among the parties.
     pub(super) party_of: Vec<usize>,
+    /// By party: the classes that are it.
+    pub(super) nodes_of_party: Vec<Vec<Node>>,
     /// By class: the waypoint that it is the pods of.
     waypoint_of: Vec<Option<usize>>,
     /// By class: the nodes that may send something to it, by what.
     sources: Vec<Vec<(Value, FixedBitSet)>>,
     /// By class: ports granted to any pod there may be.
-    for_anybody: Vec<PortSet>,
-    /// By class: the waypoints in front of it, with the target ports of the Services they serve.
-    behind: Vec<BTreeMap<usize, PortSet>>,
+    pub(super) for_anybody: Vec<PortSet>,
+    /// By class: the ways to it through waypoints.
+    pub(super) ways: Vec<Vec<Way>>,
+    /// By waypoint: the classes of its pods.
+    pub(super) nodes_of_waypoint: Vec<Vec<Node>>,
+    /// By waypoint: the ports of pods behind it that it reaches in the clear.
+    pub(super) in_the_clear: BTreeMap<usize, PortSet>,
+    /// By class: how many endpoints its pods are of.
+    weight: Vec<u64>,
+    pub(super) weights: Weights,
+}
+
+/// How much there is to compare.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Weights {
+    /// All endpoints, by class, and all address ranges.
+    pub(super) all: u64,
+    /// Endpoints that speak for themselves through the tunnel.
+    pub(super) clients: u64,
 }
 
 impl<'s, 'w> Analysis<'s, 'w> {
@@ -50,18 +64,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
         let mut sets = PortSets::default();
         let selection = Selection::new(world, universe);
         let speakers = Speakers::of(setting, &selection);
-        let existing = world.network_policies.iter().zip(&opening.after);
-        let mut versions: Vec<Version<'_>> = existing
-            .map(|(before, after)| Version {
-                before: Some(before),
-                after: Some(after),
-            })
-            .collect();
-        let new = opening.added.iter().filter(|a| a.replaces.is_none());
-        versions.extend(new.map(|a| Version {
-            before: None,
-            after: Some(&a.policy),
-        }));
+        let versions = opening.versions(&world.network_policies);
         let network = Network::compile(selection, &versions, &mut sets);
         let classes = 0..universe.classes().len();
         let sources = classes
@@ -85,12 +88,19 @@ impl<'s, 'w> Analysis<'s, 'w> {
         let parties: BTreeSet<Party> = of_class.iter().cloned().collect();
         let parties: Vec<Party> = parties.into_iter().collect();
         let place = |party: &Party| parties.binary_search(party).unwrap_or_default();
-        let party_of = of_class.iter().map(place).collect();
+        let party_of: Vec<usize> = of_class.iter().map(place).collect();
+        let mut nodes_of_party = vec![Vec::new(); parties.len()];
+        for (node, &party) in party_of.iter().enumerate() {
+            if let Some(nodes) = nodes_of_party.get_mut(party) {
+                nodes.push(node);
+            }
+        }
         let waypoint_of = |class: &Class| setting.waypoint_at(*class.workloads.first()?);
         let mut analysis = Self {
             waypoint_of: universe.classes().iter().map(waypoint_of).collect(),
             parties,
             party_of,
+            nodes_of_party,
             setting,
             universe,
             network,
@@ -99,56 +109,48 @@ impl<'s, 'w> Analysis<'s, 'w> {
             speakers,
             tunnelled: PortSet::protocol(Protocol::Tcp).difference(&reserved),
             for_anybody: vec![PortSet::none(); universe.classes().len()],
-            behind: vec![BTreeMap::new(); universe.classes().len()],
+            ways: vec![Vec::new(); universe.classes().len()],
+            nodes_of_waypoint: vec![Vec::new(); setting.waypoints.all.len()],
+            in_the_clear: BTreeMap::new(),
+            weight: Vec::new(),
+            weights: Weights::default(),
         };
         analysis.find_grants_for_anybody(&world.network_policies);
-        analysis.find_waypoints();
+        analysis.find_ways();
+        analysis.weigh();
         analysis
     }
 
-    fn find_grants_for_anybody(&mut self, policies: &[NetworkPolicy]) {
-        let selection = Selection::new(&self.setting.world, self.universe);
-        for policy in policies.iter().filter(|p| p.isolates_ingress) {
-            let open: Vec<&Rule> = policy
-                .ingress
+    fn weigh(&mut self) {
+        let endpoints = &self.setting.endpoints;
+        let weight = |class: &Class| {
+            let of = class
+                .workloads
                 .iter()
-                .filter(|r| admits_anybody(r))
-                .collect();
-            if open.is_empty() {
-                continue;
-            }
-            for node in selection.subjects(&policy.meta.namespace, &policy.pod_selector) {
-                let class = &self.universe.classes()[node];
-                let granted: PortSet = open.iter().map(|r| rule_ports(r, class)).collect();
-                self.for_anybody[node] = self.for_anybody[node].union(&granted);
-            }
-        }
+                .filter_map(|&w| endpoints.of_workload(w));
+            of.collect::<BTreeSet<_>>().len() as u64
+        };
+        self.weight = self.universe.classes().iter().map(weight).collect();
+        let ranges = self.universe.address_ranges().len() as u64;
+        self.weights.all = self.weight.iter().sum::<u64>() + ranges;
+        let clients = self.speakers.clients.ones();
+        self.weights.clients = clients.map(|n| self.weight(n)).sum();
     }
 
-    fn find_waypoints(&mut self) {
-        for (&service, &waypoint) in &self.setting.waypoints.of_service {
-            let Some(service) = self.setting.world.services.get(service) else {
-                continue;
-            };
-            for workload in self.setting.backends(service) {
-                let Some(node) = self.universe.class_of(workload) else {
-                    continue;
-                };
-                let targets: PortSet = self
-                    .setting
-                    .targets(service, workload)
-                    .into_iter()
-                    .map(|(_, target)| target)
-                    .collect();
-                let known = self.behind[node].entry(waypoint).or_default();
-                *known = known.union(&targets);
-            }
-        }
+    /// How many endpoints a node stands for.
+    pub(super) fn weight(&self, node: Node) -> u64 {
+        self.weight.get(node).copied().unwrap_or(1)
     }
 
     /// The waypoint that a class is the pods of.
     pub(super) fn waypoint_at(&self, node: Node) -> Option<usize> {
         self.waypoint_of.get(node).copied().flatten()
+    }
+
+    /// Whether a proxy of Istio is in the pods of a class today; `None` when the input does not tell.
+    pub(super) fn has_proxy_today(&self, node: Node) -> Option<bool> {
+        let class = self.universe.classes().get(node)?;
+        self.setting.has_proxy_today(*class.workloads.first()?)
     }
 
     /// Whether the tunnel's port is in one side of a value.
@@ -161,160 +163,30 @@ impl<'s, 'w> Analysis<'s, 'w> {
         self.sources.get(class).map_or(&[], Vec::as_slice)
     }
 
-    /// The senders of each group that can reach a class through the tunnel, with what they may use
-    /// today.
-    fn tunnel_clients(&self, class: Node) -> Vec<(PortSet, FixedBitSet)> {
-        let mut clients: Vec<(PortSet, FixedBitSet)> = Vec::new();
-        for (value, nodes) in self.sources_of(class) {
-            if nodes.is_disjoint(&self.speakers.senders) || !self.opens_tunnel(value.after.high) {
-                continue;
-            }
-            let mut nodes = nodes.clone();
-            nodes.intersect_with(&self.speakers.senders);
-            let today = self
-                .sets
-                .get(value.before.high)
-                .intersection(&self.tunnelled);
-            match clients.iter_mut().find(|(known, _)| *known == today) {
-                Some((_, known)) => known.union_with(&nodes),
-                None => clients.push((today, nodes)),
-            }
+    /// All nodes, grouped by what they may send to a class.
+    pub(super) fn all_sources_of(&self, class: Node) -> Vec<(Value, FixedBitSet)> {
+        let mut groups = self.sources_of(class).to_vec();
+        let mut rest = FixedBitSet::with_capacity(self.universe.nodes());
+        rest.insert_range(..);
+        for (_, nodes) in &groups {
+            rest.difference_with(nodes);
         }
-        clients
+        groups.push((Value::NONE, rest));
+        groups
     }
 
-    /// What the tunnel to a class may carry; `None` when it may carry everything.
-    pub(super) fn demand(&self, class: Node) -> Option<Demand> {
-        let groups = self.tunnel_clients(class);
-        let others = self.for_others(class);
-        let unlimited = |ports: &PortSet| *ports == self.tunnelled;
-        if groups.iter().all(|(ports, _)| unlimited(ports)) && others.as_ref().is_none_or(unlimited)
-        {
-            return None;
-        }
-        let mut demand = Demand {
-            clients: BTreeMap::new(),
-            others,
-            declared: self.declared(class),
-            universe: self.tunnelled.clone(),
-        };
-        let mut clients = self.by_party(class, &groups);
-        let first = demand
-            .others
-            .as_ref()
-            .or(clients.values().next())
-            .cloned()
-            .unwrap_or_default();
-        if clients.values().all(|ports| *ports == first) {
-            // All clients alike: no identities are needed, whoever they are.
-            demand.others = Some(first);
-            return Some(demand);
-        }
-        if let Some(others) = &demand.others {
-            // Who may use what others may need not be named.
-            clients.retain(|_, ports| ports != others);
-        }
-        let named =
-            |(party, ports): (usize, PortSet)| Some((self.parties.get(party)?.clone(), ports));
-        demand.clients = clients.into_iter().filter_map(named).collect();
-        Some(demand)
+    /// What one node may send to a class.
+    pub(super) fn value_at(&self, source: Node, class: Node) -> Value {
+        let mut groups = self.sources_of(class).iter();
+        groups
+            .find(|(_, nodes)| nodes.contains(source))
+            .map_or(Value::NONE, |(value, _)| *value)
     }
 
-    /// What each party may use today of those that reach a class through the tunnel: the union of
-    /// what its pods may use.
-    fn by_party(&self, class: Node, groups: &[(PortSet, FixedBitSet)]) -> BTreeMap<usize, PortSet> {
-        let used: PortSet = groups.iter().map(|(ports, _)| ports.clone()).collect();
-        let mut clients: BTreeMap<usize, PortSet> = BTreeMap::new();
-        for (ports, nodes) in groups {
-            let mut parties = FixedBitSet::with_capacity(self.parties.len());
-            for node in nodes.ones() {
-                let Some(&party) = self.party_of.get(node) else {
-                    continue;
-                };
-                match self.waypoint_at(node) {
-                    None => parties.insert(party),
-                    Some(waypoint) => {
-                        if let Some(targets) = self.behind[class].get(&waypoint) {
-                            let known = clients.entry(party).or_default();
-                            *known = known.union(&used.intersection(targets));
-                        }
-                    }
-                }
-            }
-            for party in parties.ones() {
-                let known = clients.entry(party).or_default();
-                *known = known.union(ports);
-            }
-        }
-        clients
-    }
-
-    /// What pods that are not in the input may use, when they can reach the tunnel at all.
-    fn for_others(&self, class: Node) -> Option<PortSet> {
-        if !self.network.is_isolated(class, Direction::Ingress) {
-            return Some(self.tunnelled.clone());
-        }
-        let granted = self.for_anybody[class].intersection(&self.tunnelled);
-        (!granted.is_empty()).then_some(granted)
-    }
-
-    /// What a waypoint may let through to a Service, by Service port.
-    pub(super) fn service_demand(&self, service: &Service, waypoint: Node) -> Option<Demand> {
-        let backends: Vec<usize> = self.setting.backends(service).collect();
-        let mut demand = Demand {
-            clients: BTreeMap::new(),
-            others: None,
-            declared: PortSet::none(),
-            universe: service
-                .ports
-                .iter()
-                .filter(|p| p.protocol == Protocol::Tcp)
-                .map(|p| PortSet::port(Protocol::Tcp, p.port))
-                .collect(),
-        };
-        let mut others = PortSet::none();
-        let reach = self.tunnel_clients(waypoint);
-        for (_, nodes) in &reach {
-            for node in nodes.ones().filter(|&n| self.waypoint_at(n).is_none()) {
-                demand.clients.entry(self.party(node).clone()).or_default();
-            }
-        }
-        for workload in backends {
-            let Some(class) = self.universe.class_of(workload) else {
-                continue;
-            };
-            if !self.speakers.receivers.contains(class) {
-                continue;
-            }
-            let targets = self.setting.targets(service, workload);
-            let leading = |allowed: &PortSet| -> PortSet {
-                let open = targets
-                    .iter()
-                    .filter(|(_, t)| !t.is_empty() && allowed.includes(t));
-                open.map(|&(port, _)| PortSet::port(Protocol::Tcp, port))
-                    .collect()
-            };
-            if let Some(granted) = self.for_others(class) {
-                others = others.union(&leading(&granted));
-            }
-            for (value, nodes) in self.sources_of(class) {
-                let today = self
-                    .sets
-                    .get(value.before.high)
-                    .intersection(&self.tunnelled);
-                let ports = leading(&today);
-                for node in nodes.intersection(&self.speakers.senders) {
-                    if self.waypoint_at(node).is_none() {
-                        let known = demand.clients.entry(self.party(node).clone()).or_default();
-                        *known = known.union(&ports);
-                    }
-                }
-            }
-        }
-        demand.others = Some(others);
-        let unlimited = |ports: &PortSet| *ports == demand.universe;
-        let all = demand.clients.values().chain(&demand.others).all(unlimited);
-        (!all).then_some(demand)
+    /// Whether the pods of a class are only imagined, because a policy speaks of them.
+    pub(super) fn is_imagined(&self, node: Node) -> bool {
+        let class = self.universe.classes().get(node);
+        class.is_some_and(|c| c.service_account.is_none())
     }
 
     /// Whether there is only one pod in a class, so that nothing of it connects to it but itself,
@@ -330,9 +202,10 @@ impl<'s, 'w> Analysis<'s, 'w> {
         }
     }
 
-    /// How a class is named in rules.
-    pub(super) fn party(&self, class: Node) -> &Party {
-        &self.parties[self.party_of[class]]
+    /// The classes of some parties.
+    pub(super) fn nodes_of(&self, parties: &FixedBitSet) -> impl Iterator<Item = Node> {
+        let nodes = parties.ones().filter_map(|p| self.nodes_of_party.get(p));
+        nodes.flatten().copied()
     }
 
     /// The TCP ports that the pods of a class declare.
@@ -348,11 +221,6 @@ impl<'s, 'w> Analysis<'s, 'w> {
             .map(|p| PortSet::port(Protocol::Tcp, p.number))
             .collect()
     }
-
-    /// What one class may send to another.
-    pub(super) fn value(&mut self, source: Node, destination: Node) -> Value {
-        self.network.value(source, destination, &mut self.sets)
-    }
 }
 
 /// The policies of a world that people wrote, not this program.
@@ -360,17 +228,4 @@ pub(super) fn written_by_people(
     policies: &[AuthorizationPolicy],
 ) -> impl Iterator<Item = &AuthorizationPolicy> {
     policies.iter().filter(|p| !p.meta.is_ours())
-}
-
-/// Whether a rule admits every pod, those that are not in the input too.
-fn admits_anybody(rule: &Rule) -> bool {
-    let everything = LabelSelector::default();
-    rule.peers.is_empty()
-        || rule.peers.iter().any(|peer| match peer {
-            Peer::Pods {
-                namespaces: Some(namespaces),
-                pods,
-            } => namespaces.is_empty() && *pods.as_ref().unwrap_or(&everything) == everything,
-            _ => false,
-        })
 }

@@ -1,52 +1,68 @@
-//! What AuthorizationPolicies let each party use, asked many times and worked out once.
+//! What AuthorizationPolicies let clients use, asked many times and worked out once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use ambient_facts::namespaces;
+use ambient_facts::{labels, namespaces};
+use fixedbitset::FixedBitSet;
 
 use super::analysis::Analysis;
-use super::restore::targets;
-use crate::authz::{Client, Identity, Party, Selected, allowed, selects};
-use crate::model::{AuthorizationPolicy, Service};
-use crate::netpol::{Node, PortSet};
+use super::serving::Serving;
+use crate::authz::{Allowance, Crowd, Decision, Enforcer, Selected, selects};
+use crate::model::{AuthorizationPolicy, Service, TargetRef};
+use crate::netpol::Node;
+
+/// What AuthorizationPolicies let a client use.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Authorized {
+    /// Once everything is in place.
+    pub(super) after: Allowance,
+    /// Today, as far as sidecars enforce policies; nothing else in the cluster does.
+    pub(super) today: Allowance,
+}
+
+/// Clients that a list of policies treats alike.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) authorized: Authorized,
+    /// The classes that they are.
+    pub(super) nodes: FixedBitSet,
+}
 
 /// A list of policies that apply somewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SelectionId(usize);
 
-/// Number of an [`Authorized`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct AuthorizedId(usize);
-
-/// What AuthorizationPolicies let a client use.
+/// Where policies apply: which ones, by what enforces them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Authorized {
-    /// All policies after.
-    pub(super) after: PortSet,
-    /// Those of people alone, which are in force today.
-    pub(super) people: PortSet,
+struct Place {
+    policies: Vec<usize>,
+    enforcer: Enforcer,
+    /// Whether a sidecar enforces those of people today; `None` when the input does not tell.
+    today: Option<bool>,
 }
 
 /// Policies that apply together.
 struct Selection<'p> {
     after: Selected<'p>,
-    people: Selected<'p>,
-    /// By party, once it was asked for.
-    known: Vec<Option<AuthorizedId>>,
+    /// Those of people, where something may enforce them today, and whether it surely does.
+    today: Option<(Selected<'p>, bool)>,
+    /// Once they were asked for.
+    decision: Option<Arc<Decision>>,
+    parts: Option<Arc<Vec<Part>>>,
 }
 
 /// All AuthorizationPolicies there will be.
 pub(super) struct Authorizer<'p> {
+    crowd: &'p Crowd<'p>,
     policies: Vec<&'p AuthorizationPolicy>,
     by_namespace: BTreeMap<&'p str, Vec<usize>>,
     selections: Vec<Selection<'p>>,
-    by_places: BTreeMap<Vec<usize>, SelectionId>,
-    authorized: Vec<Authorized>,
-    numbers: BTreeMap<Authorized, AuthorizedId>,
+    by_place: BTreeMap<Place, SelectionId>,
 }
 
 impl<'p> Authorizer<'p> {
-    pub(super) fn new(policies: Vec<&'p AuthorizationPolicy>) -> Self {
+    pub(super) fn new(policies: Vec<&'p AuthorizationPolicy>, crowd: &'p Crowd<'p>) -> Self {
         let mut by_namespace: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (place, policy) in policies.iter().enumerate() {
             by_namespace
@@ -55,132 +71,281 @@ impl<'p> Authorizer<'p> {
                 .push(place);
         }
         Self {
+            crowd,
             policies,
             by_namespace,
             selections: Vec::new(),
-            by_places: BTreeMap::new(),
-            authorized: Vec::new(),
-            numbers: BTreeMap::new(),
+            by_place: BTreeMap::new(),
         }
     }
 
-    /// The policies that apply to the pods of a class. More than one list when its pods differ in
-    /// labels that only AuthorizationPolicies look at.
+    /// The policies that apply to the pods of a class, with the workloads to which they do. More
+    /// than one list when its pods differ in labels that only AuthorizationPolicies look at.
     pub(super) fn selections(
         &mut self,
         analysis: &Analysis<'_, '_>,
         class: Node,
-    ) -> Vec<SelectionId> {
-        let world = &*analysis.setting.world;
+    ) -> Vec<(SelectionId, Vec<usize>)> {
+        let setting = analysis.setting;
         let workloads = analysis.universe.classes().get(class).map(|c| &c.workloads);
-        let mut selections = Vec::new();
-        for workload in workloads
-            .into_iter()
-            .flatten()
-            .filter_map(|&w| world.workloads.get(w))
-        {
+        let mut selections: Vec<(SelectionId, Vec<usize>)> = Vec::new();
+        for &index in workloads.into_iter().flatten() {
+            let Some(workload) = setting.world.workloads.get(index) else {
+                continue;
+            };
             let namespace = workload.meta.namespace.as_str();
-            let root = (namespace != namespaces::ROOT).then_some(namespaces::ROOT);
-            let places = [Some(namespace), root]
-                .into_iter()
-                .flatten()
-                .filter_map(|n| self.by_namespace.get(n))
-                .flatten()
-                .copied()
-                .filter(|&place| {
-                    let policy = self.policies.get(place);
-                    policy.is_some_and(|p| selects(p, namespace, &workload.pod.labels))
-                });
-            let places = places.collect();
-            let selection = self.intern(places, analysis.parties.len());
-            if !selections.contains(&selection) {
-                selections.push(selection);
+            let role = setting.role(index);
+            let place = Place {
+                policies: self
+                    .selecting(namespace, |p| selects(p, namespace, &workload.pod.labels)),
+                enforcer: if role.keeps_sidecar {
+                    Enforcer::Envoy
+                } else {
+                    Enforcer::Ztunnel
+                },
+                today: setting.has_proxy_today(index),
+            };
+            let selection = self.intern(place);
+            match selections.iter_mut().find(|(known, _)| *known == selection) {
+                Some((_, workloads)) => workloads.push(index),
+                None => selections.push((selection, vec![index])),
             }
         }
         selections
     }
 
-    /// The policies that are attached to a Service, and apply at its waypoint.
-    pub(super) fn attached_to(&mut self, service: &Service) -> SelectionId {
-        let here = self.by_namespace.get(service.meta.namespace.as_str());
-        let attached = here.into_iter().flatten().copied().filter(|&place| {
-            let policy = self.policies.get(place);
-            policy.is_some_and(|p| targets(p, &service.meta.name))
-        });
-        let attached = attached.collect();
-        self.intern(attached, 0)
+    /// The policies that apply at a waypoint: to connections for a Service, where one is given.
+    pub(super) fn at_waypoint(
+        &mut self,
+        waypoint: &Serving,
+        service: Option<&Service>,
+    ) -> SelectionId {
+        let own = |p: &AuthorizationPolicy| {
+            p.targets
+                .iter()
+                .any(|t| applies_at(t, &p.meta.namespace, waypoint, service))
+        };
+        let mut policies = self.selecting(&waypoint.namespace, own);
+        if let Some(service) = service
+            && service.meta.namespace != waypoint.namespace
+        {
+            policies.extend(self.selecting(&service.meta.namespace, own));
+            policies.sort_unstable();
+            policies.dedup();
+        }
+        self.intern(Place {
+            policies,
+            enforcer: Enforcer::Envoy,
+            today: Some(false),
+        })
     }
 
-    fn intern(&mut self, places: Vec<usize>, parties: usize) -> SelectionId {
-        if let Some(&known) = self.by_places.get(&places) {
+    /// The policies of a namespace, and of the root namespace, that fit.
+    fn selecting(
+        &self,
+        namespace: &str,
+        fits: impl Fn(&AuthorizationPolicy) -> bool,
+    ) -> Vec<usize> {
+        let root = (namespace != namespaces::ROOT).then_some(namespaces::ROOT);
+        let places = [Some(namespace), root]
+            .into_iter()
+            .flatten()
+            .filter_map(|n| self.by_namespace.get(n))
+            .flatten()
+            .copied();
+        places
+            .filter(|&place| self.policies.get(place).is_some_and(|p| fits(p)))
+            .collect()
+    }
+
+    fn intern(&mut self, place: Place) -> SelectionId {
+        if let Some(&known) = self.by_place.get(&place) {
             return known;
         }
         let id = SelectionId(self.selections.len());
-        let policies = || {
-            places
-                .iter()
-                .filter_map(|&place| self.policies.get(place).copied())
-        };
+        let policies = place
+            .policies
+            .iter()
+            .filter_map(|&p| self.policies.get(p).copied());
+        let people = policies.clone().filter(|p| !p.meta.is_ours());
         self.selections.push(Selection {
-            after: Selected::listed(policies()),
-            people: Selected::listed(policies().filter(|p| !p.meta.is_ours())),
-            known: vec![None; parties],
+            after: Selected::listed(policies, place.enforcer),
+            today: (place.today != Some(false)).then(|| {
+                let surely = place.today == Some(true);
+                (Selected::listed(people, Enforcer::Envoy), surely)
+            }),
+            decision: None,
+            parts: None,
         });
-        self.by_places.insert(places, id);
+        self.by_place.insert(place, id);
         id
     }
 
-    /// Whether no policy asks who the client is.
-    pub(super) fn is_empty(&self, selection: SelectionId) -> bool {
-        self.selections
-            .get(selection.0)
-            .is_none_or(|s| s.after.is_empty())
-    }
-
-    /// What the policies of a selection let a party use.
-    pub(super) fn authorized(
+    /// What the pods of a class may use once everything is in place.
+    pub(super) fn party(
         &mut self,
         analysis: &Analysis<'_, '_>,
         selection: SelectionId,
-        party: usize,
-    ) -> AuthorizedId {
-        let selection = &mut self.selections[selection.0];
-        if let Some(Some(known)) = selection.known.get(party) {
-            return *known;
-        }
-        let client = Client {
-            identity: identity(&analysis.parties[party]),
-            address: None,
-        };
-        let authorized = Authorized {
-            after: allowed(&selection.after, &client),
-            people: allowed(&selection.people, &client),
-        };
-        let next = AuthorizedId(self.authorized.len());
-        let id = *self.numbers.entry(authorized.clone()).or_insert(next);
-        if id == next {
-            self.authorized.push(authorized);
-        }
-        if selection.known.len() <= party {
-            selection.known.resize(party + 1, None);
-        }
-        selection.known[party] = Some(id);
-        id
+        class: Node,
+    ) -> Allowance {
+        let decision = self.decision(selection);
+        analysis
+            .party_of
+            .get(class)
+            .and_then(|&party| allowance(&decision, party))
+            .unwrap_or_else(Allowance::all)
     }
 
-    pub(super) fn get(&self, id: AuthorizedId) -> &Authorized {
-        &self.authorized[id.0]
+    fn decision(&mut self, selection: SelectionId) -> Arc<Decision> {
+        let selection = &mut self.selections[selection.0];
+        let decide = || Arc::new(selection.after.decide(self.crowd));
+        Arc::clone(selection.decision.get_or_insert_with(decide))
+    }
+
+    /// All classes, by what policies let them use through the tunnel.
+    pub(super) fn parts(
+        &mut self,
+        analysis: &Analysis<'_, '_>,
+        selection: SelectionId,
+    ) -> Arc<Vec<Part>> {
+        if let Some(known) = &self.selections[selection.0].parts {
+            return Arc::clone(known);
+        }
+        let decision = self.decision(selection);
+        let parts = match &self.selections[selection.0].today {
+            None => only_after(analysis, &decision),
+            Some((policies, surely)) => {
+                let today = policies.decide(self.crowd);
+                let anonymous = allowance(&today, self.crowd.anonymous());
+                let today = Today {
+                    by_identity: today,
+                    anonymous: anonymous.unwrap_or_else(Allowance::all),
+                    surely: *surely,
+                };
+                today.with(analysis, &decision)
+            }
+        };
+        let parts = Arc::new(parts);
+        self.selections[selection.0].parts = Some(Arc::clone(&parts));
+        parts
     }
 }
 
-/// A party as a destination sees it.
-pub(super) fn identity(party: &Party) -> Identity<'_> {
-    let namespace = party.namespace.as_str();
-    match &party.service_account {
-        Some(service_account) => Identity::Workload {
-            namespace,
-            service_account,
+/// What one of the crowd may use.
+fn allowance(decision: &Decision, member: usize) -> Option<Allowance> {
+    let mut parts = decision.iter();
+    parts
+        .find(|(_, members)| members.contains(member))
+        .map(|(allowance, _)| allowance.clone())
+}
+
+/// The classes that decide alike, where nothing enforces policies today.
+fn only_after(analysis: &Analysis<'_, '_>, decision: &Decision) -> Vec<Part> {
+    let classes = analysis.universe.classes().len();
+    let mut rest = FixedBitSet::with_capacity(classes);
+    rest.insert_range(..);
+    let part = |after: &Allowance, nodes| Part {
+        authorized: Authorized {
+            after: after.clone(),
+            today: Allowance::all(),
         },
-        None => Identity::SomeoneIn { namespace },
+        nodes,
+    };
+    // The largest part is what the others leave.
+    let largest = decision
+        .iter()
+        .max_by_key(|(_, members)| members.count_ones(..));
+    let mut parts = Vec::with_capacity(decision.len());
+    for (after, members) in decision {
+        if largest.is_some_and(|(l, _)| l == after) {
+            continue;
+        }
+        let mut nodes = FixedBitSet::with_capacity(classes);
+        nodes.extend(analysis.nodes_of(members));
+        rest.difference_with(&nodes);
+        parts.push(part(after, nodes));
+    }
+    parts.extend(largest.map(|(after, _)| part(after, rest)));
+    parts
+}
+
+/// What sidecars at a destination enforce today.
+struct Today {
+    by_identity: Decision,
+    anonymous: Allowance,
+    /// Whether there surely are some.
+    surely: bool,
+}
+
+impl Today {
+    /// The classes that decide alike, today and afterwards.
+    fn with(&self, analysis: &Analysis<'_, '_>, decision: &Decision) -> Vec<Part> {
+        let classes = analysis.universe.classes().len();
+        let mut parts: BTreeMap<Authorized, FixedBitSet> = BTreeMap::new();
+        for (after, members) in decision {
+            for (today, same) in &self.by_identity {
+                let mut members = members.clone();
+                members.intersect_with(same);
+                for node in analysis.nodes_of(&members) {
+                    let authorized = Authorized {
+                        after: after.clone(),
+                        today: self.of(today, analysis.has_proxy_today(node)),
+                    };
+                    let nodes = parts.entry(authorized);
+                    nodes
+                        .or_insert_with(|| FixedBitSet::with_capacity(classes))
+                        .insert(node);
+                }
+            }
+        }
+        let parts = parts.into_iter();
+        parts
+            .map(|(authorized, nodes)| Part { authorized, nodes })
+            .collect()
+    }
+
+    /// `vouched`: whether the client has a proxy today, which presents its identity.
+    fn of(&self, identified: &Allowance, vouched: Option<bool>) -> Allowance {
+        let anonymous = &self.anonymous;
+        let enforced = match vouched {
+            Some(true) => identified.clone(),
+            Some(false) => anonymous.clone(),
+            None => Allowance {
+                low: identified.low.intersection(&anonymous.low),
+                high: identified.high.union(&anonymous.high),
+            },
+        };
+        Allowance {
+            low: enforced.low,
+            high: if self.surely {
+                enforced.high
+            } else {
+                Allowance::all().high
+            },
+        }
+    }
+}
+
+/// Whether a policy of a namespace that is attached to `target` applies at a waypoint, to
+/// connections for a Service where one is given: to the Service, the Gateway, or, in the root
+/// namespace, to the class of all waypoints.
+pub(super) fn applies_at(
+    target: &TargetRef,
+    policy_namespace: &str,
+    waypoint: &Serving,
+    service: Option<&Service>,
+) -> bool {
+    match target.kind.as_str() {
+        "Service" => {
+            target.group.is_empty()
+                && service.is_some_and(|s| {
+                    s.meta.namespace == policy_namespace && s.meta.name == target.name
+                })
+        }
+        "Gateway" => waypoint.namespace == policy_namespace && waypoint.name == target.name,
+        "GatewayClass" => {
+            policy_namespace == namespaces::ROOT && target.name == labels::WAYPOINT_CLASS
+        }
+        _ => false,
     }
 }

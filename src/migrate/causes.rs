@@ -1,179 +1,75 @@
-//! Differences, told as people need them: who, what, why, by which policies.
+//! Why pairs differ: told as people need it, with what to do and by which policies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::AuthzMode;
 use super::analysis::Analysis;
-use super::compare::Outcome;
+use super::differences::Difference;
+use super::outcome::Doubt;
 use super::restore::Limits;
-use crate::finding::{Code, Finding, Flow, codes};
-use crate::model::{ObjectRef, Origin, WorkloadKind};
+use crate::authz;
+use crate::finding::{Code, codes};
+use crate::model::{AuthorizationPolicy, NetworkPolicy, ObjectRef, Origin, Workload, WorkloadKind};
 use crate::netpol::{Direction, Node, PortSet};
-use crate::plan::{Comparison, Proof, Relation, Verdict};
-
-/// Pairs are listed one by one up to this number; the others are counted.
-const LISTED_PAIRS: usize = 10_000;
-
-/// What a difference comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// What the policies say.
-    Policies,
-    /// Whether an `ipBlock` matches pods.
-    AddressBlock,
-}
-
-/// One pair of nodes that differs in one relation.
-#[derive(Debug, Clone)]
-pub(super) struct Difference {
-    pub(super) source: Node,
-    pub(super) destination: Node,
-    pub(super) relation: Relation,
-    pub(super) verdict: Verdict,
-    pub(super) cause: Cause,
-    pub(super) outcome: Outcome,
-}
-
-/// All differences, and how much was compared.
-#[derive(Debug, Default)]
-pub(super) struct Differences {
-    list: Vec<Difference>,
-    compared: u64,
-    differing: BTreeMap<Verdict, u64>,
-}
-
-impl Differences {
-    pub(super) fn compared(&mut self, pairs: u64) {
-        self.compared += pairs;
-    }
-
-    /// Takes in what another part of the comparison found.
-    pub(super) fn append(&mut self, other: Self) {
-        self.compared += other.compared;
-        for (verdict, count) in other.differing {
-            *self.differing.entry(verdict).or_default() += count;
-        }
-        for difference in other.list {
-            self.list(difference);
-        }
-    }
-
-    /// Losses and gains are listed even when the list is long already with the unknown.
-    fn list(&mut self, difference: Difference) {
-        if difference.verdict != Verdict::Unknown || self.list.len() < LISTED_PAIRS {
-            self.list.push(difference);
-        }
-    }
-
-    pub(super) fn add(&mut self, analysis: &Analysis<'_, '_>, mut difference: Difference) {
-        let imagined = |node: Node| {
-            let class = analysis.universe.classes().get(node);
-            class.is_some_and(|c| c.service_account.is_none())
-        };
-        if imagined(difference.source) || imagined(difference.destination) {
-            difference.verdict = Verdict::Unknown;
-        }
-        *self.differing.entry(difference.verdict).or_default() += 1;
-        self.list(difference);
-    }
-
-    /// Writes everything down.
-    pub(super) fn report(
-        self,
-        analysis: &mut Analysis<'_, '_>,
-        limits: &Limits,
-    ) -> (Proof, Vec<Finding>) {
-        let mut proof = Proof {
-            equal: self.compared - self.differing.values().sum::<u64>().min(self.compared),
-            unlisted: self.differing.values().sum::<u64>() - self.list.len() as u64,
-            differences: Vec::new(),
-            classes: analysis.universe.classes().len(),
-            address_ranges: analysis.universe.address_ranges().len(),
-        };
-        let mut findings: BTreeMap<(&'static str, ObjectRef), Finding> = BTreeMap::new();
-        for difference in &self.list {
-            let told = Teller { analysis, limits }.tell(difference);
-            let key = (told.code.id, told.subject.clone());
-            let finding = findings.entry(key).or_insert_with(|| {
-                Finding::new(told.code, told.subject, told.origin, told.message)
-            });
-            for fix in told.fixes {
-                if !finding.fixes.contains(&fix) {
-                    finding.fixes.push(fix);
-                }
-            }
-            for comparison in told.comparisons {
-                finding.flows.push(Flow {
-                    source: comparison.source.clone(),
-                    destination: comparison.destination.clone(),
-                    connections: comparison.difference.clone(),
-                    example: comparison.example.clone(),
-                    policies: comparison.policies.clone(),
-                });
-                proof.differences.push(comparison);
-            }
-        }
-        proof.differences.sort();
-        proof.differences.dedup();
-        let mut findings: Vec<Finding> = findings.into_values().collect();
-        for finding in &mut findings {
-            finding.flows.sort();
-            finding.flows.dedup();
-        }
-        (proof, findings)
-    }
-}
+use crate::plan::{Comparison, Relation, Verdict};
 
 /// A difference in words.
-struct Told {
-    code: &'static Code,
-    subject: ObjectRef,
-    origin: Origin,
-    message: String,
-    fixes: Vec<String>,
-    comparisons: Vec<Comparison>,
+pub(super) struct Told {
+    pub(super) code: &'static Code,
+    pub(super) subject: ObjectRef,
+    pub(super) origin: Origin,
+    pub(super) message: String,
+    pub(super) fixes: Vec<String>,
+    pub(super) comparisons: Vec<Comparison>,
 }
 
-struct Teller<'t, 's, 'w> {
-    analysis: &'t mut Analysis<'s, 'w>,
+/// Tells differences, one source at a time.
+pub(super) struct Teller<'t, 's, 'w> {
+    analysis: &'t Analysis<'s, 'w>,
     limits: &'t Limits,
+    by_namespace: BTreeMap<&'t str, Vec<&'t NetworkPolicy>>,
 }
 
-impl Teller<'_, '_, '_> {
-    fn tell(&mut self, difference: &Difference) -> Told {
-        let Difference {
-            source,
-            destination,
-            relation,
-            verdict,
-            ..
-        } = *difference;
-        let outcome = &difference.outcome;
-        let changed = match verdict {
-            Verdict::Lost => outcome.lost.clone(),
-            Verdict::Gained => outcome.gained.clone(),
-            _ if outcome.lost.is_empty() && outcome.gained.is_empty() => outcome.before.clone(),
-            _ => outcome.lost.union(&outcome.gained),
-        };
-        let policies = self.policies(source, destination);
-        let (code, because, fixes) = self.cause(difference, &changed);
-        let example = self.example(destination, &changed);
+/// A code, a sentence, and what to do.
+type Cause = (&'static Code, String, Vec<String>);
+
+impl<'t, 's, 'w> Teller<'t, 's, 'w> {
+    pub(super) fn new(analysis: &'t Analysis<'s, 'w>, limits: &'t Limits) -> Self {
+        let mut by_namespace: BTreeMap<&str, Vec<&NetworkPolicy>> = BTreeMap::new();
+        for policy in &analysis.setting.world.network_policies {
+            let here = by_namespace.entry(&policy.meta.namespace);
+            here.or_default().push(policy);
+        }
+        Self {
+            analysis,
+            limits,
+            by_namespace,
+        }
+    }
+
+    /// What there is to say about one of the sources of a difference.
+    pub(super) fn tell(&mut self, difference: &Difference, source: Node) -> Told {
+        let destination = difference.destination;
+        let policies = self.policies(source, difference);
+        let (code, because, fixes) = self.cause(difference, source);
+        let example = self.example(destination, &difference.changed);
         let sources = names(self.analysis, source);
-        let destinations = names(self.analysis, destination);
+        let destinations = names_of(self.analysis, destination, difference.workloads.as_deref());
         let mut comparisons = Vec::new();
-        for source in &sources {
-            for destination in &destinations {
-                if source == destination && self.is_one_pod(difference.source, source) {
+        for from in &sources {
+            for to in &destinations {
+                let itself = source == destination && from == to;
+                if itself && self.is_one_pod(source, from) {
                     continue;
                 }
                 comparisons.push(Comparison {
-                    source: source.clone(),
-                    destination: destination.clone(),
-                    relation,
-                    verdict,
-                    before: outcome.before.to_string(),
-                    after: outcome.after.to_string(),
-                    difference: changed.to_string(),
+                    source: from.clone(),
+                    destination: to.clone(),
+                    relation: difference.relation,
+                    verdict: difference.verdict,
+                    before: difference.before.to_string(),
+                    after: difference.after.to_string(),
+                    difference: difference.changed.to_string(),
                     example: example.clone(),
                     because: because.clone(),
                     policies: policies.clone(),
@@ -181,7 +77,7 @@ impl Teller<'_, '_, '_> {
             }
         }
         let (subject, origin) = self.subject(source, destination, &policies);
-        let message = format!("{because} ({relation})");
+        let message = format!("{because} ({})", difference.relation);
         Told {
             code,
             subject,
@@ -192,17 +88,14 @@ impl Teller<'_, '_, '_> {
         }
     }
 
-    /// Whether an endpoint is a single pod, in a class with others.
+    /// Whether an endpoint has a single pod in a class.
     fn is_one_pod(&self, class: Node, endpoint: &str) -> bool {
         let setting = self.analysis.setting;
-        let known = setting
-            .endpoints
-            .iter()
-            .find(|(_, e)| e.to_string() == endpoint);
-        let workloads = known.map(|(_, e)| &e.workloads);
-        let of_class = |w: &&usize| self.analysis.universe.class_of(**w) == Some(class);
-        let mut pods = workloads.into_iter().flatten().filter(of_class);
-        match (pods.next(), pods.next()) {
+        let workloads = self.analysis.universe.classes().get(class);
+        let workloads = workloads.into_iter().flat_map(|c| &c.workloads);
+        let mut own =
+            workloads.filter(|&&w| name_of(self.analysis, w).as_deref() == Some(endpoint));
+        match (own.next(), own.next()) {
             (Some(&one), None) => {
                 let kind = setting.world.workloads.get(one).map(|w| w.kind);
                 kind == Some(WorkloadKind::Pod)
@@ -211,26 +104,10 @@ impl Teller<'_, '_, '_> {
         }
     }
 
-    /// Why it is so, as a code, a sentence and what to do.
-    fn cause(
-        &mut self,
-        difference: &Difference,
-        changed: &PortSet,
-    ) -> (&'static Code, String, Vec<String>) {
-        let Difference {
-            source,
-            destination,
-            ..
-        } = *difference;
-        let imagined = |analysis: &Analysis<'_, '_>, node: Node| {
-            analysis
-                .universe
-                .classes()
-                .get(node)
-                .is_some_and(|c| c.service_account.is_none())
-        };
+    fn cause(&self, difference: &Difference, source: Node) -> Cause {
+        let destination = difference.destination;
         for node in [source, destination] {
-            if imagined(self.analysis, node) {
+            if self.analysis.is_imagined(node) {
                 let who = names(self.analysis, node).join(", ");
                 let because =
                     format!("no pod of the input is `{who}`, so its identity is not known");
@@ -238,17 +115,94 @@ impl Teller<'_, '_, '_> {
                 return (&codes::UNKNOWN_PEER, because, vec![fix]);
             }
         }
-        if difference.cause == Cause::AddressBlock {
-            let because =
-                "whether an `ipBlock` matches pods depends on the network plugin".to_owned();
-            let fix = "name the network plugin with `--cni`".to_owned();
-            return (&codes::UNKNOWN_ADDRESS_BLOCK, because, vec![fix]);
+        match (difference.doubt, difference.verdict) {
+            (Some(Doubt::Peer), _) => self.doubtful_peer(difference, source),
+            (Some(Doubt::Authorization), _) => self.doubtful_authorization(difference),
+            (None, Verdict::Lost) => self.lost(difference),
+            (None, _) => self.gained(difference, source),
         }
-        if difference.verdict == Verdict::Lost {
-            let because = "connections of today would be refused".to_owned();
-            return (&codes::LOST, because, Vec::new());
+    }
+
+    fn doubtful_peer(&self, difference: &Difference, source: Node) -> Cause {
+        let class = |node: Node| self.analysis.universe.classes().get(node);
+        let ends = [source, difference.destination];
+        for node in ends {
+            if class(node).is_some_and(|c| c.host_network) {
+                let who = names(self.analysis, node).join(", ");
+                let because =
+                    format!("how policies see `{who}` on the node's network is not defined");
+                return (&codes::UNKNOWN_HOST_NETWORK, because, Vec::new());
+            }
         }
+        let world = &self.analysis.setting.world;
+        for node in ends {
+            let namespace = class(node)
+                .map(|c| c.namespace.as_str())
+                .unwrap_or_default();
+            let declared = world.namespaces.get(namespace).is_none_or(|n| n.declared);
+            if !declared && self.asks_for_labels(source, difference) {
+                let because = format!("the labels of namespace `{namespace}` are not in the input");
+                let fix = format!("add the Namespace `{namespace}` with `-f`");
+                return (&codes::UNKNOWN_NAMESPACE, because, vec![fix]);
+            }
+        }
+        let because = "whether an `ipBlock` matches pods depends on the network plugin".to_owned();
+        let known = self
+            .analysis
+            .setting
+            .assumptions
+            .blocks_match_pods
+            .is_some();
+        let fix = if known {
+            "name the addresses of pods with `--pod-cidr`"
+        } else {
+            "name the network plugin with `--cni`"
+        };
+        (&codes::UNKNOWN_ADDRESS_BLOCK, because, vec![fix.to_owned()])
+    }
+
+    /// Whether policies that govern a pair select namespaces by labels other than their name.
+    fn asks_for_labels(&self, source: Node, difference: &Difference) -> bool {
+        let governing = self.governing(source, difference);
+        governing
+            .iter()
+            .any(|p| p.rules().any(crate::model::Rule::asks_for_namespace_labels))
+    }
+
+    fn doubtful_authorization(&self, difference: &Difference) -> Cause {
+        let policies = self.authorization(difference);
+        let names = policies.iter().map(|p| format!("`{}`", p.reference()));
+        let names: Vec<String> = names.collect();
+        let because = format!(
+            "what {} does to these connections, today or in the mesh, cannot be told from the input",
+            names.join(", ")
+        );
+        (&codes::UNKNOWN_AUTHORIZATION, because, Vec::new())
+    }
+
+    fn lost(&self, difference: &Difference) -> Cause {
+        let policies = self.authorization(difference);
+        if difference.refused
+            && let Some(policy) = policies.first()
+        {
+            let because = format!(
+                "`{}` refuses these connections, and nothing enforces it today",
+                policy.reference()
+            );
+            return (&codes::LOST_TO_AUTHORIZATION, because, Vec::new());
+        }
+        let because = "connections of today would be refused".to_owned();
+        (&codes::LOST, because, Vec::new())
+    }
+
+    fn gained(&self, difference: &Difference, source: Node) -> Cause {
+        let destination = difference.destination;
         if difference.relation == Relation::Plaintext {
+            let tunnel = PortSet::port(crate::model::Protocol::Tcp, ambient_facts::ports::HBONE);
+            if !tunnel.includes(&difference.changed) {
+                let because = "policies that are added allow it in the clear".to_owned();
+                return (&codes::GAINED_IN_PLAINTEXT, because, Vec::new());
+            }
             let because =
                 "an application listens on the port that is opened for the tunnel".to_owned();
             let fix = "let the application listen on another port".to_owned();
@@ -259,62 +213,89 @@ impl Teller<'_, '_, '_> {
             let fix = "leave out `--authz none`".to_owned();
             return (&codes::GAINED, because, vec![fix]);
         }
-        let workloads = self
-            .analysis
-            .universe
-            .classes()
-            .get(destination)
-            .map(|c| &c.workloads);
-        if workloads
-            .into_iter()
-            .flatten()
-            .any(|w| self.limits.unselectable.contains(w))
-        {
+        let mut workloads = self.workloads(difference);
+        if workloads.any(|w| self.limits.unselectable.contains(&w)) {
             let because = "no labels select these pods and no others of their namespace".to_owned();
             return (&codes::SELECTOR_NOT_EXPRESSIBLE, because, Vec::new());
         }
-        let too_long = self.limits.unlisted.get(&destination);
-        if too_long.is_some_and(|ports| !ports.intersection(changed).is_empty()) {
+        let among = |known: &BTreeMap<Node, PortSet>| {
+            let ports = known.get(&destination);
+            ports.is_some_and(|ports| !ports.intersection(&difference.changed).is_empty())
+        };
+        if among(&self.limits.unlisted) {
             let because =
                 "the ports are too many to be listed in an AuthorizationPolicy".to_owned();
             return (&codes::PORT_LIST_TOO_LONG, because, Vec::new());
         }
-        if let Some(twin) = self.twin(source, destination, changed) {
-            let class = &self.analysis.universe.classes()[source];
-            let account = class.service_account.clone().unwrap_or_default();
-            let because = format!(
-                "`{twin}` runs under the same service account `{}/{account}` and may use the ports",
-                class.namespace
-            );
-            let fix = format!(
-                "give {} a service account of its own in `spec.template.spec.serviceAccountName`",
-                names(self.analysis, source)
-                    .iter()
-                    .map(|n| format!("`{n}`"))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            );
-            return (&codes::SHARED_SERVICE_ACCOUNT, because, vec![fix]);
+        if let Some(cause) = self.shared_account(difference, source) {
+            return cause;
+        }
+        if among(&self.limits.unnamed) {
+            let because =
+                "who else may use these ports cannot be named in an AuthorizationPolicy".to_owned();
+            let fix = "add the manifests of all peers of the policies with `-f`".to_owned();
+            return (&codes::GAINED, because, vec![fix]);
         }
         if difference.relation == Relation::Waypoint {
-            let because = "the Service sends to pods with different limits".to_owned();
+            let because = "the waypoint leads to pods with different limits".to_owned();
             return (&codes::SPLIT_SERVICE, because, Vec::new());
         }
         let because = "the tunnel carries ports that the network policies refuse".to_owned();
         (&codes::GAINED, because, Vec::new())
     }
 
-    /// Another source under the same service account that may use the ports today.
-    fn twin(&mut self, source: Node, destination: Node, ports: &PortSet) -> Option<String> {
-        let party_of = &self.analysis.party_of;
-        let twins = (0..party_of.len())
-            .filter(|&n| n != source && party_of.get(n) == party_of.get(source))
-            .collect::<Vec<_>>();
-        twins.into_iter().find_map(|twin| {
-            let today = self.analysis.value(twin, destination).before.high;
-            let may = !self.analysis.sets.get(today).intersection(ports).is_empty();
-            may.then(|| names(self.analysis, twin).into_iter().next())?
-        })
+    /// Another source under the same service account may use the ports today.
+    fn shared_account(&self, difference: &Difference, source: Node) -> Option<Cause> {
+        let analysis = self.analysis;
+        let party = *analysis.party_of.get(source)?;
+        let others = analysis.nodes_of_party.get(party)?.iter().copied();
+        let twin = others.filter(|&n| n != source).find(|&twin| {
+            let today = analysis.value_at(twin, difference.destination).before.high;
+            let today = analysis.sets.get(today);
+            !today.intersection(&difference.changed).is_empty()
+        })?;
+        let twin = names(analysis, twin).into_iter().next()?;
+        let class = analysis.universe.classes().get(source)?;
+        let account = class.service_account.as_deref().unwrap_or_default();
+        let because = format!(
+            "`{twin}` runs under the same service account `{}/{account}` and may use the ports",
+            class.namespace
+        );
+        let quoted: Vec<String> = names(analysis, source)
+            .iter()
+            .map(|n| format!("`{n}`"))
+            .collect();
+        let fix = format!(
+            "give {} a service account of its own in `spec.template.spec.serviceAccountName`",
+            quoted.join(", ")
+        );
+        Some((&codes::SHARED_SERVICE_ACCOUNT, because, vec![fix]))
+    }
+
+    /// The workloads of the destination that a difference is about.
+    fn workloads<'d>(&'d self, difference: &'d Difference) -> impl Iterator<Item = usize> + 'd {
+        let class = self.analysis.universe.classes().get(difference.destination);
+        let all = class.map_or(&[][..], |c| &c.workloads);
+        let some = difference.workloads.as_deref().unwrap_or(all);
+        some.iter().copied()
+    }
+
+    /// The policies of people that ztunnel, a sidecar, or the waypoint applies for the destination.
+    fn authorization(&self, difference: &Difference) -> Vec<&'t AuthorizationPolicy> {
+        let world = &self.analysis.setting.world;
+        let workloads: Vec<&Workload> = self
+            .workloads(difference)
+            .filter_map(|w| world.workloads.get(w))
+            .collect();
+        let selecting = |p: &&AuthorizationPolicy| {
+            let on_pods = workloads
+                .iter()
+                .any(|w| authz::selects(p, &w.meta.namespace, &w.pod.labels));
+            let on_the_way = difference.relation == Relation::Waypoint && !p.targets.is_empty();
+            !p.meta.is_ours() && (on_pods || on_the_way)
+        };
+        let policies = &self.analysis.setting.world.authorization_policies;
+        policies.iter().filter(selecting).collect()
     }
 
     /// A connection that a person would try: to a declared port, if there is one among these.
@@ -329,31 +310,41 @@ impl Teller<'_, '_, '_> {
     }
 
     /// The network policies that govern a pair.
-    fn policies(&self, source: Node, destination: Node) -> Vec<ObjectRef> {
+    fn governing(&self, source: Node, difference: &Difference) -> Vec<&'t NetworkPolicy> {
         let world = &*self.analysis.setting.world;
-        let pod = |node: Node| {
-            let workload = *self
-                .analysis
-                .universe
-                .classes()
-                .get(node)?
-                .workloads
-                .first()?;
-            world.workloads.get(workload)
+        let first = |node: Node| {
+            let class = self.analysis.universe.classes().get(node)?;
+            class.workloads.first().copied()
         };
-        let mut policies = BTreeSet::new();
-        for (node, direction) in [
-            (source, Direction::Egress),
+        let destination = self.workloads(difference).next();
+        let mut governing = Vec::new();
+        for (workload, direction) in [
+            (first(source), Direction::Egress),
             (destination, Direction::Ingress),
         ] {
-            let Some(pod) = pod(node) else { continue };
-            let selecting = world.network_policies.iter().filter(|p| {
+            let Some(pod) = workload.and_then(|w| world.workloads.get(w)) else {
+                continue;
+            };
+            let here = self.by_namespace.get(pod.meta.namespace.as_str());
+            let selecting = here.into_iter().flatten().filter(|p| {
                 direction.isolated_by(p)
-                    && p.meta.namespace == pod.meta.namespace
                     && !pod.pod.host_network
                     && p.pod_selector.matches(&pod.pod.labels)
             });
-            policies.extend(selecting.map(crate::model::NetworkPolicy::reference));
+            governing.extend(selecting.copied());
+        }
+        governing
+    }
+
+    fn policies(&self, source: Node, difference: &Difference) -> Vec<ObjectRef> {
+        let mut policies: BTreeSet<ObjectRef> = self
+            .governing(source, difference)
+            .into_iter()
+            .map(NetworkPolicy::reference)
+            .collect();
+        if difference.refused || difference.doubt == Some(Doubt::Authorization) {
+            let refusing = self.authorization(difference);
+            policies.extend(refusing.into_iter().map(AuthorizationPolicy::reference));
         }
         policies.into_iter().collect()
     }
@@ -370,11 +361,14 @@ impl Teller<'_, '_, '_> {
         let namespace = class(destination)
             .or(class(source))
             .map(|c| c.namespace.as_str());
-        let policy = policies
-            .iter()
+        let network = || policies.iter().filter(|p| p.kind == "NetworkPolicy");
+        let policy = network()
             .find(|p| p.namespace.as_deref() == namespace)
-            .or(policies.first())
-            .and_then(|r| world.network_policies.iter().find(|p| p.reference() == *r));
+            .or(network().next())
+            .and_then(|r| {
+                let here = self.by_namespace.get(r.namespace.as_deref()?)?;
+                here.iter().find(|p| p.meta.name == r.name)
+            });
         if let Some(policy) = policy {
             return (policy.reference(), policy.meta.origin.clone());
         }
@@ -390,7 +384,11 @@ impl Teller<'_, '_, '_> {
 
 /// The endpoints of a node, or the address range, as printed.
 pub(super) fn names(analysis: &Analysis<'_, '_>, node: Node) -> Vec<String> {
-    let setting = analysis.setting;
+    names_of(analysis, node, None)
+}
+
+/// The same for some workloads of a node.
+fn names_of(analysis: &Analysis<'_, '_>, node: Node, some: Option<&[usize]>) -> Vec<String> {
     let Some(class) = analysis.universe.classes().get(node) else {
         let place = node - analysis.universe.classes().len();
         return analysis
@@ -401,17 +399,24 @@ pub(super) fn names(analysis: &Analysis<'_, '_>, node: Node) -> Vec<String> {
             .into_iter()
             .collect();
     };
-    let name = |&workload: &usize| {
-        if setting.is_imagined(workload) {
-            let workload = setting.world.workloads.get(workload)?;
-            return Some(format!(
-                "{}/pods with {}",
-                workload.meta.namespace, workload.meta.name
-            ));
-        }
-        let endpoint = setting.endpoints.of_workload(workload)?;
-        setting.endpoints.get(endpoint).map(ToString::to_string)
-    };
-    let names: BTreeSet<String> = class.workloads.iter().filter_map(name).collect();
+    let workloads = some.unwrap_or(&class.workloads);
+    let names: BTreeSet<String> = workloads
+        .iter()
+        .filter_map(|&w| name_of(analysis, w))
+        .collect();
     names.into_iter().collect()
+}
+
+/// The endpoint of a workload, as printed.
+fn name_of(analysis: &Analysis<'_, '_>, workload: usize) -> Option<String> {
+    let setting = analysis.setting;
+    if setting.is_imagined(workload) {
+        let workload = setting.world.workloads.get(workload)?;
+        return Some(format!(
+            "{}/pods with {}",
+            workload.meta.namespace, workload.meta.name
+        ));
+    }
+    let endpoint = setting.endpoints.of_workload(workload)?;
+    setting.endpoints.get(endpoint).map(ToString::to_string)
 }

@@ -3,23 +3,30 @@
 //! A pair is governed by the plaintext relation until both its ends are enrolled, and by the tunnel
 //! (or waypoint) relation from then on, whatever else is enrolled. So equality of these relations
 //! with what is allowed today covers every order of enrolment.
+//!
+//! The plaintext relation is what network policies allow. What ztunnel does beyond it with
+//! plaintext that enters an enrolled pod, by the policies of people and by `PeerAuthentication`, is
+//! said in findings of its own: nothing of the plan changes it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use ambient_facts::ports;
 use fixedbitset::FixedBitSet;
 use rayon::prelude::*;
 
 use super::analysis::Analysis;
-use super::authorizer::{Authorized, AuthorizedId, Authorizer, SelectionId};
-use super::causes::{Cause, Difference, Differences};
+use super::authorizer::{Authorized, Authorizer};
+use super::differences::{Difference, Differences};
+use super::outcome::{Doubt, Outcome, Side, compare_sides};
 use super::restore::Limits;
+use super::ways::{Asked, Way};
+use crate::authz::{Allowance, Crowd};
 use crate::model::{AuthorizationPolicy, Protocol};
 use crate::netpol::{Node, PortSet, Value};
-use crate::plan::{Relation, Verdict};
+use crate::plan::Relation;
 
 /// Compares everything.
-pub(super) fn compare(analysis: &mut Analysis<'_, '_>, limits: &Limits) -> Differences {
+pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differences {
     let world = &*analysis.setting.world;
     let new: BTreeSet<(&str, &str)> = limits.policies.iter().map(|l| name(&l.policy)).collect();
     // Ours of earlier runs that are not written again stay where they are.
@@ -30,273 +37,252 @@ pub(super) fn compare(analysis: &mut Analysis<'_, '_>, limits: &Limits) -> Diffe
     let after: Vec<_> = kept
         .chain(limits.policies.iter().map(|l| &l.policy))
         .collect();
+    let crowd = Crowd::new(&analysis.parties);
     let classes = 0..analysis.universe.classes().len();
-    let shared = &*analysis;
+    let shared = analysis;
     let found: Vec<Differences> = classes
         .into_par_iter()
         .map_init(
-            || Comparer::new(after.clone()),
+            || Comparer::new(shared, after.clone(), &crowd),
             |comparer, class| {
-                comparer.connections_to(shared, class);
+                comparer.plaintext_to(class);
+                comparer.tunnel_to(class);
+                for way in shared.ways_to(class) {
+                    comparer.through(class, way);
+                }
                 std::mem::take(&mut comparer.found)
             },
         )
         .collect();
-    let mut comparer = Comparer::new(after);
-    for differences in found {
-        comparer.found.append(differences);
+    let mut comparer = Comparer::new(shared, after, &crowd);
+    comparer.connections_outward();
+    let mut differences = comparer.found;
+    for found in found {
+        differences.append(found);
     }
-    comparer.connections_outward(analysis);
-    comparer.through_waypoints(analysis);
-    comparer.found
+    differences
 }
 
 fn name(policy: &AuthorizationPolicy) -> (&str, &str) {
     (&policy.meta.namespace, &policy.meta.name)
 }
 
-struct Comparer<'p> {
+struct Comparer<'p, 'a, 's, 'w> {
+    analysis: &'a Analysis<'s, 'w>,
     authorizer: Authorizer<'p>,
     found: Differences,
 }
 
-/// How a relation differs from today, within the ports that it is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Outcome {
-    pub(super) before: PortSet,
-    pub(super) after: PortSet,
-    pub(super) lost: PortSet,
-    pub(super) gained: PortSet,
-    /// Whether it depends on something that the input does not tell.
-    pub(super) uncertain: bool,
-}
-
-impl<'p> Comparer<'p> {
-    fn new(after: Vec<&'p AuthorizationPolicy>) -> Self {
+impl<'p, 'a, 's, 'w> Comparer<'p, 'a, 's, 'w> {
+    fn new(
+        analysis: &'a Analysis<'s, 'w>,
+        after: Vec<&'p AuthorizationPolicy>,
+        crowd: &'p Crowd<'p>,
+    ) -> Self {
         Self {
-            authorizer: Authorizer::new(after),
+            analysis,
+            authorizer: Authorizer::new(after, crowd),
             found: Differences::default(),
         }
     }
 
-    /// All connections to a class, in plaintext and through the tunnel.
-    fn connections_to(&mut self, analysis: &Analysis<'_, '_>, class: Node) {
-        let groups = analysis.sources_of(class);
-        self.found.compared(analysis.universe.nodes() as u64);
+    /// All connections to a class, in plaintext.
+    fn plaintext_to(&mut self, class: Node) {
+        let analysis = self.analysis;
+        self.found
+            .compared(analysis.weights.all * analysis.weight(class));
         let listens = analysis
             .declared(class)
             .contains(Protocol::Tcp, ports::HBONE)
             && analysis.waypoint_at(class).is_none();
-        for (value, sources) in groups {
-            if let Some(outcome) = plaintext(analysis, *value, listens) {
-                for source in sources.ones() {
-                    self.record(analysis, source, class, Relation::Plaintext, &outcome);
+        for (value, sources) in analysis.sources_of(class) {
+            let Some(outcome) = plaintext(analysis, *value, listens) else {
+                continue;
+            };
+            let mut rest = sources.clone();
+            for (waypoint, targets) in &analysis.in_the_clear {
+                // A waypoint sends in the clear only to pods behind it that are not in the mesh, and
+                // that is judged by who sends it through the waypoint.
+                let nodes = analysis.nodes_of_waypoint(*waypoint).unwrap_or_default();
+                for &node in nodes.iter().filter(|&&n| sources.contains(n)) {
+                    rest.set(node, false);
+                    let outcome = outcome.without_gains(targets);
+                    self.add(&single(node), class, None, Relation::Plaintext, outcome);
                 }
             }
+            self.add(&rest, class, None, Relation::Plaintext, Some(outcome));
         }
+    }
+
+    /// All connections to a class through the tunnel.
+    fn tunnel_to(&mut self, class: Node) {
+        let analysis = self.analysis;
         if !analysis.speakers.receivers.contains(class) {
             return;
         }
         self.found
-            .compared(analysis.speakers.senders.count_ones(..) as u64);
-        for selection in self.authorizer.selections(analysis, class) {
-            for (value, sources) in groups {
-                self.tunnel_from(analysis, class, selection, *value, sources);
+            .compared(analysis.weights.clients * analysis.weight(class));
+        for (selection, workloads) in self.authorizer.selections(analysis, class) {
+            let parts = self.authorizer.parts(analysis, selection);
+            for (value, sources) in analysis.sources_of(class) {
+                let mut sources = sources.clone();
+                sources.intersect_with(&analysis.speakers.clients);
+                for part in parts.iter() {
+                    let mut nodes = sources.clone();
+                    nodes.intersect_with(&part.nodes);
+                    if nodes.is_clear() {
+                        continue;
+                    }
+                    let Some(outcome) = tunnel(analysis, *value, &part.authorized) else {
+                        continue;
+                    };
+                    let (direct, captured) = self.by_dns(&nodes);
+                    let dns = PortSet::port(Protocol::Tcp, ports::DNS);
+                    let without_dns = outcome.without(&dns);
+                    let workloads = Some(workloads.as_slice());
+                    self.add(&captured, class, workloads, Relation::Tunnel, without_dns);
+                    self.add(&direct, class, workloads, Relation::Tunnel, Some(outcome));
+                }
             }
         }
     }
 
-    /// The tunnel relation of a class with sources of one value.
-    fn tunnel_from(
-        &mut self,
-        analysis: &Analysis<'_, '_>,
-        class: Node,
-        selection: SelectionId,
-        value: Value,
-        sources: &FixedBitSet,
-    ) {
-        let same_for_all = self.authorizer.is_empty(selection);
-        let mut outcomes: BTreeMap<AuthorizedId, Option<Outcome>> = BTreeMap::new();
-        if same_for_all
-            && let Some(&party) = analysis.party_of.first()
-            && let authorized = self.authorizer.authorized(analysis, selection, party)
-            && tunnel(analysis, value, self.authorizer.get(authorized)).is_none()
-        {
-            return;
-        }
-        let sources: Vec<Node> = sources.intersection(&analysis.speakers.senders).collect();
-        for source in sources {
-            let (None, Some(&party)) =
-                (analysis.waypoint_at(source), analysis.party_of.get(source))
-            else {
-                continue;
-            };
-            let authorized = self.authorizer.authorized(analysis, selection, party);
-            let outcome = outcomes
-                .entry(authorized)
-                .or_insert_with(|| tunnel(analysis, value, self.authorizer.get(authorized)));
-            let Some(outcome) = outcome else { continue };
-            let outcome = if analysis.speakers.uncaptured_dns.contains(source) {
-                Some(outcome.clone())
-            } else {
-                outcome.without(&PortSet::port(Protocol::Tcp, ports::DNS))
-            };
-            if let Some(outcome) = outcome {
-                self.record(analysis, source, class, Relation::Tunnel, &outcome);
-            }
-        }
+    /// Nodes whose DNS look-ups over TCP go through the tunnel, and the others.
+    fn by_dns(&self, nodes: &FixedBitSet) -> (FixedBitSet, FixedBitSet) {
+        let (mut direct, mut captured) = (nodes.clone(), nodes.clone());
+        direct.intersect_with(&self.analysis.speakers.uncaptured_dns);
+        captured.difference_with(&self.analysis.speakers.uncaptured_dns);
+        (direct, captured)
     }
 
     /// Connections to addresses outside the cluster.
-    fn connections_outward(&mut self, analysis: &mut Analysis<'_, '_>) {
+    fn connections_outward(&mut self) {
+        let analysis = self.analysis;
         let classes = analysis.universe.classes().len();
         for source in 0..classes {
+            let ranges = classes..analysis.universe.nodes();
             self.found
-                .compared((analysis.universe.nodes() - classes) as u64);
-            for destination in classes..analysis.universe.nodes() {
+                .compared(ranges.len() as u64 * analysis.weight(source));
+            for destination in ranges {
                 let value = analysis.network.egress_value(source, destination);
-                if let Some(outcome) = plaintext(analysis, value, false) {
-                    self.record(analysis, source, destination, Relation::Plaintext, &outcome);
-                }
+                let outcome = plaintext(analysis, value, false);
+                self.add(
+                    &single(source),
+                    destination,
+                    None,
+                    Relation::Plaintext,
+                    outcome,
+                );
             }
         }
     }
 
-    /// Connections to Services behind waypoints.
-    fn through_waypoints(&mut self, analysis: &mut Analysis<'_, '_>) {
+    /// Connections to a class on one way through a waypoint.
+    fn through(&mut self, class: Node, way: &Way) {
+        let analysis = self.analysis;
         let setting = analysis.setting;
-        for (&index, &place) in &setting.waypoints.of_service {
-            let Some(service) = setting.world.services.get(index) else {
-                continue;
-            };
-            let pod = setting.pods_of_waypoint(place);
-            let Some(waypoint) = pod.and_then(|w| analysis.universe.class_of(w)) else {
-                continue;
-            };
-            let at_waypoint = self.authorizer.attached_to(service);
-            for workload in setting.backends(service) {
-                let Some(class) = analysis.universe.class_of(workload) else {
-                    continue;
-                };
-                if analysis.speakers.receivers.contains(class) {
-                    let targets = setting.targets(service, workload);
-                    self.through(analysis, waypoint, at_waypoint, class, &targets);
-                }
-            }
-        }
-    }
-
-    fn through(
-        &mut self,
-        analysis: &mut Analysis<'_, '_>,
-        waypoint: Node,
-        at_waypoint: SelectionId,
-        class: Node,
-        service_ports: &[(u16, PortSet)],
-    ) {
-        let last = analysis.value(waypoint, class);
-        let Some(&waypoint_party) = analysis.party_of.get(waypoint) else {
+        let (Some(serving), Some(&[waypoint, ..])) = (
+            setting.waypoints.all.get(way.waypoint),
+            analysis.nodes_of_waypoint(way.waypoint),
+        ) else {
             return;
         };
-        let senders = analysis.speakers.senders.ones();
-        let senders: Vec<Node> = senders
-            .filter(|&s| analysis.waypoint_at(s).is_none())
-            .collect();
-        for selection in self.authorizer.selections(analysis, class) {
-            let at_server = self
-                .authorizer
-                .authorized(analysis, selection, waypoint_party);
-            for &source in &senders {
-                self.found.compared(1);
-                let first = analysis.value(source, waypoint);
-                let today = analysis.value(source, class);
-                let Some(&party) = analysis.party_of.get(source) else {
-                    continue;
-                };
-                let first_stop = self.authorizer.authorized(analysis, at_waypoint, party);
-                let direct = self.authorizer.authorized(analysis, selection, party);
-                let at_server = &self.authorizer.get(at_server).after;
-                let at_waypoint = &self.authorizer.get(first_stop).after;
-                // A look-up of DNS over TCP is answered or passed on before it gets here.
-                let asked = service_ports.iter().filter(|(port, _)| {
-                    *port != ports::DNS || analysis.speakers.uncaptured_dns.contains(source)
-                });
-                let universe: PortSet = asked.clone().map(|(_, target)| target.clone()).collect();
-                let universe = universe.intersection(&analysis.tunnelled);
-                let through: PortSet = asked
-                    .filter(|(port, _)| at_waypoint.contains(Protocol::Tcp, *port))
-                    .map(|(_, target)| target.intersection(at_server))
-                    .collect();
-                let side = |before, first, last| {
-                    let open = analysis.opens_tunnel(first) && analysis.opens_tunnel(last);
-                    let after = if open {
-                        through.intersection(&universe)
-                    } else {
-                        PortSet::none()
-                    };
-                    (analysis.sets.get(before).intersection(&universe), after)
-                };
-                let low = side(today.before.low, first.after.low, last.after.low);
-                let high = side(today.before.high, first.after.high, last.after.high);
-                let people = &self.authorizer.get(direct).people;
-                if let Some(outcome) = outcome(&low, &high, people) {
-                    self.record(analysis, source, class, Relation::Waypoint, &outcome);
+        self.found
+            .compared(analysis.weights.clients * analysis.weight(class));
+        let service = match way.asked {
+            Asked::Service { service, .. } => setting.world.services.get(service),
+            Asked::Pod => None,
+        };
+        let last = analysis.value_at(waypoint, class);
+        let at_waypoint = self.authorizer.at_waypoint(serving, service);
+        let parts = self.authorizer.parts(analysis, at_waypoint);
+        let today = analysis.all_sources_of(class);
+        let first = analysis.all_sources_of(waypoint);
+        let selections = self.authorizer.selections(analysis, class);
+        for (selection, workloads) in selections {
+            let at_server = if way.plain {
+                Allowance::all()
+            } else {
+                self.authorizer.party(analysis, selection, waypoint)
+            };
+            let direct = self.authorizer.parts(analysis, selection);
+            for (today, nodes) in &today {
+                let mut nodes = nodes.clone();
+                nodes.intersect_with(&analysis.speakers.clients);
+                for (first, entering) in &first {
+                    for part in parts.iter() {
+                        let mut nodes = nodes.clone();
+                        nodes.intersect_with(entering);
+                        nodes.intersect_with(&part.nodes);
+                        if nodes.is_clear() {
+                            continue;
+                        }
+                        let hops = Hops {
+                            today: *today,
+                            first: *first,
+                            last,
+                            at_waypoint: &part.authorized.after,
+                            at_server: &at_server,
+                        };
+                        for part in direct.iter() {
+                            let mut nodes = nodes.clone();
+                            nodes.intersect_with(&part.nodes);
+                            let (direct, captured) = self.by_dns(&nodes);
+                            for (nodes, dns) in [(direct, true), (captured, false)] {
+                                if nodes.is_clear() {
+                                    continue;
+                                }
+                                let today = &part.authorized.today;
+                                let outcome = hops.outcome(analysis, way, today, dns);
+                                let workloads = Some(workloads.as_slice());
+                                self.add(&nodes, class, workloads, Relation::Waypoint, outcome);
+                            }
+                        }
+                    }
                 }
             }
         }
     }
 
-    fn record(
+    /// Writes down how the connections of some sources to a destination differ.
+    fn add(
         &mut self,
-        analysis: &Analysis<'_, '_>,
-        source: Node,
+        sources: &FixedBitSet,
         destination: Node,
+        workloads: Option<&[usize]>,
         relation: Relation,
-        outcome: &Outcome,
+        outcome: Option<Outcome>,
     ) {
-        if source == destination && analysis.is_one_pod(source) {
+        let Some(outcome) = outcome else { return };
+        let itself = |n: &Node| *n == destination && self.analysis.is_one_pod(*n);
+        let sources: Vec<Node> = sources.ones().filter(|n| !itself(n)).collect();
+        if sources.is_empty() {
             return;
         }
-        let verdict = if outcome.uncertain {
-            Verdict::Unknown
-        } else if outcome.lost.is_empty() {
-            Verdict::Gained
-        } else {
-            Verdict::Lost
-        };
-        let cause = if outcome.uncertain {
-            Cause::AddressBlock
-        } else {
-            Cause::Policies
-        };
-        self.found.add(
-            analysis,
-            Difference {
-                source,
-                destination,
-                relation,
-                verdict,
-                cause,
-                outcome: outcome.clone(),
-            },
-        );
+        for (verdict, changed) in outcome.verdicts() {
+            self.found.add(
+                self.analysis,
+                &Difference {
+                    sources: sources.clone(),
+                    destination,
+                    workloads: workloads.map(<[usize]>::to_vec),
+                    relation,
+                    verdict,
+                    doubt: outcome.doubt,
+                    refused: outcome.refused,
+                    before: outcome.before.clone(),
+                    after: outcome.after.clone(),
+                    changed,
+                },
+            );
+        }
     }
 }
 
-impl Outcome {
-    /// The same, apart from some ports; `None` when nothing is left.
-    fn without(&self, ports: &PortSet) -> Option<Self> {
-        let rest = |set: &PortSet| set.difference(ports);
-        let (lost, gained) = (rest(&self.lost), rest(&self.gained));
-        let differs = !lost.is_empty() || !gained.is_empty() || self.uncertain;
-        differs.then(|| Self {
-            before: rest(&self.before),
-            after: rest(&self.after),
-            lost,
-            gained,
-            uncertain: self.uncertain,
-        })
-    }
+fn single(node: Node) -> FixedBitSet {
+    let mut bits = FixedBitSet::with_capacity(node + 1);
+    bits.insert(node);
+    bits
 }
 
 /// The plaintext relation: nothing may change but the tunnel's port, and that only where nothing
@@ -315,55 +301,109 @@ fn plaintext(analysis: &Analysis<'_, '_>, value: Value, listens: bool) -> Option
                 .difference(&tunnel)
                 .union(&before.intersection(&tunnel))
         };
-        (before.clone(), after)
+        Side {
+            before: before.clone(),
+            after: Allowance::exactly(after),
+        }
     };
-    // The policies grant the same before and after but for the tunnel's port, so whether a peer
-    // matches decides both sides alike: the bounds are compared one by one.
+    // Whether a peer matches decides both sides alike, so the bounds are compared one by one; there
+    // is doubt only where that comes to different things.
     let low = side(value.before.low, value.after.low);
     let high = side(value.before.high, value.after.high);
-    let everything = PortSet::all();
-    let mut found =
-        outcome(&low, &low, &everything).or_else(|| outcome(&high, &high, &everything))?;
-    found.uncertain = false;
-    Some(found)
+    let all = Allowance::exactly(PortSet::all());
+    let (low, high) = (
+        compare_sides(&low, &low, &all),
+        compare_sides(&high, &high, &all),
+    );
+    match (low, high) {
+        (None, None) => None,
+        (Some(low), Some(high)) if low.lost == high.lost && low.gained == high.gained => Some(high),
+        (low, high) => {
+            let mut found = high.or(low.clone())?;
+            if let Some(low) = low {
+                found.lost = found.lost.union(&low.lost);
+                found.gained = found.gained.union(&low.gained);
+            }
+            found.doubt = Some(Doubt::Peer);
+            found.question = found.lost.union(&found.gained);
+            Some(found)
+        }
+    }
 }
 
 /// The tunnel relation.
 fn tunnel(analysis: &Analysis<'_, '_>, value: Value, authorized: &Authorized) -> Option<Outcome> {
     let side = |before, after| {
-        let before = analysis.sets.get(before).intersection(&analysis.tunnelled);
-        let open = analysis.opens_tunnel(after);
-        let carried = authorized.after.intersection(&analysis.tunnelled);
-        (before, if open { carried } else { PortSet::none() })
+        let carried = |set: &PortSet| {
+            if analysis.opens_tunnel(after) {
+                set.intersection(&analysis.tunnelled)
+            } else {
+                PortSet::none()
+            }
+        };
+        Side {
+            before: analysis.sets.get(before).intersection(&analysis.tunnelled),
+            after: Allowance {
+                low: carried(&authorized.after.low),
+                high: carried(&authorized.after.high),
+            },
+        }
     };
     let low = side(value.before.low, value.after.low);
     let high = side(value.before.high, value.after.high);
-    outcome(&low, &high, &authorized.people)
+    let mut outcome = compare_sides(&low, &high, &authorized.today)?;
+    outcome.refused = analysis.opens_tunnel(value.after.low);
+    Some(outcome)
 }
 
-/// What is allowed before and after.
-type Sides = (PortSet, PortSet);
+/// What decides about a connection through a waypoint.
+struct Hops<'h> {
+    /// Between the client and the server.
+    today: Value,
+    /// Between the client and the waypoint.
+    first: Value,
+    /// Between the waypoint and the server.
+    last: Value,
+    at_waypoint: &'h Allowance,
+    at_server: &'h Allowance,
+}
 
-/// Compares both bounds. `people` is what policies that are in force today leave of what the
-/// network policies allow.
-fn outcome(low: &Sides, high: &Sides, people: &PortSet) -> Option<Outcome> {
-    let uncertain = low.0 != high.0 || low.1 != high.1;
-    let delta = |(before, after): &Sides| {
-        let lost = before.intersection(people).difference(after);
-        (lost, after.difference(before))
-    };
-    let ((lost_low, gained_low), (lost_high, gained_high)) = (delta(low), delta(high));
-    let lost = lost_low.union(&lost_high);
-    let gained = gained_low.union(&gained_high);
-    let (before, after) = high.clone();
-    if lost.is_empty() && gained.is_empty() && !(uncertain && low.0 != before) {
-        return None;
+impl Hops<'_> {
+    fn outcome(
+        &self,
+        analysis: &Analysis<'_, '_>,
+        way: &Way,
+        today: &Allowance,
+        dns: bool,
+    ) -> Option<Outcome> {
+        let universe = way.leading_to(&PortSet::all(), dns, analysis);
+        let side = |before, first, last| {
+            let carried = |at_waypoint: &PortSet, at_server: &PortSet| {
+                let enters = analysis.opens_tunnel(first);
+                let leaves = way.plain || analysis.opens_tunnel(last);
+                if !enters || !leaves {
+                    return PortSet::none();
+                }
+                let mut through = way.leading_to(at_waypoint, dns, analysis);
+                if way.plain {
+                    through = through.intersection(analysis.sets.get(last));
+                }
+                through.intersection(at_server)
+            };
+            Side {
+                before: analysis.sets.get(before).intersection(&universe),
+                after: Allowance {
+                    low: carried(&self.at_waypoint.low, &self.at_server.low),
+                    high: carried(&self.at_waypoint.high, &self.at_server.high),
+                },
+            }
+        };
+        let (before, first, last) = (self.today.before, self.first.after, self.last.after);
+        let low = side(before.low, first.low, last.low);
+        let high = side(before.high, first.high, last.high);
+        let mut outcome = compare_sides(&low, &high, today)?;
+        let leaves = way.plain || analysis.opens_tunnel(last.low);
+        outcome.refused = analysis.opens_tunnel(first.low) && leaves;
+        Some(outcome)
     }
-    Some(Outcome {
-        before,
-        after,
-        lost,
-        gained,
-        uncertain,
-    })
 }

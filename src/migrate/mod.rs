@@ -8,21 +8,26 @@ mod authorizer;
 mod causes;
 mod cni;
 mod compare;
+mod demands;
+mod differences;
 mod hazards;
 mod imagine;
 mod object;
 mod opening;
+mod outcome;
 mod plan;
 mod probes;
 mod remarks;
 mod restore;
 mod role;
 mod scope;
+mod selectors;
 mod serving;
 mod setting;
 mod steps;
 mod via;
 mod waypoints;
+mod ways;
 
 #[cfg(test)]
 mod fixture;

@@ -4,6 +4,8 @@
 //! tunnel to pods of which some receive, gets the tunnel's port for the same peers. Nothing is
 //! granted for a whole namespace, and nothing is taken away.
 
+use std::collections::BTreeMap;
+
 use ambient_facts::ports;
 use fixedbitset::FixedBitSet;
 use serde_json::Value;
@@ -11,7 +13,7 @@ use serde_json::Value;
 use super::object;
 use super::setting::Setting;
 use crate::model::{NetworkPolicy, Origin, Peer, PortMatch, PortRule, Protocol, Rule};
-use crate::netpol::{Direction, Node, Selection};
+use crate::netpol::{Direction, Node, Selection, Version};
 use crate::plan::Edit;
 
 /// The policies after, and how they come about.
@@ -23,6 +25,47 @@ pub(super) struct Opening {
     pub(super) changed: Vec<Changed>,
     /// Policies that are added.
     pub(super) added: Vec<Added>,
+    /// Policies of earlier runs, by index, that the plan still wants, and what they are for.
+    pub(super) kept: BTreeMap<usize, Purpose>,
+}
+
+/// What a policy that is added is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To open the tunnel's port beside a policy of people.
+    Tunnel,
+    /// To let in what people's policies do not know of: probes of the kubelet, and what a waypoint
+    /// itself needs. It is meant to allow more than today, and says so in its reason.
+    Service,
+}
+
+impl Opening {
+    /// All policies before and after. What earlier runs of this program added is not there before:
+    /// it is planned anew.
+    pub(super) fn versions<'v>(&'v self, before: &'v [NetworkPolicy]) -> Vec<Version<'v>> {
+        let replaced = |policy: &NetworkPolicy| {
+            let mut added = self.added.iter();
+            added.find(|a| a.replaces.is_some() && a.policy.meta.is_same(&policy.meta))
+        };
+        let mut versions = Vec::with_capacity(before.len() + self.added.len());
+        for (index, (policy, after)) in before.iter().zip(&self.after).enumerate() {
+            let purpose = replaced(policy)
+                .map(|a| a.purpose)
+                .or(self.kept.get(&index).copied());
+            let is_new = policy.meta.is_ours() && purpose != Some(Purpose::Service);
+            let before = if policy.meta.is_ours() { after } else { policy };
+            versions.push(Version {
+                before: (!is_new).then_some(before),
+                after: Some(after),
+            });
+        }
+        let new = self.added.iter().filter(|a| a.replaces.is_none());
+        versions.extend(new.map(|a| Version {
+            before: (a.purpose == Purpose::Service).then_some(&a.policy),
+            after: Some(&a.policy),
+        }));
+        versions
+    }
 }
 
 /// A policy whose rules get the tunnel's port.
@@ -34,6 +77,19 @@ pub(super) struct Changed {
     pub(super) rules: Vec<(Direction, usize)>,
     /// Rules that are appended for waypoints.
     pub(super) appended: Vec<(Direction, Rule)>,
+    pub(super) means: Means,
+}
+
+/// How a policy gets what it lacks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Means {
+    /// By insertions into it.
+    #[default]
+    Edit,
+    /// By a policy beside it.
+    Companion,
+    /// By a policy beside it that is there already.
+    Standing,
 }
 
 /// A policy that is added.
@@ -44,6 +100,9 @@ pub(super) struct Added {
     pub(super) beside: Origin,
     /// Why, in one sentence.
     pub(super) reason: String,
+    pub(super) purpose: Purpose,
+    /// Index of the policy beside which it opens the tunnel's port.
+    pub(super) accompanies: Option<usize>,
     /// The object of this name that it replaces.
     pub(super) replaces: Option<Origin>,
 }
@@ -51,6 +110,8 @@ pub(super) struct Added {
 /// Classes by what they do with the tunnel.
 pub(super) struct Speakers {
     pub(super) senders: FixedBitSet,
+    /// Senders that speak for themselves: all but waypoints.
+    pub(super) clients: FixedBitSet,
     pub(super) receivers: FixedBitSet,
     /// Senders whose DNS look-ups over TCP go through the tunnel.
     pub(super) uncaptured_dns: FixedBitSet,
@@ -62,16 +123,16 @@ impl Speakers {
         let nodes = universe.nodes();
         let mut speakers = Self {
             senders: FixedBitSet::with_capacity(nodes),
+            clients: FixedBitSet::with_capacity(nodes),
             receivers: FixedBitSet::with_capacity(nodes),
             uncaptured_dns: FixedBitSet::with_capacity(nodes),
         };
         for (node, class) in universe.classes().iter().enumerate() {
-            let role = class
-                .workloads
-                .first()
-                .map(|&w| setting.role(w))
-                .unwrap_or_default();
+            let first = class.workloads.first();
+            let role = first.map(|&w| setting.role(w)).unwrap_or_default();
+            let is_waypoint = first.is_some_and(|&w| setting.waypoint_at(w).is_some());
             speakers.senders.set(node, role.sends);
+            speakers.clients.set(node, role.sends && !is_waypoint);
             speakers.receivers.set(node, role.receives);
             speakers
                 .uncaptured_dns
@@ -85,11 +146,32 @@ impl Speakers {
 pub(super) struct Opener<'s, 'w> {
     pub(super) setting: &'s Setting<'w>,
     pub(super) policies: &'s [NetworkPolicy],
+    /// Those of people.
+    by_namespace: BTreeMap<&'s str, Vec<&'s NetworkPolicy>>,
     pub(super) selection: Selection<'s>,
     pub(super) speakers: Speakers,
 }
 
-impl<'s> Opener<'s, '_> {
+impl<'s, 'w> Opener<'s, 'w> {
+    pub(super) fn new(
+        setting: &'s Setting<'w>,
+        policies: &'s [NetworkPolicy],
+        selection: Selection<'s>,
+    ) -> Self {
+        let mut by_namespace: BTreeMap<&str, Vec<&NetworkPolicy>> = BTreeMap::new();
+        for policy in policies.iter().filter(|p| !p.meta.is_ours()) {
+            let here = by_namespace.entry(&policy.meta.namespace);
+            here.or_default().push(policy);
+        }
+        Self {
+            speakers: Speakers::of(setting, &selection),
+            setting,
+            policies,
+            by_namespace,
+            selection,
+        }
+    }
+
     /// The rules that need the port.
     pub(super) fn rules(&mut self) -> Vec<Changed> {
         let mut changed = Vec::new();
@@ -116,6 +198,7 @@ impl<'s> Opener<'s, '_> {
                     policy: index,
                     rules,
                     appended: Vec::new(),
+                    means: Means::default(),
                 });
             }
         }
@@ -133,7 +216,8 @@ impl<'s> Opener<'s, '_> {
             return false;
         }
         let (own, other) = match direction {
-            Direction::Ingress => (&self.speakers.receivers, &self.speakers.senders),
+            // What waypoints need is decided by what is behind them.
+            Direction::Ingress => (&self.speakers.receivers, &self.speakers.clients),
             Direction::Egress => (&self.speakers.senders, &self.speakers.receivers),
         };
         let speaking: Vec<Node> = subjects
@@ -160,8 +244,8 @@ impl<'s> Opener<'s, '_> {
         dns_through_tunnel || !is_dns_only(rule)
     }
 
-    /// Whether a policy of the same pods opens the tunnel's port for the same peers already: a
-    /// companion of an earlier run, or one that a person wrote.
+    /// Whether policies of people open the tunnel's port of the same pods for the same peers
+    /// already: the policy itself by another rule, or one beside it.
     pub(super) fn is_covered(
         &self,
         policy: &NetworkPolicy,
@@ -169,10 +253,9 @@ impl<'s> Opener<'s, '_> {
         peers: &[Peer],
     ) -> bool {
         let own = &policy.meta;
-        self.policies.iter().any(|other| {
-            other.meta.namespace == own.namespace
-                && other.meta.name != own.name
-                && direction.isolated_by(other)
+        let here = self.by_namespace.get(own.namespace.as_str());
+        here.into_iter().flatten().any(|other| {
+            direction.isolated_by(other)
                 && (other.pod_selector.is_empty() || other.pod_selector == policy.pod_selector)
                 && direction
                     .rules(other)

@@ -1,15 +1,16 @@
 //! Putting the plan together: open the tunnel, put limits back, enrol, and prove it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ambient_facts::labels;
+use ambient_facts::{annotations, labels};
 
 use super::analysis::Analysis;
 use super::compare::compare;
 use super::hazards::{self, HazardOptions};
-use super::opening::{self, Added, Opener, Opening, Speakers};
+use super::opening::{self, Added, Means, Opener, Opening, Purpose};
 use super::remarks::{
-    namespaces, newly_enforced, plugin_policies, policy_findings, probe_findings, ways_not_analysed,
+    left_over, namespaces, newly_enforced, plugin_policies, policy_findings, probe_findings,
+    ways_not_analysed,
 };
 use super::restore::Limits;
 use super::setting::Setting;
@@ -31,7 +32,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
         open(&setting)
     };
     let universe = universe(&setting, &opening);
-    let mut analysis = Analysis::of(&setting, &universe, &opening);
+    let analysis = Analysis::of(&setting, &universe, &opening);
     let limits = if visible {
         Limits::default()
     } else {
@@ -40,7 +41,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     let (mut proof, mut findings) = if visible {
         Default::default()
     } else {
-        compare(&mut analysis, &limits).report(&mut analysis, &limits)
+        compare(&analysis, &limits).report(&analysis, &limits)
     };
     let mut steps = vec![open_step(&setting, &opening, &mut findings)];
     steps.push(limit_step(&setting, &limits, &mut findings));
@@ -52,6 +53,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     plugin_policies(&setting, &mut proof.differences, &mut findings);
     ways_not_analysed(&setting, &mut proof.differences, &mut findings);
     newly_enforced(&setting, &mut findings);
+    left_over(&setting, &opening, &limits, &mut findings);
     findings.extend(hazards::find(
         &setting.world,
         &setting.endpoints,
@@ -93,70 +95,107 @@ fn open(setting: &Setting<'_>) -> Opening {
         setting.assumptions.clone(),
     );
     let selection = Selection::new(world, &universe);
-    let speakers = Speakers::of(setting, &selection);
-    let mut opener = Opener {
-        setting,
-        policies: before,
-        selection,
-        speakers,
-    };
+    let mut opener = Opener::new(setting, before, selection);
     let mut changed = opener.rules();
     opener.waypoint_rules(&mut changed);
 
     let mut opening = Opening {
         after: before.clone(),
         changed,
-        added: Vec::new(),
+        ..Opening::default()
     };
-    for change in &opening.changed {
+    let companions = Companions::of(before);
+    for change in &mut opening.changed {
         let Some(policy) = before.get(change.policy) else {
             continue;
         };
-        match setting.options.strategy {
-            Strategy::Edit => {
-                if let Some(after) = opening.after.get_mut(change.policy) {
-                    *after = opening::opened(policy, change);
-                }
-            }
-            Strategy::Companion => opening.added.push(Added {
+        // A policy that got a companion in an earlier run keeps it: its file could not be edited,
+        // or should not be.
+        let had = companions.has(policy);
+        if had || setting.options.strategy == Strategy::Companion {
+            change.means = Means::Companion;
+            opening.added.push(Added {
                 policy: opening::companion(policy, change),
                 beside: policy.meta.origin.clone(),
                 reason: format!(
                     "open the tunnel port for the peers of `{}`",
                     policy.meta.name
                 ),
+                purpose: Purpose::Tunnel,
+                accompanies: Some(change.policy),
                 replaces: None,
-            }),
+            });
+        } else if let Some(after) = opening.after.get_mut(change.policy) {
+            *after = opening::opened(policy, change);
         }
     }
     opening.added.extend(via::policies_of_waypoints(setting));
     if setting.cni.cni.needs_probe_rule() == Some(true) {
-        opening
-            .added
-            .extend(probes::policies(setting, &probes::refused(setting, before)));
+        let people: Vec<NetworkPolicy> = written_by_people(before).cloned().collect();
+        let refused = probes::refused(setting, &people);
+        opening.added.extend(probes::policies(setting, &refused));
     }
     settle(before, &mut opening);
     opening
 }
 
+/// The policies that got a companion in an earlier run, which opens the tunnel for their peers.
+struct Companions<'p>(BTreeSet<(&'p str, &'p str)>);
+
+impl<'p> Companions<'p> {
+    fn of(policies: &'p [NetworkPolicy]) -> Self {
+        let ours = policies.iter().filter(|p| p.meta.is_ours());
+        let accompanied = |policy: &'p NetworkPolicy| {
+            let of = policy.meta.annotation(annotations::COMPANION_OF)?;
+            let name = of.strip_prefix("networkpolicy/")?;
+            let opens = policy.rules().any(opening::covers_tunnel);
+            opens.then_some((policy.meta.namespace.as_str(), name))
+        };
+        Self(ours.filter_map(accompanied).collect())
+    }
+
+    fn has(&self, policy: &NetworkPolicy) -> bool {
+        let key = (policy.meta.namespace.as_str(), policy.meta.name.as_str());
+        self.0.contains(&key)
+    }
+}
+
 /// Leaves out what is there already, replaces what an earlier run left behind, and keeps clear of
 /// the names of everything else.
 fn settle(before: &[NetworkPolicy], opening: &mut Opening) {
-    let Opening { after, added, .. } = opening;
-    let mut taken: BTreeSet<(String, String)> = before
-        .iter()
-        .filter(|p| !p.meta.is_ours())
+    let Opening {
+        after,
+        changed,
+        added,
+        kept,
+    } = opening;
+    let mut taken: BTreeSet<(String, String)> = written_by_people(before)
         .map(|p| (p.meta.namespace.clone(), p.meta.name.clone()))
+        .collect();
+    let ours: BTreeMap<(&str, &str), usize> = before
+        .iter()
+        .enumerate()
+        .filter(|(_, p)| p.meta.is_ours())
+        .map(|(i, p)| ((p.meta.namespace.as_str(), p.meta.name.as_str()), i))
         .collect();
     added.retain_mut(|new| {
         object::take_free_name(&mut new.policy.meta, &mut taken);
-        let known = before.iter().position(|p| {
-            p.meta.namespace == new.policy.meta.namespace && p.meta.name == new.policy.meta.name
-        });
+        let key = (
+            new.policy.meta.namespace.as_str(),
+            new.policy.meta.name.as_str(),
+        );
+        let known = ours.get(&key).copied();
         let Some((index, policy)) = known.and_then(|i| Some((i, before.get(i)?))) else {
             return true;
         };
         if object::same_policy(policy, &new.policy) {
+            kept.insert(index, new.purpose);
+            let accompanied = changed
+                .iter_mut()
+                .find(|c| Some(c.policy) == new.accompanies);
+            if let Some(change) = accompanied {
+                change.means = Means::Standing;
+            }
             return false;
         }
         new.replaces = Some(policy.meta.origin.clone());
@@ -165,6 +204,11 @@ fn settle(before: &[NetworkPolicy], opening: &mut Opening) {
         }
         true
     });
+}
+
+/// The policies that people wrote, not this program.
+fn written_by_people(policies: &[NetworkPolicy]) -> impl Iterator<Item = &NetworkPolicy> {
+    policies.iter().filter(|p| !p.meta.is_ours())
 }
 
 fn universe(setting: &Setting<'_>, opening: &Opening) -> Universe {

@@ -10,7 +10,7 @@ use ambient_facts::addresses::{NODE_PROBE_V4, NODE_PROBE_V6};
 use ipnet::IpNet;
 
 use super::object;
-use super::opening::Added;
+use super::opening::{Added, Purpose};
 use super::setting::Setting;
 use crate::model::{
     LabelSelector, NetworkPolicy, Peer, PortMatch, PortRule, Protocol, Rule, TargetPort, Workload,
@@ -113,6 +113,8 @@ pub(super) fn policies(setting: &Setting<'_>, refused: &[Refused<'_>]) -> Vec<Ad
             },
             beside: one.policy.meta.origin.clone(),
             reason: format!("probes of the kubelet arrive from {NODE_PROBE_V4} after enrolment"),
+            purpose: Purpose::Service,
+            accompanies: None,
             replaces: None,
         }
     };

@@ -4,12 +4,14 @@ use ambient_facts::{annotations, labels};
 
 use super::analysis::written_by_people;
 use super::opening::{self, Opening};
+use super::restore::Limits;
 use super::scope::{Membership, NamespaceState, StaysOut};
 use super::setting::Setting;
+use super::waypoints::{Binding, Waypoints};
 use super::{AuthzMode, probes};
 use crate::authz;
 use crate::finding::{Finding, codes};
-use crate::model::{NetworkPolicy, ObjectRef, Origin, Peer, Workload};
+use crate::model::{Meta, NetworkPolicy, ObjectRef, Origin, Peer, Workload};
 use crate::plan::{Comparison, NamespacePlan, Relation, Verdict};
 
 pub(super) fn probe_findings(
@@ -75,6 +77,19 @@ pub(super) fn policy_findings(setting: &Setting<'_>, findings: &mut Vec<Finding>
                 policy.reference(),
                 policy.meta.origin.clone(),
                 "it selects no pod of the input; it is rewritten as if it selected one".to_owned(),
+            ));
+        }
+    }
+    for policy in world.network_policies.iter().filter(|p| !p.meta.is_ours()) {
+        let is_limited = policy.ingress.iter().any(opening::grants_some_tcp);
+        let selector = &policy.pod_selector;
+        let restores = setting.options.authz != AuthzMode::None;
+        if restores && is_limited && policy.isolates_ingress && selector.only_labels().is_none() {
+            findings.push(Finding::new(
+                &codes::LATER_PODS_NOT_LIMITED,
+                policy.reference(),
+                policy.meta.origin.clone(),
+                "it selects by `matchExpressions`, so its limits are restored for the workloads of the input alone".to_owned(),
             ));
         }
     }
@@ -159,23 +174,28 @@ pub(super) fn ways_not_analysed(
         ));
         differences.push(unknown(Relation::Waypoint, &object, because));
     };
-    for gateway in setting.world.gateways.iter().filter(|g| g.is_waypoint()) {
-        let takes = gateway.meta.label(labels::WAYPOINT_FOR);
-        if let Some(takes @ ("workload" | "all")) = takes {
-            let because = format!("it takes `{takes}` traffic, also to the addresses of pods");
+    let waypoints = Waypoints::new(&setting.world, &setting.planned);
+    let entries = setting.world.networking.iter();
+    for entry in entries.filter(|o| o.kind == "ServiceEntry") {
+        if let Binding::Bound(waypoint) = waypoints.of_entry(&entry.meta) {
+            let because = format!(
+                "connections to its hosts leave the cluster through the waypoint `{}/{}`",
+                waypoint.namespace, waypoint.name
+            );
             report(
-                gateway.meta.reference("Gateway"),
-                &gateway.meta.origin,
+                entry.meta.reference("ServiceEntry"),
+                &entry.meta.origin,
                 because,
             );
         }
     }
-    for &service in setting.waypoints.of_service.keys() {
-        let Some(service) = setting.world.services.get(service) else {
-            continue;
-        };
-        if setting.backends(service).any(|w| !setting.role(w).receives) {
-            let because = "behind its waypoint are pods that will not be in the mesh".to_owned();
+    if setting.cni.cni.keeps_ports_visible() {
+        for &service in setting.waypoints.of_service.keys() {
+            let Some(service) = setting.world.services.get(service) else {
+                continue;
+            };
+            let because =
+                "the network plugin sees the waypoint as the client of its pods".to_owned();
             report(
                 service.meta.reference("Service"),
                 &service.meta.origin,
@@ -214,6 +234,40 @@ pub(super) fn newly_enforced(setting: &Setting<'_>, findings: &mut Vec<Finding>)
                 policy.meta.origin.clone(),
                 message,
             ));
+        }
+    }
+}
+
+/// What earlier runs made and this plan does not.
+pub(super) fn left_over(
+    setting: &Setting<'_>,
+    opening: &Opening,
+    limits: &Limits,
+    findings: &mut Vec<Finding>,
+) {
+    let world = &*setting.world;
+    let mut report = |meta: &Meta, kind: &str| {
+        let of = meta.annotation(annotations::COMPANION_OF);
+        let message = format!(
+            "an earlier run made it for `{}`, and the plan does not need it",
+            of.unwrap_or_default()
+        );
+        let reference = meta.reference(kind);
+        let origin = meta.origin.clone();
+        findings.push(Finding::new(&codes::LEFT_OVER, reference, origin, message));
+    };
+    for (index, policy) in world.network_policies.iter().enumerate() {
+        let mut added = opening.added.iter();
+        let replaced = added.any(|a| a.policy.meta.is_same(&policy.meta));
+        if policy.meta.is_ours() && !replaced && !opening.kept.contains_key(&index) {
+            report(&policy.meta, "NetworkPolicy");
+        }
+    }
+    for policy in &world.authorization_policies {
+        let mut wanted = limits.policies.iter();
+        let wanted = wanted.any(|l| l.policy.meta.is_same(&policy.meta));
+        if policy.meta.is_ours() && !wanted {
+            report(&policy.meta, "AuthorizationPolicy");
         }
     }
 }

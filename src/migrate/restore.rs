@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ambient_facts::namespaces;
 use rayon::prelude::*;
 
 use super::AuthzMode;
 use super::analysis::{Analysis, written_by_people};
+use super::authorizer::applies_at;
 use super::object::{companion_meta, derived_name, take_free_name};
+use super::selectors::{ByNamespace, Candidate, candidates};
 use super::via;
-use crate::authz::{Client, Demand, Encoded, Identity, Mode, Selected, allowed, encode};
+use crate::authz::{Crowd, Demand, Encoded, Enforcer, Mode, Selected, encode};
 use crate::model::{
-    Action, AuthorizationPolicy, AuthorizationRule, Labels, NetworkPolicy, ObjectRef, Origin,
-    TargetRef, World,
+    Action, AuthorizationPolicy, AuthorizationRule, Labels, Origin, TargetRef, World,
 };
 use crate::netpol::{Node, PortSet};
 
@@ -37,14 +37,6 @@ pub(super) struct Limit {
     pub(super) reason: String,
 }
 
-/// A selector that might stand for a workload in an AuthorizationPolicy.
-#[derive(Clone)]
-struct Candidate {
-    labels: Labels,
-    of: ObjectRef,
-    origin: Origin,
-}
-
 impl Limits {
     /// Works out the policies for every receiving workload and every Service behind a waypoint.
     pub(super) fn of(analysis: &Analysis<'_, '_>) -> Self {
@@ -52,81 +44,105 @@ impl Limits {
         if analysis.setting.options.authz == AuthzMode::None {
             return limits;
         }
-        let wanted = limits.wanted(analysis);
-        limits.attach(analysis, &wanted);
-        limits.at_waypoints(analysis);
+        let here = ByNamespace::of(&analysis.setting.world);
+        let crowd = Crowd::new(&analysis.parties);
+        let needs = limits.needs(analysis, &crowd, &here);
+        limits.attach(analysis, &here, &needs);
+        limits.at_waypoints(analysis, &crowd);
         limits.number_names(&analysis.setting.world);
         limits
     }
 
-    /// The rules that each receiving workload needs, by index; nothing for those that need none.
-    fn wanted(&mut self, analysis: &Analysis<'_, '_>) -> BTreeMap<usize, Arc<Wanted>> {
-        let here = ByNamespace::of(&analysis.setting.world);
+    /// What each receiving workload needs.
+    fn needs<'a>(
+        &mut self,
+        analysis: &'a Analysis<'_, '_>,
+        crowd: &Crowd<'_>,
+        here: &ByNamespace<'_>,
+    ) -> Needs<'a> {
         let receivers: Vec<Node> = analysis.speakers.receivers.ones().collect();
-        let needs: Vec<Need> = receivers
+        let demands: Vec<(Node, Demand<'_>)> = receivers
             .into_par_iter()
-            .filter_map(|class| Need::of(analysis, &here, class))
+            .filter_map(|class| Some((class, analysis.demand(class)?)))
             .collect();
-        let mut wanted = BTreeMap::new();
-        let mut distinct: BTreeSet<Arc<Wanted>> = BTreeSet::new();
-        for need in needs {
-            note(&mut self.unnamed, need.class, &need.unnamed);
-            note(&mut self.unlisted, need.class, &need.unlisted);
-            for (workload, want) in need.wanted {
-                // Equal rules become one value, so that comparing them is comparing addresses.
-                let want = distinct.get(&want).cloned().unwrap_or_else(|| {
-                    distinct.insert(Arc::clone(&want));
-                    want
-                });
-                wanted.insert(workload, want);
-            }
+        // Equal limits become one value and are written once, so that comparing them is comparing
+        // addresses.
+        let mut classes: BTreeMap<Demand<'_>, Vec<Node>> = BTreeMap::new();
+        for (class, demand) in demands {
+            classes.entry(demand).or_default().push(class);
         }
-        wanted
+        let classes: Vec<(Demand<'_>, Vec<Node>)> = classes.into_iter().collect();
+        let found: Vec<Need<'_>> = classes
+            .into_par_iter()
+            .map(|(demand, classes)| Need::of(analysis, crowd, here, demand, classes))
+            .collect();
+        let mut needs = Needs::default();
+        for need in found {
+            for &class in &need.classes {
+                note(&mut self.unnamed, class, &need.unnamed);
+                note(&mut self.unlisted, class, &need.unlisted);
+                let class = analysis.universe.classes().get(class);
+                for &workload in class.into_iter().flat_map(|c| &c.workloads) {
+                    needs.demands.insert(workload, Arc::clone(&need.demand));
+                }
+            }
+            needs.wanted.extend(need.wanted);
+        }
+        needs
     }
 
     /// Finds a selector for every workload that needs rules.
-    fn attach(&mut self, analysis: &Analysis<'_, '_>, wanted: &BTreeMap<usize, Arc<Wanted>>) {
+    fn attach(&mut self, analysis: &Analysis<'_, '_>, index: &ByNamespace<'_>, needs: &Needs<'_>) {
         let world = &*analysis.setting.world;
-        let index = ByNamespace::of(world);
         let mut attached: BTreeSet<(String, Labels)> = BTreeSet::new();
-        for (&workload, want) in wanted {
+        for (&workload, want) in &needs.wanted {
             let Some(subject) = world.workloads.get(workload) else {
                 continue;
             };
             let namespace = &subject.meta.namespace;
-            let here = index.workloads(namespace);
             let is_apart = |candidate: &Candidate| {
-                let selected = here.iter().filter(|&&other| {
-                    let labels = world.workloads.get(other).map(|w| &w.pod.labels);
-                    labels
-                        .is_some_and(|l| candidate.labels.iter().all(|(k, v)| l.get(k) == Some(v)))
-                });
+                let selected = index.selected_by(analysis, namespace, &candidate.labels);
                 selected.into_iter().all(|other| {
-                    wanted.get(other) == Some(want)
-                        || !enforces(analysis, *other)
-                        || analysis.setting.endpoints.of_workload(*other).is_none()
+                    let wanted = needs.wanted.get(&other);
+                    wanted.is_some_and(|w| Arc::ptr_eq(w, want))
                 })
             };
-            let Some(candidate) = candidates(analysis, &index, workload)
-                .into_iter()
-                .find(is_apart)
-            else {
-                self.unselectable.insert(workload);
-                continue;
+            let mut candidates = candidates(analysis, index, workload);
+            let apart = candidates.iter().position(is_apart);
+            let (candidate, want) = match apart {
+                Some(place) => (candidates.swap_remove(place), Arc::clone(want)),
+                None => {
+                    self.unselectable.insert(workload);
+                    // The narrowest of them comes last.
+                    let Some(narrowest) = candidates.pop() else {
+                        continue;
+                    };
+                    let selected = index.selected_by(analysis, namespace, &narrowest.labels);
+                    let Some(want) = needs.for_all(&selected) else {
+                        continue;
+                    };
+                    (narrowest, Arc::new(want))
+                }
             };
-            if !attached.insert((namespace.clone(), candidate.labels.clone())) {
-                continue;
+            if attached.insert((namespace.clone(), candidate.labels.clone())) {
+                self.add(namespace, candidate, &want);
             }
-            let name = derived_name(&candidate.of.name, "np-ports");
+        }
+    }
+
+    /// Adds the policies that carry some rules to the workloads that a candidate selects.
+    fn add(&mut self, namespace: &str, candidate: Candidate, want: &Wanted) {
+        let name = derived_name(&candidate.of.name, "np-ports");
+        for rules in want.rules.chunks(RULE_LIMIT) {
             self.policies.push(Limit {
                 policy: AuthorizationPolicy {
-                    meta: companion_meta(namespace, name, &candidate.of),
-                    selector: candidate.labels,
+                    meta: companion_meta(namespace, name.clone(), &candidate.of),
+                    selector: candidate.labels.clone(),
                     targets: Vec::new(),
                     action: want.action,
-                    rules: want.rules.clone(),
+                    rules: rules.to_vec(),
                 },
-                beside: candidate.origin,
+                beside: candidate.origin.clone(),
                 reason: format!(
                     "keep tunnelled traffic to the ports that `{}` allows",
                     candidate.of
@@ -136,7 +152,7 @@ impl Limits {
     }
 
     /// Policies at waypoints, one for each Service that needs one.
-    fn at_waypoints(&mut self, analysis: &Analysis<'_, '_>) {
+    fn at_waypoints(&mut self, analysis: &Analysis<'_, '_>, crowd: &Crowd<'_>) {
         let setting = analysis.setting;
         for (&index, &place) in &setting.waypoints.of_service {
             let (Some(service), Some(waypoint)) = (
@@ -149,20 +165,16 @@ impl Limits {
             let Some(node) = pods.and_then(|w| analysis.universe.class_of(w)) else {
                 continue;
             };
-            // On to a pod outside of the mesh nothing is known to the waypoint that could be limited
-            // here; it is reported as not analysed.
-            if setting.backends(service).any(|w| !setting.role(w).receives) {
-                continue;
-            }
             let Some(demand) = analysis.service_demand(service, node) else {
                 continue;
             };
-            let people = Selected::listed(
-                written_by_people(&setting.world.authorization_policies).filter(|p| {
-                    p.meta.namespace == service.meta.namespace && targets(p, &service.meta.name)
-                }),
-            );
-            if is_met(&demand, &people) {
+            let people = written_by_people(&setting.world.authorization_policies);
+            let applying = people.filter(|p| {
+                let mut targets = p.targets.iter();
+                targets.any(|t| applies_at(t, &p.meta.namespace, waypoint, Some(service)))
+            });
+            let people = Selected::listed(applying, Enforcer::Envoy);
+            if is_met(&demand, &people, crowd) {
                 continue;
             }
             let encoded = encode(&demand, Mode::Deny);
@@ -221,27 +233,62 @@ struct Wanted {
     rules: Vec<AuthorizationRule>,
 }
 
-/// What the workloads of one class need.
-struct Need {
-    class: Node,
+/// What all workloads need, by index.
+#[derive(Default)]
+struct Needs<'a> {
+    /// The limits of those that have some.
+    demands: BTreeMap<usize, Arc<Demand<'a>>>,
+    /// The rules that are missing.
+    wanted: BTreeMap<usize, Arc<Wanted>>,
+}
+
+impl Needs<'_> {
+    /// Rules that leave each of some workloads what it is allowed, for want of a selector that tells
+    /// them apart; `None` when one of them has no limit.
+    fn for_all(&self, workloads: &[usize]) -> Option<Wanted> {
+        let mut demands = workloads.iter().map(|w| self.demands.get(w));
+        let first = Demand::clone(demands.next()??);
+        let all = demands.try_fold(first, |all, next| Some(all.or(next?)))?;
+        let rules = encode(&all, Mode::Deny).rules;
+        (!rules.is_empty()).then_some(Wanted {
+            action: Action::Deny,
+            rules,
+        })
+    }
+}
+
+/// What the workloads of classes with equal limits need.
+struct Need<'a> {
+    classes: Vec<Node>,
+    demand: Arc<Demand<'a>>,
     wanted: Vec<(usize, Arc<Wanted>)>,
     unnamed: PortSet,
     unlisted: PortSet,
 }
 
-impl Need {
-    fn of(analysis: &Analysis<'_, '_>, here: &ByNamespace<'_>, class: Node) -> Option<Self> {
-        let demand = analysis.demand(class)?;
+impl<'a> Need<'a> {
+    fn of(
+        analysis: &'a Analysis<'_, '_>,
+        crowd: &Crowd<'_>,
+        here: &ByNamespace<'_>,
+        demand: Demand<'a>,
+        classes: Vec<Node>,
+    ) -> Self {
+        let all = classes
+            .iter()
+            .filter_map(|&c| analysis.universe.classes().get(c));
+        let workloads: Vec<usize> = all.flat_map(|c| c.workloads.iter().copied()).collect();
         let mut need = Self {
-            class,
+            classes,
+            demand: Arc::new(demand),
             wanted: Vec::new(),
             unnamed: PortSet::none(),
             unlisted: PortSet::none(),
         };
         let mut encoded: BTreeMap<bool, Arc<Wanted>> = BTreeMap::new();
-        for &workload in &analysis.universe.classes().get(class)?.workloads {
+        for workload in workloads {
             let people = here.selected_for(analysis, workload);
-            if is_met(&demand, &people) {
+            if is_met(&need.demand, &people, crowd) {
                 continue;
             }
             let may_allow =
@@ -256,7 +303,7 @@ impl Need {
                     rules,
                     unnamed,
                     unlisted,
-                } = encode(&demand, mode);
+                } = encode(&need.demand, mode);
                 need.unnamed = need.unnamed.union(&unnamed);
                 need.unlisted = need.unlisted.union(&unlisted);
                 Arc::new(Wanted { action, rules })
@@ -265,7 +312,7 @@ impl Need {
                 need.wanted.push((workload, Arc::clone(want)));
             }
         }
-        Some(need)
+        need
     }
 }
 
@@ -275,153 +322,25 @@ fn note(noted: &mut BTreeMap<Node, PortSet>, class: Node, ports: &PortSet) {
     }
 }
 
-/// Whether a policy is attached to a Service of its namespace.
-pub(super) fn targets(policy: &AuthorizationPolicy, service: &str) -> bool {
-    policy
-        .targets
-        .iter()
-        .any(|t| t.group.is_empty() && t.kind == "Service" && t.name == service)
-}
-
-/// Objects of a world by namespace.
-struct ByNamespace<'a> {
-    workloads: BTreeMap<&'a str, Vec<usize>>,
-    isolating: BTreeMap<&'a str, Vec<&'a NetworkPolicy>>,
-    authorization: BTreeMap<&'a str, Vec<&'a AuthorizationPolicy>>,
-}
-
-impl<'a> ByNamespace<'a> {
-    fn of(world: &'a World) -> Self {
-        let mut index = Self {
-            workloads: BTreeMap::new(),
-            isolating: BTreeMap::new(),
-            authorization: BTreeMap::new(),
-        };
-        for (place, workload) in world.workloads.iter().enumerate() {
-            index
-                .workloads
-                .entry(&workload.meta.namespace)
-                .or_default()
-                .push(place);
-        }
-        for policy in &world.network_policies {
-            if policy.isolates_ingress && !policy.meta.is_ours() {
-                index
-                    .isolating
-                    .entry(&policy.meta.namespace)
-                    .or_default()
-                    .push(policy);
-            }
-        }
-        for policy in written_by_people(&world.authorization_policies) {
-            index
-                .authorization
-                .entry(&policy.meta.namespace)
-                .or_default()
-                .push(policy);
-        }
-        index
-    }
-
-    fn workloads(&self, namespace: &str) -> &[usize] {
-        self.workloads.get(namespace).map_or(&[], Vec::as_slice)
-    }
-
-    /// The policies of people that a workload's ztunnel applies.
-    fn selected_for(&self, analysis: &Analysis<'_, '_>, workload: usize) -> Selected<'a> {
-        let Some(workload) = analysis.setting.world.workloads.get(workload) else {
-            return Selected::default();
-        };
-        let namespace = workload.meta.namespace.as_str();
-        let root = (namespace != namespaces::ROOT).then_some(namespaces::ROOT);
-        let here = [Some(namespace), root].into_iter().flatten();
-        let policies = here
-            .filter_map(|n| self.authorization.get(n))
-            .flatten()
-            .copied();
-        Selected::of(policies, namespace, &workload.pod.labels)
-    }
-}
-
 /// Whether policies that are there keep a demand already.
-fn is_met(demand: &Demand, policies: &Selected<'_>) -> bool {
+fn is_met(demand: &Demand<'_>, policies: &Selected<'_>, crowd: &Crowd<'_>) -> bool {
     if policies.is_empty() {
         return false;
     }
-    let within = |identity: Identity<'_>, limit: &PortSet| {
-        let open = allowed(
-            policies,
-            &Client {
-                identity,
-                address: None,
-            },
-        );
-        limit.includes(&open.intersection(&demand.universe))
-    };
-    demand.clients.iter().all(|(party, limit)| {
-        let namespace = party.namespace.as_str();
-        match &party.service_account {
-            Some(service_account) => within(
-                Identity::Workload {
-                    namespace,
-                    service_account,
-                },
-                limit,
-            ),
-            None => within(Identity::SomeoneIn { namespace }, limit),
-        }
-    }) && demand
-        .others
-        .as_ref()
-        .is_none_or(|limit| within(Identity::SomeoneIn { namespace: "" }, limit))
+    policies.decide(crowd).iter().all(|(allowance, members)| {
+        let open = allowance.high.intersection(&demand.universe);
+        let mut limits = demand
+            .clients
+            .iter()
+            .filter(|(_, parties)| !parties.is_disjoint(members));
+        let others = demand
+            .others
+            .iter()
+            .filter(|_| members.contains(crowd.anyone()));
+        limits.all(|(limit, _)| limit.includes(&open))
+            && others.into_iter().all(|limit| limit.includes(&open))
+    })
 }
 
-/// Whether something at the workload enforces AuthorizationPolicies: ztunnel, or a sidecar.
-fn enforces(analysis: &Analysis<'_, '_>, workload: usize) -> bool {
-    let role = analysis.setting.role(workload);
-    role.receives || role.sends
-}
-
-/// Selectors that might stand for a workload, the best first: what a policy selects it by, so that
-/// pods which come later are limited with it; then what its own object selects it by.
-fn candidates(
-    analysis: &Analysis<'_, '_>,
-    index: &ByNamespace<'_>,
-    workload: usize,
-) -> Vec<Candidate> {
-    let world = &*analysis.setting.world;
-    let Some(subject) = world.workloads.get(workload) else {
-        return Vec::new();
-    };
-    let namespace = subject.meta.namespace.as_str();
-    let isolating = index.isolating.get(namespace).into_iter().flatten();
-    let selecting = isolating.filter(|p| p.pod_selector.matches(&subject.pod.labels));
-    let by_policy = selecting.filter_map(|p| {
-        let labels = p.pod_selector.only_labels()?.clone();
-        Some(Candidate {
-            labels,
-            of: p.reference(),
-            origin: p.meta.origin.clone(),
-        })
-    });
-    let (mut narrow, wide): (Vec<_>, Vec<_>) = by_policy.partition(|c| !c.labels.is_empty());
-    let gateway_here = index.workloads(namespace).iter().any(|&other| {
-        let role = analysis.setting.role(other);
-        role.sends && !role.receives
-    });
-    if !gateway_here {
-        // A policy for the whole namespace reaches its gateways as well.
-        narrow.extend(wide);
-    }
-    let own = |labels: Labels| Candidate {
-        labels,
-        of: subject.reference(),
-        origin: subject.meta.origin.clone(),
-    };
-    let by_object = subject.selector.as_ref().and_then(|s| s.only_labels());
-    narrow.extend(by_object.filter(|l| !l.is_empty()).cloned().map(own));
-    if !subject.pod.labels.is_empty() {
-        narrow.push(own(subject.pod.labels.clone()));
-    }
-    narrow
-}
+/// The most rules that a policy may have (`MaxItems` of `spec.rules` in the API).
+const RULE_LIMIT: usize = 512;

@@ -28,6 +28,9 @@ pub(super) struct ServingWaypoints {
     pub(super) all: Vec<Serving>,
     /// Index of the waypoint of each Service that has one, by index in [`World::services`].
     pub(super) of_service: BTreeMap<usize, usize>,
+    /// Index of the waypoint that takes connections to the addresses of a workload's pods, by index
+    /// in [`World::workloads`].
+    pub(super) of_workload: BTreeMap<usize, usize>,
 }
 
 impl ServingWaypoints {
@@ -42,6 +45,12 @@ impl ServingWaypoints {
             if let Binding::Bound(waypoint) = waypoints.of_service(service) {
                 let place = serving.intern(waypoint);
                 serving.of_service.insert(index, place);
+            }
+        }
+        for (index, workload) in world.workloads.iter().enumerate() {
+            if let Binding::Bound(waypoint) = waypoints.of_workload(workload) {
+                let place = serving.intern(waypoint);
+                serving.of_workload.insert(index, place);
             }
         }
         serving

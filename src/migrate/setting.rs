@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ambient_facts::{labels, ports};
 
 use super::cni::{self, Detection};
-use super::role::Role;
+use super::role::{self, Role};
 use super::scope::{Scope, ScopeOptions};
 use super::serving::{self, ServingWaypoints};
 use super::{Options, imagine};
@@ -20,8 +20,12 @@ pub(super) struct Part {
     pub(super) role: Role,
     /// They are the pods of this waypoint.
     pub(super) waypoint: Option<usize>,
+    /// This waypoint takes connections to their addresses.
+    pub(super) pod_waypoint: Option<usize>,
     /// No object of the input describes them.
     pub(super) imagined: bool,
+    /// Whether a proxy of Istio is in them today.
+    pub(super) proxy_today: Option<bool>,
 }
 
 /// Everything that planning starts from.
@@ -60,10 +64,8 @@ impl<'w> Setting<'w> {
         let endpoints = Endpoints::of(world);
         let scope = Scope::of(world, &endpoints, &scope_options);
         let planned = serving::planned(world, &scope, options);
-        let waypoints = ServingWaypoints::of(world, &planned);
+        let waypoints = ServingWaypoints::default();
 
-        let mut waypoint_pods = waypoints.pods();
-        waypoint_pods.retain(|pod| !world.workloads.iter().any(|w| is_pod_of(w, pod)));
         let mut setting = Self {
             world: Cow::Borrowed(world),
             options,
@@ -75,9 +77,9 @@ impl<'w> Setting<'w> {
             cni,
             assumptions,
         };
-        setting.extend(waypoint_pods, &scope_options);
+        setting.add_waypoint_pods(&scope_options);
         let first_imagined = setting.world.workloads.len();
-        let imagined = {
+        let imagined_pods = {
             let world = &*setting.world;
             let policies = &world.network_policies;
             let universe = Universe::of(
@@ -90,11 +92,21 @@ impl<'w> Setting<'w> {
             );
             imagine::pods(world, &setting.scope, &mut Selection::new(world, &universe))
         };
-        setting.extend(imagined, &scope_options);
+        let imagined = first_imagined..first_imagined + imagined_pods.len();
+        setting.extend(imagined_pods, &scope_options);
+        setting.add_waypoint_pods(&scope_options);
         setting.parts = (0..setting.world.workloads.len())
-            .map(|index| setting.part(index, index >= first_imagined))
+            .map(|index| setting.part(index, imagined.contains(&index)))
             .collect();
         setting
+    }
+
+    /// Finds the waypoints of everything there is, and adds the pods that they are going to have.
+    fn add_waypoint_pods(&mut self, options: &ScopeOptions) {
+        self.waypoints = ServingWaypoints::of(&self.world, &self.planned);
+        let mut pods = self.waypoints.pods();
+        pods.retain(|pod| !self.world.workloads.iter().any(|w| is_pod_of(w, pod)));
+        self.extend(pods, options);
     }
 
     /// Adds workloads that are going to be there, or are imagined.
@@ -121,11 +133,19 @@ impl<'w> Setting<'w> {
             w.namespace == workload.meta.namespace && gateway.is_some_and(|name| *name == w.name)
         });
         let role = Role::of(&workload.pod, self.scope.workload(index));
+        let taken = self.waypoints.of_workload.get(&index).copied();
         Part {
             role,
             waypoint,
+            pod_waypoint: taken.filter(|_| role.receives && waypoint.is_none()),
             imagined,
+            proxy_today: role::has_proxy_today(&self.world, workload),
         }
+    }
+
+    /// Whether a proxy of Istio is in a workload's pods today; `None` when the input does not tell.
+    pub(super) fn has_proxy_today(&self, workload: usize) -> Option<bool> {
+        self.parts.get(workload)?.proxy_today
     }
 
     /// What a workload's pods do with the tunnel.
@@ -136,6 +156,11 @@ impl<'w> Setting<'w> {
     /// The waypoint that a workload is the pods of.
     pub(super) fn waypoint_at(&self, workload: usize) -> Option<usize> {
         self.parts.get(workload)?.waypoint
+    }
+
+    /// The waypoint that takes connections to the addresses of a workload's pods.
+    pub(super) fn pod_waypoint(&self, workload: usize) -> Option<usize> {
+        self.parts.get(workload)?.pod_waypoint
     }
 
     /// Whether no object of the input describes a workload.
@@ -150,6 +175,11 @@ impl<'w> Setting<'w> {
 
     /// The workloads that a Service sends to, by index.
     pub(super) fn backends(&self, service: &Service) -> impl Iterator<Item = usize> {
+        (0..self.world.workloads.len()).filter(|&w| self.is_backend(service, w))
+    }
+
+    /// Whether a Service sends to a workload.
+    pub(super) fn is_backend(&self, service: &Service, workload: usize) -> bool {
         let selected = |w: &Workload| {
             w.meta.namespace == service.meta.namespace
                 && service
@@ -157,10 +187,7 @@ impl<'w> Setting<'w> {
                     .iter()
                     .all(|(k, v)| w.pod.labels.get(k) == Some(v))
         };
-        let workloads = self.world.workloads.iter().enumerate();
-        workloads
-            .filter(move |(_, w)| selected(w))
-            .map(|(index, _)| index)
+        self.world.workloads.get(workload).is_some_and(selected)
     }
 
     /// The TCP ports of a Service with the ports that they lead to on a workload.
@@ -201,7 +228,9 @@ impl<'w> Setting<'w> {
             let mut declared = workload.pod.ports.iter();
             let distinction = Distinction {
                 role: part.role,
+                proxy_today: part.proxy_today,
                 waypoint: part.waypoint,
+                pod_waypoint: part.pod_waypoint,
                 listens: declared.any(|p| p.number == ports::HBONE && p.protocol == Protocol::Tcp),
                 behind,
             };
@@ -224,7 +253,9 @@ type Reached = (usize, Vec<(u16, PortSet)>);
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Distinction {
     role: Role,
+    proxy_today: Option<bool>,
     waypoint: Option<usize>,
+    pod_waypoint: Option<usize>,
     /// An application listens on the tunnel's port.
     listens: bool,
     behind: Vec<Reached>,

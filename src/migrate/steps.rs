@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use ambient_facts::{annotations, labels, ports};
 use serde_json::Value;
 
-use super::opening::{self, Opening};
+use super::object;
+use super::opening::{self, Means, Opening};
 use super::restore::Limits;
 use super::scope::NamespaceState;
 use super::setting::Setting;
-use super::{Strategy, object};
 use crate::authz;
 use crate::finding::{Finding, codes};
 use crate::model::{AuthorizationPolicy, NetworkPolicy, ObjectRef, Origin};
@@ -37,8 +37,11 @@ pub(super) fn open_step(
             1 => format!("open port {} in 1 rule{through}", ports::HBONE),
             rules => format!("open port {} in {rules} rules{through}", ports::HBONE),
         };
+        if change.means == Means::Standing {
+            continue;
+        }
         findings.push(closed_tunnel(policy, change));
-        if setting.options.strategy == Strategy::Edit {
+        if change.means == Means::Edit {
             let companion = object::network_policy(&opening::companion(policy, change));
             changes.push(Change {
                 object: policy.reference(),

@@ -4,14 +4,15 @@
 //! let the client reach the server have to let each of them take its half of the way, and a
 //! waypoint that is isolated itself has to be let out and in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ambient_facts::{labels, namespaces, ports};
 use fixedbitset::FixedBitSet;
 
 use super::object;
 use super::opening::{
-    Added, Changed, Opener, covers_tunnel, gateway_peer, grants_some_tcp, tunnel_port,
+    Added, Changed, Means, Opener, Purpose, covers_tunnel, gateway_peer, grants_some_tcp,
+    tunnel_port,
 };
 use super::serving::{Serving, pod_labels};
 use super::setting::Setting;
@@ -19,77 +20,78 @@ use crate::model::{
     LabelSelector, NetworkPolicy, ObjectRef, Operator, Origin, Peer, PortMatch, PortRule, Protocol,
     Requirement, Rule,
 };
-use crate::netpol::Direction;
+use crate::netpol::{Direction, Node, PortSet, rule_ports};
 
 impl<'s> Opener<'s, '_> {
     /// Appends the rules that the ways through waypoints need.
     pub(super) fn waypoint_rules(&mut self, changed: &mut Vec<Changed>) {
         for place in 0..self.setting.waypoints.all.len() {
-            let served = self.served_by(place);
+            let behind = self.behind(place);
             let Some(waypoint) = self.setting.waypoints.all.get(place) else {
                 continue;
             };
             let policies = self.policies;
             for (index, policy) in policies.iter().enumerate() {
+                if policy.meta.is_ours() {
+                    continue;
+                }
+                let own = &policy.meta.namespace;
+                let peer = gateway_peer(own, &waypoint.namespace, &waypoint.name);
                 for direction in Direction::BOTH {
-                    if direction.isolated_by(policy)
-                        && !policy.meta.is_ours()
-                        && self.leads_through(direction, policy, &served)
-                    {
-                        let peer = gateway_peer(
-                            &policy.meta.namespace,
-                            &waypoint.namespace,
-                            &waypoint.name,
-                        );
+                    if !direction.isolated_by(policy) {
+                        continue;
+                    }
+                    if self.leads_through(direction, policy, &behind) {
                         let peers = std::slice::from_ref(&peer);
                         if !self.is_covered(policy, direction, peers) {
-                            add(changed, index, policy, direction, peer);
+                            add(changed, index, policy, direction, peer.clone());
                         }
                     }
+                }
+                if let Some(rule) = self.in_the_clear(policy, &peer, &behind) {
+                    append(changed, index, Direction::Ingress, rule);
                 }
             }
         }
         changed.sort_by_key(|c| c.policy);
     }
 
-    /// The receiving classes behind a waypoint.
-    fn served_by(&self, place: usize) -> FixedBitSet {
-        let setting = self.setting;
+    fn behind(&self, place: usize) -> Behind {
         let universe = self.selection.universe();
-        let mut served = FixedBitSet::with_capacity(universe.nodes());
-        for (&service, _) in setting
-            .waypoints
-            .of_service
-            .iter()
-            .filter(|(_, w)| **w == place)
-        {
-            let Some(service) = setting.world.services.get(service) else {
+        let mut behind = Behind {
+            all: FixedBitSet::with_capacity(universe.nodes()),
+            mesh: FixedBitSet::with_capacity(universe.nodes()),
+            plain: BTreeMap::new(),
+        };
+        for server in servers(self.setting, place) {
+            let Some(class) = universe.class_of(server.workload) else {
                 continue;
             };
-            served.extend(
-                setting
-                    .backends(service)
-                    .filter_map(|w| universe.class_of(w)),
-            );
+            behind.all.insert(class);
+            if server.plain {
+                let ports = behind.plain.entry(class).or_default();
+                *ports = ports.union(&server.ports);
+            } else {
+                behind.mesh.insert(class);
+            }
         }
-        served.intersect_with(&self.speakers.receivers);
-        served
+        behind
     }
 
-    /// Whether a policy lets somebody take a way that goes through the waypoint in front of
-    /// `served`.
+    /// Whether a policy lets somebody take a way that goes through the waypoint in front of some
+    /// pods, and the tunnel's port has to be open for it.
     fn leads_through(
         &mut self,
         direction: Direction,
         policy: &'s NetworkPolicy,
-        served: &FixedBitSet,
+        behind: &Behind,
     ) -> bool {
         let subjects = self
             .selection
             .subjects(&policy.meta.namespace, &policy.pod_selector);
         let (own, other) = match direction {
-            Direction::Ingress => (served, &self.speakers.senders),
-            Direction::Egress => (&self.speakers.senders, served),
+            Direction::Ingress => (&behind.mesh, &self.speakers.senders),
+            Direction::Egress => (&self.speakers.senders, &behind.all),
         };
         if !subjects.iter().any(|&n| own.contains(n)) {
             return false;
@@ -101,6 +103,107 @@ impl<'s> Opener<'s, '_> {
                 && (!set.yes.is_disjoint(other) || !set.maybe.is_disjoint(other))
         })
     }
+
+    /// The rule that lets a waypoint reach pods that are not in the mesh: on the ports on which the
+    /// policy lets clients of the waypoint reach them. `None` when there is nothing to add.
+    fn in_the_clear(
+        &mut self,
+        policy: &'s NetworkPolicy,
+        waypoint: &Peer,
+        behind: &Behind,
+    ) -> Option<Rule> {
+        if behind.plain.is_empty() || !policy.isolates_ingress {
+            return None;
+        }
+        let classes = self.selection.universe().classes();
+        let subjects = self
+            .selection
+            .subjects(&policy.meta.namespace, &policy.pod_selector);
+        let mut missing = PortSet::none();
+        for subject in subjects {
+            let (Some(targets), Some(class)) = (behind.plain.get(&subject), classes.get(subject))
+            else {
+                continue;
+            };
+            let mut wanted = PortSet::none();
+            let mut open = PortSet::none();
+            for rule in &policy.ingress {
+                let ports = rule_ports(rule, class);
+                if rule.peers.is_empty() || rule.peers.contains(waypoint) {
+                    open = open.union(&ports);
+                }
+                let set = self.selection.peers(&policy.meta.namespace, &rule.peers);
+                let set = self.selection.get(set);
+                let clients = &self.speakers.clients;
+                if !set.yes.is_disjoint(clients) || !set.maybe.is_disjoint(clients) {
+                    wanted = wanted.union(&ports.intersection(targets));
+                }
+            }
+            missing = missing.union(&wanted.difference(&open));
+        }
+        (!missing.is_empty()).then(|| Rule {
+            peers: vec![waypoint.clone()],
+            ports: tcp_ports(&missing),
+            line: 0,
+        })
+    }
+}
+
+/// The pods behind a waypoint, by class.
+struct Behind {
+    all: FixedBitSet,
+    /// Those that are reached through the tunnel.
+    mesh: FixedBitSet,
+    /// Those that are reached in the clear, with their ports.
+    plain: BTreeMap<Node, PortSet>,
+}
+
+/// A workload that a waypoint sends to.
+struct Server {
+    workload: usize,
+    /// Its pods are not in the mesh.
+    plain: bool,
+    ports: PortSet,
+}
+
+/// All workloads behind a waypoint.
+fn servers(setting: &Setting<'_>, place: usize) -> Vec<Server> {
+    let mut servers = Vec::new();
+    let of_service = &setting.waypoints.of_service;
+    for (&service, _) in of_service.iter().filter(|(_, w)| **w == place) {
+        let Some(service) = setting.world.services.get(service) else {
+            continue;
+        };
+        servers.extend(setting.backends(service).map(|workload| {
+            Server {
+                workload,
+                plain: !setting.role(workload).receives,
+                ports: setting
+                    .targets(service, workload)
+                    .into_iter()
+                    .map(|(_, target)| target)
+                    .collect(),
+            }
+        }));
+    }
+    let taken = (0..setting.world.workloads.len())
+        .filter(|&w| setting.pod_waypoint(w) == Some(place))
+        .map(|workload| Server {
+            workload,
+            plain: false,
+            ports: PortSet::protocol(Protocol::Tcp),
+        });
+    servers.extend(taken);
+    servers
+}
+
+/// TCP ports as entries of a rule.
+fn tcp_ports(ports: &PortSet) -> Vec<PortRule> {
+    let entry = |(first, last)| PortRule {
+        protocol: Protocol::Tcp,
+        port: PortMatch::Range(first, last),
+    };
+    ports.ranges(Protocol::Tcp).map(entry).collect()
 }
 
 fn add(
@@ -110,12 +213,8 @@ fn add(
     direction: Direction,
     peer: Peer,
 ) {
-    let known = changed.iter().position(|c| c.policy == index);
-    let opened = |place: usize| {
-        known
-            .and_then(|k| changed.get(k))
-            .is_some_and(|c| c.rules.contains(&(direction, place)))
-    };
+    let known = changed.iter().find(|c| c.policy == index);
+    let opened = |place: usize| known.is_some_and(|c| c.rules.contains(&(direction, place)));
     // A rule for everybody, or for just this waypoint, opens the way already.
     let open = direction
         .rules(policy)
@@ -125,20 +224,24 @@ fn add(
             (covers_tunnel(rule) || opened(place))
                 && (rule.peers.is_empty() || rule.peers.contains(&peer))
         });
-    if open {
-        return;
+    if !open {
+        let rule = Rule {
+            peers: vec![peer],
+            ports: vec![tunnel_port()],
+            line: 0,
+        };
+        append(changed, index, direction, rule);
     }
-    let rule = Rule {
-        peers: vec![peer],
-        ports: vec![tunnel_port()],
-        line: 0,
-    };
-    match known.and_then(|k| changed.get_mut(k)) {
+}
+
+fn append(changed: &mut Vec<Changed>, index: usize, direction: Direction, rule: Rule) {
+    match changed.iter_mut().find(|c| c.policy == index) {
         Some(change) => change.appended.push((direction, rule)),
         None => changed.push(Changed {
             policy: index,
             rules: Vec::new(),
             appended: vec![(direction, rule)],
+            means: Means::default(),
         }),
     }
 }
@@ -181,6 +284,8 @@ pub(super) fn policies_of_waypoints(setting: &Setting<'_>) -> Vec<Added> {
                 "the waypoint is isolated by `{}`: let its clients in and let it reach its servers",
                 beside.meta.name
             ),
+            purpose: Purpose::Service,
+            accompanies: None,
             replaces: None,
         });
     }
@@ -196,15 +301,20 @@ fn policy_of(
 ) -> NetworkPolicy {
     let of = ObjectRef::namespaced(&waypoint.namespace, "Gateway", &waypoint.name);
     let name = object::derived_name(&waypoint.name, "hbone");
-    let served = setting
-        .waypoints
-        .of_service
-        .iter()
-        .filter(|(_, w)| **w == place);
-    let servers: BTreeSet<String> = served
-        .filter_map(|(&s, _)| setting.world.services.get(s))
-        .map(|s| s.meta.namespace.clone())
-        .collect();
+    let mut mesh: BTreeSet<String> = BTreeSet::new();
+    let mut plain: BTreeMap<String, PortSet> = BTreeMap::new();
+    for server in servers(setting, place) {
+        let Some(workload) = setting.world.workloads.get(server.workload) else {
+            continue;
+        };
+        let namespace = workload.meta.namespace.clone();
+        if server.plain {
+            let ports = plain.entry(namespace).or_default();
+            *ports = ports.union(&server.ports);
+        } else {
+            mesh.insert(namespace);
+        }
+    }
     let clients: BTreeSet<String> = (0..setting.world.workloads.len())
         .filter(|&w| setting.role(w).sends && setting.waypoint_at(w).is_none())
         .filter_map(|w| setting.world.workloads.get(w))
@@ -235,14 +345,21 @@ fn policy_of(
         ingress: Vec::new(),
         egress: Vec::new(),
     };
-    if ingress {
+    if ingress && !clients.is_empty() {
         policy
             .ingress
             .push(rule(in_namespaces(clients), vec![tunnel_port()]));
     }
     if egress {
-        policy.egress = vec![
-            rule(in_namespaces(servers), vec![tunnel_port()]),
+        if !mesh.is_empty() {
+            let servers = rule(in_namespaces(mesh), vec![tunnel_port()]);
+            policy.egress.push(servers);
+        }
+        for (namespace, ports) in plain.into_iter().filter(|(_, p)| !p.is_empty()) {
+            let servers = in_namespaces(BTreeSet::from([namespace]));
+            policy.egress.push(rule(servers, tcp_ports(&ports)));
+        }
+        policy.egress.extend([
             rule(
                 in_namespaces(system(namespaces::ROOT)),
                 vec![tcp(ports::CONTROL_PLANE)],
@@ -251,7 +368,7 @@ fn policy_of(
                 in_namespaces(system(namespaces::NEVER_CAPTURED)),
                 vec![udp(ports::DNS), tcp(ports::DNS)],
             ),
-        ];
+        ]);
     }
     policy
 }

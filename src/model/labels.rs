@@ -63,11 +63,23 @@ impl LabelSelector {
             && self.match_expressions.iter().all(|r| r.matches(labels))
     }
 
-    /// The `matchLabels`, when there is nothing else in the selector.
-    pub fn only_labels(&self) -> Option<&Labels> {
-        self.match_expressions
-            .is_empty()
-            .then_some(&self.match_labels)
+    /// The labels that are all it asks for, written as `matchLabels` or as `In` with one value; `None`
+    /// when it asks for something else.
+    pub fn only_labels(&self) -> Option<Labels> {
+        let mut labels = self.match_labels.clone();
+        for requirement in &self.match_expressions {
+            let Operator::In(values) = &requirement.operator else {
+                return None;
+            };
+            let (Some(value), 1) = (values.first(), values.len()) else {
+                return None;
+            };
+            let known = labels.insert(requirement.key.clone(), value.clone());
+            if known.is_some_and(|known| known != *value) {
+                return None;
+            }
+        }
+        Some(labels)
     }
 
     /// Every label key that decides whether something is selected.

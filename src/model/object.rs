@@ -153,6 +153,11 @@ impl Meta {
         }
     }
 
+    /// Whether two objects of one kind are the same one.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.namespace == other.namespace && self.name == other.name
+    }
+
     /// Whether this program wrote the object, as a companion of another.
     pub fn is_ours(&self) -> bool {
         self.label(labels::MANAGED_BY) == Some(labels::MANAGED_BY_AMBIENT)

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ambient_facts::labels;
 use ipnet::IpNet;
 
 use super::{LabelSelector, Meta, ObjectRef};
@@ -29,6 +30,11 @@ impl NetworkPolicy {
     pub fn reference(&self) -> ObjectRef {
         self.meta.reference("NetworkPolicy")
     }
+
+    /// The rules of both directions.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.ingress.iter().chain(&self.egress)
+    }
 }
 
 /// One ingress or egress rule: peers and ports. Both must match.
@@ -40,6 +46,19 @@ pub struct Rule {
     pub ports: Vec<PortRule>,
     /// One-based line of the rule; 0 when unknown.
     pub line: u32,
+}
+
+impl Rule {
+    /// Whether it selects namespaces by other labels than their name, which the API server sets.
+    pub fn asks_for_namespace_labels(&self) -> bool {
+        self.peers.iter().any(|peer| match peer {
+            Peer::Pods {
+                namespaces: Some(selector),
+                ..
+            } => selector.keys().any(|k| k != labels::NAMESPACE_NAME),
+            _ => false,
+        })
+    }
 }
 
 /// One entry of `from` or `to`.

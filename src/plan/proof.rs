@@ -1,5 +1,6 @@
 //! What the comparison of before and after came to.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::model::ObjectRef;
@@ -79,9 +80,8 @@ pub struct Comparison {
 pub struct Proof {
     /// How many (pair, relation) comparisons came to [`Verdict::Equal`].
     pub equal: u64,
-    /// How many of the others are not listed, because there are too many; all of them
-    /// [`Verdict::Unknown`].
-    pub unlisted: u64,
+    /// How many of the others are not listed, because there are too many, by verdict.
+    pub unlisted: BTreeMap<Verdict, u64>,
     /// The others, sorted.
     pub differences: Vec<Comparison>,
     /// How many pod classes were told apart.
@@ -93,7 +93,7 @@ pub struct Proof {
 impl Proof {
     /// The worst verdict of all pairs.
     pub fn verdict(&self) -> Verdict {
-        let unlisted = (self.unlisted > 0).then_some(Verdict::Unknown);
+        let unlisted = self.unlisted.keys().copied();
         let listed = self.differences.iter().map(|c| c.verdict);
         listed.chain(unlisted).max().unwrap_or(Verdict::Equal)
     }
@@ -103,8 +103,7 @@ impl Proof {
         let listed = self.differences.iter().filter(|c| c.verdict == verdict);
         let unlisted = match verdict {
             Verdict::Equal => self.equal,
-            Verdict::Unknown => self.unlisted,
-            Verdict::Gained | Verdict::Lost => 0,
+            other => self.unlisted.get(&other).copied().unwrap_or_default(),
         };
         listed.count() as u64 + unlisted
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ambient_facts::ports;
 
 use super::{Lens, Mode};
-use crate::authz::{Client, Identity, Selected, allowed};
+use crate::authz::{Crowd, Party, Selected};
 use crate::migrate::{Role, Scope, ScopeOptions};
 use crate::model::{EndpointId, Endpoints, Protocol, Workload, World};
 use crate::netpol::{
@@ -140,22 +140,16 @@ impl<'w> View<'w> {
         let Some(labels) = labels.map(|w| &w.pod.labels) else {
             return PortSet::none();
         };
-        let namespace = from.namespace.as_str();
-        let identity = match &from.service_account {
-            Some(service_account) => Identity::Workload {
-                namespace,
-                service_account,
-            },
-            None => Identity::SomeoneIn { namespace },
-        };
+        let party = [Party {
+            namespace: from.namespace.clone(),
+            service_account: from.service_account.clone(),
+        }];
         let selected = Selected::of(&self.world.authorization_policies, &to.namespace, labels);
-        let set = allowed(
-            &selected,
-            &Client {
-                identity,
-                address: None,
-            },
-        );
+        let decision = selected.decide(&Crowd::new(&party));
+        let own = decision
+            .into_iter()
+            .find(|(_, members)| members.contains(0));
+        let set = own.map(|(allowance, _)| allowance.low).unwrap_or_default();
         self.authorized.insert((destination, source), set.clone());
         set
     }

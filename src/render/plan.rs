@@ -378,8 +378,8 @@ fn proof(report: &Report<'_>, style: Style) -> String {
         let more = Count(hidden, "more comparison");
         _ = writeln!(text, "… and {more}; `-o json` lists them");
     }
-    if proof.unlisted > 0 {
-        _ = writeln!(text, "… and {} unknown, too many to list", proof.unlisted);
+    for (verdict, count) in &proof.unlisted {
+        _ = writeln!(text, "… and {count} {verdict}, too many to list");
     }
     text
 }

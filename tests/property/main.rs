@@ -41,10 +41,10 @@ const CASES: u64 = 300;
 /// Clusters that show what is not right yet, of those that are new:
 /// pod-addressed traffic through waypoints that take it, claims about a class of which only some
 /// pods are concerned, and replicas under one owner that are given as pods.
-const OPEN: &[u64] = &[153, 183, 194, 204, 228, 242, 244, 256, 264];
+const OPEN: &[u64] = &[];
 
 /// The same for clusters that were planned before: companions that are written again.
-const OPEN_PLANNED_BEFORE: &[u64] = &[44, 80, 89];
+const OPEN_PLANNED_BEFORE: &[u64] = &[];
 
 #[test]
 fn plans_lose_nothing_and_gain_nothing_unsaid() {

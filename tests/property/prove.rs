@@ -50,7 +50,8 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Checks the clusters. Fails with the smallest cluster that the first failing one shrinks to.
+    /// Checks the clusters. Fails with what is wrong about each; about a single one with the smallest
+    /// cluster that it shrinks to.
     ///
     /// `open` are the clusters of which it is known that they fail: one of them that passes is a
     /// failure too, so that the list only holds what is true.
@@ -68,15 +69,25 @@ impl Run {
                 Ok(summary) if !open.contains(&seed) => total += summary,
                 Ok(_) => panic!("cluster {seed} passes: take it off the list of open ones"),
                 Err(_) if open.contains(&seed) => {}
-                Err(_) => unexpected.push(seed),
+                Err(violations) => unexpected.push((seed, violations)),
             }
         }
-        if let Some(&seed) = unexpected.first() {
-            panic!(
-                "clusters {unexpected:?} fail\n{}",
-                self.shrink(migration, seed)
-            );
+        let seeds: Vec<u64> = unexpected.iter().map(|(seed, _)| *seed).collect();
+        if let [seed] = seeds[..]
+            && self.seeds.clone().count() == 1
+        {
+            panic!("cluster {seed} fails\n{}", self.shrink(migration, seed));
         }
+        let brief = |(seed, violations): &(u64, Violations)| {
+            let first = violations.first().map_or("", String::as_str);
+            format!("{seed}: {} wrong, first {first}", violations.len())
+        };
+        let brief: Vec<String> = unexpected.iter().map(brief).collect();
+        assert!(
+            brief.is_empty(),
+            "clusters {seeds:?} fail; `AMBIENT_PROPERTY_SEED` shrinks one\n{}",
+            brief.join("\n")
+        );
         total
     }
 

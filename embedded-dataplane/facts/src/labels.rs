@@ -32,6 +32,20 @@ pub const WAYPOINT_CLASS: &str = "istio-waypoint";
 pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// Hash that a Deployment gives to the pods of one revision.
 pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
+/// Labels that controllers of Kubernetes give to single pods, or to the pods of one revision
+/// (`k8s.io/api` `apps/v1/types.go`, `batch/v1/types.go`): the pods that come later have others.
+pub const OF_ONE_REVISION: [&str; 10] = [
+    POD_TEMPLATE_HASH,
+    "controller-revision-hash",
+    "pod-template-generation",
+    "statefulset.kubernetes.io/pod-name",
+    "apps.kubernetes.io/pod-index",
+    "batch.kubernetes.io/job-completion-index",
+    "batch.kubernetes.io/controller-uid",
+    "batch.kubernetes.io/job-name",
+    "controller-uid",
+    "job-name",
+];
 /// Recommended label that names the tool an object is managed by.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Our value of [`MANAGED_BY`].

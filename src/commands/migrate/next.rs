@@ -20,19 +20,18 @@ pub(super) fn commands(report: &Report<'_>, settings: &Migrate) -> Vec<String> {
         commands.push(format!("kubectl ambient explain {}", entry.finding.code.id));
     }
     if report.differing_files() > 0 {
-        let flags = flags(&settings.request, &settings.options);
-        let accepted: String = settings
-            .acceptance
-            .names()
-            .map(|name| format!(" --accept {name}"))
-            .collect();
+        let mut flags = flags(&settings.request, &settings.options);
+        for name in settings.acceptance.names() {
+            flags.push_str(" --accept ");
+            flags.push_str(name);
+        }
         if gate::standing(report, settings.fail_on).is_none() {
-            commands.push(format!("kubectl ambient migrate diff {flags}{accepted}"));
+            commands.push(format!("kubectl ambient migrate diff {flags}"));
         } else if !report.show_diff {
-            commands.push(format!("kubectl ambient migrate {flags} --diff{accepted}"));
+            commands.push(format!("kubectl ambient migrate {flags} --diff"));
         }
         if gate::objection(report, settings).is_none() && !reads_stdin(&settings.request) {
-            commands.push(format!("kubectl ambient migrate {flags} --write{accepted}"));
+            commands.push(format!("kubectl ambient migrate {flags} --write"));
         }
     }
     commands

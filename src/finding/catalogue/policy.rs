@@ -34,6 +34,13 @@ area! {
         ),
         "Apply the plan's AuthorizationPolicy, in files with `--write`, before the namespace is enrolled.";
 
+    LOST_TO_AUTHORIZATION = "AMB0104", Error,
+        "connections that an authorization policy begins to refuse",
+        "The network policies allow these connections today, and an AuthorizationPolicy refuses them once both ends are in the mesh. \
+         Nothing enforces that policy today, because there is no sidecar at the destination; ztunnel does from enrolment on. \
+         Whether that is wanted only people can say.",
+        "Change the AuthorizationPolicy so that it allows what is needed, or accept the finding with `--accept` when it is meant to refuse.";
+
     GAINED = "AMB0110", Error,
         "connections gained through the tunnel",
         text!(
@@ -87,6 +94,19 @@ area! {
          Opening the tunnel port keeps who may connect but gives up which ports they may use, so every port limit between mesh workloads is gone. \
          The connections that are gained are listed with this finding.",
         "Run the plan with `--authz deny`, or put the limits back with policies of your own.";
+
+    GAINED_IN_PLAINTEXT = "AMB0117", Error,
+        "connections gained outside the tunnel",
+        "A policy that an earlier run left behind, or that is added for a waypoint, allows connections in the clear that the other policies refuse today. \
+         The plan itself opens nothing in the clear but the tunnel's port.",
+        "Delete the policy that the plan no longer makes, or accept the finding with `--accept`.";
+
+    LATER_PODS_NOT_LIMITED = "AMB0118", Warning,
+        "pods that come later are not limited",
+        "The policy limits ports and selects pods by `matchExpressions`, which an AuthorizationPolicy cannot say. \
+         The limits are put back for every workload of the input that it selects. \
+         A workload that comes later and is selected too is reached through the tunnel on every port, until the plan is made again.",
+        "Select by `matchLabels` where that is possible, or run the plan in CI so that new workloads get their limits.";
 
     UNKNOWN_HOST_NETWORK = "AMB0120", Warning,
         "pods on the host network",
@@ -143,6 +163,19 @@ area! {
          It is left as it is, byte for byte. \
          A companion object with the same effect is written beside it.",
         "Apply the companion, or make the change by hand as `--diff` shows it.";
+
+    UNKNOWN_AUTHORIZATION = "AMB0128", Warning,
+        "authorization policy whose effect cannot be told",
+        "What an AuthorizationPolicy does to these connections depends on something that is not in the manifests: \
+         on requests, on source addresses, on the trust domain, or on whether the pods have sidecars today that enforce it. \
+         The comparison is therefore not certain about them.",
+        "Add the Namespace objects with `-f`, so that sidecar injection is known, and check the pairs by hand.";
+
+    UNKNOWN_NAMESPACE = "AMB0129", Warning,
+        "rule by labels of a namespace that is not in the input",
+        "A rule selects namespaces by label, and the Namespace of one of the two ends is not in the input, so whether it is selected is not known. \
+         The tunnel port is opened where it might be, and the pair is reported as unknown.",
+        "Add the Namespace object to the manifests, or select it by the label `kubernetes.io/metadata.name`.";
 
     DENY_HAS_NO_EFFECT = "AMB0130", Error,
         "deny rule that stops denying",
@@ -238,6 +271,13 @@ area! {
         "authorization policy that starts to be enforced",
         "The AuthorizationPolicy selects pods that have no sidecar, so nothing enforces it today. \
          From enrolment on ztunnel does, for connections inside the tunnel and for plaintext ones. \
-         The comparison of the plan is about network policies: what this policy refuses from then on is not counted as lost.",
+         What it refuses in the tunnel is compared; what it refuses of plaintext, which has no identity, is not.",
         "Check with `kubectl ambient policy list --mode tunnel` that the policy allows what is needed, or remove it before the namespace is enrolled.";
+
+    LEFT_OVER = "AMB0150", Warning,
+        "object of an earlier run that is no longer needed",
+        "An object that this program made in an earlier run is not part of the plan any more: what it accompanied has changed or is gone. \
+         It stays in force until somebody deletes it, and the comparison takes it into account. \
+         Left behind, a policy that limits ports may refuse what its workload needs later.",
+        "Delete the object, in the manifests and with `kubectl delete` in the cluster.";
 }

@@ -4,6 +4,7 @@ use ambient_facts::labels;
 
 use super::{Context, about, at_line};
 use crate::finding::{Finding, codes};
+use crate::migrate::role::asks_for_injection;
 use crate::migrate::scope::{LeftOut, NamespaceState};
 use crate::model::ObjectRef;
 
@@ -48,16 +49,10 @@ fn unknown_mode(context: &Context<'_>, name: &str, mode: &str) -> Option<Finding
     Some(finding)
 }
 
-/// Whether the labels of a namespace ask for injection: `istio-injection` decides where it is set,
-/// else a revision does.
+/// Whether a namespace asks for injection.
 pub(super) fn injects(context: &Context<'_>, namespace: &str) -> bool {
-    let Some(namespace) = context.world.namespaces.get(namespace) else {
-        return false;
-    };
-    match namespace.meta.label(labels::INJECTION) {
-        Some(value) => value == "enabled",
-        None => namespace.meta.label(labels::REVISION).is_some(),
-    }
+    let namespace = context.world.namespaces.get(namespace);
+    namespace.is_some_and(|n| asks_for_injection(&n.meta.labels))
 }
 
 fn injection(context: &Context<'_>, name: &str, state: &NamespaceState) -> Option<Finding> {

@@ -268,7 +268,7 @@ impl<'r> ProofDocument<'r> {
             lost: proof.count(Verdict::Lost),
             gained: proof.count(Verdict::Gained),
             unknown: proof.count(Verdict::Unknown),
-            unlisted: proof.unlisted,
+            unlisted: proof.unlisted.values().sum(),
             classes: proof.classes,
             address_ranges: proof.address_ranges,
             differences: proof

@@ -140,7 +140,7 @@ fn plan() -> Plan {
         ],
         proof: Proof {
             equal: 1234,
-            unlisted: 0,
+            unlisted: std::collections::BTreeMap::new(),
             differences: vec![Comparison {
                 source: "shop/web[Deployment]".to_owned(),
                 destination: "shop/db[StatefulSet]".to_owned(),

@@ -156,7 +156,7 @@ fn long_lists_are_counted() {
     plan.findings[0].flows = vec![flow; 12];
     let difference = plan.proof.differences[0].clone();
     plan.proof.differences = vec![difference; 30];
-    plan.proof.unlisted = 400;
+    plan.proof.unlisted.insert(Verdict::Unknown, 400);
     let prepared = Prepared::default();
     let text = report(
         &Report::new(&plan, &prepared, |_, _| false),

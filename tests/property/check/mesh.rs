@@ -87,9 +87,10 @@ impl Fates {
         source: &Subject,
         destination: &Subject,
     ) {
-        if !source.in_mesh || !destination.in_mesh {
+        if !source.in_mesh {
             return;
         }
+        let plain = !destination.in_mesh;
         let pair = |relation| (source.name.clone(), destination.name.clone(), relation);
         let tcp: Vec<u16> = ports
             .iter()
@@ -100,7 +101,8 @@ impl Fates {
         // A port can be reached by several ways, each of which is compared.
         let mut through_waypoint: BTreeMap<(u16, Way), Tally> = BTreeMap::new();
         for (from, to) in source.with(destination) {
-            for &port in tcp.iter().filter(|&&port| travels(from, port, port)) {
+            let direct = tcp.iter().filter(|_| !plain);
+            for &port in direct.filter(|&&port| travels(from, port, port)) {
                 let (network, user) = before(case, from, to, port);
                 let now = tunnel(case.after, from, to, port);
                 let tally = through_tunnel.entry(port).or_default();
@@ -108,8 +110,15 @@ impl Fates {
                 self.flows += 1;
             }
             for way in ways(case, to, &tcp) {
-                if travels(from, way.asked_port, way.target_port) {
-                    let (network, user, now) = pass_waypoint(case, from, &way, to);
+                let by_address = way.service.is_none();
+                let refused = if plain {
+                    // Only a Service leads through a waypoint to a pod outside of the mesh.
+                    by_address
+                } else {
+                    refused_by_ztunnel(way.target_port)
+                };
+                if !is_look_up(from, way.asked_port) && !refused {
+                    let (network, user, now) = pass_waypoint(case, from, &way, to, plain);
                     let key = (way.target_port, way);
                     let tally = through_waypoint.entry(key).or_default();
                     tally.count(network, user, now);
@@ -139,8 +148,11 @@ impl Fates {
 /// Whether a connection travels in the mesh: not when it is a look-up, which leaves the pod in the
 /// clear, nor when ztunnel refuses its port.
 pub(super) fn travels(from: &Pod, asked_port: u16, target_port: u16) -> bool {
-    let is_look_up = asked_port == 53 && captures_dns(from);
-    !is_look_up && !refused_by_ztunnel(target_port)
+    !is_look_up(from, asked_port) && !refused_by_ztunnel(target_port)
+}
+
+fn is_look_up(from: &Pod, asked_port: u16) -> bool {
+    asked_port == 53 && captures_dns(from)
 }
 
 /// Whether the network policies let a connection pass before, and the authorization policies.
@@ -215,7 +227,13 @@ fn waypoint_of_service(case: &Case<'_>, service: &Service) -> Option<(String, St
 
 /// Whether a connection by a way passed the network policies before, passed the authorization
 /// policies before, and passes now.
-fn pass_waypoint(case: &Case<'_>, from: &Pod, way: &Way, to: &Pod) -> (bool, bool, bool) {
+fn pass_waypoint(
+    case: &Case<'_>,
+    from: &Pod,
+    way: &Way,
+    to: &Pod,
+    plain: bool,
+) -> (bool, bool, bool) {
     let gateway = (way.gateway.0.as_str(), way.gateway.1.as_str());
     let mut waypoint = waypoint_pod(case.before, gateway);
     for pod in [from, to] {
@@ -230,6 +248,7 @@ fn pass_waypoint(case: &Case<'_>, from: &Pod, way: &Way, to: &Pod) -> (bool, boo
         service: service.map(|(namespace, name)| (namespace.as_str(), name.as_str())),
         asked_port: way.asked_port,
         target_port: way.target_port,
+        plain,
     };
     let (network, user) = before(case, from, to, way.target_port);
     let at_waypoint = connection(from, &waypoint, way.asked_port);

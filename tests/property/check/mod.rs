@@ -15,7 +15,7 @@ mod verdicts;
 use std::collections::BTreeSet;
 use std::ops::AddAssign;
 
-use kubectl_ambient::model::{AuthorizationPolicy, World};
+use kubectl_ambient::model::{Meta, World};
 use kubectl_ambient::plan::Plan;
 
 use self::claims::Claims;
@@ -109,7 +109,10 @@ pub(crate) fn check(
     // What the program restored before is no will of the user.
     before
         .authorization_policies
-        .retain(|policy| !is_own(policy));
+        .retain(|policy| !is_own(&policy.meta));
+    before
+        .network_policies
+        .retain(|policy| !is_own(&policy.meta));
     let after = read(&outcome.after).map_err(one)?;
     let case = Case {
         before: &before,
@@ -131,9 +134,9 @@ pub(crate) fn check(
     }
 }
 
-/// Whether the program wrote a policy.
-fn is_own(policy: &AuthorizationPolicy) -> bool {
-    policy.meta.label("app.kubernetes.io/managed-by") == Some("kubectl-ambient")
+/// Whether the program wrote an object.
+fn is_own(meta: &Meta) -> bool {
+    meta.label("app.kubernetes.io/managed-by") == Some("kubectl-ambient")
 }
 
 /// Compares every pair of parties at every interesting port in every relation. What no plan may do,

@@ -31,7 +31,8 @@ impl Plaintext<'_> {
         for (from, to) in source.with(destination) {
             let ends = (Party::Pod(from), Party::Pod(to));
             found.extend(self.difference(ends, destination));
-            if self.opens(Party::Pod(from), to) {
+            // A pod on the host network need not be named: its node's address stands for it.
+            if !from.host_network && self.opens(Party::Pod(from), to) {
                 let names = (
                     Name::Endpoint(&source.name),
                     Name::Endpoint(&destination.name),
@@ -133,12 +134,8 @@ impl Plaintext<'_> {
         is_closed.then(|| "the tunnel's port is closed".to_owned())
     }
 
-    /// Whether the tunnel's port is opened to a pod whose application listens on it. A pod on the
-    /// host network is no party of its own here: its node's address stands for it.
+    /// Whether the tunnel's port is opened to a pod whose application listens on it.
     fn opens(&self, source: Party<'_>, destination: &Pod) -> bool {
-        if matches!(source, Party::Pod(pod) if pod.host_network) {
-            return false;
-        }
         let mut ports = destination.ports.iter();
         let listens = ports.any(|p| p.number == TUNNEL.number && p.protocol == Protocol::Tcp);
         let passes = |world| plaintext(world, source, Party::Pod(destination), TUNNEL);

@@ -79,9 +79,11 @@ pub(crate) struct Hop<'a> {
     pub(crate) asked_port: u16,
     /// The port of the chosen pod.
     pub(crate) target_port: u16,
+    /// The chosen pod is not in the mesh.
+    pub(crate) plain: bool,
 }
 
-/// Whether a connection reaches a pod in the mesh through a waypoint.
+/// Whether a connection reaches a pod through a waypoint.
 pub(crate) fn via_waypoint(world: &World, source: &Pod, hop: &Hop<'_>, destination: &Pod) -> bool {
     let at_waypoint = Connection {
         identity: Some(source.identity()),
@@ -95,9 +97,14 @@ pub(crate) fn via_waypoint(world: &World, source: &Pod, hop: &Hop<'_>, destinati
         destination: destination.address,
         port: hop.target_port,
     };
-    !refused_by_ztunnel(hop.target_port)
-        && tunnel_port_open(world, source, hop.waypoint)
-        && authorized_at_waypoint(world, hop.gateway, hop.service, &at_waypoint)
+    let enters = tunnel_port_open(world, source, hop.waypoint)
+        && authorized_at_waypoint(world, hop.gateway, hop.service, &at_waypoint);
+    if hop.plain {
+        let ends = (Party::Pod(hop.waypoint), Party::Pod(destination));
+        return enters && plaintext(world, ends.0, ends.1, Port::tcp(hop.target_port));
+    }
+    enters
+        && !refused_by_ztunnel(hop.target_port)
         && tunnel_port_open(world, hop.waypoint, destination)
         && authorized(world, destination, &at_destination)
 }

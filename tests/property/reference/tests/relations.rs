@@ -110,6 +110,7 @@ fn through_waypoint(text: &str) -> bool {
         service: Some(("shop", "s")),
         asked_port: 80,
         target_port: 8080,
+        plain: false,
     };
     via_waypoint(
         &world,

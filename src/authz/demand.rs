@@ -1,0 +1,151 @@
+//! Who may use what: the limits that rules have to keep.
+
+use std::collections::BTreeSet;
+
+use fixedbitset::FixedBitSet;
+
+use super::crowd::Identity;
+use crate::netpol::PortSet;
+
+/// A client as rules can name it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Party {
+    /// Namespace.
+    pub namespace: String,
+    /// Service account; `None` when it is not known, and so cannot be named.
+    pub service_account: Option<String>,
+}
+
+impl Party {
+    /// The party as a destination sees it.
+    pub fn identity(&self) -> Identity<'_> {
+        let namespace = self.namespace.as_str();
+        match &self.service_account {
+            Some(service_account) => Identity::Workload {
+                namespace,
+                service_account,
+            },
+            None => Identity::SomeoneIn { namespace },
+        }
+    }
+
+    /// A principal in any trust domain.
+    pub(super) fn principal(&self) -> Option<String> {
+        let account = self.service_account.as_ref()?;
+        Some(format!("*/ns/{}/sa/{account}", self.namespace))
+    }
+}
+
+/// What the tunnel to one workload may carry.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Demand<'p> {
+    /// Everybody there is, sorted.
+    pub parties: &'p [Party],
+    /// The clients that reach the tunnel port, as indices of [`Self::parties`], by the TCP ports that
+    /// they may use. Disjoint, and each set of ports is there once.
+    pub clients: Vec<(PortSet, FixedBitSet)>,
+    /// TCP ports for clients not listed; `None` when no other reaches the tunnel port.
+    pub others: Option<PortSet>,
+    /// Ports that the workload declares: what is enforced when a list would be too long.
+    pub declared: PortSet,
+    /// Ports that can be meant at all.
+    pub universe: PortSet,
+}
+
+impl<'p> Demand<'p> {
+    /// What each client may use of what either allows: the limits of two workloads that no selector
+    /// tells apart.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        let mut clients = Vec::new();
+        let mut add = |ports: PortSet, parties: FixedBitSet| add(&mut clients, ports, parties);
+        let or_others = |ports: &PortSet, others: &Option<PortSet>| match others {
+            Some(others) => ports.union(others),
+            None => ports.clone(),
+        };
+        for (ports, parties) in &self.clients {
+            for (other_ports, other_parties) in &other.clients {
+                let mut both = parties.clone();
+                both.intersect_with(other_parties);
+                add(ports.union(other_ports), both);
+            }
+        }
+        for (one, another) in [(self, other), (other, self)] {
+            let elsewhere = another.all();
+            for (ports, parties) in &one.clients {
+                let mut alone = parties.clone();
+                alone.difference_with(&elsewhere);
+                add(or_others(ports, &another.others), alone);
+            }
+        }
+        clients.sort();
+        let others = match (&self.others, &other.others) {
+            (Some(a), Some(b)) => Some(a.union(b)),
+            (one, another) => one.clone().or(another.clone()),
+        };
+        Self {
+            parties: self.parties,
+            clients,
+            others,
+            declared: self.declared.union(&other.declared),
+            universe: self.universe.union(&other.universe),
+        }
+    }
+
+    /// All clients that are listed.
+    pub(super) fn all(&self) -> FixedBitSet {
+        self.of(&(0..self.clients.len()).collect())
+    }
+
+    /// The clients of some entries of [`Self::clients`].
+    pub(super) fn of(&self, entries: &BTreeSet<usize>) -> FixedBitSet {
+        let mut parties = FixedBitSet::with_capacity(self.parties.len());
+        for (_, listed) in entries.iter().filter_map(|&e| self.clients.get(e)) {
+            parties.union_with(listed);
+        }
+        parties
+    }
+
+    /// The clients of the other entries.
+    pub(super) fn without(&self, entries: &BTreeSet<usize>) -> FixedBitSet {
+        let rest = (0..self.clients.len()).filter(|e| !entries.contains(e));
+        self.of(&rest.collect())
+    }
+
+    /// Parties by index.
+    pub(super) fn named(&self, parties: &FixedBitSet) -> impl Iterator<Item = &'p Party> {
+        parties.ones().filter_map(|p| self.parties.get(p))
+    }
+}
+
+/// Clients by the ports that they may use, given in groups of which some share clients: who is in
+/// several may use what any of them may.
+pub fn disjoint(groups: &[(PortSet, FixedBitSet)]) -> Vec<(PortSet, FixedBitSet)> {
+    let mut clients: Vec<(PortSet, FixedBitSet)> = Vec::new();
+    for (ports, members) in groups {
+        let mut rest = members.clone();
+        let mut cut = Vec::with_capacity(clients.len() + 1);
+        for (known, mut parties) in clients {
+            let mut both = parties.clone();
+            both.intersect_with(&rest);
+            parties.difference_with(&both);
+            rest.difference_with(&both);
+            add(&mut cut, known.union(ports), both);
+            add(&mut cut, known, parties);
+        }
+        add(&mut cut, ports.clone(), rest);
+        clients = cut;
+    }
+    clients.sort();
+    clients
+}
+
+fn add(clients: &mut Vec<(PortSet, FixedBitSet)>, ports: PortSet, parties: FixedBitSet) {
+    if parties.is_clear() {
+        return;
+    }
+    match clients.iter_mut().find(|(known, _)| *known == ports) {
+        Some((_, known)) => known.union_with(&parties),
+        None => clients.push((ports, parties)),
+    }
+}

@@ -1,0 +1,200 @@
+//! Whether single fields of a rule match a client: string matches, address blocks, conditions.
+//!
+//! The answers are Kleene's three: `None` where the input does not tell.
+
+use ambient_facts::namespaces;
+
+use super::crowd::Identity;
+use crate::model::{Condition, Protocol};
+use crate::netpol::PortSet;
+
+/// The ports in the first list, or all if it is empty, without those in the second.
+pub(super) fn listed(ports: &[String], not_ports: &[String]) -> PortSet {
+    let set = |list: &[String]| -> PortSet {
+        let numbers = list.iter().filter_map(|p| p.parse().ok());
+        numbers.map(|n| PortSet::port(Protocol::Tcp, n)).collect()
+    };
+    let positive = if ports.is_empty() {
+        PortSet::protocol(Protocol::Tcp)
+    } else {
+        set(ports)
+    };
+    positive.difference(&set(not_ports))
+}
+
+/// Whether ztunnel can evaluate a condition.
+pub(super) fn is_layer4(condition: &Condition) -> bool {
+    matches!(
+        condition.key.as_str(),
+        "source.ip"
+            | "source.namespace"
+            | "source.principal"
+            | "destination.ip"
+            | "destination.port"
+    )
+}
+
+/// `namespaces`.
+pub(super) fn namespace(pattern: &str, identity: Identity<'_>) -> Option<bool> {
+    match identity {
+        Identity::Anonymous => Some(false),
+        Identity::Workload { namespace, .. } | Identity::SomeoneIn { namespace } => {
+            Some(text(pattern, namespace))
+        }
+        Identity::Anyone => (pattern == "*").then_some(true),
+    }
+}
+
+/// A string match of Istio: exact, prefix, suffix or presence.
+fn text(pattern: &str, value: &str) -> bool {
+    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        _ if pattern == "*" => true,
+        (Some(suffix), _) => value.ends_with(suffix),
+        (_, Some(prefix)) => value.starts_with(prefix),
+        _ => value == pattern,
+    }
+}
+
+/// `principals`: `trust-domain/ns/NAMESPACE/sa/NAME`, with `*` at one end, or alone. `None` when it
+/// depends on what is not known: the trust domain, or parts of the identity.
+pub(super) fn principal(pattern: &str, identity: Identity<'_>) -> Option<bool> {
+    let (namespace, service_account) = match identity {
+        Identity::Anonymous => return Some(false),
+        _ if pattern == "*" => return Some(true),
+        Identity::Anyone => return None,
+        Identity::Workload {
+            namespace,
+            service_account,
+        } => (namespace, Some(service_account)),
+        Identity::SomeoneIn { namespace } => (namespace, None),
+    };
+    // What is known of `TRUST-DOMAIN/ns/NAMESPACE/sa/NAME`: everything from the first slash up to
+    // the name, or its end.
+    let path = format!("/ns/{namespace}/sa/{}", service_account.unwrap_or_default());
+    let known = Known {
+        path: &path,
+        whole: service_account.is_some(),
+    };
+    if let Some(suffix) = pattern.strip_prefix('*') {
+        known.ends_with(suffix)
+    } else if let Some(prefix) = pattern.strip_suffix('*') {
+        known.starts_with(prefix)
+    } else {
+        known.is(pattern)
+    }
+}
+
+/// An identity without its trust domain, and perhaps without the name of the service account.
+struct Known<'k> {
+    path: &'k str,
+    whole: bool,
+}
+
+impl Known<'_> {
+    fn is(&self, text: &str) -> Option<bool> {
+        let slash = text.find('/').unwrap_or(text.len());
+        let (domain, path) = text.split_at(slash);
+        let fits = if self.whole {
+            path == self.path
+        } else {
+            path.strip_prefix(self.path)
+                .is_some_and(|name| !name.is_empty() && !name.contains('/'))
+        };
+        match fits {
+            false => Some(false),
+            // Another trust domain than the usual one may be in use.
+            true if self.whole && domain == namespaces::TRUST_DOMAIN => Some(true),
+            true => None,
+        }
+    }
+
+    fn starts_with(&self, prefix: &str) -> Option<bool> {
+        let Some(slash) = prefix.find('/') else {
+            let usual = namespaces::TRUST_DOMAIN.starts_with(prefix);
+            return usual.then_some(true);
+        };
+        let (domain, path) = prefix.split_at(slash);
+        if self.path.starts_with(path) {
+            return (domain == namespaces::TRUST_DOMAIN).then_some(true);
+        }
+        let name = path.strip_prefix(self.path);
+        let perhaps = !self.whole && name.is_some_and(|n| !n.contains('/'));
+        if perhaps { None } else { Some(false) }
+    }
+
+    fn ends_with(&self, suffix: &str) -> Option<bool> {
+        if self.whole {
+            return if self.path.ends_with(suffix) {
+                Some(true)
+            } else if suffix.ends_with(self.path) {
+                // It reaches into the trust domain.
+                None
+            } else {
+                Some(false)
+            };
+        }
+        let (before, _) = suffix.rsplit_once('/')?;
+        let directory = self.path.trim_end_matches('/');
+        let perhaps = directory.ends_with(before) || before.ends_with(directory);
+        if perhaps { None } else { Some(false) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn principals_match_as_far_as_the_identity_is_known() {
+        let cart = Identity::Workload {
+            namespace: "shop",
+            service_account: "cart",
+        };
+        let someone = Identity::SomeoneIn { namespace: "shop" };
+        // Pattern, then the answer for: the cart, someone in its namespace, anyone, nobody.
+        let cases = [
+            ("*", Some(true), Some(true), Some(true)),
+            ("cluster.local/ns/shop/sa/cart", Some(true), None, None),
+            ("other.org/ns/shop/sa/cart", None, None, None),
+            ("cluster.local/ns/shop/sa/car", Some(false), None, None),
+            (
+                "cluster.local/ns/sho/sa/cart",
+                Some(false),
+                Some(false),
+                None,
+            ),
+            ("cluster.local/ns/shop/sa/", Some(false), Some(false), None),
+            ("cluster.local/ns/shop/sa/*", Some(true), Some(true), None),
+            ("cluster.local/ns/sh*", Some(true), Some(true), None),
+            ("cluster.local/ns/sho/*", Some(false), Some(false), None),
+            ("cluster.local/ns/shop/sa/ca*", Some(true), None, None),
+            ("cluster.local/ns/shop/sa/x*", Some(false), None, None),
+            ("other.org/ns/shop/*", None, None, None),
+            ("clus*", Some(true), Some(true), None),
+            ("other*", None, None, None),
+            ("*/ns/shop/sa/cart", Some(true), None, None),
+            ("*/ns/shop/sa/x", Some(false), None, None),
+            ("*/ns/sho/sa/cart", Some(false), Some(false), None),
+            ("*op/sa/cart", Some(true), None, None),
+            ("*art", Some(true), None, None),
+            ("*x", Some(false), None, None),
+            ("*.local/ns/shop/sa/cart", None, None, None),
+            ("*.local/ns/sho/sa/cart", Some(false), Some(false), None),
+        ];
+        for (pattern, at_cart, at_someone, at_anyone) in cases {
+            let expected = [
+                (cart, at_cart),
+                (someone, at_someone),
+                (Identity::Anyone, at_anyone),
+                (Identity::Anonymous, Some(false)),
+            ];
+            for (identity, answer) in expected {
+                assert_eq!(
+                    principal(pattern, identity),
+                    answer,
+                    "{pattern} {identity:?}"
+                );
+            }
+        }
+    }
+}

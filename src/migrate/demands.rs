@@ -1,0 +1,194 @@
+//! What the tunnel to a destination may carry, and what a waypoint may let through: the port limits
+//! of the network policies, by who the client is.
+
+use fixedbitset::FixedBitSet;
+
+use super::analysis::Analysis;
+use crate::authz::{Demand, disjoint};
+use crate::model::{LabelSelector, NetworkPolicy, Peer, Protocol, Rule, Service};
+use crate::netpol::{Direction, Node, PortSet, Selection, rule_ports};
+
+impl Analysis<'_, '_> {
+    pub(super) fn find_grants_for_anybody(&mut self, policies: &[NetworkPolicy]) {
+        let selection = Selection::new(&self.setting.world, self.universe);
+        for policy in policies.iter().filter(|p| p.isolates_ingress) {
+            let open: Vec<&Rule> = policy
+                .ingress
+                .iter()
+                .filter(|r| admits_anybody(r))
+                .collect();
+            if open.is_empty() {
+                continue;
+            }
+            for node in selection.subjects(&policy.meta.namespace, &policy.pod_selector) {
+                let class = &self.universe.classes()[node];
+                let granted: PortSet = open.iter().map(|r| rule_ports(r, class)).collect();
+                self.for_anybody[node] = self.for_anybody[node].union(&granted);
+            }
+        }
+    }
+
+    /// The senders of each group that can reach a class through the tunnel, with what they may use
+    /// today.
+    fn tunnel_clients(&self, class: Node) -> Vec<(PortSet, FixedBitSet)> {
+        let mut clients: Vec<(PortSet, FixedBitSet)> = Vec::new();
+        for (value, nodes) in self.sources_of(class) {
+            if nodes.is_disjoint(&self.speakers.senders) || !self.opens_tunnel(value.after.high) {
+                continue;
+            }
+            let mut nodes = nodes.clone();
+            nodes.intersect_with(&self.speakers.senders);
+            let today = self
+                .sets
+                .get(value.before.high)
+                .intersection(&self.tunnelled);
+            match clients.iter_mut().find(|(known, _)| *known == today) {
+                Some((_, known)) => known.union_with(&nodes),
+                None => clients.push((today, nodes)),
+            }
+        }
+        clients
+    }
+
+    /// What the tunnel to a class may carry; `None` when it may carry everything.
+    pub(super) fn demand(&self, class: Node) -> Option<Demand<'_>> {
+        let groups = self.tunnel_clients(class);
+        let others = self.for_others(class);
+        let unlimited = |ports: &PortSet| *ports == self.tunnelled;
+        if groups.iter().all(|(ports, _)| unlimited(ports)) && others.as_ref().is_none_or(unlimited)
+        {
+            return None;
+        }
+        let mut demand = Demand {
+            parties: &self.parties,
+            clients: disjoint(&self.by_party(class, &groups)),
+            others,
+            declared: self.declared(class),
+            universe: self.tunnelled.clone(),
+        };
+        let limits = demand.clients.iter().map(|(ports, _)| ports);
+        let mut limits = limits.chain(&demand.others);
+        let first = limits.next().cloned().unwrap_or_default();
+        if limits.all(|ports| *ports == first) {
+            // All clients alike: no identities are needed, whoever they are.
+            demand.others = Some(first);
+            demand.clients.clear();
+        } else if let Some(others) = &demand.others {
+            // Who may use what others may need not be named.
+            demand.clients.retain(|(ports, _)| ports != others);
+        }
+        Some(demand)
+    }
+
+    /// Who reaches a class through the tunnel, and what they may use today. A party may be there
+    /// more than once.
+    fn by_party(
+        &self,
+        class: Node,
+        groups: &[(PortSet, FixedBitSet)],
+    ) -> Vec<(PortSet, FixedBitSet)> {
+        let used: PortSet = groups.iter().map(|(ports, _)| ports.clone()).collect();
+        let mut clients: Vec<(PortSet, FixedBitSet)> = Vec::new();
+        for (ports, nodes) in groups {
+            let mut direct = nodes.clone();
+            direct.intersect_with(&self.speakers.clients);
+            clients.push((ports.clone(), self.parties_of(&direct)));
+            let mut waypoints = nodes.clone();
+            waypoints.difference_with(&self.speakers.clients);
+            for node in waypoints.ones() {
+                let Some(waypoint) = self.waypoint_at(node) else {
+                    continue;
+                };
+                let ways = self.ways_to(class).iter();
+                for way in ways.filter(|w| w.waypoint == waypoint) {
+                    let ports = used.intersection(&self.targets_of(way));
+                    let mut one = FixedBitSet::with_capacity(self.universe.nodes());
+                    one.insert(node);
+                    clients.push((ports, self.parties_of(&one)));
+                }
+            }
+        }
+        clients
+    }
+
+    /// The parties that some classes are.
+    fn parties_of(&self, nodes: &FixedBitSet) -> FixedBitSet {
+        let mut parties = FixedBitSet::with_capacity(self.parties.len());
+        parties.extend(nodes.ones().filter_map(|n| self.party_of.get(n).copied()));
+        parties
+    }
+
+    /// What pods that are not in the input may use, when they can reach the tunnel at all.
+    fn for_others(&self, class: Node) -> Option<PortSet> {
+        if !self.network.is_isolated(class, Direction::Ingress) {
+            return Some(self.tunnelled.clone());
+        }
+        let granted = self.for_anybody[class].intersection(&self.tunnelled);
+        (!granted.is_empty()).then_some(granted)
+    }
+
+    /// What a waypoint may let through to a Service, by Service port.
+    pub(super) fn service_demand(&self, service: &Service, waypoint: Node) -> Option<Demand<'_>> {
+        let mut others = PortSet::none();
+        let direct = |nodes: &FixedBitSet| {
+            let mut direct = nodes.clone();
+            direct.intersect_with(&self.speakers.clients);
+            self.parties_of(&direct)
+        };
+        let reaching = self.tunnel_clients(waypoint);
+        let mut clients: Vec<(PortSet, FixedBitSet)> = reaching
+            .iter()
+            .map(|(_, nodes)| (PortSet::none(), direct(nodes)))
+            .collect();
+        for workload in self.setting.backends(service) {
+            let Some(class) = self.universe.class_of(workload) else {
+                continue;
+            };
+            let targets = self.setting.targets(service, workload);
+            let leading = |allowed: &PortSet| -> PortSet {
+                let open = targets
+                    .iter()
+                    .filter(|(_, t)| !t.is_empty() && allowed.includes(t));
+                open.map(|&(port, _)| PortSet::port(Protocol::Tcp, port))
+                    .collect()
+            };
+            if let Some(granted) = self.for_others(class) {
+                others = others.union(&leading(&granted));
+            }
+            for (value, nodes) in self.sources_of(class) {
+                let today = self.sets.get(value.before.high);
+                let today = today.intersection(&self.tunnelled);
+                clients.push((leading(&today), direct(nodes)));
+            }
+        }
+        let ports = service.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
+        let universe: PortSet = ports
+            .map(|p| PortSet::port(Protocol::Tcp, p.port))
+            .collect();
+        let clients = disjoint(&clients);
+        let mut limits = clients.iter().map(|(ports, _)| ports);
+        if limits.all(|ports| *ports == universe) && others == universe {
+            return None;
+        }
+        Some(Demand {
+            parties: &self.parties,
+            clients,
+            others: Some(others),
+            declared: PortSet::none(),
+            universe,
+        })
+    }
+}
+
+/// Whether a rule admits every pod, those that are not in the input too.
+fn admits_anybody(rule: &Rule) -> bool {
+    let everything = LabelSelector::default();
+    rule.peers.is_empty()
+        || rule.peers.iter().any(|peer| match peer {
+            Peer::Pods {
+                namespaces: Some(namespaces),
+                pods,
+            } => namespaces.is_empty() && *pods.as_ref().unwrap_or(&everything) == everything,
+            _ => false,
+        })
+}

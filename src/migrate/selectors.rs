@@ -1,0 +1,172 @@
+//! Selectors by which an AuthorizationPolicy may reach the pods of a workload, and whom else they
+//! reach.
+
+use std::collections::BTreeMap;
+
+use ambient_facts::{labels, namespaces};
+
+use super::analysis::{Analysis, written_by_people};
+use crate::authz::Selected;
+use crate::model::{AuthorizationPolicy, Labels, NetworkPolicy, ObjectRef, Origin, World};
+
+/// A selector that might stand for a workload in an AuthorizationPolicy.
+#[derive(Clone)]
+pub(super) struct Candidate {
+    pub(super) labels: Labels,
+    pub(super) of: ObjectRef,
+    pub(super) origin: Origin,
+}
+
+/// Objects of a world by namespace.
+pub(super) struct ByNamespace<'a> {
+    workloads: BTreeMap<&'a str, Vec<usize>>,
+    /// By namespace, key and value of a label.
+    labelled: BTreeMap<(&'a str, &'a str, &'a str), Vec<usize>>,
+    isolating: BTreeMap<&'a str, Vec<&'a NetworkPolicy>>,
+    authorization: BTreeMap<&'a str, Vec<&'a AuthorizationPolicy>>,
+}
+
+impl<'a> ByNamespace<'a> {
+    pub(super) fn of(world: &'a World) -> Self {
+        let mut index = Self {
+            workloads: BTreeMap::new(),
+            labelled: BTreeMap::new(),
+            isolating: BTreeMap::new(),
+            authorization: BTreeMap::new(),
+        };
+        for (place, workload) in world.workloads.iter().enumerate() {
+            let namespace = workload.meta.namespace.as_str();
+            let here = index.workloads.entry(namespace);
+            here.or_default().push(place);
+            for (key, value) in &workload.pod.labels {
+                let same = index.labelled.entry((namespace, key, value));
+                same.or_default().push(place);
+            }
+        }
+        for policy in &world.network_policies {
+            if policy.isolates_ingress && !policy.meta.is_ours() {
+                index
+                    .isolating
+                    .entry(&policy.meta.namespace)
+                    .or_default()
+                    .push(policy);
+            }
+        }
+        for policy in written_by_people(&world.authorization_policies) {
+            index
+                .authorization
+                .entry(&policy.meta.namespace)
+                .or_default()
+                .push(policy);
+        }
+        index
+    }
+
+    fn workloads(&self, namespace: &str) -> &[usize] {
+        self.workloads.get(namespace).map_or(&[], Vec::as_slice)
+    }
+
+    /// The workloads that a policy with this selector reaches, as far as something enforces it there.
+    pub(super) fn selected_by(
+        &self,
+        analysis: &Analysis<'_, '_>,
+        namespace: &str,
+        selector: &Labels,
+    ) -> Vec<usize> {
+        let world = &analysis.setting.world;
+        let mut among = self.workloads(namespace);
+        for (key, value) in selector {
+            let labelled = self
+                .labelled
+                .get(&(namespace, key.as_str(), value.as_str()));
+            let labelled = labelled.map_or(&[][..], Vec::as_slice);
+            if labelled.len() < among.len() {
+                among = labelled;
+            }
+        }
+        let selected = |&other: &usize| {
+            let labels = world.workloads.get(other).map(|w| &w.pod.labels);
+            labels.is_some_and(|l| selector.iter().all(|(k, v)| l.get(k) == Some(v)))
+                && enforces(analysis, other)
+                && analysis.setting.endpoints.of_workload(other).is_some()
+        };
+        among.iter().copied().filter(selected).collect()
+    }
+
+    /// The policies of people that a workload's ztunnel applies.
+    pub(super) fn selected_for(
+        &self,
+        analysis: &Analysis<'_, '_>,
+        workload: usize,
+    ) -> Selected<'a> {
+        let Some(workload) = analysis.setting.world.workloads.get(workload) else {
+            return Selected::of([], "", &Labels::new());
+        };
+        let namespace = workload.meta.namespace.as_str();
+        let root = (namespace != namespaces::ROOT).then_some(namespaces::ROOT);
+        let here = [Some(namespace), root].into_iter().flatten();
+        let policies = here
+            .filter_map(|n| self.authorization.get(n))
+            .flatten()
+            .copied();
+        Selected::of(policies, namespace, &workload.pod.labels)
+    }
+}
+
+/// Whether something at the workload enforces AuthorizationPolicies: ztunnel, or a sidecar.
+fn enforces(analysis: &Analysis<'_, '_>, workload: usize) -> bool {
+    let role = analysis.setting.role(workload);
+    role.receives || role.sends
+}
+
+/// Selectors that might stand for a workload, the best first: what a policy selects it by, so that
+/// pods which come later are limited with it; then what its own object selects it by.
+pub(super) fn candidates(
+    analysis: &Analysis<'_, '_>,
+    index: &ByNamespace<'_>,
+    workload: usize,
+) -> Vec<Candidate> {
+    let world = &*analysis.setting.world;
+    let Some(subject) = world.workloads.get(workload) else {
+        return Vec::new();
+    };
+    let namespace = subject.meta.namespace.as_str();
+    let isolating = index.isolating.get(namespace).into_iter().flatten();
+    let selecting = isolating.filter(|p| p.pod_selector.matches(&subject.pod.labels));
+    let by_policy = selecting.filter_map(|p| {
+        let labels = p.pod_selector.only_labels()?;
+        Some(Candidate {
+            labels,
+            of: p.reference(),
+            origin: p.meta.origin.clone(),
+        })
+    });
+    let (mut narrow, wide): (Vec<_>, Vec<_>) = by_policy.partition(|c| !c.labels.is_empty());
+    let gateway_here = index.workloads(namespace).iter().any(|&other| {
+        let role = analysis.setting.role(other);
+        role.sends && !role.receives
+    });
+    // A policy for the whole namespace reaches its gateways as well, and in the root namespace the
+    // whole mesh.
+    if !gateway_here && namespace != namespaces::ROOT {
+        narrow.extend(wide);
+    }
+    let endpoint = analysis.setting.endpoints.of_workload(workload);
+    let endpoint = endpoint.and_then(|e| analysis.setting.endpoints.get(e));
+    let of = endpoint.map_or_else(
+        || subject.reference(),
+        |e| ObjectRef::namespaced(&e.namespace, &e.kind, &e.name),
+    );
+    let own = |mut labels: Labels| {
+        labels.retain(|key, _| !labels::OF_ONE_REVISION.contains(&key.as_str()));
+        (!labels.is_empty()).then(|| Candidate {
+            labels,
+            of: of.clone(),
+            origin: subject.meta.origin.clone(),
+        })
+    };
+    let by_object = subject.selector.as_ref().and_then(|s| s.only_labels());
+    narrow.extend(by_object.and_then(own));
+    narrow.extend(own(subject.pod.labels.clone()));
+    narrow
+}

@@ -1,0 +1,126 @@
+//! The ways to pods that lead through waypoints.
+
+use ambient_facts::ports;
+
+use super::analysis::Analysis;
+use crate::model::Protocol;
+use crate::netpol::{Node, PortSet};
+
+/// A way to a class through a waypoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Way {
+    /// Index of the waypoint.
+    pub(super) waypoint: usize,
+    pub(super) asked: Asked,
+    /// The last part of it is in the clear: the pods are not in the mesh.
+    pub(super) plain: bool,
+}
+
+/// What clients on a way ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// A Service, by index.
+    Service {
+        service: usize,
+        /// Its ports, with those of the pods that they lead to.
+        ports: Vec<(u16, PortSet)>,
+    },
+    /// The pods themselves.
+    Pod,
+}
+
+impl Way {
+    /// Ports of the pods that some ports which clients ask for lead to. Look-ups of DNS over TCP
+    /// are answered or passed on before they get on the way, unless `dns`.
+    pub(super) fn leading_to(
+        &self,
+        asked: &PortSet,
+        dns: bool,
+        analysis: &Analysis<'_, '_>,
+    ) -> PortSet {
+        let dns_port = PortSet::port(Protocol::Tcp, ports::DNS);
+        let asked = if dns {
+            asked.clone()
+        } else {
+            asked.difference(&dns_port)
+        };
+        let leading: PortSet = match &self.asked {
+            Asked::Pod => asked,
+            Asked::Service { ports, .. } => {
+                let asked = ports
+                    .iter()
+                    .filter(|(p, _)| asked.contains(Protocol::Tcp, *p));
+                asked.map(|(_, target)| target.clone()).collect()
+            }
+        };
+        if self.plain {
+            leading.intersection(&PortSet::protocol(Protocol::Tcp))
+        } else {
+            leading.intersection(&analysis.tunnelled)
+        }
+    }
+}
+
+impl Analysis<'_, '_> {
+    /// Finds the ways to every class, and the classes that waypoints' pods are.
+    pub(super) fn find_ways(&mut self) {
+        let setting = self.setting;
+        for node in 0..self.universe.classes().len() {
+            if let Some(waypoint) = self.waypoint_at(node) {
+                self.nodes_of_waypoint[waypoint].push(node);
+            }
+        }
+        for (&service, &waypoint) in &setting.waypoints.of_service {
+            let Some(object) = setting.world.services.get(service) else {
+                continue;
+            };
+            for workload in setting.backends(object) {
+                let Some(node) = self.universe.class_of(workload) else {
+                    continue;
+                };
+                let way = Way {
+                    waypoint,
+                    asked: Asked::Service {
+                        service,
+                        ports: setting.targets(object, workload),
+                    },
+                    plain: !self.speakers.receivers.contains(node),
+                };
+                if way.plain {
+                    let targets = self.targets_of(&way);
+                    let known = self.in_the_clear.entry(waypoint).or_default();
+                    *known = known.union(&targets);
+                }
+                // All pods of a class are behind the same Services.
+                if !self.ways[node].contains(&way) {
+                    self.ways[node].push(way);
+                }
+            }
+        }
+        for (node, class) in self.universe.classes().iter().enumerate() {
+            let first = class.workloads.first();
+            if let Some(waypoint) = first.and_then(|&w| setting.pod_waypoint(w)) {
+                self.ways[node].push(Way {
+                    waypoint,
+                    asked: Asked::Pod,
+                    plain: false,
+                });
+            }
+        }
+    }
+
+    /// The ways to a class through waypoints.
+    pub(super) fn ways_to(&self, class: Node) -> &[Way] {
+        self.ways.get(class).map_or(&[], Vec::as_slice)
+    }
+
+    /// The classes that the pods of a waypoint are.
+    pub(super) fn nodes_of_waypoint(&self, waypoint: usize) -> Option<&[Node]> {
+        self.nodes_of_waypoint.get(waypoint).map(Vec::as_slice)
+    }
+
+    /// The ports of the pods that a way leads to.
+    pub(super) fn targets_of(&self, way: &Way) -> PortSet {
+        way.leading_to(&PortSet::all(), true, self)
+    }
+}
