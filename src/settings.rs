@@ -240,6 +240,7 @@ fn policy(action: cli::PolicyAction, environment: &Environment) -> Result<Settin
             view: view(explain.view),
         }),
         cli::PolicyAction::Diff(diff) => {
+            check_name("--namespace", &diff.namespace)?;
             let read = |path: PathBuf| Request {
                 files: vec![path],
                 // Both sides may be in one folder.

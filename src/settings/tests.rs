@@ -30,6 +30,7 @@ fn every_flag_reaches_the_planner_and_the_loader() {
                 "a",
                 "b",
             ],
+            companions: true,
             recursive: true,
             kustomize: None,
             kubectl: None,
@@ -78,6 +79,7 @@ fn without_flags_nothing_is_written_and_errors_fail() {
             files: [
                 "a",
             ],
+            companions: true,
             recursive: false,
             kustomize: None,
             kubectl: None,
