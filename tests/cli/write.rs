@@ -176,7 +176,7 @@ fn a_change_that_no_file_can_take_is_an_error_and_keeps_all_from_being_written()
     2 Nothing was written: some of the input cannot be used; `--keep-going` writes the rest
     error: the change cannot be made: only an object that is a YAML document of its own is replaced
       --> k8s/list.yaml:4 (default/authorizationpolicy/my-app-np-ports)
-    hint: make the change by hand, or write the object as a YAML document of its own
+    hint: take out what stands in the way, or make the change by hand
     ");
     let other = NAMED.replace("my-app", "other");
     assert_eq!(stopped.read("k8s/other.yaml"), Some(other.clone()));
