@@ -87,7 +87,11 @@ impl Analysis<'_, '_> {
         class: Node,
         groups: &[(PortSet, FixedBitSet)],
     ) -> Vec<(PortSet, FixedBitSet)> {
-        let used: PortSet = groups.iter().map(|(ports, _)| ports.clone()).collect();
+        // What waypoints may carry is what their clients may use.
+        let speaking =
+            |(_, nodes): &&(PortSet, FixedBitSet)| !nodes.is_disjoint(&self.speakers.clients);
+        let used = groups.iter().filter(speaking);
+        let used: PortSet = used.map(|(ports, _)| ports.clone()).collect();
         let mut clients: Vec<(PortSet, FixedBitSet)> = Vec::new();
         for (ports, nodes) in groups {
             let mut direct = nodes.clone();

@@ -106,15 +106,6 @@ impl Claims {
         })
     }
 
-    /// Whether all that is said about a pair is this verdict about this port.
-    pub(crate) fn is_only(&self, pair: &Pair, verdict: Verdict, port: Port) -> bool {
-        let mut claims = self.by_pair.get(pair).into_iter().flatten();
-        claims.all(|(claimed, ranges)| {
-            let range = (port.protocol, port.number, port.number);
-            *claimed == verdict && *ranges == [range]
-        })
-    }
-
     /// Whether anything is said about a pair with this verdict.
     pub(crate) fn has(&self, pair: &Pair, verdict: Verdict) -> bool {
         let claims = self.by_pair.get(pair).into_iter().flatten();

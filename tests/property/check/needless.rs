@@ -4,19 +4,19 @@
 //! that must be equal. So a connection can be refused, unless the server's labels are all on
 //! another pod too, or another client with the same service account may use the port.
 //!
-//! Policies may speak of pods that are not in the manifests, whose service account nobody knows.
-//! Where a plan takes them into account, nothing is said here.
+//! Policies may speak of pods that are not in the manifests, whose service account nobody knows, so
+//! that it may be any. Where they do, nothing is said here.
 
 use std::collections::BTreeSet;
 
-use kubectl_ambient::model::Protocol;
+use kubectl_ambient::model::{Peer, Protocol};
 
 use super::claims::{self, Claims};
 use super::mesh::travels;
 use super::subjects::Subject;
 use super::{Case, Violations};
 use crate::generate::Authorization;
-use crate::reference::{Party, Pod, Port, plaintext, tunnel};
+use crate::reference::{Party, Pod, Port, is_peer, plaintext, tunnel};
 
 /// Gains through the tunnel that a policy could have refused.
 pub(super) fn check(
@@ -26,11 +26,12 @@ pub(super) fn check(
     subjects: &[Subject],
 ) -> Violations {
     let mut violations = Vec::new();
-    let speaks_of_strangers = claims.pairs().any(|(source, destination, _)| {
+    let claims_strangers = claims.pairs().any(|(source, destination, _)| {
         let is_known = |name: &String| subjects.iter().any(|s| s.name == *name);
         claims::range(source).is_none() && !(is_known(source) && is_known(destination))
     });
-    if case.request.authorization != Authorization::Deny || speaks_of_strangers {
+    let denies = case.request.authorization == Authorization::Deny;
+    if !denies || claims_strangers || speaks_of_strangers(case, subjects) {
         return violations;
     }
     for source in subjects {
@@ -57,6 +58,22 @@ pub(super) fn check(
         }
     }
     violations
+}
+
+/// Whether a policy has a peer that is no pod of the manifests.
+fn speaks_of_strangers(case: &Case<'_>, subjects: &[Subject]) -> bool {
+    case.before.network_policies.iter().any(|policy| {
+        let mut peers = policy
+            .ingress
+            .iter()
+            .chain(&policy.egress)
+            .flat_map(|r| &r.peers);
+        peers.any(|peer| {
+            let of_pods = matches!(peer, Peer::Pods { .. });
+            let known = |s: &Subject| is_peer(&policy.meta.namespace, peer, s.any_reading());
+            of_pods && !subjects.iter().any(known)
+        })
+    })
 }
 
 /// Whether a port is gained in every reading.

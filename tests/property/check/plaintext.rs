@@ -84,34 +84,54 @@ impl Plaintext<'_> {
         }
     }
 
+    /// Whether every port that is claimed is opened between some pods of the pair.
     fn is_true(&self, pair: &Pair, subjects: &[Subject]) -> bool {
-        let (source, destination, _) = pair;
-        let destinations = || subjects.iter().filter(|s| s.name == *destination);
+        let claimed = |port: &&Port| self.claims.about(pair, **port).contains(&Verdict::Gained);
+        let mut ports = self.ports.iter().filter(claimed).peekable();
+        !self.claims.has(pair, Verdict::Lost)
+            && ports.peek().is_some()
+            && ports.all(|&port| self.is_opened(pair, port, subjects))
+    }
+
+    fn is_opened(&self, (source, destination, _): &Pair, port: Port, subjects: &[Subject]) -> bool {
+        let gateways = self.case.gateways();
+        let waypoint = |name: &str| {
+            let mut gateways = gateways.iter();
+            let found =
+                gateways.find(|(ns, gateway)| *name == format!("{ns}/{gateway}[Deployment]"));
+            found.map(|(ns, gateway)| waypoint_pod(self.case.before, (ns, gateway)))
+        };
+        let pods = |name: &str| -> Vec<Pod> {
+            let named = subjects.iter().filter(|s| s.name == *name);
+            let known = named.flat_map(Subject::without_address).cloned();
+            known.chain(waypoint(name)).collect()
+        };
+        let destinations = pods(destination);
         let address_opens = |address: IpAddr| {
-            let mut pods = destinations().flat_map(Subject::without_address);
-            pods.any(|pod| self.opens(Party::External(address), pod))
+            let mut pods = destinations.iter();
+            pods.any(|pod| self.gains(Party::External(address), pod, port))
         };
-        let pod_opens = |pod: &Pod| {
-            let mut pods = destinations().flat_map(Subject::without_address);
-            pods.any(|to| self.opens(Party::Pod(pod), to))
-        };
-        let waypoint = self
-            .case
-            .gateways()
-            .into_iter()
-            .find(|(namespace, name)| *source == format!("{namespace}/{name}[Deployment]"));
-        let opens = match (claims::range(source), waypoint) {
-            (Some((first, last)), _) => address_opens(first) && address_opens(last),
-            (None, Some((namespace, name))) => {
-                pod_opens(&waypoint_pod(self.case.before, (&namespace, &name)))
+        match claims::range(source) {
+            Some((first, last)) => address_opens(first) && address_opens(last),
+            None => {
+                let from_subjects = subjects
+                    .iter()
+                    .filter(|s| s.name == *source)
+                    .flat_map(|s| {
+                        subjects
+                            .iter()
+                            .filter(|d| d.name == *destination)
+                            .map(move |d| (s, d))
+                    })
+                    .flat_map(|(s, d)| s.with(d))
+                    .any(|(from, to)| self.gains(Party::Pod(from), to, port));
+                from_subjects
+                    || pods(source).iter().any(|from| {
+                        let mut to = destinations.iter();
+                        to.any(|to| self.gains(Party::Pod(from), to, port))
+                    })
             }
-            (None, None) => subjects
-                .iter()
-                .filter(|s| s.name == *source)
-                .flat_map(|s| destinations().flat_map(|d| s.with(d)))
-                .any(|(from, to)| self.opens(Party::Pod(from), to)),
-        };
-        opens && self.claims.is_only(pair, Verdict::Gained, TUNNEL)
+        }
     }
 
     /// The first port whose answer changes.
@@ -136,10 +156,15 @@ impl Plaintext<'_> {
 
     /// Whether the tunnel's port is opened to a pod whose application listens on it.
     fn opens(&self, source: Party<'_>, destination: &Pod) -> bool {
+        self.gains(source, destination, TUNNEL)
+    }
+
+    /// Whether a port is opened to a pod; the tunnel's counts where an application listens on it.
+    fn gains(&self, source: Party<'_>, destination: &Pod, port: Port) -> bool {
         let mut ports = destination.ports.iter();
-        let listens = ports.any(|p| p.number == TUNNEL.number && p.protocol == Protocol::Tcp);
-        let passes = |world| plaintext(world, source, Party::Pod(destination), TUNNEL);
-        listens && !passes(self.case.before) && passes(self.case.after)
+        let listens = ports.any(|p| p.number == port.number && p.protocol == port.protocol);
+        let passes = |world| plaintext(world, source, Party::Pod(destination), port);
+        (listens || port != TUNNEL) && !passes(self.case.before) && passes(self.case.after)
     }
 
     fn opened_unsaid(&self, (source, destination): (Name<'_>, Name<'_>)) -> Option<String> {

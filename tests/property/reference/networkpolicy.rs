@@ -92,28 +92,35 @@ fn rule_has_peer(policy_namespace: &str, rule: &Rule, party: Party<'_>) -> bool 
     if rule.peers.is_empty() {
         return true;
     }
-    rule.peers.iter().any(|peer| match peer {
-        Peer::Block { cidr, except } => match party.address() {
-            Some(address) => {
-                contains(*cidr, address) && !except.iter().any(|e| contains(*e, address))
-            }
-            None => false,
-        },
-        Peer::Pods { namespaces, pods } => match party {
-            Party::External(_) => false,
-            Party::Pod(pod) => {
-                let right_namespace = match namespaces {
-                    None => pod.namespace == policy_namespace,
-                    Some(selector) => selects(selector, &pod.namespace_labels),
-                };
-                let right_pod = match pods {
-                    None => true,
-                    Some(selector) => selects(selector, &pod.labels),
-                };
-                !pod.host_network && right_namespace && right_pod
-            }
-        },
+    rule.peers.iter().any(|peer| match party {
+        Party::Pod(pod) => is_peer(policy_namespace, peer, pod),
+        Party::External(address) => in_block(peer, Some(address)),
     })
+}
+
+/// Whether a peer of a rule matches a pod.
+pub(crate) fn is_peer(policy_namespace: &str, peer: &Peer, pod: &Pod) -> bool {
+    let Peer::Pods { namespaces, pods } = peer else {
+        return in_block(peer, pod.address);
+    };
+    let right_namespace = match namespaces {
+        None => pod.namespace == policy_namespace,
+        Some(selector) => selects(selector, &pod.namespace_labels),
+    };
+    let right_pod = match pods {
+        None => true,
+        Some(selector) => selects(selector, &pod.labels),
+    };
+    !pod.host_network && right_namespace && right_pod
+}
+
+fn in_block(peer: &Peer, address: Option<IpAddr>) -> bool {
+    match (peer, address) {
+        (Peer::Block { cidr, except }, Some(address)) => {
+            contains(*cidr, address) && !except.iter().any(|e| contains(*e, address))
+        }
+        _ => false,
+    }
 }
 
 /// No ports: every port of every protocol. Else any of them.
