@@ -67,19 +67,14 @@ impl Input {
     /// Counts the changes among the problems that no file can take and nothing stands in for.
     pub(super) fn refuse(&mut self, refusals: &[FileRefusal]) {
         let left = refusals.iter().filter(|r| r.companion.is_none());
-        self.problems.extend(left.map(|refusal| {
-            Problem {
-                file: refusal.origin.file.clone(),
-                line: refusal.origin.line,
-                column: 0,
-                object: Some(refusal.object.clone()),
-                message: format!("the change cannot be made: {}", refusal.reason),
-                excerpt: None,
-                hint: Some(
-                    "make the change by hand, or write the object as a YAML document of its own"
-                        .to_owned(),
-                ),
-            }
+        self.problems.extend(left.map(|refusal| Problem {
+            file: refusal.origin.file.clone(),
+            line: refusal.origin.line,
+            column: 0,
+            object: Some(refusal.object.clone()),
+            message: format!("the change cannot be made: {}", refusal.reason),
+            excerpt: None,
+            hint: Some("take out what stands in the way, or make the change by hand".to_owned()),
         }));
     }
 
