@@ -2,7 +2,7 @@
 
 use crate::error::ExpectedError;
 use crate::render::{self, Note, Problem};
-use crate::sink::{self, InputKind};
+use crate::sink::{self, FileRefusal, InputKind};
 use crate::source::{self, FileKind, Loaded, Request};
 
 use super::output::Output;
@@ -62,6 +62,20 @@ impl Input {
             },
         });
         texts.collect()
+    }
+
+    /// Counts the changes among the problems that no file can take and nothing stands in for.
+    pub(super) fn refuse(&mut self, refusals: &[FileRefusal]) {
+        let left = refusals.iter().filter(|r| r.companion.is_none());
+        self.problems.extend(left.map(|refusal| Problem {
+            file: refusal.origin.file.clone(),
+            line: refusal.origin.line,
+            column: 0,
+            object: Some(refusal.object.clone()),
+            message: format!("the change cannot be made: {}", refusal.reason),
+            excerpt: None,
+            hint: Some("take out what stands in the way, or make the change by hand".to_owned()),
+        }));
     }
 
     /// Says on standard error what could not be used, and what was left alone.

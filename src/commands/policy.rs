@@ -3,17 +3,18 @@
 use crate::error::ExpectedError;
 use crate::exit::Exit;
 use crate::model::World;
-use crate::reach::{self, Mode};
+use crate::reach::{self, Mode, Unclear};
 use crate::render::policy as view;
 use crate::settings::{PolicyDiff, PolicyExplain, PolicyList};
 use crate::source::Request;
 
+use super::names;
 use super::output::Output;
 
 /// `policy list`.
 pub(super) fn list(settings: &PolicyList, output: &mut Output<'_>) -> Result<Exit, ExpectedError> {
     let (world, whole) = load(&settings.request, output)?;
-    let connectivity = reach::connectivity(&world, settings.view.mode);
+    let connectivity = reach::connectivity(&world, settings.view.lens.clone());
     let connections: Vec<view::Connection> = connectivity
         .connections
         .into_iter()
@@ -25,7 +26,7 @@ pub(super) fn list(settings: &PolicyList, output: &mut Output<'_>) -> Result<Exi
         .collect();
     let text = if settings.view.json {
         view::connections_json(
-            mode(settings.view.mode),
+            mode(settings.view.lens.mode),
             &connections,
             connectivity.uncertain,
         )
@@ -52,22 +53,16 @@ pub(super) fn explain(
     let destination = &settings.destination;
     let explanation = reach::explain(
         &world,
-        settings.view.mode,
+        settings.view.lens.clone(),
         &settings.source,
         &destination.name,
-        destination.port,
+        destination.port.as_ref(),
     );
-    let explanation = explanation.map_err(|unknown| ExpectedError::UnknownParty {
-        name: unknown.name,
-        similar: unknown.similar,
-    })?;
-    let asked = destination
-        .port
-        .map(|(port, protocol)| format!("{protocol} {port}"));
+    let explanation = explanation.map_err(unclear)?;
     let explanation = view::Explanation {
         source: explanation.source.into(),
         destination: explanation.destination.into(),
-        asked,
+        asked: explanation.asked,
         allowed: explanation.allowed,
         sides: vec![
             side(view::Direction::Egress, explanation.egress),
@@ -75,12 +70,28 @@ pub(super) fn explain(
         ],
     };
     let text = if settings.view.json {
-        view::explanation_json(mode(settings.view.mode), &explanation)
+        view::explanation_json(mode(settings.view.lens.mode), &explanation)
     } else {
         view::explanation(&explanation, output.style())
     };
     output.answer(&text)?;
     Ok(if whole { Exit::Done } else { Exit::BadInput })
+}
+
+fn unclear(unclear: Unclear) -> ExpectedError {
+    match unclear {
+        Unclear::Unknown { name, known } => ExpectedError::UnknownParty {
+            similar: names::nearest(&name, &known),
+            name,
+        },
+        Unclear::Ambiguous { name, candidates } => {
+            ExpectedError::AmbiguousParty { name, candidates }
+        }
+        Unclear::NoBackend { name } => ExpectedError::NoBackend(name),
+        Unclear::UnknownPort { name, port, known } => {
+            ExpectedError::UnknownPort { name, port, known }
+        }
+    }
 }
 
 fn side(direction: view::Direction, side: reach::Side) -> view::SideExplanation {
@@ -108,7 +119,7 @@ pub(super) fn diff(settings: &PolicyDiff, output: &mut Output<'_>) -> Result<Exi
         return Err(ExpectedError::IncompleteInput);
     }
     let changes: Vec<view::ConnectionChange> =
-        reach::difference(&before, &after, settings.view.mode)
+        reach::difference(&before, &after, settings.view.lens.clone())
             .into_iter()
             .map(|d| view::ConnectionChange {
                 source: d.source,
@@ -118,7 +129,7 @@ pub(super) fn diff(settings: &PolicyDiff, output: &mut Output<'_>) -> Result<Exi
             })
             .collect();
     let text = if settings.view.json {
-        view::changes_json(mode(settings.view.mode), &changes)
+        view::changes_json(mode(settings.view.lens.mode), &changes)
     } else {
         view::changes(&changes, output.style())
     };

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use fixedbitset::FixedBitSet;
 
-use super::class::{Block, Node, Universe};
+use super::class::{Node, Universe};
 use crate::model::{LabelSelector, Operator, Peer, Protocol, World};
 
 /// Number of a [`PeerSet`] in the [`Selection`] that made it.
@@ -188,18 +188,9 @@ impl<'w> Selection<'w> {
 
     fn block(&self, cidr: &ipnet::IpNet, except: &[ipnet::IpNet], set: &mut PeerSet) {
         let classes = self.universe.classes.len();
-        let mut atoms = FixedBitSet::with_capacity(self.universe.space.ranges().len());
-        atoms.insert_range(self.universe.space.inside(cidr));
-        for part in except {
-            for atom in self.universe.space.inside(part) {
-                atoms.set(atom, false);
-            }
-        }
-        set.yes.extend(atoms.ones().map(|atom| classes + atom));
-        let block = Block {
-            atoms,
-            somewhere: self.universe.block_matches(cidr, except),
-        };
+        let block = self.universe.block(cidr, except);
+        set.yes
+            .extend(block.atoms.ones().map(|atom| classes + atom));
         for (node, class) in self.universe.classes.iter().enumerate() {
             match self.universe.is_in(class, &block) {
                 // A pod on the node's network has the node's address, which is not known.

@@ -25,12 +25,20 @@ use crate::model::World;
 use crate::yaml::Format;
 
 pub use problem::{Note, Problem};
+pub use read::io_reason;
+pub use syntax::dns_label;
+
+/// The name of the file, one per directory, that holds the objects this program adds.
+pub const POLICIES_FILE: &str = "ambient-policies.yaml";
 
 /// What to read.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// Files and folders; `-` is standard input.
     pub files: Vec<PathBuf>,
+    /// Whether what this program added beside a file is read with it: a [`POLICIES_FILE`] in the
+    /// same folder.
+    pub companions: bool,
     /// Whether folders are read with the folders below them.
     pub recursive: bool,
     /// A folder whose kustomize output is read.

@@ -4,6 +4,7 @@ mod harness;
 mod manifests;
 
 mod general;
+mod help;
 mod migrate;
 mod policy;
 mod usage;

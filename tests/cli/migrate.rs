@@ -1,7 +1,7 @@
 //! `migrate` and `migrate diff`: what is shown, and with which exit code.
 
 use crate::harness::Ambient;
-use crate::manifests::{BROKEN, NAMED};
+use crate::manifests::{BROKEN, NAMED, SHARED};
 
 #[test]
 fn a_plan_is_shown_and_nothing_is_written() {
@@ -220,4 +220,70 @@ fn machine_formats_are_one_document_and_the_same_in_every_run() {
             assert!(document.is_object());
         }
     }
+}
+
+#[test]
+fn gained_connections_keep_the_diff_from_being_printed_until_they_are_accepted() {
+    let run = |flags: &[&str]| {
+        Ambient::new()
+            .file("shop.yaml", SHARED)
+            .args(["migrate", "diff", "-f", "shop.yaml"])
+            .args(flags.iter().copied())
+            .run()
+    };
+    insta::assert_snapshot!(run(&[]), @"
+    exit code: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: no diff is printed: findings have to be dealt with first, or be accepted with `--accept AMB0112-2bb79dc3`
+    hint: `kubectl ambient migrate -f shop.yaml --diff` shows it all
+    ");
+    let accepted = run(&["--accept", "AMB0112-2bb79dc3"]);
+    assert_eq!(
+        (accepted.code, accepted.stderr.as_str()),
+        (1, "2 files differ, 1 new\n")
+    );
+    assert!(accepted.stdout.starts_with("diff --git "), "{accepted}");
+    let strict = run(&["--accept", "AMB0112", "--fail-on", "info"]);
+    assert_eq!((strict.code, strict.stdout.as_str()), (1, ""), "{strict}");
+}
+
+#[test]
+fn an_error_without_a_difference_does_not_pass() {
+    let written = Ambient::new()
+        .file("shop.yaml", SHARED)
+        .args(["migrate", "-f", "shop.yaml", "--write", "--accept", "all"])
+        .run();
+    let (shop, policies) = (
+        written.read("shop.yaml").unwrap(),
+        written.read("ambient-policies.yaml").unwrap(),
+    );
+    let run = |flags: &[&str]| {
+        Ambient::new()
+            .file("shop.yaml", &shop)
+            .file("ambient-policies.yaml", &policies)
+            .args(["migrate", "diff", "-f", "."])
+            .args(flags.iter().copied())
+            .run()
+    };
+    insta::assert_snapshot!(run(&[]), @"
+    exit code: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: no diff is printed: findings have to be dealt with first, or be accepted with `--accept AMB0112-2bb79dc3`
+    hint: `kubectl ambient migrate -f . --diff` shows it all
+    ");
+    assert_eq!(run(&["--accept", "all"]).code, 0);
+}
+
+#[test]
+fn the_next_commands_repeat_the_flags() {
+    let run = Ambient::new()
+        .file("k8s/policy.yaml", NAMED)
+        .args([
+            "migrate", "-f", "k8s", "-R", "--only", "default", "--cni", "calico",
+        ])
+        .args(["--waypoint", "waypoint=default", "--strategy", "companion"])
+        .run();
+    insta::assert_snapshot!(run.stderr, @"Next: kubectl ambient migrate diff -f k8s --only default --waypoint waypoint=default --cni calico --strategy companion -R   |   kubectl ambient migrate -f k8s --only default --waypoint waypoint=default --cni calico --strategy companion -R --write");
 }

@@ -108,6 +108,7 @@ fn what_cannot_be_read_is_reported_and_hides_nothing() {
     DIR/latin.yaml:2:0: not UTF-8: byte 0xe9 at offset 8
       hint: save it as UTF-8
     DIR/missing.yaml:0:0: cannot be read: no such file or directory
+      hint: check the path; relative ones start in the current folder
     DIR/other:0:0: no file here ends in `.yaml`, `.yml` or `.json`
     DIR/utf16.yaml:1:0: not UTF-8: byte 0xff at offset 0
       hint: it looks like UTF-16: save it as UTF-8
