@@ -110,20 +110,19 @@ impl Limits {
             };
             let mut candidates = candidates(analysis, index, workload);
             let apart = candidates.iter().position(is_apart);
-            let (candidate, want) = match apart {
-                Some(place) => (candidates.swap_remove(place), Arc::clone(want)),
-                None => {
-                    self.unselectable.insert(workload);
-                    // The narrowest of them comes last.
-                    let Some(narrowest) = candidates.pop() else {
-                        continue;
-                    };
-                    let selected = index.selected_by(analysis, namespace, &narrowest.labels);
-                    let Some(want) = needs.for_all(&selected) else {
-                        continue;
-                    };
-                    (narrowest, Arc::new(want))
-                }
+            let (candidate, want) = if let Some(place) = apart {
+                (candidates.swap_remove(place), Arc::clone(want))
+            } else {
+                self.unselectable.insert(workload);
+                // The narrowest of them comes last.
+                let Some(narrowest) = candidates.pop() else {
+                    continue;
+                };
+                let selected = index.selected_by(analysis, namespace, &narrowest.labels);
+                let Some(want) = needs.for_all(&selected) else {
+                    continue;
+                };
+                (narrowest, Arc::new(want))
             };
             if attached.insert((namespace.clone(), candidate.labels.clone())) {
                 found.push((candidate, want));
@@ -132,12 +131,12 @@ impl Limits {
         // Most rules are for one policy alone, and are moved into it.
         drop(needs);
         for (candidate, want) in found {
-            self.add(candidate, Arc::unwrap_or_clone(want));
+            self.add(&candidate, Arc::unwrap_or_clone(want));
         }
     }
 
     /// Adds the policies that carry some rules to the workloads that a candidate selects.
-    fn add(&mut self, candidate: Candidate, want: Wanted) {
+    fn add(&mut self, candidate: &Candidate, want: Wanted) {
         let namespace = candidate.of.namespace.clone().unwrap_or_default();
         let name = derived_name(&candidate.of.name, "np-ports");
         let mut rest = want.rules;

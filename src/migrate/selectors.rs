@@ -7,7 +7,9 @@ use ambient_facts::{labels, namespaces};
 
 use super::analysis::{Analysis, written_by_people};
 use crate::authz::Selected;
-use crate::model::{AuthorizationPolicy, Labels, NetworkPolicy, ObjectRef, Origin, World};
+use crate::model::{
+    AuthorizationPolicy, LabelSelector, Labels, NetworkPolicy, ObjectRef, Origin, World,
+};
 
 /// A selector that might stand for a workload in an AuthorizationPolicy.
 #[derive(Clone)]
@@ -165,7 +167,8 @@ pub(super) fn candidates(
             origin: subject.meta.origin.clone(),
         })
     };
-    let by_object = subject.selector.as_ref().and_then(|s| s.only_labels());
+    let by_object = subject.selector.as_ref();
+    let by_object = by_object.and_then(LabelSelector::only_labels);
     narrow.extend(by_object.and_then(own));
     narrow.extend(own(subject.pod.labels.clone()));
     narrow
