@@ -5,9 +5,12 @@
 //! all grants decides), **Baseline** (ordered rules again); what none of them decides is allowed.
 //! A *pass* in the Admin tier hands its ports on to the NetworkPolicy tier.
 
+use std::collections::BTreeMap;
+
 use fixedbitset::FixedBitSet;
 
 use super::intern::{PortSetId, PortSets};
+use super::nodes::Nodes;
 use super::select::{PeerSet, PeerSetId};
 
 /// Bounds on what is allowed. They differ where it is not known whether a peer matches.
@@ -104,7 +107,7 @@ pub(super) struct Tiers {
 #[derive(Debug)]
 pub(super) struct Row {
     /// Disjoint; together with `rest` they are all nodes.
-    pub(super) cells: Vec<(Value, FixedBitSet)>,
+    pub(super) cells: Vec<(Value, Nodes)>,
     /// What the nodes in no cell may use.
     pub(super) rest: Value,
 }
@@ -283,19 +286,22 @@ impl Row {
 
     /// Joins cells of one value. The largest becomes the rest.
     fn gather(cells: Vec<Cell>, sets: &mut PortSets) -> Self {
-        let mut gathered: Vec<(Value, FixedBitSet)> = Vec::new();
+        let mut by_value: BTreeMap<Value, FixedBitSet> = BTreeMap::new();
         for cell in cells {
             let value = cell.value(sets);
-            match gathered.iter_mut().find(|(v, _)| *v == value) {
-                Some((_, nodes)) => nodes.union_with(&cell.nodes),
-                None => gathered.push((value, cell.nodes)),
+            match by_value.get_mut(&value) {
+                Some(nodes) => nodes.union_with(&cell.nodes),
+                None => {
+                    by_value.insert(value, cell.nodes);
+                }
             }
         }
-        gathered.sort_by_key(|&(value, _)| value);
+        let mut gathered: Vec<(Value, FixedBitSet)> = by_value.into_iter().collect();
         let largest = (0..gathered.len()).max_by_key(|&i| gathered[i].1.count_ones(..));
         let rest = largest.map_or(Value::ALL, |i| gathered.remove(i).0);
+        let cells = gathered.into_iter();
         Self {
-            cells: gathered,
+            cells: cells.map(|(v, nodes)| (v, Nodes::of(nodes))).collect(),
             rest,
         }
     }
