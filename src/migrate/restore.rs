@@ -47,7 +47,7 @@ impl Limits {
         let here = ByNamespace::of(&analysis.setting.world);
         let crowd = Crowd::new(&analysis.parties);
         let needs = limits.needs(analysis, &crowd, &here);
-        limits.attach(analysis, &here, &needs);
+        limits.attach(analysis, &here, needs);
         limits.at_waypoints(analysis, &crowd);
         limits.number_names(&analysis.setting.world);
         limits
@@ -92,9 +92,10 @@ impl Limits {
     }
 
     /// Finds a selector for every workload that needs rules.
-    fn attach(&mut self, analysis: &Analysis<'_, '_>, index: &ByNamespace<'_>, needs: &Needs<'_>) {
+    fn attach(&mut self, analysis: &Analysis<'_, '_>, index: &ByNamespace<'_>, needs: Needs<'_>) {
         let world = &*analysis.setting.world;
         let mut attached: BTreeSet<(String, Labels)> = BTreeSet::new();
+        let mut found: Vec<(Candidate, Arc<Wanted>)> = Vec::new();
         for (&workload, want) in &needs.wanted {
             let Some(subject) = world.workloads.get(workload) else {
                 continue;
@@ -125,22 +126,31 @@ impl Limits {
                 }
             };
             if attached.insert((namespace.clone(), candidate.labels.clone())) {
-                self.add(namespace, candidate, &want);
+                found.push((candidate, want));
             }
+        }
+        // Most rules are for one policy alone, and are moved into it.
+        drop(needs);
+        for (candidate, want) in found {
+            self.add(candidate, Arc::unwrap_or_clone(want));
         }
     }
 
     /// Adds the policies that carry some rules to the workloads that a candidate selects.
-    fn add(&mut self, namespace: &str, candidate: Candidate, want: &Wanted) {
+    fn add(&mut self, candidate: Candidate, want: Wanted) {
+        let namespace = candidate.of.namespace.clone().unwrap_or_default();
         let name = derived_name(&candidate.of.name, "np-ports");
-        for rules in want.rules.chunks(RULE_LIMIT) {
+        let mut rest = want.rules;
+        while !rest.is_empty() {
+            let next = rest.split_off(rest.len().min(RULE_LIMIT));
+            let rules = std::mem::replace(&mut rest, next);
             self.policies.push(Limit {
                 policy: AuthorizationPolicy {
-                    meta: companion_meta(namespace, name.clone(), &candidate.of),
+                    meta: companion_meta(&namespace, name.clone(), &candidate.of),
                     selector: candidate.labels.clone(),
                     targets: Vec::new(),
                     action: want.action,
-                    rules: rules.to_vec(),
+                    rules,
                 },
                 beside: candidate.origin.clone(),
                 reason: format!(
@@ -227,7 +237,7 @@ impl Limits {
 }
 
 /// Rules that a workload needs.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone)]
 struct Wanted {
     action: Action,
     rules: Vec<AuthorizationRule>,
