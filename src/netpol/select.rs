@@ -18,6 +18,11 @@ impl PeerSetId {
     pub(super) fn index(self) -> usize {
         self.0
     }
+
+    #[cfg(test)]
+    pub(super) fn numbered(index: usize) -> Self {
+        Self(index)
+    }
 }
 
 /// The nodes that some peers match.
@@ -30,6 +35,17 @@ pub struct PeerSet {
     /// Classes that match, or may, only by the addresses of their pods: plugins differ on whether
     /// the name of a port means anything there.
     by_address: FixedBitSet,
+}
+
+#[cfg(test)]
+impl PeerSet {
+    pub(super) fn of(yes: FixedBitSet, maybe: FixedBitSet) -> Self {
+        Self {
+            by_address: FixedBitSet::with_capacity(yes.len()),
+            yes,
+            maybe,
+        }
+    }
 }
 
 /// Evaluates selectors, each distinct one once.
