@@ -9,9 +9,11 @@ use crate::model::{
     LabelSelector, Meta, NetworkPolicy, ObjectRef, Operator, Peer, PortMatch, PortRule, Rule,
 };
 
-/// Metadata of an object that we add because of another one.
-pub(super) fn companion_meta(namespace: &str, name: String, of: &ObjectRef) -> Meta {
-    let mut meta = Meta::synthetic(namespace, name);
+/// Metadata of an object that we add because of another one. Like the object that it is put
+/// beside, it leaves its namespace to whoever applies it, or names it.
+pub(super) fn companion_meta(beside: &Meta, name: String, of: &ObjectRef) -> Meta {
+    let mut meta = Meta::synthetic(&beside.namespace, name);
+    meta.namespace_given = beside.namespace_given;
     meta.labels.insert(
         labels::MANAGED_BY.to_owned(),
         labels::MANAGED_BY_AMBIENT.to_owned(),
@@ -68,7 +70,9 @@ pub(super) fn same_policy(a: &NetworkPolicy, b: &NetworkPolicy) -> bool {
 pub(super) fn network_policy(policy: &NetworkPolicy) -> Value {
     let mut metadata = Map::new();
     metadata.insert("name".to_owned(), json!(policy.meta.name));
-    metadata.insert("namespace".to_owned(), json!(policy.meta.namespace));
+    if policy.meta.namespace_given {
+        metadata.insert("namespace".to_owned(), json!(policy.meta.namespace));
+    }
     if !policy.meta.labels.is_empty() {
         metadata.insert("labels".to_owned(), json!(policy.meta.labels));
     }

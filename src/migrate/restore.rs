@@ -100,7 +100,7 @@ impl Limits {
                 continue;
             };
             let namespace = &subject.meta.namespace;
-            let is_apart = |candidate: &Candidate| {
+            let is_apart = |candidate: &Candidate<'_>| {
                 let selected = index.selected_by(analysis, namespace, &candidate.labels);
                 selected.into_iter().all(|other| {
                     let wanted = needs.wanted.get(&other);
@@ -125,24 +125,24 @@ impl Limits {
                 }
             };
             if attached.insert((namespace.clone(), candidate.labels.clone())) {
-                self.add(namespace, candidate, &want);
+                self.add(&candidate, &want);
             }
         }
     }
 
     /// Adds the policies that carry some rules to the workloads that a candidate selects.
-    fn add(&mut self, namespace: &str, candidate: Candidate, want: &Wanted) {
+    fn add(&mut self, candidate: &Candidate<'_>, want: &Wanted) {
         let name = derived_name(&candidate.of.name, "np-ports");
         for rules in want.rules.chunks(RULE_LIMIT) {
             self.policies.push(Limit {
                 policy: AuthorizationPolicy {
-                    meta: companion_meta(namespace, name.clone(), &candidate.of),
+                    meta: companion_meta(candidate.beside, name.clone(), &candidate.of),
                     selector: candidate.labels.clone(),
                     targets: Vec::new(),
                     action: want.action,
                     rules: rules.to_vec(),
                 },
-                beside: candidate.origin.clone(),
+                beside: candidate.beside.origin.clone(),
                 reason: format!(
                     "keep tunnelled traffic to the ports that `{}` allows",
                     candidate.of
@@ -183,7 +183,7 @@ impl Limits {
             }
             let of = service.meta.reference("Service");
             let name = derived_name(&service.meta.name, "np-clients");
-            let mut meta = companion_meta(&service.meta.namespace, name, &of);
+            let mut meta = companion_meta(&service.meta, name, &of);
             meta.origin = Origin::synthetic();
             let target = TargetRef {
                 group: String::new(),
