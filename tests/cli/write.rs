@@ -238,7 +238,10 @@ fn a_second_run_on_one_file_knows_what_the_first_added_beside_it() {
 
 #[test]
 fn new_objects_name_their_namespace_only_beside_objects_that_do() {
-    let named = NAMED.replace("name: my-app\nspec", "name: my-app\n  namespace: shop\nspec");
+    let named = NAMED.replace(
+        "name: my-app\nspec",
+        "name: my-app\n  namespace: shop\nspec",
+    );
     assert_ne!(named, NAMED);
     for (policy, lines) in [(NAMED, 0), (&named, 1)] {
         let run = Ambient::new()
