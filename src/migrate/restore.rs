@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::AuthzMode;
 use super::analysis::{Analysis, written_by_people};
 use super::authorizer::applies_at;
-use super::object::{companion_meta, derived_name, take_free_name};
+use super::object::{Names, companion_meta, derived_name};
 use super::selectors::{ByNamespace, Candidate, candidates};
 use super::via;
 use crate::authz::{Crowd, Demand, Encoded, Enforcer, Mode, Selected, encode};
@@ -217,11 +217,9 @@ impl Limits {
     /// Gives policies names that are free: not those of each other, nor those of people's policies.
     fn number_names(&mut self, world: &World) {
         let people = written_by_people(&world.authorization_policies);
-        let mut taken: BTreeSet<(String, String)> = people
-            .map(|p| (p.meta.namespace.clone(), p.meta.name.clone()))
-            .collect();
+        let mut names = Names::of(people.map(|p| &p.meta));
         for limit in &mut self.policies {
-            take_free_name(&mut limit.policy.meta, &mut taken);
+            names.take(&mut limit.policy.meta);
         }
     }
 }
