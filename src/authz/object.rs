@@ -9,7 +9,9 @@ use crate::model::{Action, AuthorizationPolicy, AuthorizationRule};
 pub fn to_value(policy: AuthorizationPolicy) -> Value {
     let mut metadata = Map::new();
     metadata.insert("name".to_owned(), json!(policy.meta.name));
-    metadata.insert("namespace".to_owned(), json!(policy.meta.namespace));
+    if policy.meta.namespace_given {
+        metadata.insert("namespace".to_owned(), json!(policy.meta.namespace));
+    }
     if !policy.meta.labels.is_empty() {
         metadata.insert("labels".to_owned(), json!(policy.meta.labels));
     }

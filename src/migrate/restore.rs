@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::AuthzMode;
 use super::analysis::{Analysis, written_by_people};
 use super::authorizer::applies_at;
-use super::object::{companion_meta, derived_name, take_free_name};
+use super::object::{Names, companion_meta, derived_name};
 use super::selectors::{ByNamespace, Candidate, candidates};
 use super::via;
 use crate::authz::{Crowd, Demand, Encoded, Enforcer, Mode, Selected, encode};
@@ -95,13 +95,13 @@ impl Limits {
     fn attach(&mut self, analysis: &Analysis<'_, '_>, index: &ByNamespace<'_>, needs: Needs<'_>) {
         let world = &*analysis.setting.world;
         let mut attached: BTreeSet<(String, Labels)> = BTreeSet::new();
-        let mut found: Vec<(Candidate, Arc<Wanted>)> = Vec::new();
+        let mut found: Vec<(Candidate<'_>, Arc<Wanted>)> = Vec::new();
         for (&workload, want) in &needs.wanted {
             let Some(subject) = world.workloads.get(workload) else {
                 continue;
             };
             let namespace = &subject.meta.namespace;
-            let is_apart = |candidate: &Candidate| {
+            let is_apart = |candidate: &Candidate<'_>| {
                 let selected = index.selected_by(analysis, namespace, &candidate.labels);
                 selected.into_iter().all(|other| {
                     let wanted = needs.wanted.get(&other);
@@ -136,8 +136,7 @@ impl Limits {
     }
 
     /// Adds the policies that carry some rules to the workloads that a candidate selects.
-    fn add(&mut self, candidate: &Candidate, want: Wanted) {
-        let namespace = candidate.of.namespace.clone().unwrap_or_default();
+    fn add(&mut self, candidate: &Candidate<'_>, want: Wanted) {
         let name = derived_name(&candidate.of.name, "np-ports");
         let mut rest = want.rules;
         while !rest.is_empty() {
@@ -145,13 +144,13 @@ impl Limits {
             let rules = std::mem::replace(&mut rest, next);
             self.policies.push(Limit {
                 policy: AuthorizationPolicy {
-                    meta: companion_meta(&namespace, name.clone(), &candidate.of),
+                    meta: companion_meta(candidate.beside, name.clone(), &candidate.of),
                     selector: candidate.labels.clone(),
                     targets: Vec::new(),
                     action: want.action,
                     rules,
                 },
-                beside: candidate.origin.clone(),
+                beside: candidate.beside.origin.clone(),
                 reason: format!(
                     "keep tunnelled traffic to the ports that `{}` allows",
                     candidate.of
@@ -192,7 +191,7 @@ impl Limits {
             }
             let of = service.meta.reference("Service");
             let name = derived_name(&service.meta.name, "np-clients");
-            let mut meta = companion_meta(&service.meta.namespace, name, &of);
+            let mut meta = companion_meta(&service.meta, name, &of);
             meta.origin = Origin::synthetic();
             let target = TargetRef {
                 group: String::new(),
@@ -226,11 +225,9 @@ impl Limits {
     /// Gives policies names that are free: not those of each other, nor those of people's policies.
     fn number_names(&mut self, world: &World) {
         let people = written_by_people(&world.authorization_policies);
-        let mut taken: BTreeSet<(String, String)> = people
-            .map(|p| (p.meta.namespace.clone(), p.meta.name.clone()))
-            .collect();
+        let mut names = Names::of(people.map(|p| &p.meta));
         for limit in &mut self.policies {
-            take_free_name(&mut limit.policy.meta, &mut taken);
+            names.take(&mut limit.policy.meta);
         }
     }
 }

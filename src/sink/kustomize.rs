@@ -4,10 +4,33 @@
 use serde_json::{Map, Value, json};
 
 use crate::plan::{Edit, Segment};
-use crate::yaml::split;
+use crate::yaml::{Chunk, split};
 use crate::yamledit::{self, Refusal};
 
-use super::{Input, POLICIES_FILE, Snippet};
+use super::{POLICIES_FILE, Snippet};
+
+/// What kustomize built.
+#[derive(Debug)]
+pub(super) struct Built<'t> {
+    chunks: Vec<Chunk<'t>>,
+}
+
+impl<'t> Built<'t> {
+    pub(super) fn of(text: &'t str) -> Self {
+        let chunks = split(text);
+        Self { chunks }
+    }
+
+    fn read(&self, document: usize, items: &[usize]) -> Result<Value, Refusal> {
+        let missing = || refusal("the object is not there".to_owned());
+        let chunk = self.chunks.get(document).ok_or_else(missing)?;
+        let root: Value = serde_yaml::from_str(chunk.text).map_err(|e| refusal(e.to_string()))?;
+        let object = items
+            .iter()
+            .try_fold(&root, |value, &index| value.get("items")?.get(index));
+        object.cloned().ok_or_else(missing)
+    }
+}
 
 /// JSON 6902 patches, one file per object.
 #[derive(Debug, Default)]
@@ -28,12 +51,12 @@ impl Patches {
     /// Expresses the edits of one object as a patch.
     pub(super) fn edit(
         &mut self,
-        input: &Input,
+        built: &Built<'_>,
         document: usize,
         items: &[usize],
         edits: &[Edit],
     ) -> Result<(), Refusal> {
-        let mut object = read(input, document, items)?;
+        let mut object = built.read(document, items)?;
         let target = target(&object);
         let mut operations = Vec::new();
         let mut guarded: Vec<String> = Vec::new();
@@ -75,12 +98,12 @@ impl Patches {
     /// Expresses a new version of an object as a patch of everything but its identity.
     pub(super) fn replace(
         &mut self,
-        input: &Input,
+        built: &Built<'_>,
         document: usize,
         items: &[usize],
         body: &Value,
     ) -> Result<(), Refusal> {
-        let object = read(input, document, items)?;
+        let object = built.read(document, items)?;
         let fields = body.as_object().into_iter().flatten();
         let operations = fields
             .filter(|(key, value)| {
@@ -139,20 +162,6 @@ impl Patches {
 
 fn refusal(reason: String) -> Refusal {
     Refusal { line: 0, reason }
-}
-
-fn read(input: &Input, document: usize, items: &[usize]) -> Result<Value, Refusal> {
-    let chunks = split(&input.text);
-    let chunk = chunks
-        .get(document)
-        .ok_or_else(|| refusal("the object is not there".to_owned()))?;
-    let root: Value = serde_yaml::from_str(chunk.text).map_err(|e| refusal(e.to_string()))?;
-    let object = items
-        .iter()
-        .try_fold(&root, |value, &index| value.get("items")?.get(index));
-    object
-        .cloned()
-        .ok_or_else(|| refusal("the object is not there".to_owned()))
 }
 
 /// The `target` of a kustomize patch that selects one object.

@@ -56,12 +56,11 @@ fn a_diff_exits_with_1() {
     new file mode 100644
     --- /dev/null
     +++ b/k8s/ambient-policies.yaml
-    @@ -0,0 +1,23 @@
+    @@ -0,0 +1,22 @@
     +apiVersion: security.istio.io/v1
     +kind: AuthorizationPolicy
     +metadata:
     +  name: my-app-np-ports
-    +  namespace: default
     +  labels:
     +    app.kubernetes.io/managed-by: kubectl-ambient
     +  annotations:
@@ -116,12 +115,11 @@ fn standard_input_is_read() {
     new file mode 100644
     --- /dev/null
     +++ b/ambient-policies.yaml
-    @@ -0,0 +1,23 @@
+    @@ -0,0 +1,22 @@
     +apiVersion: security.istio.io/v1
     +kind: AuthorizationPolicy
     +metadata:
     +  name: my-app-np-ports
-    +  namespace: default
     +  labels:
     +    app.kubernetes.io/managed-by: kubectl-ambient
     +  annotations:
@@ -159,12 +157,11 @@ fn bad_input_does_not_hide_the_rest() {
     new file mode 100644
     --- /dev/null
     +++ b/k8s/ambient-policies.yaml
-    @@ -0,0 +1,23 @@
+    @@ -0,0 +1,22 @@
     +apiVersion: security.istio.io/v1
     +kind: AuthorizationPolicy
     +metadata:
     +  name: my-app-np-ports
-    +  namespace: default
     +  labels:
     +    app.kubernetes.io/managed-by: kubectl-ambient
     +  annotations:

@@ -235,3 +235,36 @@ fn a_second_run_on_one_file_knows_what_the_first_added_beside_it() {
     let reason = "exists, but was not among the files that were read\n";
     assert!(refused.stderr.contains(reason), "{refused}");
 }
+
+#[test]
+fn new_objects_name_their_namespace_only_beside_objects_that_do() {
+    let named = NAMED.replace(
+        "name: my-app\nspec",
+        "name: my-app\n  namespace: shop\nspec",
+    );
+    assert_ne!(named, NAMED);
+    for (policy, lines) in [(NAMED, 0), (&named, 1)] {
+        let run = Ambient::new()
+            .file("k8s/policy.yaml", policy)
+            .args(["migrate", "-f", "k8s", "-n", "shop", "--write"])
+            .run();
+        let policies = run.read("k8s/ambient-policies.yaml").unwrap();
+        let found = policies.matches("\n  namespace: shop\n").count();
+        assert_eq!(found, lines, "{policies}");
+        assert_eq!(policies.matches("namespace: ").count(), lines, "{policies}");
+        let written = run.read("k8s/policy.yaml").unwrap();
+
+        let again = Ambient::new()
+            .file("k8s/policy.yaml", &written)
+            .file("k8s/ambient-policies.yaml", &policies)
+            .args(["migrate", "diff", "-f", "k8s", "-n", "shop"])
+            .run();
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(again, @"
+            exit code: 0
+            ----- stdout -----
+            ----- stderr -----
+            ");
+        }
+    }
+}
