@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::finding::Severity;
+use crate::model::Problem;
 use crate::plan::Verdict;
 
-use super::Problem;
 use super::plan::fixes;
 use super::report::{Entry, Failure, Outcome, Report};
 use super::text::escape;

@@ -19,7 +19,7 @@ mod text;
 pub use diff::{diff, differs};
 pub use document::API_VERSION;
 pub use format::{Format, failed_report, report};
-pub use input::{Note, Problem, notes, problems};
+pub use input::{notes, problems};
 pub use markdown::markdown;
 pub use message::{
     bug, code, codes, diff_summary, failure, hint, next, version, version_json, warning,

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::finding::{Finding, Severity};
+use crate::model::{Note, Problem};
 use crate::plan::{Change, ChangeAction, Plan, Verdict};
 use crate::sink::Prepared;
-
-use super::{Note, Problem};
 
 /// Everything that the output of `migrate` shows.
 #[derive(Debug, Clone)]

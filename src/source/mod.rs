@@ -21,10 +21,8 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::World;
+use crate::model::{Note, Problem, World};
 use crate::yaml::Format;
-
-pub use problem::{Note, Problem};
 
 /// What to read.
 #[derive(Debug, Clone, Default)]

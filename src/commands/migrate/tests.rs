@@ -2,9 +2,9 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::finding::{Code, Finding, codes};
+use crate::model::Problem;
 use crate::model::{ObjectRef, Origin};
 use crate::plan::{Comparison, Proof, Relation};
-use crate::render::Problem;
 use crate::settings::Acceptance;
 use crate::sink::Prepared;
 

@@ -4,14 +4,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::finding::{Flow, Severity};
-use crate::model::{ObjectRef, Origin};
+use crate::model::{Note, ObjectRef, Origin, Problem};
 use crate::plan::{
     Change, ChangeAction, Comparison, DisplayPath, Edit, NamespacePlan, Proof, Step, StepKind,
     Verdict,
 };
 use crate::render::plan::{action, fixes};
 use crate::render::report::{Entry, Report};
-use crate::render::{Note, Problem};
 use crate::sink::{FileRefusal, Snippet};
 
 #[derive(Serialize)]
