@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::finding::Severity;
 use crate::migrate;
 use crate::plan::{Plan, Verdict};
-use crate::render::{self, Format, Outcome, Report};
+use crate::render::{self, Format, Inventory, Outcome, Report};
 use crate::settings::{DEFAULT_NAMESPACE, Migrate, MigrateDiff};
 use crate::sink::{self, Target};
 use crate::source::Request;
@@ -29,6 +29,7 @@ pub(super) fn plan(settings: &Migrate, output: &mut Output<'_>) -> Result<Exit, 
     let plan = migrate::plan(&input.loaded.world, &settings.options);
     let prepared = sink::prepare(&plan, &input.texts());
     let mut report = Report {
+        inventory: Inventory::of(&input.loaded.world, input.loaded.templates),
         show_diff: settings.diff,
         problems: input.problems,
         notes: input.notes,
@@ -63,6 +64,10 @@ pub(super) fn diff(settings: &MigrateDiff, output: &mut Output<'_>) -> Result<Ex
     let files = sink::prepare(&plan, &input.texts()).changes;
     output.answer(&render::diff(&files, output.style()))?;
     output.tell(&render::diff_summary(&files));
+    if plan.proof.is_empty() {
+        let message = "nothing was compared: the input holds no workload and no policy";
+        output.tell(&render::warning(message, output.error_style()));
+    }
     if has_errors(&plan) {
         let command = format!("kubectl ambient migrate {}", flags(&settings.request));
         let message = format!("error findings stand against these changes; `{command}` shows them");

@@ -50,6 +50,8 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// What was skipped on purpose, or read in a way worth knowing, by file and line.
     pub notes: Vec<Note>,
+    /// How many files hold Helm templates, which are not read.
+    pub templates: usize,
 }
 
 /// One text that was read.
@@ -118,6 +120,7 @@ fn finish(gathered: read::Gathered, default_namespace: &str) -> Loaded {
     let mut documents = document::read_all(&files, default_namespace);
     problems.append(&mut documents.problems);
     notes.append(&mut documents.notes);
+    let templates = documents.templates;
     let world = assemble::world(documents, incomplete, &files, &mut problems);
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     notes.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
@@ -126,5 +129,6 @@ fn finish(gathered: read::Gathered, default_namespace: &str) -> Loaded {
         files,
         problems,
         notes,
+        templates,
     }
 }
