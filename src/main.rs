@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use kubectl_ambient::commands::{self, Channel, Streams};
 use kubectl_ambient::exit::Exit;
 use kubectl_ambient::settings::Environment;
+use terminal_size::{Height, Width, terminal_size_of};
 
 fn main() -> ExitCode {
     let exit = panic::catch_unwind(run);
@@ -16,13 +17,16 @@ fn main() -> ExitCode {
 
 fn run() -> Exit {
     let (mut stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let columns = |size: Option<(Width, Height)>| size.map(|(Width(columns), _)| columns.into());
     let streams = Streams {
         stdout: Channel {
             terminal: stdout.is_terminal(),
+            columns: columns(terminal_size_of(&stdout)),
             writer: &mut stdout,
         },
         stderr: Channel {
             terminal: stderr.is_terminal(),
+            columns: columns(terminal_size_of(&stderr)),
             writer: &mut stderr,
         },
         stdin: &mut stdin,

@@ -1,7 +1,8 @@
 //! Reading manifests, and saying what of them could not be used.
 
 use crate::error::ExpectedError;
-use crate::render::{self, Note, Problem};
+use crate::model::{Note, Problem};
+use crate::render;
 use crate::sink::{self, FileRefusal, InputKind};
 use crate::source::{self, FileKind, Loaded, Request};
 
@@ -25,25 +26,9 @@ pub(super) fn load(request: &Request, output: &mut Output<'_>) -> Result<Input, 
         let folders = request.files.iter().chain(&request.kustomize);
         return Err(ExpectedError::NothingRead(folders.cloned().collect()));
     }
-    let problems = std::mem::take(&mut loaded.problems);
-    let problems = problems.into_iter().map(|problem| Problem {
-        file: problem.file,
-        line: problem.line,
-        column: problem.column,
-        object: problem.object,
-        message: problem.message,
-        excerpt: problem.excerpt,
-        hint: problem.hint,
-    });
-    let notes = std::mem::take(&mut loaded.notes);
-    let notes = notes.into_iter().map(|note| Note {
-        file: note.file,
-        line: note.line,
-        message: note.message,
-    });
     Ok(Input {
-        problems: problems.collect(),
-        notes: notes.collect(),
+        problems: std::mem::take(&mut loaded.problems),
+        notes: std::mem::take(&mut loaded.notes),
         loaded,
     })
 }

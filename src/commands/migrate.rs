@@ -11,7 +11,7 @@ use crate::error::ExpectedError;
 use crate::exit::Exit;
 use crate::migrate;
 use crate::plan::Plan;
-use crate::render::{self, Format, Outcome, Report};
+use crate::render::{self, Format, Inventory, Outcome, Report};
 use crate::settings::{Acceptance, Migrate, MigrateDiff};
 use crate::sink::{self, Prepared, Target};
 
@@ -81,6 +81,10 @@ pub(super) fn diff(settings: &MigrateDiff, output: &mut Output<'_>) -> Result<Ex
     let files = &prepared.changes;
     output.answer(&render::diff(files, output.style()))?;
     output.tell(&render::diff_summary(files));
+    if plan.proof.is_empty() {
+        let message = "nothing was compared: the input holds no workload and no policy";
+        output.tell(&render::warning(message, output.error_style()));
+    }
     Ok(
         match gate::exit(&report, &Outcome::Planned, settings.fail_on) {
             Exit::Done if report.differing_files() > 0 => Exit::Found,
@@ -111,6 +115,7 @@ fn report<'p>(
     acceptance: &Acceptance,
 ) -> Report<'p> {
     Report {
+        inventory: Inventory::of(&input.loaded.world, input.loaded.templates),
         problems: input.problems,
         notes: input.notes,
         ..Report::new(plan, prepared, |finding, id| {

@@ -23,6 +23,8 @@ pub struct Channel<'s> {
     pub writer: &'s mut dyn Write,
     /// Whether it ends at a terminal.
     pub terminal: bool,
+    /// How many columns the terminal has, when that is known.
+    pub columns: Option<usize>,
 }
 
 impl fmt::Debug for Streams<'_> {
@@ -52,13 +54,14 @@ pub(super) struct Output<'s> {
 impl<'s> Output<'s> {
     /// The streams, coloured as a function of whether they end at a terminal.
     pub(super) fn new(streams: Streams<'s>, color: impl Fn(bool) -> bool) -> Self {
-        let style = |terminal| Style {
-            color: color(terminal),
-            terminal,
+        let style = |channel: &Channel<'_>| Style {
+            color: color(channel.terminal),
+            terminal: channel.terminal,
+            width: width(channel),
         };
         Self {
-            style: style(streams.stdout.terminal),
-            error_style: style(streams.stderr.terminal),
+            style: style(&streams.stdout),
+            error_style: style(&streams.stderr),
             streams,
         }
     }
@@ -95,6 +98,12 @@ impl<'s> Output<'s> {
     pub(super) fn tell(&mut self, text: &str) {
         _ = write(self.streams.stderr.writer, text.as_bytes());
     }
+}
+
+/// The width of text on a channel: that of the terminal, as far as lines can still be read.
+fn width(channel: &Channel<'_>) -> usize {
+    let columns = channel.columns.filter(|_| channel.terminal);
+    columns.map_or(Style::WIDTH, |columns| columns.clamp(80, 120))
 }
 
 fn write(stream: &mut dyn Write, text: &[u8]) -> io::Result<()> {

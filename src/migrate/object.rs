@@ -1,6 +1,7 @@
 //! Network policies as the objects that the API takes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use ambient_facts::{annotations, labels};
 use serde_json::{Map, Value, json};
@@ -36,7 +37,11 @@ pub(super) fn derived_name(of: &str, suffix: &str) -> String {
         return plain;
     }
     let digest = Sha256::digest(of.as_bytes());
-    let hash: String = digest.iter().take(4).map(|b| format!("{b:02x}")).collect();
+    let mut hash = String::new();
+    for byte in digest.iter().take(4) {
+        // Writing to a `String` cannot fail.
+        _ = write!(hash, "{byte:02x}");
+    }
     let keep = LONGEST.saturating_sub(suffix.len() + hash.len() + 2);
     let allowed = |c: char| match c.to_ascii_lowercase() {
         c if c.is_ascii_alphanumeric() => c,

@@ -8,6 +8,7 @@ mod istio;
 mod labels;
 mod object;
 mod policy;
+mod problem;
 mod service;
 mod workload;
 mod world;
@@ -20,6 +21,7 @@ pub use istio::{
 pub use labels::{LabelSelector, Labels, Operator, Requirement};
 pub use object::{GenericObject, Meta, ObjectRef, Origin, OwnerRef};
 pub use policy::{NetworkPolicy, Peer, PortMatch, PortRule, Protocol, Rule};
+pub use problem::{Excerpt, Note, Problem};
 pub use service::{
     AllowedNamespaces, Gateway, Listener, Namespace, Service, ServicePort, TargetPort,
 };

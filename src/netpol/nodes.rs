@@ -97,7 +97,7 @@ mod tests {
             nodes.each(|n| visited.push(n));
             assert_eq!(visited, members.ones().collect::<Vec<_>>());
             assert_eq!(nodes.count(), visited.len());
-            for node in 0..SIZE + 1 {
+            for node in 0..=SIZE {
                 assert_eq!(nodes.contains(node), members.contains(node));
             }
             let mut set = bits(60..SIZE);

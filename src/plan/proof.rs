@@ -98,6 +98,11 @@ impl Proof {
         listed.chain(unlisted).max().unwrap_or(Verdict::Equal)
     }
 
+    /// Whether there was nothing to compare, so that no verdict means anything.
+    pub fn is_empty(&self) -> bool {
+        self.equal == 0 && self.differences.is_empty() && self.unlisted.is_empty()
+    }
+
     /// How many comparisons came to a verdict.
     pub fn count(&self, verdict: Verdict) -> u64 {
         let listed = self.differences.iter().filter(|c| c.verdict == verdict);

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::finding::Severity;
+use crate::model::Problem;
 use crate::plan::Verdict;
 
-use super::Problem;
 use super::plan::fixes;
 use super::report::{Entry, Failure, Outcome, Report};
 use super::text::escape;
@@ -29,14 +29,19 @@ pub(super) fn github(report: &Report<'_>) -> String {
     let proof = &report.plan.proof;
     let message = format!(
         "{}: {} (equal {}, lost {}, gained {}, unknown {})",
-        proof.verdict(),
+        report.verdict(),
         report.proof_sentence(),
         proof.count(Verdict::Equal),
         proof.count(Verdict::Lost),
         proof.count(Verdict::Gained),
         proof.count(Verdict::Unknown),
     );
-    text.push_str(&command("notice", None, TITLE, &message));
+    let level = if proof.is_empty() {
+        "warning"
+    } else {
+        "notice"
+    };
+    text.push_str(&command(level, None, TITLE, &message));
     text
 }
 

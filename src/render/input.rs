@@ -1,41 +1,10 @@
 //! What is wrong with the input, as compilers show it.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
-use crate::model::ObjectRef;
+use crate::model::{Excerpt, Note, Problem};
 
 use super::text::{Count, Role, Style, escape, escape_line};
-
-/// Input that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The file, `-` for standard input.
-    pub file: Arc<str>,
-    /// One-based line; 0 when the whole file is meant.
-    pub line: u32,
-    /// One-based column in characters; 0 when the whole line is meant.
-    pub column: u32,
-    /// The object, when it could be told.
-    pub object: Option<ObjectRef>,
-    /// What is wrong, in lower case.
-    pub message: String,
-    /// The line itself.
-    pub excerpt: Option<String>,
-    /// What to do.
-    pub hint: Option<String>,
-}
-
-/// Input that was left alone on purpose.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
-    /// The file.
-    pub file: Arc<str>,
-    /// One-based line; 0 when the whole file is meant.
-    pub line: u32,
-    /// Why, in lower case.
-    pub message: String,
-}
 
 /// A line of the input is shown this wide at most, in characters.
 const EXCERPT_WIDTH: usize = 100;
@@ -101,34 +70,19 @@ pub(super) fn place(problem: &Problem) -> String {
 }
 
 /// The line with a caret below the column.
-fn quote(line: &str, number: u32, column: u32, style: Style) -> String {
-    let line = line.trim_end_matches(['\n', '\r']);
-    let column = usize::try_from(column).unwrap_or(usize::MAX);
-    let before = column.saturating_sub(1);
-    // A long line is cut so that the column stays visible, with some text before it.
-    let skipped = if before > EXCERPT_WIDTH * 3 / 4 {
-        before - EXCERPT_WIDTH / 2
-    } else {
-        0
-    };
-    let shown: String = line.chars().skip(skipped).take(EXCERPT_WIDTH).collect();
-    let start = if skipped > 0 { "…" } else { "" };
-    let end = if line.chars().nth(skipped + EXCERPT_WIDTH).is_some() {
-        "…"
-    } else {
-        ""
-    };
+fn quote(excerpt: &Excerpt, number: u32, column: u32, style: Style) -> String {
     let gutter = " ".repeat(number.to_string().len());
-    let mut text = format!(
-        "{gutter} |\n{number} | {start}{}{end}\n",
-        escape_line(&shown)
-    );
-    if column > 0 {
-        let prefix: String = shown.chars().take(before - skipped).collect();
+    let excerpt = excerpt.within(EXCERPT_WIDTH, column);
+    let line = excerpt.to_string();
+    let mut text = format!("{gutter} |\n{number} | {}\n", escape_line(&line));
+    if let Some(before) = usize::try_from(column).ok().and_then(|c| c.checked_sub(1)) {
+        // What is left out is shown as one character.
+        let left_out = usize::from(excerpt.skipped > 0);
+        let before = before.saturating_sub(excerpt.skipped) + left_out;
+        let prefix: String = line.chars().take(before).collect();
         // Tabs stay tabs, so that the caret stands below its character whatever a tab's width.
-        let indent: String = start
+        let indent: String = escape_line(&prefix)
             .chars()
-            .chain(escape_line(&prefix).chars())
             .map(|c| if c == '\t' { '\t' } else { ' ' })
             .collect();
         let caret = style.paint(Role::Error, "^");
@@ -140,6 +94,7 @@ fn quote(line: &str, number: u32, column: u32, style: Style) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ObjectRef;
 
     fn problem(line: u32, column: u32, excerpt: &str) -> Problem {
         Problem {
@@ -148,7 +103,7 @@ mod tests {
             column,
             object: None,
             message: "mapping values are not allowed here".to_owned(),
-            excerpt: Some(excerpt.to_owned()),
+            excerpt: Some(Excerpt::of(excerpt, column)),
             hint: None,
         }
     }

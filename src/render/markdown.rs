@@ -54,10 +54,12 @@ fn summary(report: &Report<'_>) -> String {
     let proof = &report.plan.proof;
     let counts = report.finding_counts();
     let changes = report.change_counts();
+    let read: Vec<String> = report.inventory.lines().iter().map(|l| inline(l)).collect();
     format!(
         "{HEADING}\n**{}**: {} (equal {}, lost {}, gained {}, unknown {}).\n\
-         {}, {} not accepted, {} accepted; {} changed.\n",
-        proof.verdict(),
+         {}, {} not accepted, {} accepted; {} changed.\n\
+         Read: {}.\n",
+        report.verdict(),
         report.proof_sentence(),
         proof.count(Verdict::Equal),
         proof.count(Verdict::Lost),
@@ -67,6 +69,7 @@ fn summary(report: &Report<'_>) -> String {
         Count(counts.warning, "warning"),
         counts.accepted,
         Count(changes.total(), "object"),
+        read.join("; "),
     )
 }
 
@@ -267,8 +270,8 @@ fn outcome(report: &Report<'_>) -> String {
 
 fn diff(report: &Report<'_>, room: usize) -> String {
     let style = Style {
-        color: false,
         terminal: true,
+        ..Style::default()
     };
     let diff = super::diff(&report.prepared.changes, style);
     if diff.is_empty() {

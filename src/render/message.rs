@@ -10,7 +10,8 @@ use crate::sink::FileChange;
 use super::diff::differs;
 use super::document::{API_VERSION, Metadata, to_json};
 use super::report::Failure;
-use super::text::{Role, Style, Table, escape};
+use super::table::Table;
+use super::text::{Role, Style, escape};
 
 /// An error, then the way out.
 pub fn failure(failure: &Failure, style: Style) -> String {

@@ -8,18 +8,21 @@ mod document;
 mod format;
 mod github;
 mod input;
+mod inventory;
 mod markdown;
 mod message;
 mod plan;
 pub mod policy;
 mod report;
 mod sarif;
+mod table;
 mod text;
 
 pub use diff::{diff, differs};
 pub use document::API_VERSION;
 pub use format::{Format, failed_report, report};
-pub use input::{Note, Problem, notes, problems};
+pub use input::{notes, problems};
+pub use inventory::Inventory;
 pub use markdown::markdown;
 pub use message::{
     bug, code, codes, diff_summary, failure, hint, next, version, version_json, warning,

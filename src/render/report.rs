@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::finding::{Finding, Severity};
+use crate::model::{Note, Problem};
 use crate::plan::{Change, ChangeAction, Plan, Verdict};
 use crate::sink::Prepared;
 
-use super::{Note, Problem};
+use super::Inventory;
 
 /// Everything that the output of `migrate` shows.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub struct Report<'p> {
     pub findings: Vec<Entry<'p>>,
     /// The files as they are to be.
     pub prepared: &'p Prepared,
+    /// What the input holds.
+    pub inventory: Inventory,
     /// Whether the diff of the files is part of the output. Markdown always holds it.
     pub show_diff: bool,
     /// Input that could not be used.
@@ -108,6 +111,7 @@ impl<'p> Report<'p> {
             plan,
             findings: plan.findings.iter().map(entry).collect(),
             prepared,
+            inventory: Inventory::default(),
             show_diff: false,
             problems: Vec::new(),
             notes: Vec::new(),
@@ -206,9 +210,23 @@ impl<'p> Report<'p> {
         counts
     }
 
+    /// What the comparison came to, in a word or two.
+    pub(super) fn verdict(&self) -> &'static str {
+        match self.plan.proof.verdict() {
+            _ if self.plan.proof.is_empty() => "nothing to compare",
+            Verdict::Equal => "equal",
+            Verdict::Unknown => "unknown",
+            Verdict::Gained => "gained",
+            Verdict::Lost => "lost",
+        }
+    }
+
     /// What the comparison means, in one sentence.
     pub(super) fn proof_sentence(&self) -> String {
         let sentence = match self.plan.proof.verdict() {
+            _ if self.plan.proof.is_empty() => {
+                "the input holds no workload and no policy that is analysed"
+            }
             Verdict::Equal => "no connection is lost, none is gained",
             Verdict::Unknown => {
                 "no connection is known to be lost or gained, some cannot be decided"

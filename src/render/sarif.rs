@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::finding::{Code, Severity};
+use crate::model::{Note, Problem};
 
 use super::document::to_json;
 use super::plan::fixes;
 use super::report::{Entry, Failure, Report};
-use super::{Note, Problem};
 
 /// The report as one SARIF log.
 pub(super) fn sarif(report: &Report<'_>) -> String {

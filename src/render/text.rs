@@ -4,13 +4,30 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// How text is shown. Meaning never depends on it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
     /// Whether ANSI colours are used.
     pub color: bool,
     /// Whether a terminal interprets the text, so that control characters in a diff are escaped.
     /// Other text has them escaped always.
     pub terminal: bool,
+    /// How many columns a line should have at most.
+    pub width: usize,
+}
+
+impl Style {
+    /// The width of text that no terminal shows.
+    pub const WIDTH: usize = 100;
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self {
+            color: false,
+            terminal: false,
+            width: Self::WIDTH,
+        }
+    }
 }
 
 /// What a piece of text is, for colour.
@@ -83,12 +100,13 @@ pub(super) fn is_deceptive(c: char) -> bool {
 
 /// A number with its noun: `1 file`, `2 files`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Count(pub(super) usize, pub(super) &'static str);
+pub(super) struct Count<'n>(pub(super) usize, pub(super) &'n str);
 
-impl fmt::Display for Count {
+impl fmt::Display for Count<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(number, noun) = *self;
-        match (number, noun.strip_suffix('y')) {
+        let vowel = |stem: &str| stem.ends_with(['a', 'e', 'o', 'u']);
+        match (number, noun.strip_suffix('y').filter(|stem| !vowel(stem))) {
             (1, _) => write!(f, "1 {noun}"),
             (_, Some(stem)) => write!(f, "{number} {stem}ies"),
             _ if noun.ends_with('s') => write!(f, "{number} {noun}es"),
@@ -97,65 +115,38 @@ impl fmt::Display for Count {
     }
 }
 
-/// A table as kubectl prints it: upper-case headers, no borders, three blanks between columns.
-#[derive(Debug)]
-pub(super) struct Table {
-    style: Style,
-    inner: comfy_table::Table,
-    /// Colour of the last cell of each row.
-    roles: Vec<(String, Option<Role>)>,
+/// A sentence over several lines of at most so many columns: the first starts after `indent`
+/// columns that are printed already, the others are indented by as many blanks. Words, and what is
+/// between backticks, stay whole, so that names and commands can be copied.
+pub(super) fn wrap(text: &str, indent: usize, width: usize) -> String {
+    let mut wrapped = String::with_capacity(text.len());
+    let mut column = indent;
+    for word in words(text) {
+        let length = word.chars().count();
+        if wrapped.is_empty() {
+            column += length;
+        } else if column + 1 + length <= width {
+            wrapped.push(' ');
+            column += 1 + length;
+        } else {
+            wrapped.push('\n');
+            wrapped.extend(std::iter::repeat_n(' ', indent));
+            column = indent + length;
+        }
+        wrapped.push_str(word);
+    }
+    wrapped
 }
 
-impl Table {
-    pub(super) fn new<const COLUMNS: usize>(style: Style, headers: [&str; COLUMNS]) -> Self {
-        let mut inner = comfy_table::Table::new();
-        inner
-            .load_style(comfy_table::presets::NOTHING)
-            .set_header(headers);
-        for column in inner.column_iter_mut() {
-            column.set_padding((0, 3));
-        }
-        Self {
-            style,
-            inner,
-            roles: Vec::new(),
-        }
-    }
-
-    /// Adds a row; an empty cell reads `<none>`. The last cell takes the colour of its role.
-    pub(super) fn row<const COLUMNS: usize>(
-        &mut self,
-        cells: [&str; COLUMNS],
-        role: Option<Role>,
-    ) -> &mut Self {
-        let cells = cells.map(|cell| match escape(cell) {
-            cell if cell.is_empty() => "<none>".to_owned(),
-            cell => cell.into_owned(),
-        });
-        self.roles
-            .push((cells.last().cloned().unwrap_or_default(), role));
-        self.inner.add_row(cells);
-        self
-    }
-}
-
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut roles = self.roles.iter();
-        for (index, line) in self.inner.lines().enumerate() {
-            let line = line.trim_end();
-            let last = if index == 0 { None } else { roles.next() };
-            match last {
-                // Colour goes on after the layout, which would count it as width.
-                Some((cell, Some(role))) if line.ends_with(cell.as_str()) => {
-                    let before = line.strip_suffix(cell.as_str()).unwrap_or(line);
-                    writeln!(f, "{before}{}", self.style.paint(*role, cell))?;
-                }
-                _ => writeln!(f, "{line}")?,
-            }
-        }
-        Ok(())
-    }
+/// The text cut at blanks that are not between backticks.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let balanced = text.matches('`').count().is_multiple_of(2);
+    let words = text.split(move |c| {
+        quoted ^= c == '`' && balanced;
+        c == ' ' && !quoted
+    });
+    words.filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]
@@ -180,41 +171,32 @@ mod tests {
             Count(2, "policy"),
             Count(1, "file"),
             Count(3, "class"),
+            Count(2, "Gateway"),
         ]
         .map(|c| c.to_string())
         .join(", ");
-        assert_eq!(text, "0 files, 1 policy, 2 policies, 1 file, 3 classes");
+        assert_eq!(
+            text,
+            "0 files, 1 policy, 2 policies, 1 file, 3 classes, 2 Gateways"
+        );
     }
 
     #[test]
-    fn tables_look_like_those_of_kubectl() {
-        let mut table = Table::new(Style::default(), ["NAME", "VERDICT"]);
-        table
-            .row(["a", "ready"], None)
-            .row(["a-longer-name", ""], None)
-            .row(["größe", "two\nlines"], None);
-        insta::assert_snapshot!(table, @r"
-        NAME            VERDICT
-        a               ready
-        a-longer-name   <none>
-        größe           two\nlines
+    fn sentences_wrap_between_words_and_around_code() {
+        let text = "run `kubectl label namespace shop x=y` first, then look at what it says";
+        insta::assert_snapshot!(format!("  fix: {}", wrap(text, 7, 40)), @"
+        fix: run
+             `kubectl label namespace shop x=y`
+             first, then look at what it says
         ");
-    }
-
-    #[test]
-    fn colour_does_not_move_columns() {
-        let style = Style {
-            color: true,
-            terminal: true,
-        };
-        let mut table = Table::new(style, ["NAME", "VERDICT"]);
-        table
-            .row(["a", "ready"], Some(Role::Good))
-            .row(["longer", "blocked"], Some(Role::Error));
-        insta::assert_snapshot!(table.to_string().replace('\u{1b}', "^["), @"
-        NAME     VERDICT
-        a        ^[[32mready^[[0m
-        longer   ^[[1;31mblocked^[[0m
-        ");
+        assert_eq!(
+            wrap("an odd ` backtick is only a character", 0, 20),
+            "an odd ` backtick is\nonly a character"
+        );
+        assert_eq!(
+            wrap("a-word-that-is-too-long for it", 4, 10),
+            "a-word-that-is-too-long\n    for it"
+        );
+        assert_eq!(wrap("", 4, 10), "");
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Documents {
     pub(super) notes: Vec<Note>,
     /// The kinds of which an object could not be read.
     pub(super) unread: BTreeSet<Kind>,
+    /// How many files hold templates.
+    pub(super) templates: usize,
 }
 
 /// The syntax of a text: JSON by its name, or because all of it is.
@@ -242,6 +244,7 @@ fn merge(file: &SourceFile, outcomes: Vec<Outcome>, all: &mut Documents) {
         _ => None,
     });
     if let Some(line) = template {
+        all.templates += 1;
         note(
             line,
             "Helm template, not read; render it first: `helm template … | kubectl ambient migrate \

@@ -21,10 +21,9 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::World;
+use crate::model::{Note, Problem, World};
 use crate::yaml::Format;
 
-pub use problem::{Note, Problem};
 pub use read::io_reason;
 pub use syntax::dns_label;
 
@@ -60,6 +59,8 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// What was skipped on purpose, or read in a way worth knowing, by file and line.
     pub notes: Vec<Note>,
+    /// How many files hold Helm templates, which are not read.
+    pub templates: usize,
 }
 
 /// One text that was read.
@@ -128,6 +129,7 @@ fn finish(gathered: read::Gathered, default_namespace: &str) -> Loaded {
     let mut documents = document::read_all(&files, default_namespace);
     problems.append(&mut documents.problems);
     notes.append(&mut documents.notes);
+    let templates = documents.templates;
     let world = assemble::world(documents, incomplete, &files, &mut problems);
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     notes.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
@@ -136,5 +138,6 @@ fn finish(gathered: read::Gathered, default_namespace: &str) -> Loaded {
         files,
         problems,
         notes,
+        templates,
     }
 }

@@ -13,28 +13,31 @@ fn a_plan_is_shown_and_nothing_is_written() {
     exit code: 0
     ----- stdout -----
     Plan   1 namespace, 0 workloads   1 object to edit, 1 to create
+    Read   1 NetworkPolicy
 
     NAMESPACE   WORKLOADS   POLICIES          WAYPOINT   VERDICT
     default     0           1 edited, 1 new   <none>     ready
+
+    Proof   equal: no connection is lost, none is gained
+            equal 6, lost 0, gained 0, unknown 0 (1 pod class, 2 address ranges)
 
     Step 1   open the tunnel port in network policies
     ACTION   OBJECT                         WHERE               WHY
     edit     default/networkpolicy/my-app   k8s/policy.yaml:1   open port 15008 in 1 rule
 
     Step 2   keep the port limits inside the tunnel
-    ACTION   OBJECT                                        WHERE                    WHY
-    create   default/authorizationpolicy/my-app-np-ports   beside k8s/policy.yaml   keep tunnelled traffic to the ports that `default/networkpolicy/my-app` allows
+    ACTION   OBJECT                                        WHERE
+    create   default/authorizationpolicy/my-app-np-ports   beside k8s/policy.yaml
+             keep tunnelled traffic to the ports that `default/networkpolicy/my-app` allows
 
     Step 3   enrol
       kubectl label namespace default istio.io/dataplane-mode=ambient
 
-    INFO               OBJECT                         WHERE                MESSAGE
-    AMB0102-60b0b5eb   default/networkpolicy/my-app   k8s/policy.yaml:10   its ingress rules do not let the tunnel through; the plan opens it for the same peers
-    AMB0103-9b2e2009   default/networkpolicy/my-app   k8s/policy.yaml:1    ports are limited; `default/authorizationpolicy/my-app-np-ports` keeps the limit inside the tunnel
-    AMB0125-44e5e905   default/networkpolicy/my-app   k8s/policy.yaml:1    it selects no pod of the input; it is rewritten as if it selected one
-
-    Proof   equal: no connection is lost, none is gained
-            equal 6, lost 0, gained 0, unknown 0   (1 pod class, 2 address ranges)
+    INFO      OBJECT                         WHAT
+    AMB0102   default/networkpolicy/my-app   tunnel port closed
+    AMB0103   default/networkpolicy/my-app   port limit moves into the tunnel
+    AMB0125   default/networkpolicy/my-app   policy that selects no pod
+    `kubectl ambient explain CODE` says more, `-o json` lists all objects
 
     Nothing was written.
     ----- stderr -----
@@ -283,4 +286,43 @@ fn the_next_commands_repeat_the_flags() {
         .args(["--waypoint", "waypoint=default", "--strategy", "companion"])
         .run();
     insta::assert_snapshot!(run.stderr, @"Next: kubectl ambient migrate diff -f k8s --only default --waypoint waypoint=default --cni calico --strategy companion -R   |   kubectl ambient migrate -f k8s --only default --waypoint waypoint=default --cni calico --strategy companion -R --write");
+}
+
+#[test]
+fn input_without_anything_to_analyse_is_not_called_equal() {
+    let run = |arguments: &[&str]| {
+        Ambient::new()
+            .file(
+                "chart/templates/web.yaml",
+                "kind: Deployment\nmetadata:\n  name: {{ .Values.name }}\n",
+            )
+            .file(
+                "secret.yaml",
+                "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n",
+            )
+            .args(arguments.iter().copied())
+            .args(["-f", ".", "-R"])
+            .run()
+    };
+    insta::assert_snapshot!(run(&["migrate"]), @"
+    exit code: 0
+    ----- stdout -----
+    Plan   0 namespaces, 0 workloads   0 objects to edit, 0 to create
+    Read   nothing that is analysed
+           not analysed: 1 Secret
+           not read: 1 Helm template
+
+    Proof   nothing to compare: the input holds no workload and no policy that is analysed
+
+    Nothing was written.
+    ----- stderr -----
+    note: ./chart/templates/web.yaml:3: Helm template, not read; render it first: `helm template … | kubectl ambient migrate -f -`
+    ");
+    insta::assert_snapshot!(run(&["migrate", "diff"]), @"
+    exit code: 0
+    ----- stdout -----
+    ----- stderr -----
+    note: ./chart/templates/web.yaml:3: Helm template, not read; render it first: `helm template … | kubectl ambient migrate -f -`
+    warning: nothing was compared: the input holds no workload and no policy
+    ");
 }

@@ -24,9 +24,10 @@ fn a_folder_without_manifests_is_an_error() {
     exit code: 2
     ----- stdout -----
     Plan   0 namespaces, 0 workloads   0 objects to edit, 0 to create
+    Read   nothing that is analysed
 
-    Proof   equal: no connection is lost, none is gained, as far as the input can be used
-            equal 0, lost 0, gained 0, unknown 0   (0 pod classes, 2 address ranges)
+    Proof   nothing to compare: the input holds no workload and no policy that is analysed, as far as
+            the input can be used
 
     Nothing was written.
     ----- stderr -----

@@ -72,37 +72,51 @@ fn gained_connections_refuse_until_they_are_accepted() {
     exit code: 1
     ----- stdout -----
     Plan   1 namespace, 3 workloads   1 object to edit, 1 to create
+    Read   1 NetworkPolicy, 3 Pods
 
     NAMESPACE   WORKLOADS   POLICIES          WAYPOINT   VERDICT
     shop        3           1 edited, 1 new   <none>     blocked by AMB0112
+
+    Proof   gained: no connection is lost, some are gained
+            equal 28, lost 0, gained 2, unknown 0 (3 pod classes, 2 address ranges)
+    VERDICT   SOURCE            DESTINATION    THROUGH   CONNECTIONS
+    gained    shop/admin[Pod]   shop/db[Pod]   tunnel    TCP 5432
+              `shop/web[Pod]` runs under the same service account `shop/default` and may use the ports
+    gained    shop/web[Pod]     shop/db[Pod]   tunnel    TCP 9000
+              `shop/admin[Pod]` runs under the same service account `shop/default` and may use the ports
 
     Step 1   open the tunnel port in network policies
     ACTION   OBJECT                  WHERE         WHY
     edit     shop/networkpolicy/db   shop.yaml:1   open port 15008 in 2 rules
 
     Step 2   keep the port limits inside the tunnel
-    ACTION   OBJECT                                 WHERE              WHY
-    create   shop/authorizationpolicy/db-np-ports   beside shop.yaml   keep tunnelled traffic to the ports that `shop/networkpolicy/db` allows
+    ACTION   OBJECT                                 WHERE
+    create   shop/authorizationpolicy/db-np-ports   beside shop.yaml
+             keep tunnelled traffic to the ports that `shop/networkpolicy/db` allows
 
     Step 3   enrol
       kubectl label namespace shop istio.io/dataplane-mode=ambient
 
-    error AMB0112-2bb79dc3   shop/networkpolicy/db   shop.yaml:1
-      `shop/admin[Pod]` runs under the same service account `shop/default` and may use the ports (tunnel)
-        shop/admin[Pod] => shop/db[Pod] : TCP 5432   for example TCP 5432   by shop/networkpolicy/db
-        shop/web[Pod] => shop/db[Pod] : TCP 9000   for example TCP 9000   by shop/networkpolicy/db
+    error AMB0112   one service account, different port limits
+      Two groups of pods run under one service account, and the network policies allow them different
+      ports of the same destination. Network policies tell pods apart by labels, but inside the tunnel
+      there is only the identity of the service account. No AuthorizationPolicy can allow a port to one
+      group and refuse it to the other, so the wider limit would hold for both.
       fix: give `shop/web[Pod]` a service account of its own in `spec.template.spec.serviceAccountName`
-      fix: give `shop/admin[Pod]` a service account of its own in `spec.template.spec.serviceAccountName`
+      fix: give `shop/admin[Pod]` a service account of its own in
+           `spec.template.spec.serviceAccountName`
+      AMB0112-2bb79dc3   shop/networkpolicy/db   shop.yaml:1
+        `shop/admin[Pod]` runs under the same service account `shop/default` and may use the ports
+        (tunnel)
+          shop/admin[Pod] => shop/db[Pod] : TCP 5432
+            for example TCP 5432, by shop/networkpolicy/db
+          shop/web[Pod] => shop/db[Pod] : TCP 9000
+            for example TCP 9000, by shop/networkpolicy/db
 
-    INFO               OBJECT                  WHERE         MESSAGE
-    AMB0102-2aaaa7f5   shop/networkpolicy/db   shop.yaml:7   its ingress rules do not let the tunnel through; the plan opens it for the same peers
-    AMB0103-2752cd28   shop/networkpolicy/db   shop.yaml:1   ports are limited; `shop/authorizationpolicy/db-np-ports` keeps the limit inside the tunnel
-
-    Proof   gained: no connection is lost, some are gained
-            equal 28, lost 0, gained 2, unknown 0   (3 pod classes, 2 address ranges)
-    VERDICT   SOURCE            DESTINATION    THROUGH   CONNECTIONS   BECAUSE
-    gained    shop/admin[Pod]   shop/db[Pod]   tunnel    TCP 5432      `shop/web[Pod]` runs under the same service account `shop/default` and may use the ports
-    gained    shop/web[Pod]     shop/db[Pod]   tunnel    TCP 9000      `shop/admin[Pod]` runs under the same service account `shop/default` and may use the ports
+    INFO      OBJECT                  WHAT
+    AMB0102   shop/networkpolicy/db   tunnel port closed
+    AMB0103   shop/networkpolicy/db   port limit moves into the tunnel
+    `kubectl ambient explain CODE` says more, `-o json` lists all objects
 
     Nothing was written: findings have to be dealt with first, or be accepted with `--accept AMB0112-2bb79dc3`
     ----- stderr -----

@@ -5,9 +5,8 @@ use super::next::flags;
 use super::*;
 use crate::finding::{Code, Finding, Severity, codes};
 use crate::migrate::{AuthzMode, Cni, Options, Strategy, WaypointRequest};
-use crate::model::{ObjectRef, Origin};
+use crate::model::{ObjectRef, Origin, Problem};
 use crate::plan::{Comparison, Proof, Relation, Verdict};
-use crate::render::Problem;
 use crate::settings::Acceptance;
 use crate::source::Request;
 

@@ -96,6 +96,7 @@ fn a_terminal_gets_escapes_and_colour() {
     let style = Style {
         color: true,
         terminal: true,
+        ..Style::default()
     };
     let changed = change("a.yaml", Some("a: \u{1b}[31m\n"), "a: \u{1b}[31m\nb: 1\r\n");
     insta::assert_snapshot!(diff(&[changed], style).replace('\u{1b}', "^["), @r"

@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::report::{Failure, Outcome, Report};
 
 use parts::{
-    FindingDocument, NamespaceDocument, PlaceDocument, ProblemDocument, ProofDocument,
-    RefusalDocument, SnippetDocument, StepDocument,
+    FindingDocument, InputDocument, NamespaceDocument, PlaceDocument, ProblemDocument,
+    ProofDocument, RefusalDocument, SnippetDocument, StepDocument,
 };
 pub(super) use parts::{ObjectDocument, OriginDocument};
 
@@ -124,6 +124,7 @@ struct MigrationPlan<'r> {
     kind: &'static str,
     metadata: Metadata,
     summary: Summary,
+    input: InputDocument<'r>,
     outcome: OutcomeDocument<'r>,
     namespaces: Vec<NamespaceDocument<'r>>,
     steps: Vec<StepDocument<'r>>,
@@ -147,6 +148,7 @@ impl<'r> MigrationPlan<'r> {
             kind: "MigrationPlan",
             metadata: Metadata::CURRENT,
             summary: Summary::of(report),
+            input: InputDocument::of(&report.inventory),
             outcome: OutcomeDocument::of(&report.outcome),
             namespaces: plan
                 .namespaces
@@ -212,7 +214,7 @@ impl Summary {
                 accepted: findings.accepted,
             },
             problems: report.problems.len(),
-            verdict: report.plan.proof.verdict().to_string(),
+            verdict: parts::verdict(&report.plan.proof),
         }
     }
 }

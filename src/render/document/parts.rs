@@ -1,18 +1,40 @@
 //! The parts of the document: borrowed views that say how each thing is spelled.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::finding::{Flow, Severity};
-use crate::model::{ObjectRef, Origin};
+use crate::model::{Note, ObjectRef, Origin, Problem};
 use crate::plan::{
     Change, ChangeAction, Comparison, DisplayPath, Edit, NamespacePlan, Proof, Step, StepKind,
     Verdict,
 };
+use crate::render::Inventory;
 use crate::render::plan::{action, fixes};
 use crate::render::report::{Entry, Report};
-use crate::render::{Note, Problem};
 use crate::sink::{FileRefusal, Snippet};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct InputDocument<'r> {
+    analysed: &'r BTreeMap<String, usize>,
+    not_evaluated: &'r BTreeMap<String, usize>,
+    not_analysed: &'r BTreeMap<String, usize>,
+    templates: usize,
+}
+
+impl<'r> InputDocument<'r> {
+    pub(super) fn of(inventory: &'r Inventory) -> Self {
+        Self {
+            analysed: &inventory.analysed,
+            not_evaluated: &inventory.not_evaluated,
+            not_analysed: &inventory.others,
+            templates: inventory.templates,
+        }
+    }
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -260,10 +282,19 @@ pub(super) struct ProofDocument<'r> {
     differences: Vec<ComparisonDocument<'r>>,
 }
 
+/// The verdict of all comparisons; that of none is not `equal`.
+pub(super) fn verdict(proof: &Proof) -> String {
+    if proof.is_empty() {
+        "notCompared".to_owned()
+    } else {
+        proof.verdict().to_string()
+    }
+}
+
 impl<'r> ProofDocument<'r> {
     pub(super) fn of(proof: &'r Proof) -> Self {
         Self {
-            verdict: proof.verdict().to_string(),
+            verdict: verdict(proof),
             equal: proof.count(Verdict::Equal),
             lost: proof.count(Verdict::Lost),
             gained: proof.count(Verdict::Gained),

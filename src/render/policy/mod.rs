@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::model::{ObjectRef, Origin};
 
-use super::text::{Count, Role, Style, Table, escape};
+use super::table::Table;
+use super::text::{Count, Role, Style, escape};
 
 pub use document::{changes_json, connections_json, explanation_json};
 

@@ -7,6 +7,7 @@ fn a_plan_as_markdown() {
 
     **gained**: no connection is lost, some are gained, as far as the input can be used (equal 1234, lost 0, gained 1, unknown 0).
     1 error, 0 warnings not accepted, 1 accepted; 2 objects changed.
+    Read: nothing that is analysed.
 
     | Namespace | Workloads | Policies | Waypoint | Verdict |
     |---|---|---|---|---|
@@ -87,6 +88,6 @@ fn markdown_stays_within_the_limit_of_a_comment() {
     let counts: Vec<&str> = text.lines().filter(|l| l.starts_with('…')).collect();
     insta::assert_snapshot!(counts.join("\n"), @"
     … and 315 findings more; `-o json` lists all
-    … and 8037 more lines: run `kubectl ambient migrate diff`
+    … and 8039 more lines: run `kubectl ambient migrate diff`
     ");
 }

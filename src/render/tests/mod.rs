@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::*;
 use crate::finding::{Finding, Flow, codes};
-use crate::model::{ObjectRef, Origin};
+use crate::model::{Excerpt, Note, ObjectRef, Origin, Problem};
 use crate::plan::{
     Change, ChangeAction, Comparison, Edit, NamespacePlan, Plan, Proof, Relation, Segment, Step,
     StepKind, Verdict,
@@ -203,7 +203,7 @@ fn sample<'p>(plan: &'p Plan, prepared: &'p Prepared) -> Report<'p> {
         column: 7,
         object: None,
         message: "mapping values are not allowed here".to_owned(),
-        excerpt: Some("a: b: c".to_owned()),
+        excerpt: Some(Excerpt::of("a: b: c", 7)),
         hint: Some("quote the value".to_owned()),
     };
     Report {

@@ -38,6 +38,7 @@ fn no_format_lets_control_characters_through() {
     let style = Style {
         color: false,
         terminal: true,
+        ..Style::default()
     };
     for format in FORMATS {
         let text = super::report(&report, format, style);

@@ -20,7 +20,7 @@ fn spec(spec: &str) -> String {
     let mut out = String::new();
     for problem in loaded.problems {
         assert_eq!(
-            (problem.line, problem.excerpt),
+            (problem.line, problem.excerpt.map(|e| e.to_string())),
             (4, Some(format!("spec: {spec}")))
         );
         let _ = writeln!(out, "{}: {}", problem.column, problem.message);

@@ -88,7 +88,7 @@ fn check(text: &str) -> Loaded {
         assert!(problem.line <= lines, "{problem:?}\n{text}");
         assert!(!problem.message.is_empty());
     }
-    let sorted = |a: &crate::source::Problem, b: &crate::source::Problem| {
+    let sorted = |a: &crate::model::Problem, b: &crate::model::Problem| {
         (&a.file, a.line, a.column) <= (&b.file, b.line, b.column)
     };
     assert!(loaded.problems.is_sorted_by(sorted));

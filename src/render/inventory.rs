@@ -1,0 +1,88 @@
+//! What of the input is analysed, what is not, and what was not read.
+
+use std::collections::BTreeMap;
+
+use crate::model::World;
+
+use super::text::Count;
+
+/// How many objects of which kinds there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// Objects that the analysis reads, by kind.
+    pub analysed: BTreeMap<String, usize>,
+    /// Policies that decide about traffic in ways that are not evaluated, by `kind.group`.
+    pub not_evaluated: BTreeMap<String, usize>,
+    /// Objects of other kinds, by `kind.group`.
+    pub others: BTreeMap<String, usize>,
+    /// Files with Helm templates, which say nothing before they are rendered.
+    pub templates: usize,
+}
+
+impl Inventory {
+    /// What a world holds, and how many templates were left out of it.
+    pub fn of(world: &World, templates: usize) -> Self {
+        let mut analysed: BTreeMap<String, usize> = BTreeMap::new();
+        let mut add = |kind: &str, count: usize| {
+            if count > 0 {
+                *analysed.entry(kind.to_owned()).or_default() += count;
+            }
+        };
+        let declared = world.namespaces.values().filter(|n| n.declared);
+        add("Namespace", declared.count());
+        for workload in &world.workloads {
+            add(workload.kind.as_str(), 1);
+        }
+        add("Service", world.services.len());
+        add("ServiceAccount", world.service_accounts.len());
+        add("NetworkPolicy", world.network_policies.len());
+        add("Gateway", world.gateways.len());
+        add("AuthorizationPolicy", world.authorization_policies.len());
+        add("PeerAuthentication", world.peer_authentications.len());
+        add("RequestAuthentication", world.request_authentications.len());
+        for object in world.networking.iter().chain(&world.configuration) {
+            add(&object.kind, 1);
+        }
+        let mut not_evaluated = BTreeMap::new();
+        for object in &world.plugin_policies {
+            let kind = format!("{}.{}", object.kind, object.group);
+            *not_evaluated.entry(kind).or_default() += 1;
+        }
+        Self {
+            analysed,
+            not_evaluated,
+            others: world.others.clone(),
+            templates,
+        }
+    }
+
+    /// Everything in words, a line each for what was treated alike.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let kinds = |kinds: &BTreeMap<String, usize>| {
+            let kinds = kinds
+                .iter()
+                .map(|(kind, count)| match kind.split_once('.') {
+                    Some(_) => format!("{count} {kind}"),
+                    None => Count(*count, kind).to_string(),
+                });
+            kinds.collect::<Vec<_>>().join(", ")
+        };
+        let mut lines = Vec::new();
+        if self.analysed.is_empty() {
+            lines.push("nothing that is analysed".to_owned());
+        } else {
+            lines.push(kinds(&self.analysed));
+        }
+        if !self.not_evaluated.is_empty() {
+            lines.push(format!("not evaluated: {}", kinds(&self.not_evaluated)));
+        }
+        if !self.others.is_empty() {
+            lines.push(format!("not analysed: {}", kinds(&self.others)));
+        }
+        if self.templates > 0 {
+            let files = Count(self.templates, "Helm template");
+            lines.push(format!("not read: {files}"));
+        }
+        lines
+    }
+}
