@@ -175,9 +175,9 @@ impl<'p> Crowd<'p> {
         }
     }
 
-    fn each(&self, matched: &mut Matched, matches: impl Fn(Identity<'p>) -> Option<bool>) {
+    fn each(&self, matched: &mut Matched, answer: impl Fn(Identity<'p>) -> Option<bool>) {
         for index in 0..self.size() {
-            let answer = matches(self.identity(index));
+            let answer = answer(self.identity(index));
             if answer == Some(true) {
                 matched.low.insert(index);
             }

@@ -7,7 +7,9 @@ use ambient_facts::{labels, namespaces};
 
 use super::analysis::{Analysis, written_by_people};
 use crate::authz::Selected;
-use crate::model::{AuthorizationPolicy, Labels, Meta, NetworkPolicy, ObjectRef, World};
+use crate::model::{
+    AuthorizationPolicy, LabelSelector, Labels, Meta, NetworkPolicy, ObjectRef, World,
+};
 
 /// A selector that might stand for a workload in an AuthorizationPolicy.
 #[derive(Clone)]
@@ -166,7 +168,8 @@ pub(super) fn candidates<'a>(
             beside: &subject.meta,
         })
     };
-    let by_object = subject.selector.as_ref().and_then(|s| s.only_labels());
+    let by_object = subject.selector.as_ref();
+    let by_object = by_object.and_then(LabelSelector::only_labels);
     narrow.extend(by_object.and_then(own));
     narrow.extend(own(subject.pod.labels.clone()));
     narrow

@@ -9,6 +9,8 @@ mod address;
 mod class;
 mod intern;
 mod network;
+mod nodes;
+mod outgoing;
 mod ports;
 mod row;
 mod select;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use ambient_facts::labels;
 use fixedbitset::FixedBitSet;
 
 use super::class::{Node, Universe};
@@ -16,6 +17,11 @@ impl PeerSetId {
     /// Its index among [`Selection::into_sets`].
     pub(super) fn index(self) -> usize {
         self.0
+    }
+
+    #[cfg(test)]
+    pub(super) fn numbered(index: usize) -> Self {
+        Self(index)
     }
 }
 
@@ -31,6 +37,17 @@ pub struct PeerSet {
     by_address: FixedBitSet,
 }
 
+#[cfg(test)]
+impl PeerSet {
+    pub(super) fn of(yes: FixedBitSet, maybe: FixedBitSet) -> Self {
+        Self {
+            by_address: FixedBitSet::with_capacity(yes.len()),
+            yes,
+            maybe,
+        }
+    }
+}
+
 /// Evaluates selectors, each distinct one once.
 #[derive(Debug)]
 pub struct Selection<'w> {
@@ -41,12 +58,19 @@ pub struct Selection<'w> {
     with_key: BTreeMap<&'w str, Vec<Node>>,
     sets: Vec<PeerSet>,
     numbers: BTreeMap<(Option<&'w str>, &'w [Peer]), PeerSetId>,
-    namespaces: BTreeMap<&'w LabelSelector, Vec<Range<Node>>>,
+    namespaces: BTreeMap<&'w LabelSelector, Stretches>,
     named: BTreeMap<(PeerSetId, Protocol, &'w str), Numbered>,
 }
 
 /// Parts of a set, by the number that they give to a port name.
 type Numbered = Vec<(u16, PeerSetId)>;
+
+/// Stretches of classes: namespaces that a selector selects, and that it may.
+#[derive(Debug, Clone, Default)]
+struct Stretches {
+    yes: Vec<Range<Node>>,
+    maybe: Vec<Range<Node>>,
+}
 
 impl<'w> Selection<'w> {
     /// Nothing evaluated yet.
@@ -211,26 +235,37 @@ impl<'w> Selection<'w> {
     ) {
         let everything = LabelSelector::default();
         let ranges = match namespaces {
-            None => vec![self.universe.namespaces.get(own).cloned().unwrap_or(0..0)],
+            None => Stretches {
+                yes: vec![self.universe.namespaces.get(own).cloned().unwrap_or(0..0)],
+                maybe: Vec::new(),
+            },
             Some(selector) => self.namespaces(selector),
         };
-        for node in self.matching(&ranges, pods.unwrap_or(&everything)) {
-            let undefined = self.universe.classes[node].host_network;
-            if undefined {
-                set.maybe.insert(node);
-            } else {
-                set.yes.insert(node);
+        let pods = pods.unwrap_or(&everything);
+        for (stretches, sure) in [(&ranges.yes, true), (&ranges.maybe, false)] {
+            for node in self.matching(stretches, pods) {
+                let undefined = self.universe.classes[node].host_network;
+                if undefined || !sure {
+                    set.maybe.insert(node);
+                } else {
+                    set.yes.insert(node);
+                }
             }
         }
     }
 
-    fn namespaces(&mut self, selector: &'w LabelSelector) -> Vec<Range<Node>> {
+    fn namespaces(&mut self, selector: &'w LabelSelector) -> Stretches {
         let (world, universe) = (self.world, self.universe);
         let evaluate = || {
-            let matching = universe.namespaces.iter().filter(|(name, _)| {
-                selector.is_empty() || selector.matches(&world.namespace_labels(name))
-            });
-            matching.map(|(_, range)| range.clone()).collect()
+            let mut found = Stretches::default();
+            for (name, range) in &universe.namespaces {
+                match selects_namespace(world, name, selector) {
+                    Some(true) => found.yes.push(range.clone()),
+                    Some(false) => {}
+                    None => found.maybe.push(range.clone()),
+                }
+            }
+            found
         };
         self.namespaces
             .entry(selector)
@@ -296,5 +331,22 @@ impl<'w> Selection<'w> {
         self.with_label
             .get(&(key, value))
             .map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Whether a selector selects a namespace. Of one that the world does not hold only the name is
+/// known: `None` where other labels decide.
+fn selects_namespace(world: &World, name: &str, selector: &LabelSelector) -> Option<bool> {
+    let labels = world.namespace_labels(name);
+    if world.namespaces.get(name).is_some_and(|n| n.declared) {
+        return Some(selector.matches(&labels));
+    }
+    let (known, unknown) = selector.split_at(labels::NAMESPACE_NAME);
+    if !known.matches(&labels) {
+        Some(false)
+    } else if unknown.is_empty() {
+        Some(true)
+    } else {
+        None
     }
 }

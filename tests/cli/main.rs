@@ -3,6 +3,7 @@
 mod harness;
 mod manifests;
 
+mod applications;
 mod general;
 mod help;
 mod migrate;

@@ -158,6 +158,7 @@ fn pods_are_where_the_flag_says() {
     warning: more may be allowed between 1 pair: an `ipBlock` or host network decides
 
 
+    warning: more may be allowed between 1 pair: an `ipBlock` or host network decides
 
     --pod-cidr 10.0.0.0/8
     warning: more may be allowed between 1 pair: an `ipBlock` or host network decides

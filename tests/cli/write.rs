@@ -171,8 +171,8 @@ fn a_change_that_no_file_can_take_is_an_error_and_keeps_all_from_being_written()
             .run()
     };
     let stopped = run(&["--write"]);
-    let last = stopped.stdout.lines().last().unwrap_or_default();
-    insta::assert_snapshot!(format!("{} {last}\n{}", stopped.code, stopped.stderr), @"
+    let ending = stopped.stdout.lines().last().unwrap_or_default();
+    insta::assert_snapshot!(format!("{} {ending}\n{}", stopped.code, stopped.stderr), @"
     2 Nothing was written: some of the input cannot be used; `--keep-going` writes the rest
     error: the change cannot be made: only an object that is a YAML document of its own is replaced
       --> k8s/list.yaml:4 (default/authorizationpolicy/my-app-np-ports)
