@@ -35,8 +35,8 @@ pub(super) fn derived_name(of: &str, suffix: &str) -> String {
     if plain.len() <= LONGEST && is_subdomain(of) {
         return plain;
     }
-    let digest = Sha256::digest(of.as_bytes());
-    let hash: String = digest.iter().take(4).map(|b| format!("{b:02x}")).collect();
+    let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(of.as_bytes()));
+    let hash = format!("{:08x}", u32::from_be_bytes([a, b, c, d]));
     let keep = LONGEST.saturating_sub(suffix.len() + hash.len() + 2);
     let allowed = |c: char| match c.to_ascii_lowercase() {
         c if c.is_ascii_alphanumeric() => c,
