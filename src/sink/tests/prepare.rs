@@ -397,12 +397,12 @@ fn a_kustomization_that_does_not_name_the_new_file_is_told_to() {
         kind: InputKind::Kustomization,
         ..input(name, path(name), text)
     };
-    let named = "resources:\n- web.yaml\n- ./ambient-policies.yaml\n";
+    let listed = "resources:\n- web.yaml\n- ./ambient-policies.yaml\n";
     let inputs = [
         input("a/web.yaml", path("a/web.yaml"), POLICY),
         kustomization("a/kustomization.yaml", "resources: [web.yaml]\n"),
         input("b/web.yaml", path("b/web.yaml"), POLICY),
-        kustomization("b/Kustomization", named),
+        kustomization("b/Kustomization", listed),
         input("c/web.yaml", path("c/web.yaml"), POLICY),
         kustomization("c/kustomization.yml", "resources: [web.yaml]\n"),
     ];
