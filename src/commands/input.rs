@@ -36,7 +36,8 @@ pub(super) fn load(request: &Request, output: &mut Output<'_>) -> Result<Input, 
 impl Input {
     /// The texts that were read, for those who edit them.
     pub(super) fn texts(&self) -> Vec<sink::Input> {
-        let texts = self.loaded.files.iter().map(|file| sink::Input {
+        let files = self.loaded.files.iter().chain(&self.loaded.kustomizations);
+        let texts = files.map(|file| sink::Input {
             name: file.name.clone(),
             path: file.path.clone(),
             text: file.text.clone(),
@@ -44,6 +45,7 @@ impl Input {
             kind: match file.kind {
                 FileKind::Manifest | FileKind::Stdin => InputKind::Text,
                 FileKind::Kustomize => InputKind::Kustomize,
+                FileKind::Kustomization => InputKind::Kustomization,
             },
         });
         texts.collect()

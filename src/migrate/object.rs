@@ -1,7 +1,6 @@
 //! Network policies as the objects that the API takes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use ambient_facts::{annotations, labels};
 use serde_json::{Map, Value, json};
@@ -36,12 +35,8 @@ pub(super) fn derived_name(of: &str, suffix: &str) -> String {
     if plain.len() <= LONGEST && is_subdomain(of) {
         return plain;
     }
-    let digest = Sha256::digest(of.as_bytes());
-    let mut hash = String::new();
-    for byte in digest.iter().take(4) {
-        // Writing to a `String` cannot fail.
-        _ = write!(hash, "{byte:02x}");
-    }
+    let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(of.as_bytes()));
+    let hash = format!("{:08x}", u32::from_be_bytes([a, b, c, d]));
     let keep = LONGEST.saturating_sub(suffix.len() + hash.len() + 2);
     let allowed = |c: char| match c.to_ascii_lowercase() {
         c if c.is_ascii_alphanumeric() => c,

@@ -1,13 +1,15 @@
 //! Patches for objects that kustomize built: the files they come from are not known, and may serve
 //! other builds too.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use crate::plan::{Edit, Segment};
-use crate::yaml::{Chunk, split};
+use crate::yaml::{Chunk, Document, View, split};
 use crate::yamledit::{self, Refusal};
 
-use super::{POLICIES_FILE, Snippet};
+use super::{Input, POLICIES_FILE, Snippet};
 
 /// What kustomize built.
 #[derive(Debug)]
@@ -138,7 +140,7 @@ impl Patches {
     }
 
     /// What a kustomization has to say to use the files; `None` when there are none.
-    pub(super) fn snippet(&self, input: &std::sync::Arc<str>) -> Option<Snippet> {
+    pub(super) fn snippet(&self, input: &Arc<str>) -> Option<Snippet> {
         let mut kustomization = Map::new();
         if self.creates {
             kustomization.insert("resources".to_owned(), json!([POLICIES_FILE]));
@@ -152,12 +154,34 @@ impl Patches {
             kustomization.insert("patches".to_owned(), Value::Array(patches));
         }
         (!kustomization.is_empty()).then(|| Snippet {
-            file: std::sync::Arc::clone(input),
+            file: Arc::clone(input),
             message: "add this to a kustomization that has the built one among its `resources`"
                 .to_owned(),
             text: yamledit::emit(&Value::Object(kustomization)),
         })
     }
+}
+
+/// What a kustomization has to say to take in the objects that are added beside it; `None` when it
+/// does.
+pub(super) fn resources(kustomization: &Input) -> Option<Snippet> {
+    let names_it = |chunk: Chunk<'_>| {
+        let document = Document::parse(chunk);
+        let root = document.as_ref().ok().and_then(Document::root);
+        let resources = root.and_then(|r| r.get("resources"));
+        let mut resources = resources.into_iter().flat_map(View::items);
+        resources.any(|r| {
+            let text = r.text().unwrap_or("");
+            text.strip_prefix("./").unwrap_or(text) == POLICIES_FILE
+        })
+    };
+    let is_named = split(&kustomization.text).into_iter().any(names_it);
+    (!is_named).then(|| Snippet {
+        file: Arc::clone(&kustomization.name),
+        message: "add this to its `resources`; without it a build leaves the new objects out"
+            .to_owned(),
+        text: yamledit::emit(&json!({ "resources": [POLICIES_FILE] })),
+    })
 }
 
 fn refusal(reason: String) -> Refusal {

@@ -46,6 +46,8 @@ pub enum InputKind {
     Text,
     /// The output of `kubectl kustomize`: patches are written instead.
     Kustomize,
+    /// A kustomization beside the others: people are told what it has to name.
+    Kustomization,
 }
 
 /// What is to be written, sorted by name.

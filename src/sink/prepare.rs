@@ -10,8 +10,8 @@ use crate::model::{ObjectRef, Origin};
 use crate::plan::{Change, ChangeAction, Edit, Plan};
 use crate::yamledit::{self, ObjectEdits, Refusal};
 
-use super::kustomize::{Built, Patches};
-use super::{FileChange, FileRefusal, Input, InputKind, POLICIES_FILE, Prepared};
+use super::kustomize::{self, Built, Patches};
+use super::{FileChange, FileRefusal, Input, InputKind, POLICIES_FILE, Prepared, Snippet};
 
 /// Turns the changes of a plan into new texts of files.
 ///
@@ -42,11 +42,14 @@ fn place(origin: &Origin) -> Place {
 /// changes.
 struct Preparation<'p> {
     inputs: BTreeMap<Arc<str>, &'p Input>,
+    /// By the name of the file for new objects beside each.
+    kustomizations: BTreeMap<Arc<str>, &'p Input>,
     files: BTreeMap<Arc<str>, File>,
     patches: BTreeMap<Arc<str>, Patches>,
     replacements: BTreeMap<Arc<str>, Vec<Replacement<'p>>>,
     additions: BTreeMap<Arc<str>, Additions<'p>>,
     refusals: Vec<FileRefusal>,
+    snippets: Vec<Snippet>,
 }
 
 /// A file whose text is being changed.
@@ -74,16 +77,19 @@ struct Additions<'p> {
 
 impl<'p> Preparation<'p> {
     fn new(inputs: &'p [Input]) -> Self {
+        let is_kustomization = |i: &&Input| i.kind == InputKind::Kustomization;
+        let (kustomizations, inputs): (Vec<_>, Vec<_>) = inputs.iter().partition(is_kustomization);
+        let beside = |input: &'p Input| (policies_file(Some(input)).0.into(), input);
+        let named = |input: &'p Input| (Arc::clone(&input.name), input);
         Self {
-            inputs: inputs
-                .iter()
-                .map(|input| (Arc::clone(&input.name), input))
-                .collect(),
+            inputs: inputs.into_iter().map(named).collect(),
+            kustomizations: kustomizations.into_iter().map(beside).collect(),
             files: BTreeMap::new(),
             patches: BTreeMap::new(),
             replacements: BTreeMap::new(),
             additions: BTreeMap::new(),
             refusals: Vec::new(),
+            snippets: Vec::new(),
         }
     }
 
@@ -283,6 +289,9 @@ impl<'p> Preparation<'p> {
             let refusal = match yamledit::append_documents(&file.text, &additions.bodies) {
                 Ok(text) => {
                     file.text = text;
+                    let kustomization = self.kustomizations.get(&name);
+                    let snippet = kustomization.and_then(|k| kustomize::resources(k));
+                    self.snippets.extend(snippet);
                     continue;
                 }
                 Err(refusal) => refusal,
@@ -316,9 +325,8 @@ impl<'p> Preparation<'p> {
     }
 
     fn finish(mut self) -> Prepared {
-        let mut snippets = Vec::new();
         for (name, patches) in std::mem::take(&mut self.patches) {
-            snippets.extend(patches.snippet(&name));
+            self.snippets.extend(patches.snippet(&name));
             for (name, text) in patches.files() {
                 let file = File {
                     path: None,
@@ -342,7 +350,7 @@ impl<'p> Preparation<'p> {
         Prepared {
             changes,
             refusals: self.refusals,
-            snippets,
+            snippets: self.snippets,
         }
     }
 }

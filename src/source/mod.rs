@@ -55,6 +55,8 @@ pub struct Loaded {
     pub world: World,
     /// The texts that were read, in the order of reading.
     pub files: Vec<SourceFile>,
+    /// The kustomizations beside them, which hold no objects.
+    pub kustomizations: Vec<SourceFile>,
     /// What cannot be used as it is, by file and line.
     pub problems: Vec<Problem>,
     /// What was skipped on purpose, or read in a way worth knowing, by file and line.
@@ -88,6 +90,8 @@ pub enum FileKind {
     Stdin,
     /// The output of `kubectl kustomize`.
     Kustomize,
+    /// A kustomization: which files a build takes, and what it makes of them.
+    Kustomization,
 }
 
 /// Reads what is asked for. Whatever fails is among [`Loaded::problems`].
@@ -122,6 +126,7 @@ pub fn load_texts<'a>(
 fn finish(gathered: read::Gathered, default_namespace: &str) -> Loaded {
     let read::Gathered {
         files,
+        kustomizations,
         mut problems,
         mut notes,
         incomplete,
@@ -136,6 +141,7 @@ fn finish(gathered: read::Gathered, default_namespace: &str) -> Loaded {
     Loaded {
         world,
         files,
+        kustomizations,
         problems,
         notes,
         templates,

@@ -13,6 +13,7 @@ use super::document;
 use super::kustomize;
 use super::problem::{Note, Problem};
 use super::{FileKind, POLICIES_FILE, Request, SourceFile};
+use crate::yaml::Format;
 
 /// Files beyond this are not read. 512 MiB is more than an API server stores altogether.
 const LARGEST_FILE: u64 = 512 << 20;
@@ -21,6 +22,7 @@ const LARGEST_FILE: u64 = 512 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     pub(super) files: Vec<SourceFile>,
+    pub(super) kustomizations: Vec<SourceFile>,
     pub(super) problems: Vec<Problem>,
     pub(super) notes: Vec<Note>,
     /// Whether something that should have been read could not be.
@@ -131,6 +133,9 @@ pub(super) fn gather(request: &Request, stdin: &mut dyn Read, gathered: &mut Gat
         seen.insert(identity, name.clone());
         if let Some(why) = reason_to_skip(path, &skipped, &charts) {
             gathered.note(&name, why);
+            if is_kustomization(path) {
+                gathered.kustomizations.extend(kustomization(path, &name));
+            }
         } else {
             read_file(&candidate, &name, gathered);
         }
@@ -162,13 +167,29 @@ fn is_ours(path: &Path) -> bool {
     small && fs::read_to_string(path).is_ok_and(|text| text.contains(&label))
 }
 
+fn is_kustomization(path: &Path) -> bool {
+    let file = path.file_name().and_then(OsStr::to_str);
+    file.is_some_and(|file| kustomize::FILES.contains(&file))
+}
+
+/// The text of a kustomization. Nothing depends on one that cannot be read.
+fn kustomization(path: &Path, name: &str) -> Option<SourceFile> {
+    Some(SourceFile {
+        name: Arc::from(name),
+        path: Some(path.to_owned()),
+        text: Arc::from(fs::read_to_string(path).ok()?),
+        format: Format::Yaml,
+        kind: FileKind::Kustomization,
+    })
+}
+
 fn reason_to_skip(
     path: &Path,
     patches: &BTreeMap<PathBuf, &'static str>,
     charts: &BTreeSet<PathBuf>,
 ) -> Option<String> {
     let file = path.file_name()?.to_str()?;
-    if kustomize::FILES.contains(&file) {
+    if is_kustomization(path) {
         let directory = path.parent().filter(|p| !p.as_os_str().is_empty());
         let directory = directory.unwrap_or(Path::new(".")).display();
         return Some(format!(

@@ -389,3 +389,43 @@ fn only_whole_documents_are_replaced_and_each_once() {
     !! a.yaml:2: the document is replaced twice (companion: none)
     ");
 }
+
+#[test]
+fn a_kustomization_that_does_not_name_the_new_file_is_told_to() {
+    let path = |name: &'static str| Some(Path::new(name));
+    let kustomization = |name, text| Input {
+        kind: InputKind::Kustomization,
+        ..input(name, path(name), text)
+    };
+    let listed = "resources:\n- web.yaml\n- ./ambient-policies.yaml\n";
+    let inputs = [
+        input("a/web.yaml", path("a/web.yaml"), POLICY),
+        kustomization("a/kustomization.yaml", "resources: [web.yaml]\n"),
+        input("b/web.yaml", path("b/web.yaml"), POLICY),
+        kustomization("b/Kustomization", listed),
+        input("c/web.yaml", path("c/web.yaml"), POLICY),
+        kustomization("c/kustomization.yml", "resources: [web.yaml]\n"),
+    ];
+    let actions = [
+        create("a", "a/web.yaml"),
+        create("b", "b/web.yaml"),
+        edit("c/web.yaml", 0, None),
+    ];
+    let prepared = prepare(&plan(actions), &inputs);
+    let names: Vec<_> = prepared.changes.iter().map(|c| &*c.name).collect();
+    let files = [
+        "a/ambient-policies.yaml",
+        "b/ambient-policies.yaml",
+        "c/web.yaml",
+    ];
+    assert_eq!(names, files);
+    let snippets = Prepared {
+        changes: Vec::new(),
+        ..prepared
+    };
+    insta::assert_snapshot!(show(&snippets), @"
+    >> a/kustomization.yaml: add this to its `resources`; without it a build leaves the new objects out
+    resources:
+    - ambient-policies.yaml
+    ");
+}

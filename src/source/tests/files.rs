@@ -183,6 +183,8 @@ fn what_kustomize_and_helm_use_otherwise_is_skipped_by_name() {
     let at = directory.path();
     let loaded = load(at, &[""], true);
     assert_eq!(accounts(at, &loaded), ["a in DIR/k/a.yaml:1"]);
+    let kustomizations: Vec<_> = loaded.kustomizations.iter().map(|k| &k.path).collect();
+    assert_eq!(kustomizations, [&Some(at.join("k/kustomization.yaml"))]);
     assert_snapshot!(shown(at, &loaded), @"
     DIR/chart/Chart.yaml:0: note: part of a Helm chart, not read; render it first: `helm template … | kubectl ambient migrate -f -`
     DIR/chart/templates/x.yaml:1: note: Helm template, not read; render it first: `helm template … | kubectl ambient migrate -f -`
