@@ -14,6 +14,8 @@ mod outgoing;
 mod ports;
 mod row;
 mod select;
+#[cfg(test)]
+mod tests;
 
 pub use address::AddressRange;
 pub use class::{Assumptions, Class, Node, Trait, Universe};
