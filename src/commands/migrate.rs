@@ -30,6 +30,7 @@ pub(super) fn plan(settings: &Migrate, output: &mut Output<'_>) -> Result<Exit, 
     let prepared = sink::prepare(&plan, &input.texts());
     let mut report = Report {
         inventory: Inventory::of(&input.loaded.world, input.loaded.templates),
+        folder: output.folder().map(Path::to_owned),
         show_diff: settings.diff,
         problems: input.problems,
         notes: input.notes,
@@ -62,8 +63,8 @@ pub(super) fn diff(settings: &MigrateDiff, output: &mut Output<'_>) -> Result<Ex
     input.tell(output);
     let plan = migrate::plan(&input.loaded.world, &settings.options);
     let files = sink::prepare(&plan, &input.texts()).changes;
-    output.answer(&render::diff(&files, output.style()))?;
-    output.tell(&render::diff_summary(&files));
+    output.answer(&render::diff(&files, output.folder(), output.style()))?;
+    output.tell(&render::diff_summary(&files, output.folder()));
     if plan.proof.is_empty() {
         let message = "nothing was compared: the input holds no workload and no policy";
         output.tell(&render::warning(message, output.error_style()));

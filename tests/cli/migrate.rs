@@ -93,7 +93,7 @@ fn a_diff_exits_with_1() {
     +    - port: 15008
     +      protocol: TCP
     ----- stderr -----
-    2 files differ, 1 new
+    1 file changed, 1 added
     "#);
 }
 
@@ -144,7 +144,7 @@ fn standard_input_is_read() {
     +        notPorts:
     +        - "9090"
     ----- stderr -----
-    2 files differ, 1 new
+    1 file changed, 1 added
     "#);
 }
 
@@ -201,7 +201,7 @@ fn bad_input_does_not_hide_the_rest() {
       |
     2 | metadata: {name: web
       |           ^
-    2 files differ, 1 new
+    1 file changed, 1 added
     "#);
 }
 
