@@ -165,7 +165,7 @@ fn a_summary_tells_changed_from_added() {
     let (changed, added) = (change("a", Some(""), "x"), change("b", None, "x"));
     let summary = |files: &[FileChange]| diff_summary(files, None);
     assert_eq!(summary(&[]), "");
-    assert_eq!(summary(&[changed.clone()]), "1 file changed\n");
+    assert_eq!(summary(std::slice::from_ref(&changed)), "1 file changed\n");
     assert_eq!(summary(&[added.clone(), added.clone()]), "2 files added\n");
     assert_eq!(
         summary(&[changed.clone(), changed, added]),
