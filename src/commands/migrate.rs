@@ -30,6 +30,7 @@ pub(super) fn plan(settings: &Migrate, output: &mut Output<'_>) -> Result<Exit, 
         input.tell(output);
     }
     let mut report = Report {
+        folder: output.folder().map(Path::to_owned),
         show_diff: settings.diff,
         ..report(input, &plan, &prepared, &settings.acceptance)
     };
@@ -79,8 +80,8 @@ pub(super) fn diff(settings: &MigrateDiff, output: &mut Output<'_>) -> Result<Ex
         ));
     }
     let files = &prepared.changes;
-    output.answer(&render::diff(files, output.style()))?;
-    output.tell(&render::diff_summary(files));
+    output.answer(&render::diff(files, output.folder(), output.style()))?;
+    output.tell(&render::diff_summary(files, output.folder()));
     if plan.proof.is_empty() {
         let message = "nothing was compared: the input holds no workload and no policy";
         output.tell(&render::warning(message, output.error_style()));

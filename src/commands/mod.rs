@@ -35,7 +35,7 @@ pub fn run(arguments: Vec<OsString>, environment: &Environment, streams: Streams
         Err(reason) => return stop(&reason, streams),
     };
     let color = |terminal| environment.color(arguments.global.color, terminal);
-    let mut output = Output::new(streams, color);
+    let mut output = Output::new(streams, color).read_in(environment.folder.clone());
     let format = settings::format(&arguments.command);
     let kind = document_kind(&arguments.command);
     let result = Settings::resolve(arguments.command, environment)

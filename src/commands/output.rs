@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
 
 use crate::error::ExpectedError;
 use crate::exit::Exit;
@@ -49,6 +50,7 @@ pub(super) struct Output<'s> {
     streams: Streams<'s>,
     style: Style,
     error_style: Style,
+    folder: Option<PathBuf>,
 }
 
 impl<'s> Output<'s> {
@@ -62,8 +64,14 @@ impl<'s> Output<'s> {
         Self {
             style: style(&streams.stdout),
             error_style: style(&streams.stderr),
+            folder: None,
             streams,
         }
+    }
+
+    /// The same for a reader who is in this folder.
+    pub(super) fn read_in(self, folder: Option<PathBuf>) -> Self {
+        Self { folder, ..self }
     }
 
     pub(super) fn stdin(&mut self) -> &mut dyn Read {
@@ -73,6 +81,11 @@ impl<'s> Output<'s> {
     /// The style of the answer.
     pub(super) fn style(&self) -> Style {
         self.style
+    }
+
+    /// The folder from which the reader follows paths.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
     }
 
     /// The style of everything else.

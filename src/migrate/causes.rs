@@ -146,18 +146,24 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
                 return (&codes::UNKNOWN_NAMESPACE, because, vec![fix]);
             }
         }
-        let because = "whether an `ipBlock` matches pods depends on the network plugin".to_owned();
         let known = self
             .analysis
             .setting
             .assumptions
             .blocks_match_pods
             .is_some();
-        let fix = if known {
-            "name the addresses of pods with `--pod-cidr`"
+        let (because, fix) = if known {
+            (
+                "whether the pods have addresses of an `ipBlock` cannot be told from the input",
+                "name the addresses of pods with `--pod-cidr`",
+            )
         } else {
-            "name the network plugin with `--cni`"
+            (
+                "whether an `ipBlock` matches pods depends on the network plugin",
+                "name the network plugin with `--cni`",
+            )
         };
+        let because = because.to_owned();
         (&codes::UNKNOWN_ADDRESS_BLOCK, because, vec![fix.to_owned()])
     }
 
@@ -261,14 +267,7 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
             "`{twin}` runs under the same service account `{}/{account}` and may use the ports",
             class.namespace
         );
-        let quoted: Vec<String> = names(analysis, source)
-            .iter()
-            .map(|n| format!("`{n}`"))
-            .collect();
-        let fix = format!(
-            "give {} a service account of its own in `spec.template.spec.serviceAccountName`",
-            quoted.join(", ")
-        );
+        let fix = give_own_account(analysis, source);
         Some((&codes::SHARED_SERVICE_ACCOUNT, because, vec![fix]))
     }
 
@@ -380,6 +379,33 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
             |w| (w.reference(), w.meta.origin.clone()),
         )
     }
+}
+
+/// How to tell the pods of a node from others in the mesh: with the field that has to change.
+fn give_own_account(analysis: &Analysis<'_, '_>, node: Node) -> String {
+    let class = analysis.universe.classes().get(node);
+    let workloads = class.into_iter().flat_map(|c| &c.workloads);
+    let endpoints = &analysis.setting.endpoints;
+    let endpoints = workloads
+        .filter_map(|&w| endpoints.get(endpoints.of_workload(w)?))
+        .collect::<BTreeSet<_>>();
+    let quoted: Vec<String> = names(analysis, node)
+        .iter()
+        .map(|n| format!("`{n}`"))
+        .collect();
+    let fields: BTreeSet<&str> = endpoints
+        .into_iter()
+        .map(|e| WorkloadKind::parse(&e.kind).map_or("spec.template.spec", WorkloadKind::pod_spec))
+        .collect();
+    let fields: Vec<String> = fields
+        .into_iter()
+        .map(|field| format!("`{field}.serviceAccountName`"))
+        .collect();
+    format!(
+        "give {} a service account of its own in {}",
+        quoted.join(", "),
+        fields.join(" or ")
+    )
 }
 
 /// The endpoints of a node, or the address range, as printed.

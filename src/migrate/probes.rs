@@ -20,7 +20,7 @@ use crate::model::{
 pub(super) struct Refused<'s> {
     pub(super) workload: &'s Workload,
     pub(super) ports: BTreeSet<u16>,
-    /// The first policy that isolates it, by name.
+    /// The policy with the narrowest selector that isolates it, the first by name.
     pub(super) policy: &'s NetworkPolicy,
 }
 
@@ -48,7 +48,9 @@ pub(super) fn refused<'s>(
             .copied()
             .filter(|p| p.pod_selector.matches(&workload.pod.labels))
             .collect();
-        let Some(&policy) = isolating.first() else {
+        // The one that asks for most: a policy for all pods says less about these.
+        let narrowest = |p: &&&NetworkPolicy| std::cmp::Reverse(p.pod_selector.keys().count());
+        let Some(&policy) = isolating.iter().min_by_key(narrowest) else {
             continue;
         };
         let open = |port: u16| {

@@ -314,5 +314,9 @@ pub(super) fn namespaces(setting: &Setting<'_>) -> Vec<NamespacePlan> {
             waypoint: waypoint.map(|w| format!("{}/{}", w.namespace, w.name)),
         }
     };
-    setting.scope.namespaces().map(plan).collect()
+    let namespaces = setting.scope.namespaces();
+    namespaces
+        .filter(|(name, _)| !setting.imagined_namespaces.contains(*name))
+        .map(plan)
+        .collect()
 }

@@ -36,6 +36,8 @@ pub(super) struct Setting<'w> {
     pub(super) scope: Scope,
     /// By workload.
     parts: Vec<Part>,
+    /// Namespaces that rules mention and that hold nothing of the input, so that they may not exist.
+    pub(super) imagined_namespaces: BTreeSet<String>,
     /// Planned waypoints by the namespace that they serve.
     pub(super) planned: BTreeMap<String, String>,
     pub(super) waypoints: ServingWaypoints,
@@ -72,6 +74,7 @@ impl<'w> Setting<'w> {
             endpoints,
             scope,
             parts: Vec::new(),
+            imagined_namespaces: BTreeSet::new(),
             planned,
             waypoints,
             cni,
@@ -93,6 +96,11 @@ impl<'w> Setting<'w> {
             imagine::pods(world, &setting.scope, &mut Selection::new(world, &universe))
         };
         let imagined = first_imagined..first_imagined + imagined_pods.len();
+        let namespaces = imagined_pods.iter().map(|pod| &pod.meta.namespace);
+        setting.imagined_namespaces = namespaces
+            .filter(|name| !setting.world.namespaces.contains_key(*name))
+            .cloned()
+            .collect();
         setting.extend(imagined_pods, &scope_options);
         setting.add_waypoint_pods(&scope_options);
         setting.parts = (0..setting.world.workloads.len())

@@ -269,6 +269,9 @@ fn label(setting: &Setting<'_>, namespace: &str, key: &str, value: &str, step: &
 
 /// Whether something of a namespace in the input would be enrolled.
 fn has_members(setting: &Setting<'_>, namespace: &str) -> bool {
+    if setting.imagined_namespaces.contains(namespace) {
+        return false;
+    }
     let mut workloads = setting.world.workloads.iter().enumerate();
     let declared = setting
         .world

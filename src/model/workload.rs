@@ -41,6 +41,20 @@ impl WorkloadKind {
         }
     }
 
+    /// Where an object of the kind has the specification of its pods.
+    pub const fn pod_spec(self) -> &'static str {
+        match self {
+            Self::Pod => "spec",
+            Self::CronJob => "spec.jobTemplate.spec.template.spec",
+            Self::DaemonSet
+            | Self::Deployment
+            | Self::Job
+            | Self::ReplicaSet
+            | Self::ReplicationController
+            | Self::StatefulSet => "spec.template.spec",
+        }
+    }
+
     /// The kind from its spelling in manifests.
     pub fn parse(kind: &str) -> Option<Self> {
         const ALL: [WorkloadKind; 8] = [

@@ -2,21 +2,43 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::path::{Component, Path, PathBuf};
 
 use similar::{Algorithm, DiffOp, DiffTag};
 
 use crate::sink::FileChange;
 
-use super::text::{Role, Style, escape_line, is_deceptive};
+use super::text::{Count, Role, Style, escape_line, is_deceptive};
 
 /// Lines of context around a change, as git shows them.
 const CONTEXT: usize = 3;
 
-/// The unified diff of all files; empty when nothing differs.
-pub fn diff(files: &[FileChange], style: Style) -> String {
+/// The unified diff of all files; empty when nothing differs. Its paths start from the folder that
+/// the user is in, so that it can be applied there, or from the root where a file is elsewhere.
+pub fn diff(files: &[FileChange], folder: Option<&Path>, style: Style) -> String {
+    let start = Start::of(files, folder);
     let mut text = String::new();
     for file in files.iter().filter(|f| differs(f)) {
-        append_file(&mut text, file, style);
+        append_file(&mut text, file, &start.path(&file.name), style);
+    }
+    text
+}
+
+/// How much a diff holds, in one line, and how to apply it where that is not plain; empty when
+/// nothing differs.
+pub fn diff_summary(files: &[FileChange], folder: Option<&Path>) -> String {
+    let differing: Vec<&FileChange> = files.iter().filter(|f| differs(f)).collect();
+    let added = differing.iter().filter(|f| f.before.is_none()).count();
+    let mut text = match (differing.len() - added, added) {
+        (0, 0) => return String::new(),
+        (0, added) => format!("{} added\n", Count(added, "file")),
+        (changed, 0) => format!("{} changed\n", Count(changed, "file")),
+        (changed, added) => format!("{} changed, {added} added\n", Count(changed, "file")),
+    };
+    if let Start::Root(_) = Start::of(files, folder) {
+        text.push_str(
+            "not all of them are below the current folder, so `patch -p1 -d /` applies the diff\n",
+        );
     }
     text
 }
@@ -26,10 +48,9 @@ pub fn differs(file: &FileChange) -> bool {
     file.before.as_deref() != Some(&*file.after)
 }
 
-fn append_file(text: &mut String, file: &FileChange, style: Style) {
-    let path = relative(&file.name);
-    let old = quoted("a/", &path);
-    let new = quoted("b/", &path);
+fn append_file(text: &mut String, file: &FileChange, path: &str, style: Style) {
+    let old = quoted("a/", path);
+    let new = quoted("b/", path);
     let mut heading = |line: String| {
         _ = writeln!(text, "{}", style.paint(Role::Heading, &line));
     };
@@ -112,21 +133,66 @@ fn position(start: usize, end: usize) -> String {
     }
 }
 
-/// The name as a path below the prefix: `patch` and `git apply` refuse absolute ones.
-fn relative(name: &str) -> String {
-    if name == "-" {
-        return "stdin.yaml".to_owned();
+/// Where the paths of a diff start. `patch` and `git apply` refuse absolute paths and `..`.
+#[derive(Debug, PartialEq, Eq)]
+enum Start<'f> {
+    /// The folder that the user is in.
+    Folder(Option<&'f Path>),
+    /// The root: a file is not below that folder.
+    Root(&'f Path),
+}
+
+impl<'f> Start<'f> {
+    fn of(files: &[FileChange], folder: Option<&'f Path>) -> Self {
+        let differing = || files.iter().filter(|f| differs(f) && &*f.name != "-");
+        match folder {
+            Some(root) if differing().any(|f| below(&f.name, folder).is_none()) => Self::Root(root),
+            folder => Self::Folder(folder),
+        }
     }
-    let name = if cfg!(windows) {
-        name.replace('\\', "/")
-    } else {
-        name.to_owned()
-    };
-    let parts: Vec<&str> = name
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-        .collect();
-    parts.join("/")
+
+    /// The path of a file from there.
+    fn path(&self, name: &str) -> String {
+        if name == "-" {
+            return "stdin.yaml".to_owned();
+        }
+        let path = match self {
+            Self::Folder(folder) => below(name, *folder).unwrap_or_else(|| normal(name.as_ref()).1),
+            Self::Root(folder) => normal(&folder.join(name)).1,
+        };
+        let names = path.iter().map(|name| name.to_string_lossy());
+        names.collect::<Vec<_>>().join("/")
+    }
+}
+
+/// The path of a file from a folder, when it is below it.
+fn below(name: &str, folder: Option<&Path>) -> Option<PathBuf> {
+    let name = Path::new(name);
+    let (up, path) = normal(name);
+    if up == 0 && !name.has_root() {
+        return Some(path);
+    }
+    let folder = folder?;
+    let (_, path) = normal(&folder.join(name));
+    let below = path.strip_prefix(normal(folder).1).ok()?;
+    Some(below.to_owned())
+}
+
+/// The path without a root, `.` and `..`, and how many folders it leads up from where it starts.
+fn normal(path: &Path) -> (usize, PathBuf) {
+    let mut up = 0;
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => normal.push(name),
+            Component::ParentDir if !normal.pop() => up += 1,
+            Component::ParentDir
+            | Component::CurDir
+            | Component::RootDir
+            | Component::Prefix(_) => {}
+        }
+    }
+    (up, normal)
 }
 
 /// The path as git writes it: in quotes, with C escapes, where it has characters that need them.

@@ -273,7 +273,7 @@ fn diff(report: &Report<'_>, room: usize) -> String {
         terminal: true,
         ..Style::default()
     };
-    let diff = super::diff(&report.prepared.changes, style);
+    let diff = report.styled_diff(style);
     if diff.is_empty() {
         return String::new();
     }

@@ -5,9 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::finding::{CATALOGUE, Code};
-use crate::sink::FileChange;
 
-use super::diff::differs;
 use super::document::{API_VERSION, Metadata, to_json};
 use super::report::Failure;
 use super::table::Table;
@@ -42,17 +40,6 @@ pub fn next(commands: &[String], style: Style) -> String {
     }
     let label = style.paint(Role::Heading, "Next:");
     format!("{label} {}\n", escape(&commands.join("   |   ")))
-}
-
-/// How much a diff holds, in one line; empty when nothing differs.
-pub fn diff_summary(files: &[FileChange]) -> String {
-    let differing: Vec<&FileChange> = files.iter().filter(|f| differs(f)).collect();
-    let new = differing.iter().filter(|f| f.before.is_none()).count();
-    match differing.len() {
-        0 => String::new(),
-        1 => format!("1 file differs, {new} new\n"),
-        files => format!("{files} files differ, {new} new\n"),
-    }
 }
 
 /// A code at length.

@@ -18,15 +18,13 @@ mod sarif;
 mod table;
 mod text;
 
-pub use diff::{diff, differs};
+pub use diff::{diff, diff_summary, differs};
 pub use document::API_VERSION;
 pub use format::{Format, failed_report, report};
 pub use input::{notes, problems};
 pub use inventory::Inventory;
 pub use markdown::markdown;
-pub use message::{
-    bug, code, codes, diff_summary, failure, hint, next, version, version_json, warning,
-};
+pub use message::{bug, code, codes, failure, hint, next, version, version_json, warning};
 pub use report::{ChangeCounts, Entry, Failure, FindingCounts, Outcome, Report};
 pub use text::Style;
 

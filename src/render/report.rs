@@ -1,13 +1,14 @@
 //! What `migrate` came to: the plan, with everything that happened around it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::finding::{Finding, Severity};
 use crate::model::{Note, Problem};
 use crate::plan::{Change, ChangeAction, Plan, Verdict};
 use crate::sink::Prepared;
 
-use super::Inventory;
+use super::{Inventory, Style};
 
 /// Everything that the output of `migrate` shows.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub struct Report<'p> {
     pub prepared: &'p Prepared,
     /// What the input holds.
     pub inventory: Inventory,
+    /// The folder that the user is in, from which the paths of the diff start.
+    pub folder: Option<PathBuf>,
     /// Whether the diff of the files is part of the output. Markdown always holds it.
     pub show_diff: bool,
     /// Input that could not be used.
@@ -112,6 +115,7 @@ impl<'p> Report<'p> {
             findings: plan.findings.iter().map(entry).collect(),
             prepared,
             inventory: Inventory::default(),
+            folder: None,
             show_diff: false,
             problems: Vec::new(),
             notes: Vec::new(),
@@ -149,8 +153,12 @@ impl<'p> Report<'p> {
     /// The diff of all files where it is part of the output.
     pub(super) fn diff(&self) -> Option<String> {
         // Machines get the text that `git apply` takes, without colour or escapes.
-        self.show_diff
-            .then(|| super::diff(&self.prepared.changes, super::Style::default()))
+        self.show_diff.then(|| self.styled_diff(Style::default()))
+    }
+
+    /// The diff of all files.
+    pub(super) fn styled_diff(&self, style: Style) -> String {
+        super::diff(&self.prepared.changes, self.folder.as_deref(), style)
     }
 
     /// The findings about a namespace or the objects in it.

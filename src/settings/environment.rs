@@ -18,12 +18,17 @@ pub struct Environment {
     pub step_summary: Option<PathBuf>,
     /// `KUBECTL_PATH`: the kubectl that runs this program as its plugin.
     pub kubectl: Option<PathBuf>,
+    /// The folder that the user is in.
+    pub folder: Option<PathBuf>,
 }
 
 impl Environment {
     /// The environment of this process.
     pub fn of_process() -> Self {
-        Self::read(|name| std::env::var_os(name))
+        Self {
+            folder: std::env::current_dir().ok(),
+            ..Self::read(|name| std::env::var_os(name))
+        }
     }
 
     /// The command line of this process, the program's name first.
@@ -41,6 +46,7 @@ impl Environment {
             dumb_terminal: set("TERM").is_some_and(|value| value == "dumb"),
             step_summary: set("GITHUB_STEP_SUMMARY").map(PathBuf::from),
             kubectl: set("KUBECTL_PATH").map(PathBuf::from),
+            folder: None,
         }
     }
 

@@ -92,7 +92,7 @@ fn a_diff_exits_with_1() {
     +    - port: 15008
     +      protocol: TCP
     ----- stderr -----
-    2 files differ, 1 new
+    1 file changed, 1 added
     "#);
 }
 
@@ -142,7 +142,7 @@ fn standard_input_is_read() {
     +        notPorts:
     +        - "9090"
     ----- stderr -----
-    2 files differ, 1 new
+    1 file changed, 1 added
     "#);
 }
 
@@ -198,7 +198,7 @@ fn bad_input_does_not_hide_the_rest() {
       |
     2 | metadata: {name: web
       |           ^
-    2 files differ, 1 new
+    1 file changed, 1 added
     "#);
 }
 
@@ -241,7 +241,7 @@ fn gained_connections_keep_the_diff_from_being_printed_until_they_are_accepted()
     let accepted = run(&["--accept", "AMB0112-2bb79dc3"]);
     assert_eq!(
         (accepted.code, accepted.stderr.as_str()),
-        (1, "2 files differ, 1 new\n")
+        (1, "1 file changed, 1 added\n")
     );
     assert!(accepted.stdout.starts_with("diff --git "), "{accepted}");
     let strict = run(&["--accept", "AMB0112", "--fail-on", "info"]);
@@ -325,4 +325,44 @@ fn input_without_anything_to_analyse_is_not_called_equal() {
     note: ./chart/templates/web.yaml:3: Helm template, not read; render it first: `helm template … | kubectl ambient migrate -f -`
     warning: nothing was compared: the input holds no workload and no policy
     ");
+}
+
+/// `monitoring` may not exist: a command for it could fail, or enrol what nobody looked at.
+#[test]
+fn namespaces_that_rules_only_mention_are_not_enrolled() {
+    let policy = NAMED.replace(
+        "  ingress:\n  - ports:",
+        "  ingress:\n  - from:\n    - namespaceSelector:\n        matchLabels: \
+         {kubernetes.io/metadata.name: monitoring}\n    ports:",
+    );
+    let run = Ambient::new()
+        .file("policy.yaml", &policy)
+        .args(["migrate", "-f", "policy.yaml"])
+        .run();
+    let about: Vec<&str> = run
+        .stdout
+        .lines()
+        .filter(|l| l.contains("label namespace"))
+        .collect();
+    insta::assert_snapshot!(about.join("\n"), @"  kubectl label namespace default istio.io/dataplane-mode=ambient");
+    assert!(!run.stdout.contains("monitoring"), "{run}");
+}
+
+#[test]
+fn probes_are_said_to_be_refused_by_the_policy_that_is_about_the_pods() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: app, labels: \
+               {app.kubernetes.io/name: my-app}}\nspec:\n  containers:\n  - name: main\n    \
+               image: main\n    livenessProbe: {tcpSocket: {port: 8080}}\n";
+    let everything = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n\
+                      metadata: {name: a-default}\nspec: {podSelector: {}, ingress: []}\n";
+    let run = Ambient::new()
+        .file("k8s.yaml", &[NAMED, everything, pod].join("---\n"))
+        .args(["migrate", "-f", "k8s.yaml"])
+        .run();
+    let about: Vec<&str> = run
+        .stdout
+        .lines()
+        .filter(|l| l.contains("its probes"))
+        .collect();
+    insta::assert_snapshot!(about.join("\n"), @"    `default/networkpolicy/my-app` isolates it, and its probes on port 8080 come from another");
 }

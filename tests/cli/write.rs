@@ -102,9 +102,8 @@ fn gained_connections_refuse_until_they_are_accepted() {
       ports of the same destination. Network policies tell pods apart by labels, but inside the tunnel
       there is only the identity of the service account. No AuthorizationPolicy can allow a port to one
       group and refuse it to the other, so the wider limit would hold for both.
-      fix: give `shop/web[Pod]` a service account of its own in `spec.template.spec.serviceAccountName`
-      fix: give `shop/admin[Pod]` a service account of its own in
-           `spec.template.spec.serviceAccountName`
+      fix: give `shop/web[Pod]` a service account of its own in `spec.serviceAccountName`
+      fix: give `shop/admin[Pod]` a service account of its own in `spec.serviceAccountName`
       AMB0112-2bb79dc3   shop/networkpolicy/db   shop.yaml:1
         `shop/admin[Pod]` runs under the same service account `shop/default` and may use the ports
         (tunnel)

@@ -120,7 +120,7 @@ area! {
         "An `ipBlock` covers addresses that pods may have, and network plugins differ on whether a block matches pods at all. \
          In the mesh the answer decides whether the tunnel port has to be open for this rule. \
          The plan assumes nothing here and reports the pairs as unknown.",
-        "Say which network plugin the cluster has with `--cni`, or select the pods with `podSelector` and `namespaceSelector` instead.";
+        "Name the network plugin with `--cni` and the addresses of pods with `--pod-cidr`, or select the pods with `podSelector` and `namespaceSelector` instead.";
 
     UNKNOWN_PLUGIN_POLICY = "AMB0122", Error,
         "policy kind that is not analysed",

@@ -142,8 +142,8 @@ area! {
 
     EXTENSION_IGNORED = "AMB0220", Warning,
         "proxy extension without effect",
-        "A WasmPlugin or Telemetry object selects workloads by label, and there is no HTTP proxy in ambient pods that could apply it. \
+        "A WasmPlugin or Telemetry object is meant for the proxies of workloads, and there is no HTTP proxy in ambient pods that could apply it. \
          A waypoint applies such objects when they target it. \
          What the object adds to requests, logs or metrics is missing after the move.",
-        "Replace `spec.selector` by `spec.targetRefs` with the waypoint or the Service.";
+        "Name the waypoint or the Service in `spec.targetRefs`, in place of `spec.selector`.";
 }

@@ -167,7 +167,11 @@ fn envoy_filter(context: &Context<'_>, object: &GenericObject) -> Found {
     if selected.is_empty() {
         return None;
     }
-    let message = format!("has no effect on {} in ambient mode", workloads(&selected));
+    let message = format!(
+        "{}has no effect on {} in ambient mode",
+        reach(context, object, "/spec/workloadSelector/labels"),
+        workloads(&selected)
+    );
     Some((&codes::ENVOY_FILTER_IGNORED, message))
 }
 
@@ -180,36 +184,54 @@ fn sidecar(context: &Context<'_>, object: &GenericObject) -> Found {
         .body
         .pointer("/spec/outboundTrafficPolicy/mode")
         .and_then(Value::as_str);
-    let message = if mode == Some("REGISTRY_ONLY") {
-        format!(
-            "has no effect on {} in ambient mode, and `spec.outboundTrafficPolicy.mode: \
-             REGISTRY_ONLY` goes with it: connections to unknown hosts are let out",
-            workloads(&selected)
-        )
-    } else {
-        format!("has no effect on {} in ambient mode", workloads(&selected))
-    };
+    let mut message = format!(
+        "{}has no effect on {} in ambient mode",
+        reach(context, object, "/spec/workloadSelector/labels"),
+        workloads(&selected)
+    );
+    if mode == Some("REGISTRY_ONLY") {
+        message.push_str(
+            ", and `spec.outboundTrafficPolicy.mode: REGISTRY_ONLY` goes with it: connections to \
+             unknown hosts are let out",
+        );
+    }
     Some((&codes::SIDECAR_SCOPE_IGNORED, message))
 }
 
 fn extension(context: &Context<'_>, object: &GenericObject) -> Found {
+    const SELECTOR: &str = "/spec/selector/matchLabels";
     let body = |pointer: &str| object.body.pointer(pointer);
-    // Without a selector a waypoint of the namespace applies it as well.
+    // Without a selector a waypoint of the namespace applies Telemetry as well.
     if body("/spec/targetRefs").is_some()
         || body("/spec/targetRef").is_some()
-        || body("/spec/selector/matchLabels").is_none()
+        || (object.kind == "Telemetry" && body(SELECTOR).is_none())
     {
         return None;
     }
-    let selected = selected(context, object, "/spec/selector/matchLabels");
+    let selected = selected(context, object, SELECTOR);
     if selected.is_empty() {
         return None;
     }
+    let wide = reach(context, object, SELECTOR);
+    let verb = if wide.is_empty() { "selects" } else { "meets" };
     let message = format!(
-        "selects {}, whose pods have no HTTP proxy in ambient mode",
+        "{wide}{verb} {}, whose pods have no HTTP proxy in ambient mode",
         workloads(&selected)
     );
     Some((&codes::EXTENSION_IGNORED, message))
+}
+
+/// Words before what an object without a selector does; none for one with a selector.
+fn reach(context: &Context<'_>, object: &GenericObject, selector: &str) -> String {
+    let pairs = object.body.pointer(selector).and_then(Value::as_object);
+    let namespace = object.meta.namespace.as_str();
+    if pairs.is_some_and(|pairs| !pairs.is_empty()) {
+        String::new()
+    } else if namespace == context.options.root_namespace {
+        "applies to the whole mesh without a selector, and ".to_owned()
+    } else {
+        format!("applies to all of namespace `{namespace}` without a selector, and ")
+    }
 }
 
 /// The workloads that join and that an object's selector matches.

@@ -142,7 +142,8 @@ fn broken_label(
         BrokenReason::Traffic(_, takes) => (
             &codes::WAYPOINT_TRAFFIC_TYPE,
             format!(
-                "has the label {label} for waypoint `{at}/{name}`, which takes `{takes}` traffic only; {direct}"
+                "has the label {label} for waypoint `{at}/{name}`, which takes {}; {direct}",
+                traffic(takes)
             ),
             format!(
                 "kubectl label gateway {name} --namespace {at} --overwrite {}=all",
@@ -153,6 +154,20 @@ fn broken_label(
     let mut finding = about(code, subject, origin.clone(), message);
     finding.fixes = vec![fix];
     Some(finding)
+}
+
+/// What a waypoint takes that does not take everything, by its label.
+fn traffic(takes: &str) -> String {
+    let label = labels::WAYPOINT_FOR;
+    match takes {
+        "service" | "workload" => format!("`{takes}` traffic only"),
+        labels::NONE => format!(
+            "no traffic, because its label `{label}` is `{}`",
+            labels::NONE
+        ),
+        "" => format!("no traffic, because its label `{label}` is empty"),
+        other => format!("no traffic, because its label `{label}` has the unknown value `{other}`"),
+    }
 }
 
 /// Whether the pods of a Service let its waypoint in, port by port.

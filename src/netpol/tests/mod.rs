@@ -67,7 +67,7 @@ proptest! {
         for (source, destination) in naive::pairs(&cluster) {
             let (from, to) = (compiled.node(source), compiled.node(destination));
             let (low, high) = compiled.bounds(&network, from, to);
-            let truth = naive::connections(&cluster, &facts, source, destination);
+            let truth = naive::connections(&cluster, facts, source, destination);
             prop_assert!(truth.includes(&low), "{source:?} {destination:?}: {low} <= {truth}");
             prop_assert!(high.includes(&truth), "{source:?} {destination:?}: {truth} <= {high}");
         }
@@ -83,7 +83,7 @@ proptest! {
         let facts = facts.under(&cluster);
         for (source, destination) in naive::pairs(&cluster) {
             let (from, to) = (compiled.node(source), compiled.node(destination));
-            let truth = naive::connections(&cluster, &facts, source, destination);
+            let truth = naive::connections(&cluster, facts, source, destination);
             let bounds = compiled.bounds(&network, from, to);
             prop_assert_eq!(bounds, (truth.clone(), truth));
         }

@@ -81,7 +81,7 @@ pub(super) fn pairs(cluster: &Cluster) -> Vec<(Party, Party)> {
 /// What the source may send to the destination.
 pub(super) fn connections(
     cluster: &Cluster,
-    facts: &Facts,
+    facts: Facts,
     source: Party,
     destination: Party,
 ) -> PortSet {
@@ -120,7 +120,7 @@ pub(super) fn connections(
 
 fn grants(
     cluster: &Cluster,
-    facts: &Facts,
+    facts: Facts,
     policy: &NetworkPolicy,
     rule: &Rule,
     peer: Party,
@@ -157,7 +157,7 @@ fn grants(
 
 fn is_peer(
     cluster: &Cluster,
-    facts: &Facts,
+    facts: Facts,
     policy: &NetworkPolicy,
     peer: &Peer,
     party: Party,

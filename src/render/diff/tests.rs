@@ -34,7 +34,7 @@ fn samples() -> Vec<FileChange> {
 
 #[test]
 fn a_diff_reads_like_one_of_git() {
-    let text = diff(&samples(), Style::default()).replace('\r', "␍");
+    let text = diff(&samples(), None, Style::default()).replace('\r', "␍");
     insta::assert_snapshot!(text, @r#"
     diff --git a/k8s/policy.yaml b/k8s/policy.yaml
     --- a/k8s/policy.yaml
@@ -99,7 +99,7 @@ fn a_terminal_gets_escapes_and_colour() {
         ..Style::default()
     };
     let changed = change("a.yaml", Some("a: \u{1b}[31m\n"), "a: \u{1b}[31m\nb: 1\r\n");
-    insta::assert_snapshot!(diff(&[changed], style).replace('\u{1b}', "^["), @r"
+    insta::assert_snapshot!(diff(&[changed], None, style).replace('\u{1b}', "^["), @r"
     ^[[1mdiff --git a/a.yaml b/a.yaml^[[0m
     ^[[1m--- a/a.yaml^[[0m
     ^[[1m+++ b/a.yaml^[[0m
@@ -110,17 +110,66 @@ fn a_terminal_gets_escapes_and_colour() {
 }
 
 #[test]
-fn names_stay_below_the_prefix() {
-    let names = ["/etc/a.yaml", "./a.yaml", "../a.yaml", "-", "a/./b//c.yaml"].map(relative);
+fn paths_start_from_the_folder_of_the_user() {
+    let folder = Path::new("/home/me/repo");
+    let names = [
+        "./a.yaml",
+        "a/./b//../c.yaml",
+        "-",
+        "/home/me/repo/k8s/a.yaml",
+        "../repo/a.yaml",
+    ];
+    let files = names.map(|name| change(name, Some(""), "x"));
+    let start = Start::of(&files, Some(folder));
     assert_eq!(
-        names,
+        names.map(|name| start.path(name)),
+        ["a.yaml", "a/c.yaml", "stdin.yaml", "k8s/a.yaml", "a.yaml"]
+    );
+    assert_eq!(diff_summary(&files, Some(folder)), "5 files changed\n");
+}
+
+#[test]
+fn paths_start_from_the_root_where_a_file_is_elsewhere() {
+    let folder = Path::new("/home/me/repo");
+    let names = [
+        "../k8s/a.yaml",
+        "b.yaml",
+        "/etc/c.yaml",
+        "../../../../d.yaml",
+    ];
+    let files = names.map(|name| change(name, None, "x"));
+    let start = Start::of(&files, Some(folder));
+    assert_eq!(
+        names.map(|name| start.path(name)),
         [
-            "etc/a.yaml",
-            "a.yaml",
-            "../a.yaml",
-            "stdin.yaml",
-            "a/b/c.yaml"
+            "home/me/k8s/a.yaml",
+            "home/me/repo/b.yaml",
+            "etc/c.yaml",
+            "d.yaml"
         ]
+    );
+    insta::assert_snapshot!(diff_summary(&files, Some(folder)), @"
+    4 files added
+    not all of them are below the current folder, so `patch -p1 -d /` applies the diff
+    ");
+    // What does not differ is not part of the diff.
+    let same = [
+        change("/etc/c.yaml", Some("x"), "x"),
+        change("b.yaml", Some(""), "x"),
+    ];
+    assert_eq!(diff_summary(&same, Some(folder)), "1 file changed\n");
+}
+
+#[test]
+fn a_summary_tells_changed_from_added() {
+    let (changed, added) = (change("a", Some(""), "x"), change("b", None, "x"));
+    let summary = |files: &[FileChange]| diff_summary(files, None);
+    assert_eq!(summary(&[]), "");
+    assert_eq!(summary(std::slice::from_ref(&changed)), "1 file changed\n");
+    assert_eq!(summary(&[added.clone(), added.clone()]), "2 files added\n");
+    assert_eq!(
+        summary(&[changed.clone(), changed, added]),
+        "2 files changed, 1 added\n"
     );
 }
 
@@ -140,7 +189,7 @@ fn patch_and_git_apply_the_diff() {
                 std::fs::write(path, &**before).unwrap();
             }
         }
-        let text = diff(&samples, Style::default());
+        let text = diff(&samples, Some(folder.path()), Style::default());
         std::fs::write(folder.path().join("changes.diff"), text).unwrap();
         let run = Command::new(tool)
             .args(arguments)
@@ -154,4 +203,56 @@ fn patch_and_git_apply_the_diff() {
             assert_eq!(after, *sample.after, "{tool}: {}", sample.name);
         }
     }
+}
+
+/// Files that are named by an absolute path, or through the folder above.
+#[test]
+fn diffs_of_files_named_from_elsewhere_apply_in_the_folder_of_the_user() {
+    for tool in [
+        ["git", "apply", "changes.diff"],
+        ["patch", "-p1", "--input=changes.diff"],
+    ] {
+        let above = tempfile::tempdir().unwrap();
+        let folder = above.path().join("repo");
+        std::fs::create_dir(&folder).unwrap();
+        let absolute = folder.join("absolute.yaml").display().to_string();
+        let files = [absolute.as_str(), "../repo/above.yaml"]
+            .map(|name| change(name, Some("a\n"), "a\nb\n"));
+        for file in &files {
+            std::fs::write(folder.join(&*file.name), "a\n").unwrap();
+        }
+        let text = diff(&files, Some(&folder), Style::default());
+        std::fs::write(folder.join("changes.diff"), text).unwrap();
+        let [program, arguments @ ..] = tool;
+        let run = Command::new(program)
+            .args(arguments)
+            .current_dir(&folder)
+            .output();
+        let Ok(run) = run else { continue };
+        assert!(run.status.success(), "{program}: {run:?}");
+        for file in &files {
+            let after = std::fs::read_to_string(folder.join(&*file.name)).unwrap();
+            assert_eq!(after, *file.after, "{program}: {}", file.name);
+        }
+    }
+}
+
+/// Files elsewhere need another folder to apply the diff in, which the summary names.
+#[test]
+fn diffs_of_files_elsewhere_apply_from_the_root() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = elsewhere.path().join("a.yaml");
+    std::fs::write(&path, "a\n").unwrap();
+    let file = change(&path.display().to_string(), Some("a\n"), "a\nb\n");
+    let folder = tempfile::tempdir().unwrap();
+    let text = diff(&[file], Some(folder.path()), Style::default());
+    let input = folder.path().join("changes.diff");
+    std::fs::write(&input, text).unwrap();
+    let input = format!("--input={}", input.display());
+    let run = Command::new("patch")
+        .args(["-p1", "-d", "/", &input])
+        .output();
+    let Ok(run) = run else { return };
+    assert!(run.status.success(), "{run:?}");
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "a\nb\n");
 }

@@ -151,7 +151,7 @@ fn more(all: usize, shown: usize, noun: &str) -> String {
 
 fn diff(report: &Report<'_>, style: Style) -> String {
     if report.show_diff {
-        super::diff(&report.prepared.changes, style)
+        report.styled_diff(style)
     } else {
         String::new()
     }

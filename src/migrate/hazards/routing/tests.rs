@@ -135,11 +135,11 @@ fn sidecar_objects_are_reported() {
     let closed = json!({ "outboundTrafficPolicy": { "mode": "REGISTRY_ONLY" } });
     insta::assert_snapshot!(found("Sidecar", &closed), @"
     warning AMB0219 shop/sidecar/web at objects.yaml:1
-      `shop/sidecar/web` has no effect on `shop/deployment/web` in ambient mode, and `spec.outboundTrafficPolicy.mode: REGISTRY_ONLY` goes with it: connections to unknown hosts are let out
+      `shop/sidecar/web` applies to all of namespace `shop` without a selector, and has no effect on `shop/deployment/web` in ambient mode, and `spec.outboundTrafficPolicy.mode: REGISTRY_ONLY` goes with it: connections to unknown hosts are let out
     ");
     insta::assert_snapshot!(found("Sidecar", &json!({ "egress": [] })), @"
     warning AMB0219 shop/sidecar/web at objects.yaml:1
-      `shop/sidecar/web` has no effect on `shop/deployment/web` in ambient mode
+      `shop/sidecar/web` applies to all of namespace `shop` without a selector, and has no effect on `shop/deployment/web` in ambient mode
     ");
 }
 
@@ -151,8 +151,28 @@ fn extensions_with_a_selector_are_reported() {
       `shop/wasmplugin/web` selects `shop/deployment/web`, whose pods have no HTTP proxy in ambient mode
     ");
     assert_eq!(found("Telemetry", &json!({ "tracing": [] })), "");
+    let selecting = found("Telemetry", &selecting);
+    assert!(selecting.starts_with("warning AMB0220"), "{selecting}");
     let targeting = json!({ "targetRefs": [{ "kind": "Service", "name": "web" }] });
     assert_eq!(found("WasmPlugin", &targeting), "");
+}
+
+#[test]
+fn what_has_no_selector_is_said_to_mean_everything() {
+    let spec = json!({ "configPatches": [{ "applyTo": "LISTENER" }], "egress": [] });
+    for kind in ["EnvoyFilter", "Sidecar", "WasmPlugin"] {
+        let found = found(kind, &spec);
+        assert!(
+            found.contains("applies to all of namespace `shop` without a selector"),
+            "{found}"
+        );
+    }
+    let mut everywhere = object("WasmPlugin", &spec);
+    everywhere.meta.namespace = "istio-system".to_owned();
+    insta::assert_snapshot!(Fixture::shop().networking(everywhere).findings(), @"
+    warning AMB0220 istio-system/wasmplugin/web at objects.yaml:1
+      `istio-system/wasmplugin/web` applies to the whole mesh without a selector, and meets `shop/deployment/web`, whose pods have no HTTP proxy in ambient mode
+    ");
 }
 
 #[test]

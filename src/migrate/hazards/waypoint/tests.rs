@@ -98,6 +98,28 @@ fn a_waypoint_of_the_wrong_kind_is_reported() {
 }
 
 #[test]
+fn a_waypoint_that_takes_nothing_says_why() {
+    let takes = |value: &str| {
+        let mut gateway = waypoint("shop", "w");
+        gateway.meta.labels = labels(&[("istio.io/waypoint-for", value)]);
+        let mut web = service("shop", "web");
+        web.meta.labels = labels(&[("istio.io/use-waypoint", "w")]);
+        let fixture = Fixture::with_namespace("shop", &[])
+            .workload(labelled("shop", "web", &[]))
+            .service(web)
+            .gateway(gateway);
+        let findings = fixture.findings();
+        let found = findings.split_once("which takes ").unwrap().1;
+        found.split_once(';').unwrap().0.to_owned()
+    };
+    insta::assert_snapshot!(["none", "", "servcie"].map(takes).join("\n"), @"
+    no traffic, because its label `istio.io/waypoint-for` is `none`
+    no traffic, because its label `istio.io/waypoint-for` is empty
+    no traffic, because its label `istio.io/waypoint-for` has the unknown value `servcie`
+    ");
+}
+
+#[test]
 fn a_gateway_that_is_no_waypoint_is_reported() {
     let mut ingress = waypoint("shop", "w");
     ingress.class = "istio".to_owned();
