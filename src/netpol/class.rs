@@ -181,6 +181,18 @@ impl Universe {
         }
     }
 
+    /// Only these classes, in one namespace.
+    #[cfg(test)]
+    pub(super) fn with_classes(classes: Vec<Class>) -> Self {
+        Self {
+            namespaces: BTreeMap::from([(String::new(), 0..classes.len())]),
+            classes,
+            space: AddressSpace::cut_at([]),
+            assumptions: Assumptions::default(),
+            of_workload: Vec::new(),
+        }
+    }
+
     /// The classes; their indices are the first nodes.
     pub fn classes(&self) -> &[Class] {
         &self.classes

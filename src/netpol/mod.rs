@@ -7,6 +7,7 @@
 
 mod address;
 mod class;
+mod index;
 mod intern;
 mod network;
 mod nodes;

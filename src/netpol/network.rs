@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fixedbitset::FixedBitSet;
 
 use super::class::{Class, Node, Universe};
-use super::intern::PortSets;
+use super::intern::{PortSetId, PortSets};
 use super::outgoing::Outgoing;
 use super::ports::PortSet;
 use super::row::{Grant, Row, Tiers, Value};
@@ -246,16 +246,10 @@ fn compile_policy<'w>(
                 let ports = [before, after].map(|rule| rule.map(Ports::of));
                 match direction {
                     Direction::Ingress => {
+                        let mut granted = Granted::default();
                         for &subject in &subjects {
                             let class = &universe.classes()[subject];
-                            let [before, after] = ports.each_ref().map(|ports| {
-                                let set = ports.as_ref().map(|p| {
-                                    p.on(|protocol, name| {
-                                        class.ports.get(&(protocol, name.to_owned()))
-                                    })
-                                });
-                                sets.intern(set.unwrap_or_default())
-                            });
+                            let [before, after] = granted.on(class, &ports, sets);
                             tiers[subject].grants.push(Grant {
                                 peers,
                                 before,
@@ -272,6 +266,31 @@ fn compile_policy<'w>(
                 }
             }
         }
+    }
+}
+
+/// What a rule of ingress grants, which is the same on all pods unless it names ports.
+#[derive(Default)]
+struct Granted(Option<[PortSetId; 2]>);
+
+impl Granted {
+    fn on(
+        &mut self,
+        class: &Class,
+        ports: &[Option<Ports<'_>>; 2],
+        sets: &mut PortSets,
+    ) -> [PortSetId; 2] {
+        if let Some(known) = self.0 {
+            return known;
+        }
+        let granted = ports.each_ref().map(|ports| {
+            let set = ports.as_ref().map(|p| p.on(class));
+            sets.intern(set.unwrap_or_default())
+        });
+        if ports.iter().flatten().all(|p| p.names.is_empty()) {
+            self.0 = Some(granted);
+        }
+        granted
     }
 }
 
@@ -335,7 +354,7 @@ fn egress_grants<'w>(
 
 /// The ports that a rule grants on pods of a class.
 pub fn rule_ports(rule: &Rule, class: &Class) -> PortSet {
-    Ports::of(rule).on(|protocol, name| class.ports.get(&(protocol, name.to_owned())))
+    Ports::of(rule).on(class)
 }
 
 /// The ports of a rule: numbers, and names that depend on the destination.
@@ -365,15 +384,12 @@ impl<'r> Ports<'r> {
         }
     }
 
-    /// The ports on a destination that resolves names like this.
-    fn on<'c, N>(&self, resolve: impl Fn(Protocol, &str) -> Option<&'c N>) -> PortSet
-    where
-        N: 'c,
-        &'c N: IntoIterator<Item = &'c u16>,
-    {
+    /// The ports on pods of a class, which resolve the names.
+    fn on(&self, class: &Class) -> PortSet {
         let mut set = self.numbers.clone();
         for &(protocol, name) in &self.names {
-            for &number in resolve(protocol, name).into_iter().flatten() {
+            let numbers = class.ports.get(&(protocol, name.to_owned()));
+            for &number in numbers.into_iter().flatten() {
                 set = set.union(&PortSet::port(protocol, number));
             }
         }

@@ -32,6 +32,10 @@ impl Nodes {
         }
     }
 
+    pub(super) fn is_many(&self) -> bool {
+        matches!(self, Self::Many(_))
+    }
+
     pub(super) fn count(&self) -> usize {
         match self {
             Self::Few(list) => list.len(),

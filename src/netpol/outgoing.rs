@@ -14,15 +14,16 @@ pub(super) struct Outgoing {
     usual: BTreeMap<Value, FixedBitSet>,
     /// Rows with cells, and the classes that they are of.
     rows: Vec<(usize, Vec<Node>)>,
-    /// For each destination, the rows and their cells that hold it; indices into `rows` and the
-    /// row's cells. Without those of `wide`.
-    cells: Vec<Vec<(u32, u32)>>,
-    /// Rows with so many nodes in cells that a list of them would be too long.
+    /// Cells with few nodes: their row, as an index into `rows`, and their value.
+    cells: Vec<(usize, Value)>,
+    /// For each class as a destination, those of `cells` that it is in.
+    holding: Vec<Vec<u32>>,
+    /// Rows with large cells, or many: lists of their nodes would be too long.
     wide: Vec<usize>,
 }
 
 /// Rows with more than one in this many nodes in cells are wide.
-const WIDE: usize = 16;
+const WIDE: usize = 4;
 
 impl Outgoing {
     /// `of` has the row of each class; the nodes behind the classes may send everything.
@@ -45,7 +46,8 @@ impl Outgoing {
         let mut outgoing = Self {
             usual,
             rows: Vec::with_capacity(classes.len()),
-            cells: vec![Vec::new(); of.len()],
+            cells: Vec::new(),
+            holding: vec![Vec::new(); of.len()],
             wide: Vec::new(),
         };
         for (id, classes) in classes {
@@ -59,15 +61,18 @@ impl Outgoing {
         self.rows.push((id, classes));
         let cells = rows.get(id).map_or(&[][..], |row| &row.cells);
         let held: usize = cells.iter().map(|(_, nodes)| nodes.count()).sum();
-        let (Ok(short), false) = (u32::try_from(place), held > nodes / WIDE) else {
+        let large = cells.iter().any(|(_, nodes)| nodes.is_many());
+        let numbers = [0, cells.len()].map(|more| u32::try_from(self.cells.len() + more));
+        let ([Ok(first), Ok(last)], false) = (numbers, large || held > nodes / WIDE) else {
             self.wide.push(place);
             return;
         };
-        for (cell, (_, nodes)) in (0_u32..).zip(cells) {
+        for (cell, (value, nodes)) in (first..last).zip(cells) {
+            self.cells.push((place, *value));
             nodes.each(|node| {
                 // Address ranges are nobody's destination here.
-                if let Some(cells) = self.cells.get_mut(node) {
-                    cells.push((short, cell));
+                if let Some(holding) = self.holding.get_mut(node) {
+                    holding.push(cell);
                 }
             });
         }
@@ -91,11 +96,9 @@ impl Outgoing {
                 .or_insert_with(|| FixedBitSet::with_capacity(nodes))
                 .extend(sources.iter().copied());
         };
-        for &(place, cell) in self.cells.get(class).into_iter().flatten() {
-            let row = self.rows.get(place as usize);
-            let row = row.and_then(|(id, _)| rows.get(*id));
-            if let Some((value, _)) = row.and_then(|row| row.cells.get(cell as usize)) {
-                single_out(place as usize, *value);
+        for &cell in self.holding.get(class).into_iter().flatten() {
+            if let Some(&(place, value)) = self.cells.get(cell as usize) {
+                single_out(place, value);
             }
         }
         for &place in &self.wide {

@@ -7,7 +7,8 @@ use ambient_facts::labels;
 use fixedbitset::FixedBitSet;
 
 use super::class::{Node, Universe};
-use crate::model::{LabelSelector, Operator, Peer, Protocol, World};
+use super::index::Index;
+use crate::model::{LabelSelector, Peer, Protocol, World};
 
 /// Number of a [`PeerSet`] in the [`Selection`] that made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +42,7 @@ pub struct PeerSet {
 impl PeerSet {
     pub(super) fn of(yes: FixedBitSet, maybe: FixedBitSet) -> Self {
         Self {
-            by_address: FixedBitSet::with_capacity(yes.len()),
+            by_address: FixedBitSet::new(),
             yes,
             maybe,
         }
@@ -53,9 +54,7 @@ impl PeerSet {
 pub struct Selection<'w> {
     universe: &'w Universe,
     world: &'w World,
-    /// Classes by label, and by label key.
-    with_label: BTreeMap<(&'w str, &'w str), Vec<Node>>,
-    with_key: BTreeMap<&'w str, Vec<Node>>,
+    index: Index<'w>,
     sets: Vec<PeerSet>,
     numbers: BTreeMap<(Option<&'w str>, &'w [Peer]), PeerSetId>,
     namespaces: BTreeMap<&'w LabelSelector, Stretches>,
@@ -75,22 +74,10 @@ struct Stretches {
 impl<'w> Selection<'w> {
     /// Nothing evaluated yet.
     pub fn new(world: &'w World, universe: &'w Universe) -> Self {
-        let mut with_label: BTreeMap<_, Vec<Node>> = BTreeMap::new();
-        let mut with_key: BTreeMap<_, Vec<Node>> = BTreeMap::new();
-        for (node, class) in universe.classes.iter().enumerate() {
-            for (key, value) in &class.labels {
-                with_label
-                    .entry((key.as_str(), value.as_str()))
-                    .or_default()
-                    .push(node);
-                with_key.entry(key.as_str()).or_default().push(node);
-            }
-        }
         Self {
             universe,
             world,
-            with_label,
-            with_key,
+            index: Index::of(universe),
             sets: Vec::new(),
             numbers: BTreeMap::new(),
             namespaces: BTreeMap::new(),
@@ -112,9 +99,9 @@ impl<'w> Selection<'w> {
             .get(namespace)
             .cloned()
             .unwrap_or(0..0);
-        let mut nodes = self.matching(&[range], selector);
-        nodes.retain(|&n| !self.universe.classes[n].host_network);
-        nodes
+        let mut selected = self.index.selected(&[range], selector);
+        selected.difference_with(self.index.host_network());
+        selected.ones().collect()
     }
 
     /// The nodes that the peers of a rule match; no peers match everything.
@@ -141,15 +128,18 @@ impl<'w> Selection<'w> {
                 self.pods(namespace, namespaces.as_ref(), pods.as_ref(), &mut set);
             }
         }
-        let selected = set.yes.clone();
+        if peers.iter().any(|p| matches!(p, Peer::Block { .. })) {
+            let classes = self.universe.classes.len();
+            set.by_address = FixedBitSet::with_capacity(classes);
+            set.by_address.insert_range(..);
+            set.by_address.difference_with(&set.yes);
+        }
         for peer in peers {
             if let Peer::Block { cidr, except } = peer {
                 self.block(cidr, except, &mut set);
-                set.by_address.insert_range(..self.universe.classes.len());
             }
         }
         set.maybe.difference_with(&set.yes);
-        set.by_address.difference_with(&selected);
         let id = PeerSetId(self.sets.len());
         self.sets.push(set);
         self.numbers.insert((scope, peers), id);
@@ -163,23 +153,16 @@ impl<'w> Selection<'w> {
         }
         let mut by_number: BTreeMap<u16, PeerSet> = BTreeMap::new();
         let whole = self.get(of);
-        for (node, class) in self.universe.classes.iter().enumerate() {
+        for &(node, number) in self.index.with_port(protocol, name) {
             let (yes, maybe) = (whole.yes.contains(node), whole.maybe.contains(node));
             if !yes && !maybe {
                 continue;
             }
-            for &number in class
-                .ports
-                .get(&(protocol, name.to_owned()))
-                .into_iter()
-                .flatten()
-            {
-                let part = by_number.entry(number).or_insert_with(|| self.empty());
-                if yes && !whole.by_address.contains(node) {
-                    part.yes.insert(node);
-                } else {
-                    part.maybe.insert(node);
-                }
+            let part = by_number.entry(number).or_insert_with(|| self.empty());
+            if yes && !whole.by_address.contains(node) {
+                part.yes.insert(node);
+            } else {
+                part.maybe.insert(node);
             }
         }
         let mut parts = Vec::new();
@@ -201,7 +184,7 @@ impl<'w> Selection<'w> {
         PeerSet {
             yes: FixedBitSet::with_capacity(nodes),
             maybe: FixedBitSet::with_capacity(nodes),
-            by_address: FixedBitSet::with_capacity(nodes),
+            by_address: FixedBitSet::new(),
         }
     }
 
@@ -242,16 +225,15 @@ impl<'w> Selection<'w> {
             Some(selector) => self.namespaces(selector),
         };
         let pods = pods.unwrap_or(&everything);
-        for (stretches, sure) in [(&ranges.yes, true), (&ranges.maybe, false)] {
-            for node in self.matching(stretches, pods) {
-                let undefined = self.universe.classes[node].host_network;
-                if undefined || !sure {
-                    set.maybe.insert(node);
-                } else {
-                    set.yes.insert(node);
-                }
-            }
+        let mut yes = self.index.selected(&ranges.yes, pods);
+        let mut maybe = yes.clone();
+        maybe.intersect_with(self.index.host_network());
+        yes.difference_with(&maybe);
+        if !ranges.maybe.is_empty() {
+            maybe.union_with(&self.index.selected(&ranges.maybe, pods));
         }
+        set.yes.union_with(&yes);
+        set.maybe.union_with(&maybe);
     }
 
     fn namespaces(&mut self, selector: &'w LabelSelector) -> Stretches {
@@ -271,66 +253,6 @@ impl<'w> Selection<'w> {
             .entry(selector)
             .or_insert_with(evaluate)
             .clone()
-    }
-
-    /// The classes in some stretches that a selector selects, in order.
-    fn matching(&self, within: &[Range<Node>], selector: &LabelSelector) -> Vec<Node> {
-        let size = within.iter().map(ExactSizeIterator::len).sum::<usize>();
-        let selected = |node: &Node| selector.matches(&self.universe.classes[*node].labels);
-        let listed = self.shortest_list(selector);
-        match listed {
-            Some(nodes) if nodes.len() < size => {
-                let inside = |n: &Node| within.iter().any(|r| r.contains(n));
-                nodes
-                    .into_iter()
-                    .filter(|n| inside(n) && selected(n))
-                    .collect()
-            }
-            _ if selector.is_empty() => within.iter().cloned().flatten().collect(),
-            _ => within.iter().cloned().flatten().filter(selected).collect(),
-        }
-    }
-
-    /// The shortest list of classes that surely holds all that a selector selects, sorted; `None`
-    /// when the selector only excludes.
-    fn shortest_list(&self, selector: &LabelSelector) -> Option<Vec<Node>> {
-        let mut shortest: Option<Vec<Node>> = None;
-        let mut offer = |list: Vec<Node>| {
-            if shortest.as_ref().is_none_or(|s| list.len() < s.len()) {
-                shortest = Some(list);
-            }
-        };
-        for (key, value) in &selector.match_labels {
-            offer(self.labelled(key, value).to_vec());
-        }
-        for requirement in &selector.match_expressions {
-            match &requirement.operator {
-                Operator::In(values) => {
-                    let lists = values
-                        .iter()
-                        .flat_map(|v| self.labelled(&requirement.key, v));
-                    let mut nodes: Vec<Node> = lists.copied().collect();
-                    nodes.sort_unstable();
-                    offer(nodes);
-                }
-                Operator::Exists => {
-                    offer(
-                        self.with_key
-                            .get(requirement.key.as_str())
-                            .cloned()
-                            .unwrap_or_default(),
-                    );
-                }
-                Operator::NotIn(_) | Operator::DoesNotExist => {}
-            }
-        }
-        shortest
-    }
-
-    fn labelled<'s>(&'s self, key: &'s str, value: &'s str) -> &'s [Node] {
-        self.with_label
-            .get(&(key, value))
-            .map_or(&[], Vec::as_slice)
     }
 }
 
