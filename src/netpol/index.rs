@@ -130,7 +130,7 @@ mod tests {
                 let app = if other == 1 { "a" } else { "b" };
                 let pairs = [
                     ("app", app),
-                    ("even", if index % 2 == 0 { "yes" } else { "no" }),
+                    ("even", if index.is_multiple_of(2) { "yes" } else { "no" }),
                 ];
                 pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).into()
             }
