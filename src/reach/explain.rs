@@ -18,6 +18,9 @@ pub struct Explanation {
     pub destination: String,
     /// The connections that are allowed, as printed; of the port asked for, if one was.
     pub allowed: String,
+    /// Whether more may be allowed: an `ipBlock` may match pods, or a selector pods on the node's
+    /// network.
+    pub uncertain: bool,
     /// What the policies of the source say.
     pub egress: Side,
     /// What the policies of the destination say.
@@ -82,9 +85,11 @@ pub fn explain(
         PortSet::port(protocol, number)
     });
     let mut allowed = PortSet::none();
+    let mut uncertain = false;
     for &from in &from {
         for &to in &to {
             allowed = allowed.union(&view.connections(from, to));
+            uncertain |= view.is_uncertain(from, to);
         }
     }
     let (Some(&from), Some(&to)) = (from.first(), to.first()) else {
@@ -111,6 +116,7 @@ pub fn explain(
         source: source_name,
         destination: destination_name,
         allowed: allowed.intersection(&asked).to_string(),
+        uncertain,
         egress,
         ingress,
     })

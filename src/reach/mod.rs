@@ -8,7 +8,7 @@ mod list;
 mod view;
 
 pub use explain::{Explanation, RuleUse, Side, UnknownParty, explain};
-pub use list::{Connection, Connectivity, Difference, connectivity, difference};
+pub use list::{Connection, Connectivity, Difference, Differences, connectivity, difference};
 
 /// How connections travel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
