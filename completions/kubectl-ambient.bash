@@ -22,6 +22,9 @@ _kubectl__ambient() {
             kubectl__ambient,explain)
                 cmd="kubectl__ambient__subcmd__explain"
                 ;;
+            kubectl__ambient,help)
+                cmd="kubectl__ambient__subcmd__help"
+                ;;
             kubectl__ambient,migrate)
                 cmd="kubectl__ambient__subcmd__migrate"
                 ;;
@@ -56,7 +59,7 @@ _kubectl__ambient() {
 
     case "${cmd}" in
         kubectl__ambient)
-            opts="-h -V --color --help --version migrate policy explain completion version options"
+            opts="-h -V --color --help --version migrate policy explain completion version options help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -109,8 +112,26 @@ _kubectl__ambient() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        kubectl__subcmd__ambient__subcmd__help)
+            opts="-h --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         kubectl__subcmd__ambient__subcmd__migrate)
-            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --only --exclude --waypoint --cni --authz --strategy --enroll --accept --diff --write --output-dir --keep-going --dry-run --output --fail-on --color --help plan diff"
+            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --only --exclude --waypoint --cni --pod-cidr --authz --strategy --enroll --accept --fail-on --diff --write --output-dir --keep-going --dry-run --output --color --help plan diff"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -162,6 +183,10 @@ _kubectl__ambient() {
                     COMPREPLY=($(compgen -W "auto unknown calico calico-ebpf calico-ambient cilium antrea antrea-userspace ovn-kubernetes aws-vpc gke-dataplane-v2 kube-router weave flannel kindnet" -- "${cur}"))
                     return 0
                     ;;
+                --pod-cidr)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --authz)
                     COMPREPLY=($(compgen -W "deny allow none" -- "${cur}"))
                     return 0
@@ -172,6 +197,10 @@ _kubectl__ambient() {
                     ;;
                 --accept)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fail-on)
+                    COMPREPLY=($(compgen -W "error warning info" -- "${cur}"))
                     return 0
                     ;;
                 --output-dir)
@@ -191,10 +220,6 @@ _kubectl__ambient() {
                     ;;
                 -o)
                     COMPREPLY=($(compgen -W "table json yaml markdown sarif github" -- "${cur}"))
-                    return 0
-                    ;;
-                --fail-on)
-                    COMPREPLY=($(compgen -W "error warning info" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -209,7 +234,7 @@ _kubectl__ambient() {
             return 0
             ;;
         kubectl__subcmd__ambient__subcmd__migrate__subcmd__diff)
-            opts="-f -R -k -n -h --filename --recursive --kustomize --namespace --only --exclude --waypoint --cni --authz --strategy --enroll --color --help"
+            opts="-f -R -k -n -h --filename --recursive --kustomize --namespace --only --exclude --waypoint --cni --pod-cidr --authz --strategy --enroll --accept --fail-on --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -261,12 +286,24 @@ _kubectl__ambient() {
                     COMPREPLY=($(compgen -W "auto unknown calico calico-ebpf calico-ambient cilium antrea antrea-userspace ovn-kubernetes aws-vpc gke-dataplane-v2 kube-router weave flannel kindnet" -- "${cur}"))
                     return 0
                     ;;
+                --pod-cidr)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --authz)
                     COMPREPLY=($(compgen -W "deny allow none" -- "${cur}"))
                     return 0
                     ;;
                 --strategy)
                     COMPREPLY=($(compgen -W "edit companion" -- "${cur}"))
+                    return 0
+                    ;;
+                --accept)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fail-on)
+                    COMPREPLY=($(compgen -W "error warning info" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -281,7 +318,7 @@ _kubectl__ambient() {
             return 0
             ;;
         kubectl__subcmd__ambient__subcmd__migrate__subcmd__plan)
-            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --only --exclude --waypoint --cni --authz --strategy --enroll --accept --diff --write --output-dir --keep-going --dry-run --output --fail-on --color --help"
+            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --only --exclude --waypoint --cni --pod-cidr --authz --strategy --enroll --accept --fail-on --diff --write --output-dir --keep-going --dry-run --output --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -333,6 +370,10 @@ _kubectl__ambient() {
                     COMPREPLY=($(compgen -W "auto unknown calico calico-ebpf calico-ambient cilium antrea antrea-userspace ovn-kubernetes aws-vpc gke-dataplane-v2 kube-router weave flannel kindnet" -- "${cur}"))
                     return 0
                     ;;
+                --pod-cidr)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --authz)
                     COMPREPLY=($(compgen -W "deny allow none" -- "${cur}"))
                     return 0
@@ -343,6 +384,10 @@ _kubectl__ambient() {
                     ;;
                 --accept)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fail-on)
+                    COMPREPLY=($(compgen -W "error warning info" -- "${cur}"))
                     return 0
                     ;;
                 --output-dir)
@@ -362,10 +407,6 @@ _kubectl__ambient() {
                     ;;
                 -o)
                     COMPREPLY=($(compgen -W "table json yaml markdown sarif github" -- "${cur}"))
-                    return 0
-                    ;;
-                --fail-on)
-                    COMPREPLY=($(compgen -W "error warning info" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -416,7 +457,7 @@ _kubectl__ambient() {
             return 0
             ;;
         kubectl__subcmd__ambient__subcmd__policy__subcmd__diff)
-            opts="-R -n -o -h --recursive --namespace --mode --output --color --help"
+            opts="-R -n -o -h --recursive --namespace --mode --pod-cidr --output --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -432,6 +473,10 @@ _kubectl__ambient() {
                     ;;
                 --mode)
                     COMPREPLY=($(compgen -W "plaintext tunnel" -- "${cur}"))
+                    return 0
+                    ;;
+                --pod-cidr)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -454,7 +499,7 @@ _kubectl__ambient() {
             return 0
             ;;
         kubectl__subcmd__ambient__subcmd__policy__subcmd__explain)
-            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --mode --output --color --help"
+            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --mode --pod-cidr --output --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -492,6 +537,10 @@ _kubectl__ambient() {
                     ;;
                 --mode)
                     COMPREPLY=($(compgen -W "plaintext tunnel" -- "${cur}"))
+                    return 0
+                    ;;
+                --pod-cidr)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -514,7 +563,7 @@ _kubectl__ambient() {
             return 0
             ;;
         kubectl__subcmd__ambient__subcmd__policy__subcmd__list)
-            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --mode --output --color --help"
+            opts="-f -R -k -n -o -h --filename --recursive --kustomize --namespace --mode --pod-cidr --output --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -552,6 +601,10 @@ _kubectl__ambient() {
                     ;;
                 --mode)
                     COMPREPLY=($(compgen -W "plaintext tunnel" -- "${cur}"))
+                    return 0
+                    ;;
+                --pod-cidr)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --output)

@@ -35,6 +35,7 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "exp
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "completion" -d 'Print a completion script for a shell'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "version" -d 'Print the version'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "options" -d 'List the flags that every command takes'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "help" -d 'Print the help of a command'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -s f -l filename -d 'A file or folder of manifests, or `-` for standard input' -r -F
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -s k -l kustomize -d 'A folder with a kustomization, built with `kubectl kustomize`' -r -f -a "(__fish_complete_directories)"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -s n -l namespace -d 'The namespace of objects that name none' -r
@@ -56,12 +57,16 @@ kube-router\t''
 weave\t''
 flannel\t''
 kindnet\t''"
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l pod-cidr -d 'A range that pods get their addresses from; the private ranges when none is given' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l authz -d 'How port limits are kept inside the tunnel' -r -f -a "deny\t'Refuse the other ports'
 allow\t'Allow the ports that are allowed today, and nothing else'
 none\t'Not at all: the limits are reported as gained connections'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l strategy -d 'How policies that exist are changed' -r -f -a "edit\t'Insert into the object'
 companion\t'Add an object beside it'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l accept -d 'Accept a finding by its id, all findings of a code, or `all`' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l fail-on -d 'The severity from which findings fail the run' -r -f -a "error\t'Errors'
+warning\t'Warnings and errors'
+info\t'Any finding'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l output-dir -d 'Write the changed files into this folder instead' -r -f -a "(__fish_complete_directories)"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l dry-run -d 'Whether to check everything, but write nothing' -r -f -a "none\t'Write what `--write` or `--output-dir` asks for'
 client\t'Do everything but write'
@@ -72,9 +77,6 @@ yaml\t'One YAML document'
 markdown\t'A comment for a pull request'
 sarif\t'SARIF 2.1.0 for code scanning'
 github\t'Annotations and step summary of GitHub Actions'"
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l fail-on -d 'The severity from which findings fail the run' -r -f -a "error\t'Errors'
-warning\t'Warnings and errors'
-info\t'Any finding'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
 always\t'Everywhere, into files too'
 never\t'Nowhere'"
@@ -107,12 +109,16 @@ kube-router\t''
 weave\t''
 flannel\t''
 kindnet\t''"
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l pod-cidr -d 'A range that pods get their addresses from; the private ranges when none is given' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l authz -d 'How port limits are kept inside the tunnel' -r -f -a "deny\t'Refuse the other ports'
 allow\t'Allow the ports that are allowed today, and nothing else'
 none\t'Not at all: the limits are reported as gained connections'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l strategy -d 'How policies that exist are changed' -r -f -a "edit\t'Insert into the object'
 companion\t'Add an object beside it'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l accept -d 'Accept a finding by its id, all findings of a code, or `all`' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l fail-on -d 'The severity from which findings fail the run' -r -f -a "error\t'Errors'
+warning\t'Warnings and errors'
+info\t'Any finding'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l output-dir -d 'Write the changed files into this folder instead' -r -f -a "(__fish_complete_directories)"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l dry-run -d 'Whether to check everything, but write nothing' -r -f -a "none\t'Write what `--write` or `--output-dir` asks for'
 client\t'Do everything but write'
@@ -123,9 +129,6 @@ yaml\t'One YAML document'
 markdown\t'A comment for a pull request'
 sarif\t'SARIF 2.1.0 for code scanning'
 github\t'Annotations and step summary of GitHub Actions'"
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l fail-on -d 'The severity from which findings fail the run' -r -f -a "error\t'Errors'
-warning\t'Warnings and errors'
-info\t'Any finding'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
 always\t'Everywhere, into files too'
 never\t'Nowhere'"
@@ -156,11 +159,16 @@ kube-router\t''
 weave\t''
 flannel\t''
 kindnet\t''"
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l pod-cidr -d 'A range that pods get their addresses from; the private ranges when none is given' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l authz -d 'How port limits are kept inside the tunnel' -r -f -a "deny\t'Refuse the other ports'
 allow\t'Allow the ports that are allowed today, and nothing else'
 none\t'Not at all: the limits are reported as gained connections'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l strategy -d 'How policies that exist are changed' -r -f -a "edit\t'Insert into the object'
 companion\t'Add an object beside it'"
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l accept -d 'Accept a finding by its id, all findings of a code, or `all`' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l fail-on -d 'The severity from which findings fail the run' -r -f -a "error\t'Errors'
+warning\t'Warnings and errors'
+info\t'Any finding'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
 always\t'Everywhere, into files too'
 never\t'Nowhere'"
@@ -179,6 +187,7 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; 
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from list" -s n -l namespace -d 'The namespace of objects that name none' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from list" -l mode -d 'Which connections' -r -f -a "plaintext\t'Without a mesh: policies see the application\'s ports'
 tunnel\t'Every workload enrolled: policies see the tunnel'"
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from list" -l pod-cidr -d 'A range that pods get their addresses from; the private ranges when none is given' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from list" -s o -l output -d 'Output format' -r -f -a "text\t'Lines for people'
 json\t'One JSON document'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from list" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
@@ -191,6 +200,7 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; 
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from explain" -s n -l namespace -d 'The namespace of objects that name none' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from explain" -l mode -d 'Which connections' -r -f -a "plaintext\t'Without a mesh: policies see the application\'s ports'
 tunnel\t'Every workload enrolled: policies see the tunnel'"
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from explain" -l pod-cidr -d 'A range that pods get their addresses from; the private ranges when none is given' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from explain" -s o -l output -d 'Output format' -r -f -a "text\t'Lines for people'
 json\t'One JSON document'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from explain" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
@@ -201,6 +211,7 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; 
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from diff" -s n -l namespace -d 'The namespace of objects that name none' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from diff" -l mode -d 'Which connections' -r -f -a "plaintext\t'Without a mesh: policies see the application\'s ports'
 tunnel\t'Every workload enrolled: policies see the tunnel'"
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from diff" -l pod-cidr -d 'A range that pods get their addresses from; the private ranges when none is given' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from diff" -s o -l output -d 'Output format' -r -f -a "text\t'Lines for people'
 json\t'One JSON document'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from diff" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
@@ -226,3 +237,7 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand options"
 always\t'Everywhere, into files too'
 never\t'Nowhere'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand options" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand help" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Everywhere, into files too'
+never\t'Nowhere'"
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'

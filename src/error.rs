@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::exit::Exit;
 use crate::sink::WriteError;
+use crate::source;
 
 /// A failure that has to be expected.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,38 @@ pub enum ExpectedError {
     /// `--accept` with something that is no code and no finding.
     #[error("`{0}` is neither a finding nor a code")]
     UnknownAcceptance(String),
+    /// A flag whose value cannot be the name of an object.
+    #[error("the name in `{flag} {name}` {rule}")]
+    BadName {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        name: String,
+        /// What names have to be like.
+        rule: String,
+    },
+    /// A namespace that the input does not have.
+    #[error("`{flag}` names the namespace `{name}`, which is not in the input")]
+    UnknownNamespace {
+        /// The flag.
+        flag: &'static str,
+        /// The namespace.
+        name: String,
+        /// Namespaces of the input that look like it.
+        similar: Vec<String>,
+        /// Some namespaces of the input.
+        known: Vec<String>,
+    },
+    /// `--waypoint` twice for the same namespaces.
+    #[error("`{first}` and `{second}` are both to be the waypoint of {}", served(namespace.as_deref()))]
+    TwoWaypoints {
+        /// The namespace; `None` for all that are enrolled.
+        namespace: Option<String>,
+        /// One waypoint.
+        first: String,
+        /// The other.
+        second: String,
+    },
     /// A code that is not in the catalogue.
     #[error("there is no code `{code}`")]
     UnknownCode {
@@ -33,6 +66,14 @@ pub enum ExpectedError {
         /// Codes that look like it.
         similar: Vec<&'static str>,
     },
+    /// `help` for something that is no command.
+    #[error("there is no command `{name}`")]
+    UnknownCommand {
+        /// What was asked for.
+        name: String,
+        /// Commands that look like it.
+        similar: Vec<String>,
+    },
     /// An operand that names no party of the input.
     #[error("there is no `{name}` in the input")]
     UnknownParty {
@@ -40,6 +81,27 @@ pub enum ExpectedError {
         name: String,
         /// Parties that look like it.
         similar: Vec<String>,
+    },
+    /// An operand that may be more than one party.
+    #[error("`{name}` may be {}", quoted(candidates).join(" or "))]
+    AmbiguousParty {
+        /// What was asked for.
+        name: String,
+        /// Those that may be meant.
+        candidates: Vec<String>,
+    },
+    /// A Service that leads nowhere.
+    #[error("`{0}` has no pods in the input")]
+    NoBackend(String),
+    /// A port that the destination does not have.
+    #[error("`{name}` has no port `{port}`")]
+    UnknownPort {
+        /// The destination.
+        name: String,
+        /// What was asked for.
+        port: String,
+        /// The ports that it has.
+        known: Vec<String>,
     },
     /// Input that has to be whole for the answer to mean anything.
     #[error("the input could not be read completely")]
@@ -68,7 +130,10 @@ impl ExpectedError {
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             message.push_str(": ");
-            message.push_str(&error.to_string());
+            message.push_str(&match error.downcast_ref::<io::Error>() {
+                Some(error) => source::io_reason(error),
+                None => error.to_string(),
+            });
             cause = error.source();
         }
         message
@@ -87,19 +152,74 @@ impl ExpectedError {
                 "pass an id such as `AMB0110-1a2b3c4d`, a code such as `AMB0110`, or `all`"
                     .to_owned()
             }
+            Self::BadName { .. } => return None,
+            Self::UnknownNamespace { similar, .. } if !similar.is_empty() => alternatives(similar),
+            Self::UnknownNamespace { known, .. } if known.is_empty() => {
+                "add its manifests with another `-f`".to_owned()
+            }
+            Self::UnknownNamespace { known, .. } => format!(
+                "the input has {}; add other manifests with another `-f`",
+                quoted(known).join(", ")
+            ),
+            Self::TwoWaypoints { .. } => {
+                "pass `--waypoint NAME=NAMESPACE` once for each namespace".to_owned()
+            }
             Self::UnknownCode { similar, .. } if similar.is_empty() => {
                 "`kubectl ambient explain` lists all codes".to_owned()
             }
             Self::UnknownCode { similar, .. } => alternatives(similar),
             Self::UnknownParty { similar, .. } if similar.is_empty() => {
-                "name a workload as `namespace/name`; `kubectl ambient policy list` shows them"
+                "name a workload as `namespace/name`, as `kubectl ambient policy list` shows them, \
+                 or a Service as `svc/name.namespace`"
                     .to_owned()
             }
-            Self::UnknownParty { similar, .. } => alternatives(similar),
-            Self::Write(error) => return error.hint().map(str::to_owned),
-            Self::IncompleteInput | Self::Output(_) | Self::StepSummary { .. } => return None,
+            Self::AmbiguousParty { .. } => "name one of them in full".to_owned(),
+            Self::NoBackend(_) => {
+                "add the manifests of the pods that its `spec.selector` selects with another `-f`"
+                    .to_owned()
+            }
+            Self::UnknownPort { known, .. } if known.is_empty() => {
+                "name the port by its number".to_owned()
+            }
+            Self::UnknownPort { known, .. } => format!("it has {}", quoted(known).join(", ")),
+            Self::UnknownCommand { similar, .. } if similar.is_empty() => {
+                "`kubectl ambient help` lists all commands".to_owned()
+            }
+            Self::UnknownParty { similar, .. } | Self::UnknownCommand { similar, .. } => {
+                alternatives(similar)
+            }
+            Self::Write(error) => {
+                let hint = error.hint().or_else(|| self.io_hint());
+                return hint.map(str::to_owned);
+            }
+            Self::IncompleteInput => "mend what is named above and run it again".to_owned(),
+            Self::Output(_) | Self::StepSummary { .. } => {
+                return self.io_hint().map(str::to_owned);
+            }
         };
         Some(hint)
+    }
+
+    /// What to do about a file that the operating system does not let be written.
+    fn io_hint(&self) -> Option<&'static str> {
+        let mut cause: Option<&dyn std::error::Error> = Some(self);
+        let kind = loop {
+            let error = cause?;
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                break error.kind();
+            }
+            cause = error.source();
+        };
+        match kind {
+            io::ErrorKind::NotFound => Some("make the folder that it is to be in"),
+            io::ErrorKind::PermissionDenied => Some("check who may write there"),
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                Some("name a folder, not a file")
+            }
+            io::ErrorKind::StorageFull => Some("make some room on the disk"),
+            io::ErrorKind::ReadOnlyFilesystem => Some("name a place that can be written"),
+            _ => None,
+        }
     }
 
     /// The exit code that goes with it.
@@ -110,14 +230,28 @@ impl ExpectedError {
             | Self::StdinInPlace
             | Self::ServerDryRun
             | Self::UnknownAcceptance(_)
+            | Self::BadName { .. }
+            | Self::UnknownNamespace { .. }
+            | Self::TwoWaypoints { .. }
             | Self::UnknownCode { .. }
+            | Self::UnknownCommand { .. }
             | Self::UnknownParty { .. }
+            | Self::AmbiguousParty { .. }
+            | Self::NoBackend(_)
+            | Self::UnknownPort { .. }
             | Self::IncompleteInput
             | Self::Write(_)
             | Self::Output(_)
             | Self::StepSummary { .. } => Exit::BadInput,
         }
     }
+}
+
+fn served(namespace: Option<&str>) -> String {
+    namespace.map_or_else(
+        || "every namespace".to_owned(),
+        |name| format!("the namespace `{name}`"),
+    )
 }
 
 fn names(paths: &[PathBuf]) -> String {

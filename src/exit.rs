@@ -14,8 +14,8 @@ pub enum Exit {
     /// 1: the command worked and found something: findings at or above `--fail-on` that were not
     /// accepted, or differences.
     Found = 1,
-    /// 2: wrong usage, input that cannot be used, or output that cannot be written. What could be
-    /// analysed was analysed and shown.
+    /// 2: wrong usage, input that cannot be used, a change that no file can take, or output that
+    /// cannot be written. What could be analysed was analysed and shown.
     BadInput = 2,
     /// 70: a bug in this program (`EX_SOFTWARE` of BSD's `sysexits.h`).
     Bug = 70,

@@ -6,16 +6,17 @@
 mod acceptance;
 mod environment;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::cli;
 use crate::error::ExpectedError;
 use crate::finding::Severity;
 use crate::migrate::{AuthzMode, Options, Strategy, WaypointRequest};
-use crate::reach::Mode;
+use crate::reach::{Lens, Mode};
 use crate::render::Format;
 use crate::sink::Target;
-use crate::source::Request;
+use crate::source::{self, Request};
 
 pub use crate::cli::DEFAULT_NAMESPACE;
 pub use acceptance::Acceptance;
@@ -45,6 +46,8 @@ pub enum Settings {
     },
     /// `options`.
     Options,
+    /// `help`, with the command.
+    Help(Vec<String>),
 }
 
 /// Settings of `migrate`.
@@ -79,6 +82,10 @@ pub struct MigrateDiff {
     pub request: Request,
     /// What to plan.
     pub options: Options,
+    /// Which findings are accepted.
+    pub acceptance: Acceptance,
+    /// The severity from which findings keep the diff from being printed.
+    pub fail_on: Severity,
 }
 
 /// Settings of `policy list`.
@@ -115,10 +122,10 @@ pub struct PolicyDiff {
 }
 
 /// How connections are shown.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct View {
-    /// Which connections.
-    pub mode: Mode,
+    /// Which connections, and what is known of addresses.
+    pub lens: Lens,
     /// Whether as JSON.
     pub json: bool,
 }
@@ -141,7 +148,9 @@ impl Settings {
                 }
                 Some(cli::MigrateAction::Diff(diff)) => Self::MigrateDiff(Box::new(MigrateDiff {
                     request: request(diff.input, environment)?,
-                    options: options(diff.planning),
+                    options: options(diff.planning)?,
+                    acceptance: Acceptance::parse(&diff.judgement.accept)?,
+                    fail_on: severity(diff.judgement.fail_on),
                 })),
             },
             cli::Command::Policy(arguments) => policy(arguments.action, environment)?,
@@ -151,6 +160,7 @@ impl Settings {
                 json: output == cli::VersionFormat::Json,
             },
             cli::Command::Options => Self::Options,
+            cli::Command::Help { command } => Self::Help(command),
         })
     }
 }
@@ -176,6 +186,7 @@ pub fn format(command: &cli::Command) -> Format {
         cli::Command::Explain { .. }
         | cli::Command::Completion { .. }
         | cli::Command::Version { .. }
+        | cli::Command::Help { .. }
         | cli::Command::Options => Format::Table,
     }
 }
@@ -201,13 +212,9 @@ fn migrate(
     let format = plan_format(arguments.output);
     Ok(Migrate {
         request: request(arguments.input, environment)?,
-        options: options(arguments.planning),
-        acceptance: Acceptance::parse(&arguments.accept)?,
-        fail_on: match arguments.fail_on {
-            cli::FailOn::Error => Severity::Error,
-            cli::FailOn::Warning => Severity::Warning,
-            cli::FailOn::Info => Severity::Info,
-        },
+        options: options(arguments.planning)?,
+        acceptance: Acceptance::parse(&arguments.judgement.accept)?,
+        fail_on: severity(arguments.judgement.fail_on),
         target,
         dry_run: arguments.dry_run == cli::DryRun::Client,
         keep_going: arguments.keep_going,
@@ -224,17 +231,20 @@ fn policy(action: cli::PolicyAction, environment: &Environment) -> Result<Settin
     Ok(match action {
         cli::PolicyAction::List(list) => Settings::PolicyList(PolicyList {
             request: request(list.input, environment)?,
-            view: view(&list.view),
+            view: view(list.view),
         }),
         cli::PolicyAction::Explain(explain) => Settings::PolicyExplain(PolicyExplain {
             request: request(explain.input, environment)?,
             source: explain.source,
             destination: explain.destination,
-            view: view(&explain.view),
+            view: view(explain.view),
         }),
         cli::PolicyAction::Diff(diff) => {
+            check_name("--namespace", &diff.namespace)?;
             let read = |path: PathBuf| Request {
                 files: vec![path],
+                // Both sides may be in one folder.
+                companions: false,
                 recursive: diff.recursive,
                 kustomize: None,
                 kubectl: None,
@@ -243,7 +253,7 @@ fn policy(action: cli::PolicyAction, environment: &Environment) -> Result<Settin
             Settings::PolicyDiff(PolicyDiff {
                 before: read(diff.before),
                 after: read(diff.after),
-                view: view(&diff.view),
+                view: view(diff.view),
             })
         }
     })
@@ -256,8 +266,10 @@ fn request(
     if input.filename.is_empty() && input.kustomize.is_none() {
         return Err(ExpectedError::NoInput);
     }
+    check_name("--namespace", &input.namespace)?;
     Ok(Request {
         files: input.filename,
+        companions: true,
         recursive: input.recursive,
         kustomize: input.kustomize,
         kubectl: environment.kubectl.clone(),
@@ -265,15 +277,12 @@ fn request(
     })
 }
 
-fn options(planning: cli::PlanningArguments) -> Options {
-    let waypoints = planning.waypoint.into_iter().map(|w| WaypointRequest {
-        name: w.name,
-        namespace: w.namespace,
-    });
-    Options {
+fn options(planning: cli::PlanningArguments) -> Result<Options, ExpectedError> {
+    Ok(Options {
         namespaces: planning.only,
         exclude: planning.exclude,
-        waypoints: waypoints.collect(),
+        waypoints: waypoints(planning.waypoint)?,
+        pod_ranges: planning.pod_cidr,
         // `auto`, the only other name that the command line takes, is no plugin's.
         cni: planning.cni.parse().ok(),
         authz: match planning.authz {
@@ -286,14 +295,52 @@ fn options(planning: cli::PlanningArguments) -> Options {
             cli::Strategy::Companion => Strategy::Companion,
         },
         enroll: planning.enroll,
+    })
+}
+
+/// The waypoints, one for a namespace and one for all others at most.
+fn waypoints(waypoints: Vec<cli::Waypoint>) -> Result<Vec<WaypointRequest>, ExpectedError> {
+    let mut served: BTreeMap<Option<String>, String> = BTreeMap::new();
+    let mut requests = Vec::new();
+    for cli::Waypoint { name, namespace } in waypoints {
+        check_name("--waypoint", &name)?;
+        if let Some(first) = served.insert(namespace.clone(), name.clone()) {
+            return Err(ExpectedError::TwoWaypoints {
+                namespace,
+                first,
+                second: name,
+            });
+        }
+        requests.push(WaypointRequest { name, namespace });
+    }
+    Ok(requests)
+}
+
+/// Checks what becomes the name of a namespace or a Service.
+fn check_name(flag: &'static str, name: &str) -> Result<(), ExpectedError> {
+    source::dns_label(name).map_err(|rule| ExpectedError::BadName {
+        flag,
+        name: name.to_owned(),
+        rule: rule.to_string(),
+    })
+}
+
+fn severity(fail_on: cli::FailOn) -> Severity {
+    match fail_on {
+        cli::FailOn::Error => Severity::Error,
+        cli::FailOn::Warning => Severity::Warning,
+        cli::FailOn::Info => Severity::Info,
     }
 }
 
-fn view(arguments: &cli::ViewArguments) -> View {
+fn view(arguments: cli::ViewArguments) -> View {
     View {
-        mode: match arguments.mode {
-            cli::Mode::Plaintext => Mode::Plaintext,
-            cli::Mode::Tunnel => Mode::Tunnel,
+        lens: Lens {
+            mode: match arguments.mode {
+                cli::Mode::Plaintext => Mode::Plaintext,
+                cli::Mode::Tunnel => Mode::Tunnel,
+            },
+            pod_ranges: arguments.pod_cidr,
         },
         json: arguments.output == cli::PolicyFormat::Json,
     }

@@ -111,6 +111,12 @@ impl<'p> Crowd<'p> {
     pub(super) fn principals(&self, list: &[String]) -> Matched {
         let mut matched = self.constant(false);
         for pattern in list {
+            if pattern == "*" {
+                matched.or(&self.constant(true));
+                matched.low.set(self.anonymous(), false);
+                matched.high.set(self.anonymous(), false);
+                continue;
+            }
             // Those of one service account in any trust domain are what long lists are made of.
             let account = pattern
                 .strip_prefix("*/ns/")
@@ -169,9 +175,9 @@ impl<'p> Crowd<'p> {
         }
     }
 
-    fn each(&self, matched: &mut Matched, matches: impl Fn(Identity<'p>) -> Option<bool>) {
+    fn each(&self, matched: &mut Matched, answer: impl Fn(Identity<'p>) -> Option<bool>) {
         for index in 0..self.size() {
-            let answer = matches(self.identity(index));
+            let answer = answer(self.identity(index));
             if answer == Some(true) {
                 matched.low.insert(index);
             }

@@ -114,11 +114,11 @@ impl<'p> Selected<'p> {
         let mut parts = vec![Part::of(crowd.everybody())];
         for policy in &self.policies {
             for rule in &policy.rules {
-                let Some((ports, matched)) = self.matched(crowd, policy, rule) else {
+                let Some((which, who)) = self.matched(crowd, policy, rule) else {
                     continue;
                 };
                 for index in 0..parts.len() {
-                    for new in parts[index].split(policy.action, &matched, &ports) {
+                    for new in parts[index].split(policy.action, &who, &which) {
                         parts.push(new);
                     }
                 }

@@ -1,5 +1,6 @@
 //! Who may use what: the limits that rules have to keep.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use fixedbitset::FixedBitSet;
@@ -37,7 +38,7 @@ impl Party {
 }
 
 /// What the tunnel to one workload may carry.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone)]
 pub struct Demand<'p> {
     /// Everybody there is, sorted.
     pub parties: &'p [Party],
@@ -50,6 +51,41 @@ pub struct Demand<'p> {
     pub declared: PortSet,
     /// Ports that can be meant at all.
     pub universe: PortSet,
+}
+
+/// What tells demands over the same parties apart.
+type Key<'d> = (
+    &'d [(PortSet, FixedBitSet)],
+    &'d Option<PortSet>,
+    &'d PortSet,
+    &'d PortSet,
+);
+
+impl Demand<'_> {
+    fn key(&self) -> Key<'_> {
+        (&self.clients, &self.others, &self.declared, &self.universe)
+    }
+}
+
+/// Demands are compared over the same parties.
+impl PartialEq for Demand<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Demand<'_> {}
+
+impl PartialOrd for Demand<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Demand<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
 }
 
 impl<'p> Demand<'p> {

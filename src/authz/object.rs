@@ -4,11 +4,14 @@ use serde_json::{Map, Value, json};
 
 use crate::model::{Action, AuthorizationPolicy, AuthorizationRule};
 
-/// The manifest of a policy, keys in the order in which people write them.
-pub fn to_value(policy: &AuthorizationPolicy) -> Value {
+/// The manifest of a policy, keys in the order in which people write them. Takes the policy: lists of
+/// names can be long, and need not be there twice.
+pub fn to_value(policy: AuthorizationPolicy) -> Value {
     let mut metadata = Map::new();
     metadata.insert("name".to_owned(), json!(policy.meta.name));
-    metadata.insert("namespace".to_owned(), json!(policy.meta.namespace));
+    if policy.meta.namespace_given {
+        metadata.insert("namespace".to_owned(), json!(policy.meta.namespace));
+    }
     if !policy.meta.labels.is_empty() {
         metadata.insert("labels".to_owned(), json!(policy.meta.labels));
     }
@@ -36,7 +39,8 @@ pub fn to_value(policy: &AuthorizationPolicy) -> Value {
         Action::Custom => "CUSTOM",
     };
     spec.insert("action".to_owned(), json!(action));
-    spec.insert("rules".to_owned(), policy.rules.iter().map(rule).collect());
+    let rules = policy.rules.into_iter().map(rule);
+    spec.insert("rules".to_owned(), rules.collect());
     json!({
         "apiVersion": ambient_facts::groups::SECURITY,
         "kind": "AuthorizationPolicy",
@@ -45,21 +49,21 @@ pub fn to_value(policy: &AuthorizationPolicy) -> Value {
     })
 }
 
-fn rule(rule: &AuthorizationRule) -> Value {
+fn rule(rule: AuthorizationRule) -> Value {
     let mut value = Map::new();
-    let from = rule.from.iter().map(|source| {
+    let from = rule.from.into_iter().map(|source| {
         let lists = [
-            ("principals", &source.principals),
-            ("notPrincipals", &source.not_principals),
-            ("namespaces", &source.namespaces),
-            ("notNamespaces", &source.not_namespaces),
+            ("principals", source.principals),
+            ("notPrincipals", source.not_principals),
+            ("namespaces", source.namespaces),
+            ("notNamespaces", source.not_namespaces),
         ];
         json!({ "source": present(lists) })
     });
-    let to = rule.to.iter().map(|operation| {
+    let to = rule.to.into_iter().map(|operation| {
         let lists = [
-            ("ports", &operation.ports),
-            ("notPorts", &operation.not_ports),
+            ("ports", operation.ports),
+            ("notPorts", operation.not_ports),
         ];
         json!({ "operation": present(lists) })
     });
@@ -71,11 +75,12 @@ fn rule(rule: &AuthorizationRule) -> Value {
     Value::Object(value)
 }
 
-fn present<'l>(lists: impl IntoIterator<Item = (&'static str, &'l Vec<String>)>) -> Value {
+fn present(lists: impl IntoIterator<Item = (&'static str, Vec<String>)>) -> Value {
     let there = lists.into_iter().filter(|(_, list)| !list.is_empty());
+    let value = |list: Vec<String>| list.into_iter().map(Value::String).collect();
     Value::Object(
         there
-            .map(|(key, list)| (key.to_owned(), json!(list)))
+            .map(|(key, list)| (key.to_owned(), value(list)))
             .collect(),
     )
 }

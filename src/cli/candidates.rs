@@ -196,6 +196,11 @@ fn values(argument: &Arg, prefix: &str, word: &str) -> Completion {
         let codes = CATALOGUE.iter();
         values.extend(codes.map(|c| (c.id.to_owned(), Some(c.title.to_owned()))));
     }
+    if argument.get_id() == "command" {
+        let root = super::command();
+        let commands = root.get_subcommands();
+        values.extend(commands.map(|c| (c.get_name().to_owned(), description(c.get_about()))));
+    }
     values.retain(|(value, _)| value.starts_with(word));
     for (value, _) in &mut values {
         value.insert_str(0, prefix);
@@ -239,6 +244,7 @@ mod tests {
         completion	Print a completion script for a shell
         version	Print the version
         options	List the flags that every command takes
+        help	Print the help of a command
         :4
 
         [m]
@@ -272,6 +278,7 @@ mod tests {
         completion	Print a completion script for a shell
         version	Print the version
         options	List the flags that every command takes
+        help	Print the help of a command
         :4
         ");
     }
@@ -289,6 +296,7 @@ mod tests {
             "migrate --accept AMB011",
             "explain AMB011",
             "explain -- AMB011",
+            "help m",
             "policy explain -f x a ",
         ];
         insta::assert_snapshot!(lines.map(complete).join("\n"), @"
@@ -353,6 +361,10 @@ mod tests {
         AMB0116	port limits not restored
         AMB0117	connections gained outside the tunnel
         AMB0118	pods that come later are not limited
+        :4
+
+        [help m]
+        migrate	Plan the move of workloads to ambient mesh, and prove that no connection changes
         :4
 
         [policy explain -f x a ]

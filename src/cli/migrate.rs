@@ -4,11 +4,15 @@ use std::path::PathBuf;
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{ArgAction, Args, Subcommand, ValueHint};
+use ipnet::IpNet;
 
 use super::values::{
-    Authorization, DryRun, FailOn, PlanFormat, Strategy, Waypoint, plugin_names, waypoint,
+    Authorization, DryRun, FailOn, PlanFormat, Strategy, Waypoint, cidr, plugin_names, waypoint,
 };
 use super::{DEFAULT_NAMESPACE, after_help};
+
+/// The heading of what comes out.
+const OUTPUT: &str = "Output";
 
 /// `migrate`, with or without a verb.
 #[derive(Debug, Args)]
@@ -53,30 +57,27 @@ pub struct PlanArguments {
     /// What to plan.
     #[command(flatten)]
     pub planning: PlanningArguments,
-    /// Accept a finding by its id, all findings of a code, or `all`
-    #[arg(long, value_name = "ID|CODE|all", value_parser = NonEmptyStringValueParser::new())]
-    pub accept: Vec<String>,
+    /// What to do about findings.
+    #[command(flatten)]
+    pub judgement: JudgementArguments,
     /// Show the diff of the files as well
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub diff: bool,
     /// Change the files in place, if no finding stands against it
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub write: bool,
     /// Write the changed files into this folder instead
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(long, help_heading = OUTPUT, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub output_dir: Option<PathBuf>,
     /// With `--write`: write although some of the input cannot be used
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub keep_going: bool,
     /// Whether to check everything, but write nothing
-    #[arg(long, value_enum, value_name = "WHERE", default_value_t = DryRun::None)]
+    #[arg(long, help_heading = OUTPUT, value_enum, value_name = "WHERE", default_value_t = DryRun::None)]
     pub dry_run: DryRun,
     /// Output format
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = PlanFormat::Table)]
+    #[arg(short, long, help_heading = OUTPUT, value_enum, value_name = "FORMAT", default_value_t = PlanFormat::Table)]
     pub output: PlanFormat,
-    /// The severity from which findings fail the run
-    #[arg(long, value_enum, value_name = "SEVERITY", default_value_t = FailOn::Error)]
-    pub fail_on: FailOn,
 }
 
 /// Flags of `migrate diff`.
@@ -88,6 +89,21 @@ pub struct DiffArguments {
     /// What to plan.
     #[command(flatten)]
     pub planning: PlanningArguments,
+    /// What to do about findings.
+    #[command(flatten)]
+    pub judgement: JudgementArguments,
+}
+
+/// What to do about findings.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Findings")]
+pub struct JudgementArguments {
+    /// Accept a finding by its id, all findings of a code, or `all`
+    #[arg(long, value_name = "ID|CODE|all", value_parser = NonEmptyStringValueParser::new())]
+    pub accept: Vec<String>,
+    /// The severity from which findings fail the run
+    #[arg(long, value_enum, value_name = "SEVERITY", default_value_t = FailOn::Error)]
+    pub fail_on: FailOn,
 }
 
 /// Which manifests to read.
@@ -142,6 +158,9 @@ pub struct PlanningArguments {
         value_parser = PossibleValuesParser::new(plugin_names())
     )]
     pub cni: String,
+    /// A range that pods get their addresses from; the private ranges when none is given
+    #[arg(long, value_name = "CIDR", value_parser = cidr)]
+    pub pod_cidr: Vec<IpNet>,
     /// How port limits are kept inside the tunnel
     #[arg(long, value_enum, value_name = "HOW", default_value_t = Authorization::Deny)]
     pub authz: Authorization,

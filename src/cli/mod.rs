@@ -13,8 +13,8 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 pub use candidates::candidates;
 pub use migrate::{
-    DiffArguments, InputArguments, MigrateAction, MigrateArguments, PlanArguments,
-    PlanningArguments,
+    DiffArguments, InputArguments, JudgementArguments, MigrateAction, MigrateArguments,
+    PlanArguments, PlanningArguments,
 };
 pub use policy::{
     PolicyAction, PolicyArguments, PolicyDiff, PolicyExplain, PolicyList, ViewArguments,
@@ -110,6 +110,12 @@ pub enum Command {
     /// List the flags that every command takes
     #[command(after_help = after_help!("kubectl ambient options"))]
     Options,
+    /// Print the help of a command
+    #[command(after_help = after_help!("kubectl ambient help migrate diff"))]
+    Help {
+        /// The command, with its verb if it has one
+        command: Vec<String>,
+    },
 }
 
 /// Reads the command line, program name first.
@@ -136,6 +142,25 @@ pub struct Stop {
 /// The command line as a value, for completion.
 pub fn command() -> clap::Command {
     Arguments::command()
+}
+
+/// The help text of a command, by the words that lead to it.
+///
+/// # Errors
+///
+/// When there is no such command: the word that is wrong, and the commands that there are.
+pub fn help(words: &[String]) -> Result<String, (String, Vec<String>)> {
+    let mut root = command();
+    root.build();
+    let mut found = &mut root;
+    for word in words {
+        let known = found.get_subcommands().map(|c| c.get_name().to_owned());
+        let known = known.collect();
+        found = found
+            .find_subcommand_mut(word)
+            .ok_or_else(|| (word.clone(), known))?;
+    }
+    Ok(found.render_long_help().to_string())
 }
 
 /// The completion script of a shell, for the binary's own name.

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueHint};
+use ipnet::IpNet;
 
 use super::migrate::InputArguments;
-use super::values::{Mode, Party, PolicyFormat, party};
+use super::values::{Mode, Party, PolicyFormat, cidr, party};
 use super::{DEFAULT_NAMESPACE, after_help};
 
 /// `policy`, with its verb.
@@ -55,13 +56,14 @@ pub struct PolicyList {
 #[derive(Debug, Args)]
 #[command(after_help = after_help!(
     "kubectl ambient policy explain shop/web shop/db:5432 -f k8s/ -R",
+    "kubectl ambient policy explain shop/web svc/db.shop:sql -f k8s/ -R",
     "kubectl ambient policy explain 203.0.113.7 shop/web:443 -f k8s/ -R",
 ))]
 pub struct PolicyExplain {
-    /// The workload or address that connects: `namespace/name`, `namespace/name[Kind]`
+    /// Who connects: `namespace/name`, `namespace/name[Kind]`, `svc/name.namespace` or an address
     #[arg(value_name = "SOURCE", value_parser = NonEmptyStringValueParser::new())]
     pub source: String,
-    /// The workload or address that is connected to
+    /// Who is connected to, spelled alike; the port by number or name
     #[arg(value_name = "DESTINATION[:PORT[/PROTOCOL]]", value_parser = party)]
     pub destination: Party,
     /// What to read.
@@ -105,6 +107,9 @@ pub struct ViewArguments {
     /// Which connections
     #[arg(long, value_enum, value_name = "MODE", default_value_t = Mode::Plaintext)]
     pub mode: Mode,
+    /// A range that pods get their addresses from; the private ranges when none is given
+    #[arg(long, value_name = "CIDR", value_parser = cidr)]
+    pub pod_cidr: Vec<IpNet>,
     /// Output format
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = PolicyFormat::Text)]
     pub output: PolicyFormat,

@@ -49,7 +49,11 @@ fn destinations_may_carry_a_port() {
         "10.0.0.1:80",
         "2001:db8::1",
         "[2001:db8::1]:443",
+        "svc/db.shop:sql",
+        "shop/dns:dns-udp/UDP",
         "shop/db:0",
+        "shop/db:65536",
+        "shop/db:SQL",
         "shop/db:80/icmp",
         ":80",
     ]
@@ -57,15 +61,43 @@ fn destinations_may_carry_a_port() {
         Ok(party) => format!("{text} -> {} {:?}", party.name, party.port),
         Err(error) => format!("{text} -> {error}"),
     });
-    insta::assert_snapshot!(parties.join("\n"), @"
+    insta::assert_snapshot!(parties.join("\n"), @r#"
     shop/db -> shop/db None
-    shop/db:5432 -> shop/db Some((5432, Tcp))
-    shop/dns:53/udp -> shop/dns Some((53, Udp))
-    10.0.0.1:80 -> 10.0.0.1 Some((80, Tcp))
+    shop/db:5432 -> shop/db Some((Number(5432), Tcp))
+    shop/dns:53/udp -> shop/dns Some((Number(53), Udp))
+    10.0.0.1:80 -> 10.0.0.1 Some((Number(80), Tcp))
     2001:db8::1 -> 2001:db8::1 None
-    [2001:db8::1]:443 -> 2001:db8::1 Some((443, Tcp))
-    shop/db:0 -> `0` is not a port between 1 and 65535
+    [2001:db8::1]:443 -> 2001:db8::1 Some((Number(443), Tcp))
+    svc/db.shop:sql -> svc/db.shop Some((Name("sql"), Tcp))
+    shop/dns:dns-udp/UDP -> shop/dns Some((Name("dns-udp"), Udp))
+    shop/db:0 -> `0` is neither a port between 1 and 65535 nor the name of one
+    shop/db:65536 -> `65536` is neither a port between 1 and 65535 nor the name of one
+    shop/db:SQL -> `SQL` is neither a port between 1 and 65535 nor the name of one
     shop/db:80/icmp -> the protocol is one of `TCP`, `UDP`, `SCTP`
-    :80 -> expected a workload or an address
+    :80 -> expected a workload, a Service or an address
+    "#);
+}
+
+#[test]
+fn ranges_are_those_of_either_family_without_host_bits() {
+    let ranges = [
+        "10.244.0.0/16",
+        "fd00:10::/56",
+        "10.244.0.1/16",
+        "10.0.0.0",
+        "10.0.0.0/33",
+        "",
+    ];
+    let ranges = ranges.map(|text| match values::cidr(text) {
+        Ok(range) => format!("{text} -> {range}"),
+        Err(error) => format!("{text} -> {error}"),
+    });
+    insta::assert_snapshot!(ranges.join("\n"), @"
+    10.244.0.0/16 -> 10.244.0.0/16
+    fd00:10::/56 -> fd00:10::/56
+    10.244.0.1/16 -> it has bits after its prefix; the range is `10.244.0.0/16`
+    10.0.0.0 -> expected a range such as `10.244.0.0/16` or `fd00:10:244::/56`
+    10.0.0.0/33 -> expected a range such as `10.244.0.0/16` or `fd00:10:244::/56`
+     -> expected a range such as `10.244.0.0/16` or `fd00:10:244::/56`
     ");
 }

@@ -1,9 +1,10 @@
 //! Values that flags and operands take.
 
 use clap::ValueEnum;
+use ipnet::IpNet;
 
 use crate::migrate::Cni;
-use crate::model::Protocol;
+use crate::model::{Protocol, TargetPort};
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -138,6 +139,19 @@ pub(super) fn waypoint(text: &str) -> Result<Waypoint, String> {
     })
 }
 
+pub(super) fn cidr(text: &str) -> Result<IpNet, String> {
+    let Ok(range) = text.parse::<IpNet>() else {
+        return Err("expected a range such as `10.244.0.0/16` or `fd00:10:244::/56`".to_owned());
+    };
+    if range.addr() != range.network() {
+        return Err(format!(
+            "it has bits after its prefix; the range is `{}`",
+            range.trunc()
+        ));
+    }
+    Ok(range)
+}
+
 /// The names that `--cni` takes.
 pub(super) fn plugin_names() -> impl Iterator<Item = &'static str> {
     ["auto"]
@@ -145,19 +159,20 @@ pub(super) fn plugin_names() -> impl Iterator<Item = &'static str> {
         .chain(Cni::ALL.into_iter().map(Cni::as_str))
 }
 
-/// A destination, `NAME[:PORT[/PROTOCOL]]`. An IPv6 address with a port is in brackets.
+/// A destination, `NAME[:PORT[/PROTOCOL]]`, with a port by number or name. An IPv6 address with a
+/// port is in brackets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Party {
-    /// The workload or address.
+    /// The workload, Service or address.
     pub name: String,
     /// Port and protocol.
-    pub port: Option<(u16, Protocol)>,
+    pub port: Option<(TargetPort, Protocol)>,
 }
 
 pub(super) fn party(text: &str) -> Result<Party, String> {
     let (name, port) = split_port(text);
     if name.is_empty() {
-        return Err("expected a workload or an address".to_owned());
+        return Err("expected a workload, a Service or an address".to_owned());
     }
     Ok(Party {
         name: name.to_owned(),
@@ -178,14 +193,23 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn port_and_protocol(text: &str) -> Result<(u16, Protocol), String> {
+fn port_and_protocol(text: &str) -> Result<(TargetPort, Protocol), String> {
     let (port, protocol) = text.split_once('/').unwrap_or((text, "TCP"));
-    let port = match port.parse() {
-        Ok(port) if port > 0 => port,
-        _ => return Err(format!("`{port}` is not a port between 1 and 65535")),
+    let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_name = (1..=63).contains(&port.len()) && port.chars().all(lower);
+    let target = match port.parse() {
+        Ok(number) if number > 0 => TargetPort::Number(number),
+        Err(_) if is_name && port.contains(|c: char| c.is_ascii_lowercase()) => {
+            TargetPort::Name(port.to_owned())
+        }
+        _ => {
+            return Err(format!(
+                "`{port}` is neither a port between 1 and 65535 nor the name of one"
+            ));
+        }
     };
     let named = |known: &Protocol| known.to_string().eq_ignore_ascii_case(protocol);
     let protocol = Protocol::ALL.into_iter().find(named);
     let protocol = protocol.ok_or("the protocol is one of `TCP`, `UDP`, `SCTP`")?;
-    Ok((port, protocol))
+    Ok((target, protocol))
 }

@@ -3,7 +3,7 @@
 use crate::error::ExpectedError;
 use crate::model::{Note, Problem};
 use crate::render;
-use crate::sink::{self, InputKind};
+use crate::sink::{self, FileRefusal, InputKind};
 use crate::source::{self, FileKind, Loaded, Request};
 
 use super::output::Output;
@@ -36,7 +36,8 @@ pub(super) fn load(request: &Request, output: &mut Output<'_>) -> Result<Input, 
 impl Input {
     /// The texts that were read, for those who edit them.
     pub(super) fn texts(&self) -> Vec<sink::Input> {
-        let texts = self.loaded.files.iter().map(|file| sink::Input {
+        let files = self.loaded.files.iter().chain(&self.loaded.kustomizations);
+        let texts = files.map(|file| sink::Input {
             name: file.name.clone(),
             path: file.path.clone(),
             text: file.text.clone(),
@@ -44,9 +45,24 @@ impl Input {
             kind: match file.kind {
                 FileKind::Manifest | FileKind::Stdin => InputKind::Text,
                 FileKind::Kustomize => InputKind::Kustomize,
+                FileKind::Kustomization => InputKind::Kustomization,
             },
         });
         texts.collect()
+    }
+
+    /// Counts the changes among the problems that no file can take and nothing stands in for.
+    pub(super) fn refuse(&mut self, refusals: &[FileRefusal]) {
+        let left = refusals.iter().filter(|r| r.companion.is_none());
+        self.problems.extend(left.map(|refusal| Problem {
+            file: refusal.origin.file.clone(),
+            line: refusal.origin.line,
+            column: 0,
+            object: Some(refusal.object.clone()),
+            message: format!("the change cannot be made: {}", refusal.reason),
+            excerpt: None,
+            hint: Some("take out what stands in the way, or make the change by hand".to_owned()),
+        }));
     }
 
     /// Says on standard error what could not be used, and what was left alone.

@@ -4,6 +4,7 @@
 mod explain;
 mod input;
 mod migrate;
+mod names;
 mod output;
 mod policy;
 
@@ -54,17 +55,38 @@ fn dispatch(settings: &Settings, output: &mut Output<'_>) -> Result<Exit, Expect
         Settings::Version { json: false } => output.answer(&render::version()),
         Settings::Version { json: true } => output.answer(&render::version_json()),
         Settings::Options => output.answer(&cli::options()),
+        Settings::Help(words) => help(words, output),
+    }
+}
+
+fn help(words: &[String], output: &mut Output<'_>) -> Result<Exit, ExpectedError> {
+    match cli::help(words) {
+        Ok(text) => output.answer(&text),
+        Err((name, known)) => {
+            let similar = names::similar(&name, known.iter().map(String::as_str));
+            Err(ExpectedError::UnknownCommand {
+                similar: similar.into_iter().map(str::to_owned).collect(),
+                name,
+            })
+        }
     }
 }
 
 /// Shows an error where people and machines look for it.
 fn fail(error: &ExpectedError, kind: &str, format: Format, output: &mut Output<'_>) -> Exit {
     let failure = failure_of(error);
-    output.tell(&render::failure(&failure, output.error_style()));
+    tell_failure(&failure, format, output);
     let document = render::failed_report(&failure, kind, format);
     match output.answer(&document) {
         Ok(_) => error.exit(),
         Err(error) => error.exit(),
+    }
+}
+
+/// Shows an error to people. GitHub shows both streams in one log, where the annotation is enough.
+fn tell_failure(failure: &Failure, format: Format, output: &mut Output<'_>) {
+    if format != Format::Github {
+        output.tell(&render::failure(failure, output.error_style()));
     }
 }
 

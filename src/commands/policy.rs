@@ -5,17 +5,18 @@ use std::collections::BTreeSet;
 use crate::error::ExpectedError;
 use crate::exit::Exit;
 use crate::model::{GenericObject, ObjectRef, World};
-use crate::reach::{self, Mode};
+use crate::reach::{self, Mode, Unclear};
 use crate::render::policy as view;
 use crate::settings::{PolicyDiff, PolicyExplain, PolicyList};
 use crate::source::Request;
 
+use super::names;
 use super::output::Output;
 
 /// `policy list`.
 pub(super) fn list(settings: &PolicyList, output: &mut Output<'_>) -> Result<Exit, ExpectedError> {
     let (world, whole) = load(&settings.request, output)?;
-    let connectivity = reach::connectivity(&world, settings.view.mode);
+    let connectivity = reach::connectivity(&world, settings.view.lens.clone());
     let connections: Vec<view::Connection> = connectivity
         .connections
         .into_iter()
@@ -27,7 +28,7 @@ pub(super) fn list(settings: &PolicyList, output: &mut Output<'_>) -> Result<Exi
         .collect();
     let open = open([&world], connectivity.uncertain);
     let text = if settings.view.json {
-        view::connections_json(mode(settings.view.mode), &connections, &open)
+        view::connections_json(mode(settings.view.lens.mode), &connections, &open)
     } else {
         view::connections(&connections)
     };
@@ -48,22 +49,16 @@ pub(super) fn explain(
     let destination = &settings.destination;
     let explanation = reach::explain(
         &world,
-        settings.view.mode,
+        settings.view.lens.clone(),
         &settings.source,
         &destination.name,
-        destination.port,
+        destination.port.as_ref(),
     );
-    let explanation = explanation.map_err(|unknown| ExpectedError::UnknownParty {
-        name: unknown.name,
-        similar: unknown.similar,
-    })?;
-    let asked = destination
-        .port
-        .map(|(port, protocol)| format!("{protocol} {port}"));
+    let explanation = explanation.map_err(unclear)?;
     let explanation = view::Explanation {
         source: explanation.source.into(),
         destination: explanation.destination.into(),
-        asked,
+        asked: explanation.asked,
         allowed: explanation.allowed,
         open: open([&world], u64::from(explanation.uncertain)),
         sides: vec![
@@ -72,13 +67,29 @@ pub(super) fn explain(
         ],
     };
     let text = if settings.view.json {
-        view::explanation_json(mode(settings.view.mode), &explanation)
+        view::explanation_json(mode(settings.view.lens.mode), &explanation)
     } else {
         view::explanation(&explanation, output.style())
     };
     output.answer(&text)?;
     output.tell(&view::open(&explanation.open, output.error_style()));
     Ok(if whole { Exit::Done } else { Exit::BadInput })
+}
+
+fn unclear(unclear: Unclear) -> ExpectedError {
+    match unclear {
+        Unclear::Unknown { name, known } => ExpectedError::UnknownParty {
+            similar: names::nearest(&name, &known),
+            name,
+        },
+        Unclear::Ambiguous { name, candidates } => {
+            ExpectedError::AmbiguousParty { name, candidates }
+        }
+        Unclear::NoBackend { name } => ExpectedError::NoBackend(name),
+        Unclear::UnknownPort { name, port, known } => {
+            ExpectedError::UnknownPort { name, port, known }
+        }
+    }
 }
 
 fn side(direction: view::Direction, side: reach::Side) -> view::SideExplanation {
@@ -105,7 +116,7 @@ pub(super) fn diff(settings: &PolicyDiff, output: &mut Output<'_>) -> Result<Exi
         // What could not be read would look like a difference.
         return Err(ExpectedError::IncompleteInput);
     }
-    let differences = reach::difference(&before, &after, settings.view.mode);
+    let differences = reach::difference(&before, &after, settings.view.lens.clone());
     let open = open([&before, &after], differences.uncertain);
     let changes = differences.pairs.into_iter();
     let changes: Vec<view::ConnectionChange> = changes
@@ -117,7 +128,7 @@ pub(super) fn diff(settings: &PolicyDiff, output: &mut Output<'_>) -> Result<Exi
         })
         .collect();
     let text = if settings.view.json {
-        view::changes_json(mode(settings.view.mode), &changes, &open)
+        view::changes_json(mode(settings.view.lens.mode), &changes, &open)
     } else {
         view::changes(&changes, output.style())
     };

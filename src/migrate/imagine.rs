@@ -19,7 +19,12 @@ pub(super) fn pods<'w>(
     scope: &Scope,
     selection: &mut Selection<'w>,
 ) -> Vec<Workload> {
-    let mut imagined = Imagined::default();
+    let unnamed = world.network_policies.iter().map(|p| &p.meta);
+    let unnamed = unnamed.filter(|meta| !meta.namespace_given);
+    let mut imagined = Imagined {
+        unnamed: unnamed.map(|meta| meta.namespace.as_str()).collect(),
+        ..Imagined::default()
+    };
     for policy in world.network_policies.iter().filter(|p| !p.meta.is_ours()) {
         let namespace = &policy.meta.namespace;
         let relevant = scope.is_enrolled(namespace);
@@ -56,12 +61,14 @@ fn selects_something(world: &World, policy: &NetworkPolicy) -> bool {
 }
 
 #[derive(Default)]
-struct Imagined {
+struct Imagined<'w> {
+    /// Namespaces that policies are in without naming them.
+    unnamed: BTreeSet<&'w str>,
     pods: Vec<Workload>,
     known: BTreeSet<(String, Labels)>,
 }
 
-impl Imagined {
+impl Imagined<'_> {
     fn peer(
         &mut self,
         world: &World,
@@ -110,8 +117,10 @@ impl Imagined {
             service_account: String::new(),
             ..PodTemplate::default()
         };
+        let mut meta = Meta::synthetic(namespace, name);
+        meta.namespace_given = !self.unnamed.contains(namespace);
         self.pods.push(Workload {
-            meta: Meta::synthetic(namespace, name),
+            meta,
             kind: WorkloadKind::Pod,
             pod,
             selector: None,

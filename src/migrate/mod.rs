@@ -32,6 +32,8 @@ mod ways;
 #[cfg(test)]
 mod fixture;
 
+use ipnet::IpNet;
+
 use crate::model::World;
 use crate::plan::Plan;
 
@@ -48,6 +50,8 @@ pub struct Options {
     pub exclude: Vec<String>,
     /// Waypoints that are going to be there.
     pub waypoints: Vec<WaypointRequest>,
+    /// Ranges that pods get their addresses from; empty means that they are not known.
+    pub pod_ranges: Vec<IpNet>,
     /// The network plugin; `None` means to look for it in the world.
     pub cni: Option<Cni>,
     /// How port limits are put back.

@@ -328,7 +328,7 @@ pub(super) fn edits(policy: &NetworkPolicy, change: &Changed) -> Vec<Edit> {
 pub(super) fn companion(policy: &NetworkPolicy, change: &Changed) -> NetworkPolicy {
     let name = object::derived_name(&policy.meta.name, "hbone");
     let mut companion = NetworkPolicy {
-        meta: object::companion_meta(&policy.meta.namespace, name, &policy.reference()),
+        meta: object::companion_meta(&policy.meta, name, &policy.reference()),
         pod_selector: policy.pod_selector.clone(),
         isolates_ingress: false,
         isolates_egress: false,

@@ -33,7 +33,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     };
     let universe = universe(&setting, &opening);
     let analysis = Analysis::of(&setting, &universe, &opening);
-    let limits = if visible {
+    let mut limits = if visible {
         Limits::default()
     } else {
         Limits::of(&analysis)
@@ -44,7 +44,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
         compare(&analysis, &limits).report(&analysis, &limits)
     };
     let mut steps = vec![open_step(&setting, &opening, &mut findings)];
-    steps.push(limit_step(&setting, &limits, &mut findings));
+    steps.push(limit_step(&setting, &mut limits, &mut findings));
     steps.push(enrol_step(&setting));
     steps.retain(|s| !s.changes.is_empty() || !s.commands.is_empty());
 
@@ -169,9 +169,7 @@ fn settle(before: &[NetworkPolicy], opening: &mut Opening) {
         added,
         kept,
     } = opening;
-    let mut taken: BTreeSet<(String, String)> = written_by_people(before)
-        .map(|p| (p.meta.namespace.clone(), p.meta.name.clone()))
-        .collect();
+    let mut names = object::Names::of(written_by_people(before).map(|p| &p.meta));
     let ours: BTreeMap<(&str, &str), usize> = before
         .iter()
         .enumerate()
@@ -179,7 +177,7 @@ fn settle(before: &[NetworkPolicy], opening: &mut Opening) {
         .map(|(i, p)| ((p.meta.namespace.as_str(), p.meta.name.as_str()), i))
         .collect();
     added.retain_mut(|new| {
-        object::take_free_name(&mut new.policy.meta, &mut taken);
+        names.take(&mut new.policy.meta);
         let key = (
             new.policy.meta.namespace.as_str(),
             new.policy.meta.name.as_str(),

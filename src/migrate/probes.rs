@@ -87,7 +87,7 @@ pub(super) fn policies(setting: &Setting<'_>, refused: &[Refused<'_>]) -> Vec<Ad
         cidr: IpNet::from(address),
         except: Vec::new(),
     };
-    let build = |((namespace, pod_selector), (name, ports, one)): (
+    let build = |((_, pod_selector), (name, ports, one)): (
         (&str, LabelSelector),
         (String, BTreeSet<u16>, &Refused<'_>),
     )| {
@@ -103,7 +103,7 @@ pub(super) fn policies(setting: &Setting<'_>, refused: &[Refused<'_>]) -> Vec<Ad
         Added {
             policy: NetworkPolicy {
                 meta: object::companion_meta(
-                    namespace,
+                    &one.policy.meta,
                     object::derived_name(&name, "probes"),
                     &one.policy.reference(),
                 ),

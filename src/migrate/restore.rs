@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::AuthzMode;
 use super::analysis::{Analysis, written_by_people};
 use super::authorizer::applies_at;
-use super::object::{companion_meta, derived_name, take_free_name};
+use super::object::{Names, companion_meta, derived_name};
 use super::selectors::{ByNamespace, Candidate, candidates};
 use super::via;
 use crate::authz::{Crowd, Demand, Encoded, Enforcer, Mode, Selected, encode};
@@ -47,7 +47,7 @@ impl Limits {
         let here = ByNamespace::of(&analysis.setting.world);
         let crowd = Crowd::new(&analysis.parties);
         let needs = limits.needs(analysis, &crowd, &here);
-        limits.attach(analysis, &here, &needs);
+        limits.attach(analysis, &here, needs);
         limits.at_waypoints(analysis, &crowd);
         limits.number_names(&analysis.setting.world);
         limits
@@ -92,15 +92,16 @@ impl Limits {
     }
 
     /// Finds a selector for every workload that needs rules.
-    fn attach(&mut self, analysis: &Analysis<'_, '_>, index: &ByNamespace<'_>, needs: &Needs<'_>) {
+    fn attach(&mut self, analysis: &Analysis<'_, '_>, index: &ByNamespace<'_>, needs: Needs<'_>) {
         let world = &*analysis.setting.world;
         let mut attached: BTreeSet<(String, Labels)> = BTreeSet::new();
+        let mut found: Vec<(Candidate<'_>, Arc<Wanted>)> = Vec::new();
         for (&workload, want) in &needs.wanted {
             let Some(subject) = world.workloads.get(workload) else {
                 continue;
             };
             let namespace = &subject.meta.namespace;
-            let is_apart = |candidate: &Candidate| {
+            let is_apart = |candidate: &Candidate<'_>| {
                 let selected = index.selected_by(analysis, namespace, &candidate.labels);
                 selected.into_iter().all(|other| {
                     let wanted = needs.wanted.get(&other);
@@ -109,40 +110,47 @@ impl Limits {
             };
             let mut candidates = candidates(analysis, index, workload);
             let apart = candidates.iter().position(is_apart);
-            let (candidate, want) = match apart {
-                Some(place) => (candidates.swap_remove(place), Arc::clone(want)),
-                None => {
-                    self.unselectable.insert(workload);
-                    // The narrowest of them comes last.
-                    let Some(narrowest) = candidates.pop() else {
-                        continue;
-                    };
-                    let selected = index.selected_by(analysis, namespace, &narrowest.labels);
-                    let Some(want) = needs.for_all(&selected) else {
-                        continue;
-                    };
-                    (narrowest, Arc::new(want))
-                }
+            let (candidate, want) = if let Some(place) = apart {
+                (candidates.swap_remove(place), Arc::clone(want))
+            } else {
+                self.unselectable.insert(workload);
+                // The narrowest of them comes last.
+                let Some(narrowest) = candidates.pop() else {
+                    continue;
+                };
+                let selected = index.selected_by(analysis, namespace, &narrowest.labels);
+                let Some(want) = needs.for_all(&selected) else {
+                    continue;
+                };
+                (narrowest, Arc::new(want))
             };
             if attached.insert((namespace.clone(), candidate.labels.clone())) {
-                self.add(namespace, candidate, &want);
+                found.push((candidate, want));
             }
+        }
+        // Most rules are for one policy alone, and are moved into it.
+        drop(needs);
+        for (candidate, want) in found {
+            self.add(&candidate, Arc::unwrap_or_clone(want));
         }
     }
 
     /// Adds the policies that carry some rules to the workloads that a candidate selects.
-    fn add(&mut self, namespace: &str, candidate: Candidate, want: &Wanted) {
+    fn add(&mut self, candidate: &Candidate<'_>, want: Wanted) {
         let name = derived_name(&candidate.of.name, "np-ports");
-        for rules in want.rules.chunks(RULE_LIMIT) {
+        let mut rest = want.rules;
+        while !rest.is_empty() {
+            let next = rest.split_off(rest.len().min(RULE_LIMIT));
+            let rules = std::mem::replace(&mut rest, next);
             self.policies.push(Limit {
                 policy: AuthorizationPolicy {
-                    meta: companion_meta(namespace, name.clone(), &candidate.of),
+                    meta: companion_meta(candidate.beside, name.clone(), &candidate.of),
                     selector: candidate.labels.clone(),
                     targets: Vec::new(),
                     action: want.action,
-                    rules: rules.to_vec(),
+                    rules,
                 },
-                beside: candidate.origin.clone(),
+                beside: candidate.beside.origin.clone(),
                 reason: format!(
                     "keep tunnelled traffic to the ports that `{}` allows",
                     candidate.of
@@ -183,7 +191,7 @@ impl Limits {
             }
             let of = service.meta.reference("Service");
             let name = derived_name(&service.meta.name, "np-clients");
-            let mut meta = companion_meta(&service.meta.namespace, name, &of);
+            let mut meta = companion_meta(&service.meta, name, &of);
             meta.origin = Origin::synthetic();
             let target = TargetRef {
                 group: String::new(),
@@ -217,17 +225,15 @@ impl Limits {
     /// Gives policies names that are free: not those of each other, nor those of people's policies.
     fn number_names(&mut self, world: &World) {
         let people = written_by_people(&world.authorization_policies);
-        let mut taken: BTreeSet<(String, String)> = people
-            .map(|p| (p.meta.namespace.clone(), p.meta.name.clone()))
-            .collect();
+        let mut names = Names::of(people.map(|p| &p.meta));
         for limit in &mut self.policies {
-            take_free_name(&mut limit.policy.meta, &mut taken);
+            names.take(&mut limit.policy.meta);
         }
     }
 }
 
 /// Rules that a workload needs.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone)]
 struct Wanted {
     action: Action,
     rules: Vec<AuthorizationRule>,

@@ -147,15 +147,6 @@ impl Scope {
         let known = self.endpoints.get(id).copied();
         known.unwrap_or(Membership::StaysOut(StaysOut::Namespace))
     }
-
-    /// The namespaces that were asked for, or excluded, and that the world does not have.
-    pub fn unknown<'o>(&self, options: &'o ScopeOptions) -> BTreeSet<&'o str> {
-        let named = options.namespaces.iter().chain(&options.exclude);
-        named
-            .map(String::as_str)
-            .filter(|n| !self.namespaces.contains_key(*n))
-            .collect()
-    }
 }
 
 impl NamespaceState {

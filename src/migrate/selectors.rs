@@ -7,14 +7,17 @@ use ambient_facts::{labels, namespaces};
 
 use super::analysis::{Analysis, written_by_people};
 use crate::authz::Selected;
-use crate::model::{AuthorizationPolicy, Labels, NetworkPolicy, ObjectRef, Origin, World};
+use crate::model::{
+    AuthorizationPolicy, LabelSelector, Labels, Meta, NetworkPolicy, ObjectRef, World,
+};
 
 /// A selector that might stand for a workload in an AuthorizationPolicy.
 #[derive(Clone)]
-pub(super) struct Candidate {
+pub(super) struct Candidate<'w> {
     pub(super) labels: Labels,
     pub(super) of: ObjectRef,
-    pub(super) origin: Origin,
+    /// The object of the input that has the selector.
+    pub(super) beside: &'w Meta,
 }
 
 /// Objects of a world by namespace.
@@ -121,11 +124,11 @@ fn enforces(analysis: &Analysis<'_, '_>, workload: usize) -> bool {
 
 /// Selectors that might stand for a workload, the best first: what a policy selects it by, so that
 /// pods which come later are limited with it; then what its own object selects it by.
-pub(super) fn candidates(
-    analysis: &Analysis<'_, '_>,
-    index: &ByNamespace<'_>,
+pub(super) fn candidates<'a>(
+    analysis: &'a Analysis<'_, '_>,
+    index: &ByNamespace<'a>,
     workload: usize,
-) -> Vec<Candidate> {
+) -> Vec<Candidate<'a>> {
     let world = &*analysis.setting.world;
     let Some(subject) = world.workloads.get(workload) else {
         return Vec::new();
@@ -138,7 +141,7 @@ pub(super) fn candidates(
         Some(Candidate {
             labels,
             of: p.reference(),
-            origin: p.meta.origin.clone(),
+            beside: &p.meta,
         })
     });
     let (mut narrow, wide): (Vec<_>, Vec<_>) = by_policy.partition(|c| !c.labels.is_empty());
@@ -162,10 +165,11 @@ pub(super) fn candidates(
         (!labels.is_empty()).then(|| Candidate {
             labels,
             of: of.clone(),
-            origin: subject.meta.origin.clone(),
+            beside: &subject.meta,
         })
     };
-    let by_object = subject.selector.as_ref().and_then(|s| s.only_labels());
+    let by_object = subject.selector.as_ref();
+    let by_object = by_object.and_then(LabelSelector::only_labels);
     narrow.extend(by_object.and_then(own));
     narrow.extend(own(subject.pod.labels.clone()));
     narrow

@@ -61,7 +61,7 @@ impl<'w> Setting<'w> {
         };
         let assumptions = Assumptions {
             blocks_match_pods: cni.cni.block_matches_pods(),
-            ..Assumptions::default()
+            ..Assumptions::default().with_pod_ranges(&options.pod_ranges)
         };
         let endpoints = Endpoints::of(world);
         let scope = Scope::of(world, &endpoints, &scope_options);

@@ -115,12 +115,12 @@ fn closed_tunnel(policy: &NetworkPolicy, change: &opening::Changed) -> Finding {
 
 pub(super) fn limit_step(
     setting: &Setting<'_>,
-    limits: &Limits,
+    limits: &mut Limits,
     findings: &mut Vec<Finding>,
 ) -> Step {
     let existing = &setting.world.authorization_policies;
     let mut changes = Vec::new();
-    for limit in &limits.policies {
+    for limit in &mut limits.policies {
         let policy = &limit.policy;
         let known = existing
             .iter()
@@ -139,11 +139,19 @@ pub(super) fn limit_step(
             limit.beside.clone(),
             message,
         ));
+        // Nothing reads the rules any more.
+        let whole = AuthorizationPolicy {
+            meta: policy.meta.clone(),
+            selector: policy.selector.clone(),
+            targets: policy.targets.clone(),
+            action: policy.action,
+            rules: std::mem::take(&mut limit.policy.rules),
+        };
         changes.push(Change {
-            object: policy.reference(),
+            object: whole.reference(),
             reason: limit.reason.clone(),
             action: creation(
-                authz::to_value(policy),
+                authz::to_value(whole),
                 known.map(|k| k.meta.origin.clone()),
                 limit.beside.clone(),
             ),

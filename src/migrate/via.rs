@@ -17,8 +17,8 @@ use super::opening::{
 use super::serving::{Serving, pod_labels};
 use super::setting::Setting;
 use crate::model::{
-    LabelSelector, NetworkPolicy, ObjectRef, Operator, Origin, Peer, PortMatch, PortRule, Protocol,
-    Requirement, Rule,
+    LabelSelector, Meta, NetworkPolicy, ObjectRef, Operator, Origin, Peer, PortMatch, PortRule,
+    Protocol, Requirement, Rule,
 };
 use crate::netpol::{Direction, Node, PortSet, rule_ports};
 
@@ -276,6 +276,7 @@ pub(super) fn policies_of_waypoints(setting: &Setting<'_>) -> Vec<Added> {
                 setting,
                 place,
                 waypoint,
+                &beside.meta,
                 ingress.is_some(),
                 egress.is_some(),
             ),
@@ -296,6 +297,7 @@ fn policy_of(
     setting: &Setting<'_>,
     place: usize,
     waypoint: &Serving,
+    beside: &Meta,
     ingress: bool,
     egress: bool,
 ) -> NetworkPolicy {
@@ -335,7 +337,7 @@ fn policy_of(
         line: 0,
     };
     let mut policy = NetworkPolicy {
-        meta: object::companion_meta(&waypoint.namespace, name, &of),
+        meta: object::companion_meta(beside, name, &of),
         pod_selector: LabelSelector {
             match_labels: pod_labels(&waypoint.name),
             ..Default::default()

@@ -82,6 +82,24 @@ impl LabelSelector {
         Some(labels)
     }
 
+    /// What it asks about one key, and the rest.
+    pub fn split_at(&self, key: &str) -> (Self, Self) {
+        let (mut about, mut rest) = (Self::default(), Self::default());
+        for (name, value) in &self.match_labels {
+            let part = if name == key { &mut about } else { &mut rest };
+            part.match_labels.insert(name.clone(), value.clone());
+        }
+        for requirement in &self.match_expressions {
+            let part = if requirement.key == key {
+                &mut about
+            } else {
+                &mut rest
+            };
+            part.match_expressions.push(requirement.clone());
+        }
+        (about, rest)
+    }
+
     /// Every label key that decides whether something is selected.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         let labels = self.match_labels.keys();

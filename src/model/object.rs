@@ -120,6 +120,8 @@ pub struct Meta {
     pub name: String,
     /// Namespace; empty for cluster-scoped kinds, else filled in with the default.
     pub namespace: String,
+    /// Whether the object itself names the namespace.
+    pub namespace_given: bool,
     /// Labels.
     pub labels: Labels,
     /// Annotations.
@@ -136,6 +138,7 @@ impl Meta {
         Self {
             name: name.into(),
             namespace: namespace.into(),
+            namespace_given: true,
             labels: Labels::new(),
             annotations: Labels::new(),
             owners: Vec::new(),

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Range;
 
+use fixedbitset::FixedBitSet;
 use ipnet::IpNet;
 
 use super::address::{AddressRange, AddressSpace};
@@ -27,22 +28,43 @@ pub struct Assumptions {
     pub blocks_match_pods: Option<bool>,
     /// Where pods may have their addresses.
     pub pod_addresses: Vec<IpNet>,
+    /// Where pods on the network of their node may have theirs.
+    pub node_addresses: Vec<IpNet>,
+}
+
+impl Assumptions {
+    /// The same with the ranges that pods get their addresses from; none leaves them unknown.
+    #[must_use]
+    pub fn with_pod_ranges(self, ranges: &[IpNet]) -> Self {
+        if ranges.is_empty() {
+            return self;
+        }
+        Self {
+            pod_addresses: ranges.to_vec(),
+            ..self
+        }
+    }
+}
+
+fn parsed(ranges: &[&str]) -> Vec<IpNet> {
+    ranges.iter().filter_map(|n| n.parse().ok()).collect()
 }
 
 impl Default for Assumptions {
     /// An unknown plugin, and pods anywhere in the private and shared ranges (RFC 1918, RFC 6598,
     /// RFC 4193).
     fn default() -> Self {
-        let private = [
+        let private = parsed(&[
             "10.0.0.0/8",
             "172.16.0.0/12",
             "192.168.0.0/16",
             "100.64.0.0/10",
             "fc00::/7",
-        ];
+        ]);
         Self {
             blocks_match_pods: None,
-            pod_addresses: private.iter().filter_map(|n| n.parse().ok()).collect(),
+            node_addresses: parsed(&["0.0.0.0/0", "::/0"]),
+            pod_addresses: private,
         }
     }
 }
@@ -185,52 +207,77 @@ impl Universe {
     }
 
     /// How a block relates to the pods of a class: `Some(true)` it matches them, `None` it may.
-    pub(super) fn block_matches(
-        &self,
-        class: &Class,
-        cidr: &IpNet,
-        except: &[IpNet],
-    ) -> Option<bool> {
-        let matches_pods = match self.assumptions.blocks_match_pods {
-            Some(false) => return Some(false),
-            Some(true) => Some(true),
-            None => None,
-        };
-        if !class.atoms.is_empty() {
-            let inside = |&atom: &usize| {
-                self.space.inside(cidr).contains(&atom)
-                    && !except.iter().any(|e| self.space.inside(e).contains(&atom))
-            };
-            return if class.atoms.iter().any(inside) {
-                matches_pods
-            } else {
-                Some(false)
-            };
-        }
-        let space = &self.assumptions.pod_addresses;
-        let untouched = |pods: &IpNet| !cidr.contains(pods) && !pods.contains(cidr);
-        let taken_out = |pods: &IpNet| {
-            except
-                .iter()
-                .any(|e| e.contains(pods) || (pods.contains(cidr) && e.contains(cidr)))
-        };
-        if space.iter().all(|pods| untouched(pods) || taken_out(pods)) {
+    pub(super) fn is_in(&self, class: &Class, block: &Block) -> Option<bool> {
+        let matches_pods = self.assumptions.blocks_match_pods;
+        if matches_pods == Some(false) {
             return Some(false);
         }
-        let covers = |pods: &IpNet| {
-            cidr.contains(pods) && !except.iter().any(|e| e.contains(pods) || pods.contains(e))
-        };
-        let covers_v4 = space
-            .iter()
-            .filter(|p| matches!(p, IpNet::V4(_)))
-            .all(covers);
-        let has_v4 = space.iter().any(|p| matches!(p, IpNet::V4(_)));
-        if covers_v4 && has_v4 {
+        if class.atoms.is_empty() {
+            return if class.host_network {
+                block.nodes
+            } else {
+                block.pods
+            };
+        }
+        if class.atoms.iter().any(|&atom| block.atoms.contains(atom)) {
             matches_pods
         } else {
-            None
+            Some(false)
         }
     }
+
+    /// A block, worked out for all classes.
+    pub(super) fn block(&self, cidr: &IpNet, except: &[IpNet]) -> Block {
+        let mut atoms = FixedBitSet::with_capacity(self.space.ranges().len());
+        atoms.insert_range(self.space.inside(cidr));
+        for part in except {
+            for atom in self.space.inside(part) {
+                atoms.set(atom, false);
+            }
+        }
+        let holds = |space| holds(space, cidr, except);
+        let matches = |held: Option<bool>| match held {
+            Some(true) => self.assumptions.blocks_match_pods,
+            other => other,
+        };
+        Block {
+            atoms,
+            pods: matches(holds(&self.assumptions.pod_addresses)),
+            nodes: matches(holds(&self.assumptions.node_addresses)),
+        }
+    }
+}
+
+/// Whether a block holds all of an address space; `None` when it holds a part of it.
+fn holds(space: &[IpNet], cidr: &IpNet, except: &[IpNet]) -> Option<bool> {
+    let untouched = |pods: &IpNet| !cidr.contains(pods) && !pods.contains(cidr);
+    let taken_out = |pods: &IpNet| {
+        except
+            .iter()
+            .any(|e| e.contains(pods) || (pods.contains(cidr) && e.contains(cidr)))
+    };
+    if space.iter().all(|pods| untouched(pods) || taken_out(pods)) {
+        return Some(false);
+    }
+    let covers = |pods: &IpNet| {
+        cidr.contains(pods) && !except.iter().any(|e| e.contains(pods) || pods.contains(e))
+    };
+    // Of pods with addresses of both families, the plugin may look at the IPv4 one.
+    let has_v4 = space.iter().any(|p| matches!(p, IpNet::V4(_)));
+    let mut deciding = space
+        .iter()
+        .filter(|p| !has_v4 || matches!(p, IpNet::V4(_)));
+    deciding.all(covers).then_some(true)
+}
+
+/// An address block, worked out once for all classes.
+pub(super) struct Block {
+    /// The ranges of addresses in it.
+    pub(super) atoms: FixedBitSet,
+    /// Whether it matches pods whose address is not known.
+    pub(super) pods: Option<bool>,
+    /// The same for pods on the network of their node.
+    pub(super) nodes: Option<bool>,
 }
 
 /// Everything that some policy mentions.

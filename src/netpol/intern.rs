@@ -15,6 +15,7 @@ pub struct PortSets {
     numbers: BTreeMap<PortSet, PortSetId>,
     unions: BTreeMap<(PortSetId, PortSetId), PortSetId>,
     intersections: BTreeMap<(PortSetId, PortSetId), PortSetId>,
+    differences: BTreeMap<(PortSetId, PortSetId), PortSetId>,
 }
 
 impl Default for PortSets {
@@ -24,6 +25,7 @@ impl Default for PortSets {
             numbers: BTreeMap::new(),
             unions: BTreeMap::new(),
             intersections: BTreeMap::new(),
+            differences: BTreeMap::new(),
         };
         sets.intern(PortSet::none());
         sets.intern(PortSet::all());
@@ -95,7 +97,14 @@ impl PortSets {
             _ if a == b => Self::NONE,
             (Self::NONE, _) | (_, Self::ALL) => Self::NONE,
             (_, Self::NONE) => a,
-            _ => self.intern(self.get(a).difference(self.get(b))),
+            _ => {
+                if let Some(&id) = self.differences.get(&(a, b)) {
+                    return id;
+                }
+                let id = self.intern(self.get(a).difference(self.get(b)));
+                self.differences.insert((a, b), id);
+                id
+            }
         }
     }
 }

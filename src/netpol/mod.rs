@@ -9,9 +9,13 @@ mod address;
 mod class;
 mod intern;
 mod network;
+mod nodes;
+mod outgoing;
 mod ports;
 mod row;
 mod select;
+#[cfg(test)]
+mod tests;
 
 pub use address::AddressRange;
 pub use class::{Assumptions, Class, Node, Trait, Universe};

@@ -6,6 +6,7 @@ use fixedbitset::FixedBitSet;
 
 use super::class::{Class, Node, Universe};
 use super::intern::PortSets;
+use super::outgoing::Outgoing;
 use super::ports::PortSet;
 use super::row::{Grant, Row, Tiers, Value};
 use super::select::{PeerSetId, Selection};
@@ -72,9 +73,7 @@ pub struct Network {
     /// Classes that some policy isolates for egress, before or after.
     egress_isolated: FixedBitSet,
     ingress_isolated: FixedBitSet,
-    /// Rows of egress that restrict something, with the classes that they are of.
-    egress_rows: BTreeMap<RowId, Vec<Node>>,
-    nodes: usize,
+    outgoing: Outgoing,
 }
 
 impl Network {
@@ -120,18 +119,13 @@ impl Network {
             bits
         };
         let (ingress_isolated, egress_isolated) = (limited(&ingress), limited(&egress));
-        let mut egress_rows: BTreeMap<RowId, Vec<Node>> = BTreeMap::new();
-        for class in egress_isolated.ones() {
-            egress_rows.entry(egress[class]).or_default().push(class);
-        }
         Self {
+            outgoing: Outgoing::of(&egress, &rows, universe.nodes()),
+            rows,
             ingress,
             egress,
             egress_isolated,
             ingress_isolated,
-            egress_rows,
-            nodes: universe.nodes(),
-            rows,
         }
     }
 
@@ -159,33 +153,26 @@ impl Network {
     /// All nodes that may send something to a class, grouped by what.
     pub fn sources_of(&self, class: Node, sets: &mut PortSets) -> Vec<(Value, FixedBitSet)> {
         let row = &self.rows[self.ingress[class]];
-        let mut groups = Groups::default();
-        let mut rest = FixedBitSet::with_capacity(self.nodes);
-        rest.insert_range(..);
-        for (_, nodes) in &row.cells {
-            rest.difference_with(nodes);
-        }
-        let cells = row.cells.iter().map(|(value, nodes)| (*value, nodes));
-        let cells: Vec<(Value, &FixedBitSet)> = cells.chain([(row.rest, &rest)]).collect();
-        for (value, nodes) in &cells {
-            if *value != Value::NONE {
-                let mut free = (*nodes).clone();
-                free.difference_with(&self.egress_isolated);
-                groups.add_all(*value, free);
+        let mut groups: BTreeMap<Value, FixedBitSet> = BTreeMap::new();
+        let mut add = |value: Value, nodes: FixedBitSet| {
+            if value != Value::NONE && !nodes.is_clear() {
+                match groups.get_mut(&value) {
+                    Some(known) => known.union_with(&nodes),
+                    None => {
+                        groups.insert(value, nodes);
+                    }
+                }
             }
-        }
-        for (&out, sources) in &self.egress_rows {
-            let out = self.rows[out].at(class);
-            if out == Value::NONE {
-                continue;
+        };
+        for (out, mut sources) in self.outgoing.to(class, &self.rows) {
+            for (into, nodes) in &row.cells {
+                if let Some(part) = nodes.take_from(&mut sources) {
+                    add(out.intersection(*into, sets), part);
+                }
             }
-            for &source in sources {
-                let into = cells.iter().find(|(_, nodes)| nodes.contains(source));
-                let into = into.map_or(Value::NONE, |(value, _)| *value);
-                groups.add(out.intersection(into, sets), source, self.nodes);
-            }
+            add(out.intersection(row.rest, sets), sources);
         }
-        groups.done()
+        groups.into_iter().collect()
     }
 
     /// Whether some policy isolates a class for ingress, or for egress.
@@ -194,40 +181,6 @@ impl Network {
             Direction::Ingress => self.ingress_isolated.contains(class),
             Direction::Egress => self.egress_isolated.contains(class),
         }
-    }
-}
-
-/// Nodes by value.
-#[derive(Default)]
-struct Groups(Vec<(Value, FixedBitSet)>);
-
-impl Groups {
-    fn add_all(&mut self, value: Value, nodes: FixedBitSet) {
-        if nodes.is_clear() {
-            return;
-        }
-        match self.0.iter_mut().find(|(v, _)| *v == value) {
-            Some((_, known)) => known.union_with(&nodes),
-            None => self.0.push((value, nodes)),
-        }
-    }
-
-    fn add(&mut self, value: Value, node: Node, nodes: usize) {
-        if value == Value::NONE {
-            return;
-        }
-        if let Some((_, known)) = self.0.iter_mut().find(|(v, _)| *v == value) {
-            known.insert(node);
-        } else {
-            let mut bits = FixedBitSet::with_capacity(nodes);
-            bits.insert(node);
-            self.0.push((value, bits));
-        }
-    }
-
-    fn done(mut self) -> Vec<(Value, FixedBitSet)> {
-        self.0.sort_by_key(|&(value, _)| value);
-        self.0
     }
 }
 

@@ -5,9 +5,12 @@
 //! all grants decides), **Baseline** (ordered rules again); what none of them decides is allowed.
 //! A *pass* in the Admin tier hands its ports on to the NetworkPolicy tier.
 
+use std::collections::BTreeMap;
+
 use fixedbitset::FixedBitSet;
 
 use super::intern::{PortSetId, PortSets};
+use super::nodes::Nodes;
 use super::select::{PeerSet, PeerSetId};
 
 /// Bounds on what is allowed. They differ where it is not known whether a peer matches.
@@ -56,40 +59,8 @@ impl Value {
         }
     }
 
-    pub(super) fn union(self, other: Self, sets: &mut PortSets) -> Self {
-        self.zip(other, |a, b| sets.union(a, b))
-    }
-
     pub(super) fn intersection(self, other: Self, sets: &mut PortSets) -> Self {
         self.zip(other, |a, b| sets.intersection(a, b))
-    }
-
-    fn difference(self, other: Self, sets: &mut PortSets) -> Self {
-        self.zip(other, |a, b| sets.difference(a, b))
-    }
-
-    /// Only the upper bounds: what a peer gets that may match.
-    fn high_only(self) -> Self {
-        let high = |b: Bounds| Bounds {
-            low: PortSets::NONE,
-            high: b.high,
-        };
-        Self {
-            before: high(self.before),
-            after: high(self.after),
-        }
-    }
-
-    /// Only the lower bounds: what a rule that denies surely leaves to a peer that may match.
-    fn low_only(self) -> Self {
-        let low = |b: Bounds| Bounds {
-            low: b.low,
-            high: PortSets::NONE,
-        };
-        Self {
-            before: low(self.before),
-            after: low(self.after),
-        }
     }
 }
 
@@ -136,20 +107,146 @@ pub(super) struct Tiers {
 #[derive(Debug)]
 pub(super) struct Row {
     /// Disjoint; together with `rest` they are all nodes.
-    pub(super) cells: Vec<(Value, FixedBitSet)>,
+    pub(super) cells: Vec<(Value, Nodes)>,
     /// What the nodes in no cell may use.
     pub(super) rest: Value,
 }
 
-/// Nodes that all rules so far treat alike.
+/// Ports before and after a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sides {
+    before: PortSetId,
+    after: PortSetId,
+}
+
+impl Sides {
+    const NONE: Self = Self::both(PortSets::NONE);
+    const ALL: Self = Self::both(PortSets::ALL);
+
+    const fn both(set: PortSetId) -> Self {
+        Self {
+            before: set,
+            after: set,
+        }
+    }
+
+    fn zip(self, other: Self, mut f: impl FnMut(PortSetId, PortSetId) -> PortSetId) -> Self {
+        Self {
+            before: f(self.before, other.before),
+            after: f(self.after, other.after),
+        }
+    }
+
+    fn union(self, other: Self, sets: &mut PortSets) -> Self {
+        self.zip(other, |a, b| sets.union(a, b))
+    }
+
+    fn intersection(self, other: Self, sets: &mut PortSets) -> Self {
+        self.zip(other, |a, b| sets.intersection(a, b))
+    }
+
+    fn difference(self, other: Self, sets: &mut PortSets) -> Self {
+        self.zip(other, |a, b| sets.difference(a, b))
+    }
+}
+
+/// Nodes that all rules so far treat alike, and what may have become of each port. A port is in one
+/// of `open`, `passed`, `allowed` and `denied`; in several where it is not known which rules apply.
 #[derive(Clone)]
 struct Cell {
     nodes: FixedBitSet,
-    /// What no rule has decided.
-    open: Value,
-    /// What the Admin tier has handed on.
-    passed: Value,
-    allowed: Value,
+    /// No rule has decided.
+    open: Sides,
+    /// The Admin tier has handed it on.
+    passed: Sides,
+    allowed: Sides,
+    denied: Sides,
+    /// What NetworkPolicies grant, surely and at the most.
+    granted: [Sides; 2],
+}
+
+impl Cell {
+    fn of(nodes: FixedBitSet) -> Self {
+        Self {
+            nodes,
+            open: Sides::ALL,
+            passed: Sides::NONE,
+            allowed: Sides::NONE,
+            denied: Sides::NONE,
+            granted: [Sides::NONE; 2],
+        }
+    }
+
+    /// Takes a rule of an ordered tier into account, which surely matches the nodes or may.
+    fn ordered(&mut self, rule: &OrderedRule, sure: bool, sets: &mut PortSets) {
+        let hit = self.open.intersection(Sides::both(rule.ports), sets);
+        let outcome = match rule.action {
+            OrderedAction::Accept => &mut self.allowed,
+            OrderedAction::Deny => &mut self.denied,
+            OrderedAction::Pass => &mut self.passed,
+        };
+        *outcome = outcome.union(hit, sets);
+        if sure {
+            self.open = self.open.difference(hit, sets);
+        }
+    }
+
+    fn grant(&mut self, grant: &Grant, sure: bool, sets: &mut PortSets) {
+        let ports = Sides {
+            before: grant.before,
+            after: grant.after,
+        };
+        let [low, high] = &mut self.granted;
+        *high = high.union(ports, sets);
+        if sure {
+            *low = low.union(ports, sets);
+        }
+    }
+
+    /// What the Admin tier left open or handed on is open to the next tier.
+    fn end_admin(&mut self, sets: &mut PortSets) {
+        self.open = self.open.union(self.passed, sets);
+        self.passed = Sides::NONE;
+    }
+
+    /// Where some policy isolates the subject, what is granted is allowed, and all else denied.
+    fn end_policies(&mut self, tiers: &Tiers, sets: &mut PortSets) {
+        let isolated = |isolated: bool| {
+            if isolated {
+                PortSets::ALL
+            } else {
+                PortSets::NONE
+            }
+        };
+        let isolated = Sides {
+            before: isolated(tiers.isolated_before),
+            after: isolated(tiers.isolated_after),
+        };
+        let decided = self.open.intersection(isolated, sets);
+        let [low, high] = self.granted;
+        let granted = decided.intersection(high, sets);
+        self.allowed = self.allowed.union(granted, sets);
+        let refused = decided.difference(low, sets);
+        self.denied = self.denied.union(refused, sets);
+        self.open = self.open.difference(isolated, sets);
+    }
+
+    /// What nothing has decided is allowed.
+    fn value(&self, sets: &mut PortSets) -> Value {
+        let open = self.open.union(self.passed, sets);
+        let high = self.allowed.union(open, sets);
+        let low = Sides::ALL.difference(self.denied, sets);
+        Value {
+            before: Bounds {
+                low: low.before,
+                high: high.before,
+            },
+            after: Bounds {
+                low: low.after,
+                high: high.after,
+            },
+        }
+    }
 }
 
 impl Row {
@@ -162,53 +259,26 @@ impl Row {
     ) -> Self {
         let mut all = FixedBitSet::with_capacity(nodes);
         all.insert_range(..);
-        let mut cells = vec![Cell {
-            nodes: all,
-            open: Value::ALL,
-            passed: Value::NONE,
-            allowed: Value::NONE,
-        }];
+        let mut cells = vec![Cell::of(all)];
         for rule in &tiers.admin {
             split(&mut cells, &peers[rule.peers.index()], |cell, sure| {
-                ordered(cell, rule, sure, sets);
+                cell.ordered(rule, sure, sets);
             });
         }
         for cell in &mut cells {
-            cell.open = cell.open.union(cell.passed, sets);
-            cell.passed = Value::NONE;
+            cell.end_admin(sets);
         }
         for grant in &tiers.grants {
-            let ports = Value {
-                before: Bounds {
-                    low: grant.before,
-                    high: grant.before,
-                },
-                after: Bounds {
-                    low: grant.after,
-                    high: grant.after,
-                },
-            };
             split(&mut cells, &peers[grant.peers.index()], |cell, sure| {
-                let ports = if sure { ports } else { ports.high_only() };
-                let granted = cell.open.intersection(ports, sets);
-                cell.allowed = cell.allowed.union(granted, sets);
+                cell.grant(grant, sure, sets);
             });
         }
         for cell in &mut cells {
-            let closed = Bounds {
-                low: PortSets::NONE,
-                high: PortSets::NONE,
-            };
-            if tiers.isolated_before {
-                cell.open.before = closed;
-            }
-            if tiers.isolated_after {
-                cell.open.after = closed;
-            }
+            cell.end_policies(tiers, sets);
         }
         for rule in &tiers.baseline {
             split(&mut cells, &peers[rule.peers.index()], |cell, sure| {
-                ordered(cell, rule, sure, sets);
+                cell.ordered(rule, sure, sets);
             });
         }
         Self::gather(cells, sets)
@@ -216,19 +286,22 @@ impl Row {
 
     /// Joins cells of one value. The largest becomes the rest.
     fn gather(cells: Vec<Cell>, sets: &mut PortSets) -> Self {
-        let mut gathered: Vec<(Value, FixedBitSet)> = Vec::new();
+        let mut by_value: BTreeMap<Value, FixedBitSet> = BTreeMap::new();
         for cell in cells {
-            let value = cell.allowed.union(cell.open, sets);
-            match gathered.iter_mut().find(|(v, _)| *v == value) {
-                Some((_, nodes)) => nodes.union_with(&cell.nodes),
-                None => gathered.push((value, cell.nodes)),
+            let value = cell.value(sets);
+            match by_value.get_mut(&value) {
+                Some(nodes) => nodes.union_with(&cell.nodes),
+                None => {
+                    by_value.insert(value, cell.nodes);
+                }
             }
         }
-        gathered.sort_by_key(|&(value, _)| value);
+        let mut gathered: Vec<(Value, FixedBitSet)> = by_value.into_iter().collect();
         let largest = (0..gathered.len()).max_by_key(|&i| gathered[i].1.count_ones(..));
         let rest = largest.map_or(Value::ALL, |i| gathered.remove(i).0);
+        let cells = gathered.into_iter();
         Self {
-            cells: gathered,
+            cells: cells.map(|(v, nodes)| (v, Nodes::of(nodes))).collect(),
             rest,
         }
     }
@@ -264,27 +337,5 @@ fn split(cells: &mut Vec<Cell>, peers: &PeerSet, mut apply: impl FnMut(&mut Cell
     }
 }
 
-fn ordered(cell: &mut Cell, rule: &OrderedRule, sure: bool, sets: &mut PortSets) {
-    let ports = Value::constant(rule.ports);
-    let hit = cell.open.intersection(ports, sets);
-    match (rule.action, sure) {
-        (OrderedAction::Accept, true) => cell.allowed = cell.allowed.union(hit, sets),
-        (OrderedAction::Pass, true) => cell.passed = cell.passed.union(hit, sets),
-        (OrderedAction::Deny, true) => {}
-        // Not known whether it applies: each bound takes the outcome that widens it less or more.
-        (OrderedAction::Accept, false) => {
-            cell.allowed = cell.allowed.union(hit.high_only(), sets);
-            cell.open = cell.open.difference(hit.high_only(), sets);
-            return;
-        }
-        (OrderedAction::Deny, false) => {
-            cell.open = cell.open.difference(hit.low_only(), sets);
-            return;
-        }
-        (OrderedAction::Pass, false) => {
-            cell.passed = cell.passed.union(hit.high_only(), sets);
-            return;
-        }
-    }
-    cell.open = cell.open.difference(hit, sets);
-}
+#[cfg(test)]
+mod tests;

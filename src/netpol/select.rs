@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use ambient_facts::labels;
 use fixedbitset::FixedBitSet;
 
 use super::class::{Node, Universe};
@@ -17,6 +18,11 @@ impl PeerSetId {
     pub(super) fn index(self) -> usize {
         self.0
     }
+
+    #[cfg(test)]
+    pub(super) fn numbered(index: usize) -> Self {
+        Self(index)
+    }
 }
 
 /// The nodes that some peers match.
@@ -26,6 +32,20 @@ pub struct PeerSet {
     pub yes: FixedBitSet,
     /// Nodes of which it is not defined, or not known, whether they match. Disjoint from `yes`.
     pub maybe: FixedBitSet,
+    /// Classes that match, or may, only by the addresses of their pods: plugins differ on whether
+    /// the name of a port means anything there.
+    by_address: FixedBitSet,
+}
+
+#[cfg(test)]
+impl PeerSet {
+    pub(super) fn of(yes: FixedBitSet, maybe: FixedBitSet) -> Self {
+        Self {
+            by_address: FixedBitSet::with_capacity(yes.len()),
+            yes,
+            maybe,
+        }
+    }
 }
 
 /// Evaluates selectors, each distinct one once.
@@ -38,12 +58,19 @@ pub struct Selection<'w> {
     with_key: BTreeMap<&'w str, Vec<Node>>,
     sets: Vec<PeerSet>,
     numbers: BTreeMap<(Option<&'w str>, &'w [Peer]), PeerSetId>,
-    namespaces: BTreeMap<&'w LabelSelector, Vec<Range<Node>>>,
+    namespaces: BTreeMap<&'w LabelSelector, Stretches>,
     named: BTreeMap<(PeerSetId, Protocol, &'w str), Numbered>,
 }
 
 /// Parts of a set, by the number that they give to a port name.
 type Numbered = Vec<(u16, PeerSetId)>;
+
+/// Stretches of classes: namespaces that a selector selects, and that it may.
+#[derive(Debug, Clone, Default)]
+struct Stretches {
+    yes: Vec<Range<Node>>,
+    maybe: Vec<Range<Node>>,
+}
 
 impl<'w> Selection<'w> {
     /// Nothing evaluated yet.
@@ -110,14 +137,19 @@ impl<'w> Selection<'w> {
             set.yes.insert_range(..);
         }
         for peer in peers {
-            match peer {
-                Peer::Block { cidr, except } => self.block(cidr, except, &mut set),
-                Peer::Pods { namespaces, pods } => {
-                    self.pods(namespace, namespaces.as_ref(), pods.as_ref(), &mut set);
-                }
+            if let Peer::Pods { namespaces, pods } = peer {
+                self.pods(namespace, namespaces.as_ref(), pods.as_ref(), &mut set);
+            }
+        }
+        let selected = set.yes.clone();
+        for peer in peers {
+            if let Peer::Block { cidr, except } = peer {
+                self.block(cidr, except, &mut set);
+                set.by_address.insert_range(..self.universe.classes.len());
             }
         }
         set.maybe.difference_with(&set.yes);
+        set.by_address.difference_with(&selected);
         let id = PeerSetId(self.sets.len());
         self.sets.push(set);
         self.numbers.insert((scope, peers), id);
@@ -143,7 +175,7 @@ impl<'w> Selection<'w> {
                 .flatten()
             {
                 let part = by_number.entry(number).or_insert_with(|| self.empty());
-                if yes {
+                if yes && !whole.by_address.contains(node) {
                     part.yes.insert(node);
                 } else {
                     part.maybe.insert(node);
@@ -169,6 +201,7 @@ impl<'w> Selection<'w> {
         PeerSet {
             yes: FixedBitSet::with_capacity(nodes),
             maybe: FixedBitSet::with_capacity(nodes),
+            by_address: FixedBitSet::with_capacity(nodes),
         }
     }
 
@@ -179,14 +212,11 @@ impl<'w> Selection<'w> {
 
     fn block(&self, cidr: &ipnet::IpNet, except: &[ipnet::IpNet], set: &mut PeerSet) {
         let classes = self.universe.classes.len();
-        let space = &self.universe.space;
-        for atom in space.inside(cidr) {
-            if !except.iter().any(|e| space.inside(e).contains(&atom)) {
-                set.yes.insert(classes + atom);
-            }
-        }
+        let block = self.universe.block(cidr, except);
+        set.yes
+            .extend(block.atoms.ones().map(|atom| classes + atom));
         for (node, class) in self.universe.classes.iter().enumerate() {
-            match self.universe.block_matches(class, cidr, except) {
+            match self.universe.is_in(class, &block) {
                 // A pod on the node's network has the node's address, which is not known.
                 Some(true) | None if class.host_network => set.maybe.insert(node),
                 Some(true) => set.yes.insert(node),
@@ -205,26 +235,37 @@ impl<'w> Selection<'w> {
     ) {
         let everything = LabelSelector::default();
         let ranges = match namespaces {
-            None => vec![self.universe.namespaces.get(own).cloned().unwrap_or(0..0)],
+            None => Stretches {
+                yes: vec![self.universe.namespaces.get(own).cloned().unwrap_or(0..0)],
+                maybe: Vec::new(),
+            },
             Some(selector) => self.namespaces(selector),
         };
-        for node in self.matching(&ranges, pods.unwrap_or(&everything)) {
-            let undefined = self.universe.classes[node].host_network;
-            if undefined {
-                set.maybe.insert(node);
-            } else {
-                set.yes.insert(node);
+        let pods = pods.unwrap_or(&everything);
+        for (stretches, sure) in [(&ranges.yes, true), (&ranges.maybe, false)] {
+            for node in self.matching(stretches, pods) {
+                let undefined = self.universe.classes[node].host_network;
+                if undefined || !sure {
+                    set.maybe.insert(node);
+                } else {
+                    set.yes.insert(node);
+                }
             }
         }
     }
 
-    fn namespaces(&mut self, selector: &'w LabelSelector) -> Vec<Range<Node>> {
+    fn namespaces(&mut self, selector: &'w LabelSelector) -> Stretches {
         let (world, universe) = (self.world, self.universe);
         let evaluate = || {
-            let matching = universe.namespaces.iter().filter(|(name, _)| {
-                selector.is_empty() || selector.matches(&world.namespace_labels(name))
-            });
-            matching.map(|(_, range)| range.clone()).collect()
+            let mut found = Stretches::default();
+            for (name, range) in &universe.namespaces {
+                match selects_namespace(world, name, selector) {
+                    Some(true) => found.yes.push(range.clone()),
+                    Some(false) => {}
+                    None => found.maybe.push(range.clone()),
+                }
+            }
+            found
         };
         self.namespaces
             .entry(selector)
@@ -290,5 +331,22 @@ impl<'w> Selection<'w> {
         self.with_label
             .get(&(key, value))
             .map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Whether a selector selects a namespace. Of one that the world does not hold only the name is
+/// known: `None` where other labels decide.
+fn selects_namespace(world: &World, name: &str, selector: &LabelSelector) -> Option<bool> {
+    let labels = world.namespace_labels(name);
+    if world.namespaces.get(name).is_some_and(|n| n.declared) {
+        return Some(selector.matches(&labels));
+    }
+    let (known, unknown) = selector.split_at(labels::NAMESPACE_NAME);
+    if !known.matches(&labels) {
+        Some(false)
+    } else if unknown.is_empty() {
+        Some(true)
+    } else {
+        None
     }
 }

@@ -1,12 +1,11 @@
 //! Why one party may, or may not, connect to another.
 
-use std::net::IpAddr;
-
 use ambient_facts::ports;
 
-use super::Mode;
+use super::Lens;
+use super::party::{self, Unclear};
 use super::view::View;
-use crate::model::{NetworkPolicy, ObjectRef, Origin, Protocol, World};
+use crate::model::{NetworkPolicy, ObjectRef, Origin, Protocol, TargetPort, World};
 use crate::netpol::{Direction, Node, PortSet, Selection, rule_ports};
 
 /// Why a source may connect to a destination.
@@ -16,6 +15,8 @@ pub struct Explanation {
     pub source: String,
     /// The destination, as it is listed.
     pub destination: String,
+    /// The connections that were asked about, as printed; `None` for all.
+    pub asked: Option<String>,
     /// The connections that are allowed, as printed; of the port asked for, if one was.
     pub allowed: String,
     /// Whether more may be allowed: an `ipBlock` may match pods, or a selector pods on the node's
@@ -53,68 +54,60 @@ pub struct RuleUse {
     pub allows: String,
 }
 
-/// Nobody of this name is in the input, or more than one.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no endpoint `{name}`")]
-pub struct UnknownParty {
-    /// The name that was asked for.
-    pub name: String,
-    /// Endpoints that may be meant.
-    pub similar: Vec<String>,
-}
-
 /// Explains the connections of a pair, or one port of them.
 ///
-/// Parties are `namespace/name[Kind]`, `namespace/name`, a `name` that only one endpoint has, or an
-/// address outside of the cluster.
+/// Parties are `namespace/name[Kind]`, `namespace/name`, a `name` that only one endpoint has,
+/// `svc/name` or `svc/name.namespace` for the pods behind a Service, or an address outside of the
+/// cluster. The port is the destination's own: a Service's leads to its pods', and the name of one
+/// means what the pods have under it.
 ///
 /// # Errors
 ///
-/// When a party is not in the input.
+/// When a party or the port is not in the input, or may be several.
 pub fn explain(
     world: &World,
-    mode: Mode,
+    lens: impl Into<Lens>,
     source: &str,
     destination: &str,
-    port: Option<(u16, Protocol)>,
-) -> Result<Explanation, UnknownParty> {
-    let mut view = View::of(world, mode);
-    let (source_name, from) = party(&view, source)?;
-    let (destination_name, to) = party(&view, destination)?;
-    let asked = port.map_or_else(PortSet::all, |(number, protocol)| {
-        PortSet::port(protocol, number)
-    });
+    port: Option<&(TargetPort, Protocol)>,
+) -> Result<Explanation, Unclear> {
+    let mut view = View::of(world, &lens.into());
+    let from = party::find(&view, source)?;
+    let to = party::find(&view, destination)?;
+    let ports = to.ports(&view, port)?;
+    let asked = ports.clone().unwrap_or_else(PortSet::all);
     let mut allowed = PortSet::none();
     let mut uncertain = false;
-    for &from in &from {
-        for &to in &to {
+    for &from in &from.nodes {
+        for &to in &to.nodes {
             allowed = allowed.union(&view.connections(from, to));
             uncertain |= view.is_uncertain(from, to);
         }
     }
-    let (Some(&from), Some(&to)) = (from.first(), to.first()) else {
-        return Err(UnknownParty {
+    let (Some(&first), Some(&last)) = (from.nodes.first(), to.nodes.first()) else {
+        return Err(Unclear::Unknown {
             name: source.to_owned(),
-            similar: Vec::new(),
+            known: Vec::new(),
         });
     };
-    let tunnelled =
-        view.is_tunnelled(from, to) && port.is_none_or(|(_, protocol)| protocol == Protocol::Tcp);
+    let tunnelled = view.is_tunnelled(first, last)
+        && (ports.is_none() || !asked.only(Protocol::Tcp).is_empty());
     let seen = if tunnelled {
         PortSet::port(Protocol::Tcp, ports::HBONE)
     } else {
         asked.clone()
     };
-    let egress = side(&view, Direction::Egress, from, to, &seen, tunnelled);
-    let mut ingress = side(&view, Direction::Ingress, from, to, &seen, tunnelled);
+    let egress = side(&view, Direction::Egress, first, last, &seen, tunnelled);
+    let mut ingress = side(&view, Direction::Ingress, first, last, &seen, tunnelled);
     if tunnelled {
-        let inside = view.authorized(from, to).intersection(&asked);
+        let inside = view.authorized(first, last).intersection(&asked);
         ingress.because += "; authorization policies let the tunnel carry ";
         ingress.because += &inside.to_string();
     }
     Ok(Explanation {
-        source: source_name,
-        destination: destination_name,
+        source: from.name,
+        destination: to.name,
+        asked: ports.map(|ports| ports.to_string()),
         allowed: allowed.intersection(&asked).to_string(),
         uncertain,
         egress,
@@ -220,40 +213,4 @@ fn open(because: String, asked: &PortSet) -> Side {
 fn numbers(rule: &crate::model::Rule) -> PortSet {
     let nowhere = crate::netpol::Class::default();
     rule_ports(rule, &nowhere)
-}
-
-/// The printed name and the nodes of a party.
-fn party(view: &View<'_>, name: &str) -> Result<(String, Vec<Node>), UnknownParty> {
-    if let Ok(address) = name.parse::<IpAddr>() {
-        return Ok((
-            address.to_string(),
-            vec![view.universe.node_of_address(address)],
-        ));
-    }
-    let mut matching = Vec::new();
-    for (id, endpoint) in view.endpoints.iter() {
-        let full = endpoint.to_string();
-        let qualified = format!("{}/{}", endpoint.namespace, endpoint.name);
-        if name == full {
-            return Ok((full, view.classes_of(id)));
-        }
-        if name == qualified || name == endpoint.name {
-            matching.push((full, id));
-        }
-    }
-    if let [(full, id)] = &matching[..] {
-        return Ok((full.clone(), view.classes_of(*id)));
-    }
-    let mut similar: Vec<String> = matching.into_iter().map(|(full, _)| full).collect();
-    if similar.is_empty() {
-        let wanted = name.rsplit('/').next().unwrap_or(name);
-        let near = view.endpoints.iter().filter(|(_, e)| {
-            e.name.contains(wanted) || (!e.name.is_empty() && wanted.contains(&e.name))
-        });
-        similar = near.map(|(_, e)| e.to_string()).take(5).collect();
-    }
-    Err(UnknownParty {
-        name: name.to_owned(),
-        similar,
-    })
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Mode;
+use super::Lens;
 use super::view::View;
 use crate::model::{Endpoint, World};
 use crate::netpol::{AddressRange, Node, PortSet};
@@ -54,8 +54,8 @@ pub struct Differences {
 
 /// All connections of a world that surely are allowed. Pairs of one endpoint with itself, and of
 /// addresses outside with each other, are left out.
-pub fn connectivity(world: &World, mode: Mode) -> Connectivity {
-    let listing = Listing::of(world, mode);
+pub fn connectivity(world: &World, lens: impl Into<Lens>) -> Connectivity {
+    let listing = Listing::of(world, &lens.into());
     let mut shown = Shown::default();
     let mut connections = Vec::with_capacity(listing.pairs.len());
     for ((source, destination), ports) in listing.pairs {
@@ -82,9 +82,11 @@ pub fn connectivity(world: &World, mode: Mode) -> Connectivity {
     }
 }
 
-/// The pairs that two worlds treat differently, as far as that is known. Ranges of addresses are cut where the answers of either world change.
-pub fn difference(before: &World, after: &World, mode: Mode) -> Differences {
-    let (mut before, mut after) = (Listing::of(before, mode), Listing::of(after, mode));
+/// The pairs that two worlds treat differently, as far as that is known. Ranges of addresses are
+/// cut where the answers of either world change.
+pub fn difference(before: &World, after: &World, lens: impl Into<Lens>) -> Differences {
+    let lens = lens.into();
+    let (mut before, mut after) = (Listing::of(before, &lens), Listing::of(after, &lens));
     let mut shown = Shown::default();
     let mut text = |ports: Option<PortSet>| {
         ports
@@ -153,8 +155,8 @@ struct Listing {
 }
 
 impl Listing {
-    fn of(world: &World, mode: Mode) -> Self {
-        let mut view = View::of(world, mode);
+    fn of(world: &World, lens: &Lens) -> Self {
+        let mut view = View::of(world, lens);
         let mut listing = Self::default();
         let name = |e: &Endpoint| Arc::from(e.to_string());
         let endpoints: Vec<(Arc<str>, Vec<Node>)> = view

@@ -5,10 +5,32 @@
 
 mod explain;
 mod list;
+mod party;
 mod view;
 
-pub use explain::{Explanation, RuleUse, Side, UnknownParty, explain};
+pub use explain::{Explanation, RuleUse, Side, explain};
 pub use list::{Connection, Connectivity, Difference, Differences, connectivity, difference};
+pub use party::Unclear;
+
+use ipnet::IpNet;
+
+/// How a world is looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lens {
+    /// How connections travel.
+    pub mode: Mode,
+    /// Ranges that pods get their addresses from; empty means that they are not known.
+    pub pod_ranges: Vec<IpNet>,
+}
+
+impl From<Mode> for Lens {
+    fn from(mode: Mode) -> Self {
+        Self {
+            mode,
+            pod_ranges: Vec::new(),
+        }
+    }
+}
 
 /// How connections travel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ambient_facts::ports;
 
-use super::Mode;
+use super::{Lens, Mode};
 use crate::authz::{Crowd, Party, Selected};
 use crate::migrate::{Role, Scope, ScopeOptions};
 use crate::model::{EndpointId, Endpoints, Protocol, Workload, World};
@@ -26,7 +26,8 @@ pub(super) struct View<'w> {
 }
 
 impl<'w> View<'w> {
-    pub(super) fn of(world: &'w World, mode: Mode) -> Self {
+    pub(super) fn of(world: &'w World, lens: &Lens) -> Self {
+        let mode = lens.mode;
         let endpoints = Endpoints::of(world);
         let scope = Scope::of(world, &endpoints, &ScopeOptions::default());
         let role = |(index, w): (usize, &Workload)| Role::of(&w.pod, scope.workload(index));
@@ -61,7 +62,7 @@ impl<'w> View<'w> {
             policies,
             keys,
             &traits,
-            Assumptions::default(),
+            Assumptions::default().with_pod_ranges(&lens.pod_ranges),
         );
         let mut sets = PortSets::default();
         let versions: Vec<Version<'_>> = policies.iter().map(Version::unchanged).collect();

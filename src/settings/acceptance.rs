@@ -38,6 +38,12 @@ impl Acceptance {
         self.all || self.names.contains(id) || self.names.contains(finding.code.id)
     }
 
+    /// The values of `--accept` that come to the same.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let all = self.all.then_some("all");
+        all.into_iter().chain(self.names.iter().map(String::as_str))
+    }
+
     /// What was to be accepted and is not there: the names that fit none of the findings.
     pub fn unused<'f>(
         &self,

@@ -20,7 +20,7 @@ fn migrate(line: &str) -> Result<Migrate, ExpectedError> {
 fn every_flag_reaches_the_planner_and_the_loader() {
     let settings = migrate(
         "migrate plan -f a -f b -R -n team --only x --only y --exclude z --waypoint w \
-         --waypoint v=x --cni calico --authz allow --strategy companion --enroll",
+         --waypoint v=x --cni calico --authz allow --pod-cidr fd00::/64 --strategy companion --enroll",
     )
     .unwrap();
     insta::assert_debug_snapshot!((settings.request, settings.options), @r#"
@@ -30,6 +30,7 @@ fn every_flag_reaches_the_planner_and_the_loader() {
                 "a",
                 "b",
             ],
+            companions: true,
             recursive: true,
             kustomize: None,
             kubectl: None,
@@ -55,6 +56,9 @@ fn every_flag_reaches_the_planner_and_the_loader() {
                     ),
                 },
             ],
+            pod_ranges: [
+                fd00::/64,
+            ],
             cni: Some(
                 Calico,
             ),
@@ -75,6 +79,7 @@ fn without_flags_nothing_is_written_and_errors_fail() {
             files: [
                 "a",
             ],
+            companions: true,
             recursive: false,
             kustomize: None,
             kubectl: None,
@@ -84,6 +89,7 @@ fn without_flags_nothing_is_written_and_errors_fail() {
             namespaces: [],
             exclude: [],
             waypoints: [],
+            pod_ranges: [],
             cni: None,
             authz: Deny,
             strategy: Edit,

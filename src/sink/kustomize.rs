@@ -1,13 +1,38 @@
 //! Patches for objects that kustomize built: the files they come from are not known, and may serve
 //! other builds too.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use crate::plan::{Edit, Segment};
-use crate::yaml::split;
+use crate::yaml::{Chunk, Document, View, split};
 use crate::yamledit::{self, Refusal};
 
 use super::{Input, POLICIES_FILE, Snippet};
+
+/// What kustomize built.
+#[derive(Debug)]
+pub(super) struct Built<'t> {
+    chunks: Vec<Chunk<'t>>,
+}
+
+impl<'t> Built<'t> {
+    pub(super) fn of(text: &'t str) -> Self {
+        let chunks = split(text);
+        Self { chunks }
+    }
+
+    fn read(&self, document: usize, items: &[usize]) -> Result<Value, Refusal> {
+        let missing = || refusal("the object is not there".to_owned());
+        let chunk = self.chunks.get(document).ok_or_else(missing)?;
+        let root: Value = serde_yaml::from_str(chunk.text).map_err(|e| refusal(e.to_string()))?;
+        let object = items
+            .iter()
+            .try_fold(&root, |value, &index| value.get("items")?.get(index));
+        object.cloned().ok_or_else(missing)
+    }
+}
 
 /// JSON 6902 patches, one file per object.
 #[derive(Debug, Default)]
@@ -28,12 +53,12 @@ impl Patches {
     /// Expresses the edits of one object as a patch.
     pub(super) fn edit(
         &mut self,
-        input: &Input,
+        built: &Built<'_>,
         document: usize,
         items: &[usize],
         edits: &[Edit],
     ) -> Result<(), Refusal> {
-        let mut object = read(input, document, items)?;
+        let mut object = built.read(document, items)?;
         let target = target(&object);
         let mut operations = Vec::new();
         let mut guarded: Vec<String> = Vec::new();
@@ -75,12 +100,12 @@ impl Patches {
     /// Expresses a new version of an object as a patch of everything but its identity.
     pub(super) fn replace(
         &mut self,
-        input: &Input,
+        built: &Built<'_>,
         document: usize,
         items: &[usize],
         body: &Value,
     ) -> Result<(), Refusal> {
-        let object = read(input, document, items)?;
+        let object = built.read(document, items)?;
         let fields = body.as_object().into_iter().flatten();
         let operations = fields
             .filter(|(key, value)| {
@@ -115,7 +140,7 @@ impl Patches {
     }
 
     /// What a kustomization has to say to use the files; `None` when there are none.
-    pub(super) fn snippet(&self, input: &std::sync::Arc<str>) -> Option<Snippet> {
+    pub(super) fn snippet(&self, input: &Arc<str>) -> Option<Snippet> {
         let mut kustomization = Map::new();
         if self.creates {
             kustomization.insert("resources".to_owned(), json!([POLICIES_FILE]));
@@ -129,7 +154,7 @@ impl Patches {
             kustomization.insert("patches".to_owned(), Value::Array(patches));
         }
         (!kustomization.is_empty()).then(|| Snippet {
-            file: std::sync::Arc::clone(input),
+            file: Arc::clone(input),
             message: "add this to a kustomization that has the built one among its `resources`"
                 .to_owned(),
             text: yamledit::emit(&Value::Object(kustomization)),
@@ -137,22 +162,30 @@ impl Patches {
     }
 }
 
-fn refusal(reason: String) -> Refusal {
-    Refusal { line: 0, reason }
+/// What a kustomization has to say to take in the objects that are added beside it; `None` when it
+/// does.
+pub(super) fn resources(kustomization: &Input) -> Option<Snippet> {
+    let names_it = |chunk: Chunk<'_>| {
+        let document = Document::parse(chunk);
+        let root = document.as_ref().ok().and_then(Document::root);
+        let resources = root.and_then(|r| r.get("resources"));
+        let mut resources = resources.into_iter().flat_map(View::items);
+        resources.any(|r| {
+            let text = r.text().unwrap_or("");
+            text.strip_prefix("./").unwrap_or(text) == POLICIES_FILE
+        })
+    };
+    let is_named = split(&kustomization.text).into_iter().any(names_it);
+    (!is_named).then(|| Snippet {
+        file: Arc::clone(&kustomization.name),
+        message: "add this to its `resources`; without it a build leaves the new objects out"
+            .to_owned(),
+        text: yamledit::emit(&json!({ "resources": [POLICIES_FILE] })),
+    })
 }
 
-fn read(input: &Input, document: usize, items: &[usize]) -> Result<Value, Refusal> {
-    let chunks = split(&input.text);
-    let chunk = chunks
-        .get(document)
-        .ok_or_else(|| refusal("the object is not there".to_owned()))?;
-    let root: Value = serde_yaml::from_str(chunk.text).map_err(|e| refusal(e.to_string()))?;
-    let object = items
-        .iter()
-        .try_fold(&root, |value, &index| value.get("items")?.get(index));
-    object
-        .cloned()
-        .ok_or_else(|| refusal("the object is not there".to_owned()))
+fn refusal(reason: String) -> Refusal {
+    Refusal { line: 0, reason }
 }
 
 /// The `target` of a kustomize patch that selects one object.

@@ -20,11 +20,9 @@ use std::sync::Arc;
 use crate::model::{ObjectRef, Origin};
 use crate::yaml::Format;
 
+pub use crate::source::POLICIES_FILE;
 pub use prepare::prepare;
 pub use write::{FileState, Target, WriteError, Written, write};
-
-/// The name of the file, one per directory, that holds the objects this program adds.
-pub const POLICIES_FILE: &str = "ambient-policies.yaml";
 
 /// A text that objects of the plan were read from.
 #[derive(Debug, Clone)]
@@ -48,6 +46,8 @@ pub enum InputKind {
     Text,
     /// The output of `kubectl kustomize`: patches are written instead.
     Kustomize,
+    /// A kustomization beside the others: people are told what it has to name.
+    Kustomization,
 }
 
 /// What is to be written, sorted by name.

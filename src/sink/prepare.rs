@@ -1,6 +1,6 @@
 //! From changes of objects to new texts of files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use crate::model::{ObjectRef, Origin};
 use crate::plan::{Change, ChangeAction, Edit, Plan};
 use crate::yamledit::{self, ObjectEdits, Refusal};
 
-use super::kustomize::Patches;
-use super::{FileChange, FileRefusal, Input, InputKind, POLICIES_FILE, Prepared};
+use super::kustomize::{self, Built, Patches};
+use super::{FileChange, FileRefusal, Input, InputKind, POLICIES_FILE, Prepared, Snippet};
 
 /// Turns the changes of a plan into new texts of files.
 ///
@@ -23,25 +23,33 @@ pub fn prepare(plan: &Plan, inputs: &[Input]) -> Prepared {
     for change in plan.changes() {
         preparation.change(change, &refused);
     }
+    preparation.replace();
+    preparation.append();
     preparation.finish()
 }
 
-/// The place of an object: file, document, items.
-type Place = (Arc<str>, usize, Vec<usize>);
+/// The place of an object in a file: document, items.
+type Place = (usize, Vec<usize>);
+
+/// Something for each of some objects, by file and place.
+type ByPlace<T> = BTreeMap<Arc<str>, BTreeMap<Place, T>>;
 
 fn place(origin: &Origin) -> Place {
-    (
-        Arc::clone(&origin.file),
-        origin.document,
-        origin.items.clone(),
-    )
+    (origin.document, origin.items.clone())
 }
 
-struct Preparation<'i> {
-    inputs: BTreeMap<Arc<str>, &'i Input>,
+/// What is done to files is gathered first, so that each text is read once however much of it
+/// changes.
+struct Preparation<'p> {
+    inputs: BTreeMap<Arc<str>, &'p Input>,
+    /// By the name of the file for new objects beside each.
+    kustomizations: BTreeMap<Arc<str>, &'p Input>,
     files: BTreeMap<Arc<str>, File>,
     patches: BTreeMap<Arc<str>, Patches>,
+    replacements: BTreeMap<Arc<str>, Vec<Replacement<'p>>>,
+    additions: BTreeMap<Arc<str>, Additions<'p>>,
     refusals: Vec<FileRefusal>,
+    snippets: Vec<Snippet>,
 }
 
 /// A file whose text is being changed.
@@ -51,96 +59,125 @@ struct File {
     text: String,
 }
 
-impl<'i> Preparation<'i> {
-    fn new(inputs: &'i [Input]) -> Self {
+/// An object that takes the place of an earlier version.
+struct Replacement<'p> {
+    object: &'p ObjectRef,
+    origin: &'p Origin,
+    body: &'p Value,
+}
+
+/// Objects that are added to one file.
+#[derive(Default)]
+struct Additions<'p> {
+    path: Option<PathBuf>,
+    bodies: Vec<&'p Value>,
+    /// Those that stand in for no refused edit: nothing else reports them.
+    created: Vec<&'p ObjectRef>,
+}
+
+impl<'p> Preparation<'p> {
+    fn new(inputs: &'p [Input]) -> Self {
+        let is_kustomization = |i: &&Input| i.kind == InputKind::Kustomization;
+        let (kustomizations, inputs): (Vec<_>, Vec<_>) = inputs.iter().partition(is_kustomization);
+        let beside = |input: &'p Input| (policies_file(Some(input)).0.into(), input);
+        let named = |input: &'p Input| (Arc::clone(&input.name), input);
         Self {
-            inputs: inputs
-                .iter()
-                .map(|input| (Arc::clone(&input.name), input))
-                .collect(),
+            inputs: inputs.into_iter().map(named).collect(),
+            kustomizations: kustomizations.into_iter().map(beside).collect(),
             files: BTreeMap::new(),
             patches: BTreeMap::new(),
+            replacements: BTreeMap::new(),
+            additions: BTreeMap::new(),
             refusals: Vec::new(),
+            snippets: Vec::new(),
         }
     }
 
     /// Makes all edits, file by file. Returns the objects whose edits were refused.
-    fn edit(&mut self, plan: &Plan) -> BTreeMap<Place, Refusal> {
-        let mut edits: BTreeMap<Place, Vec<Edit>> = BTreeMap::new();
+    fn edit(&mut self, plan: &Plan) -> ByPlace<Refusal> {
+        let mut edits: ByPlace<Vec<Edit>> = BTreeMap::new();
         for change in plan.changes() {
             if let ChangeAction::Edit {
                 origin, edits: new, ..
             } = &change.action
             {
-                edits
-                    .entry(place(origin))
-                    .or_default()
-                    .extend_from_slice(new);
+                let file = edits.entry(Arc::clone(&origin.file)).or_default();
+                let object = file.entry(place(origin)).or_default();
+                object.extend_from_slice(new);
             }
         }
-        let files: BTreeSet<Arc<str>> = edits.keys().map(|(file, ..)| Arc::clone(file)).collect();
-        let mut refused = BTreeMap::new();
-        for file in files {
-            let objects: Vec<_> = edits.iter().filter(|((f, ..), _)| *f == file).collect();
-            let Some(&input) = self.inputs.get(&file) else {
-                let refusal = Refusal {
-                    line: 0,
-                    reason: "the object was not read from a file".to_owned(),
-                };
-                refused.extend(
-                    objects
-                        .iter()
-                        .map(|(place, _)| ((*place).clone(), refusal.clone())),
-                );
-                continue;
-            };
-            if input.kind == InputKind::Kustomize {
-                for (place, edits) in objects {
-                    let patches = self.patches.entry(Arc::clone(&file)).or_default();
-                    if let Err(refusal) = patches.edit(input, place.1, &place.2, edits) {
-                        refused.insert(place.clone(), refusal);
-                    }
-                }
-                continue;
-            }
-            let object_edits: Vec<_> = objects
-                .iter()
-                .map(|((_, document, items), edits)| ObjectEdits {
-                    document: *document,
-                    items,
-                    edits,
-                })
-                .collect();
-            let text = &self.file(input).text;
-            let applied = yamledit::apply_where_possible(text, input.format, &object_edits);
-            self.file(input).text = applied.text;
-            for (index, refusal) in applied.refusals {
-                if let Some((place, _)) = objects.get(index) {
-                    refused.insert((*place).clone(), refusal);
-                }
-            }
-        }
-        refused
+        let refused = edits.into_iter().map(|(file, objects)| {
+            let refused = self.edit_file(&file, &objects);
+            (file, refused)
+        });
+        refused.collect()
     }
 
-    fn change(&mut self, change: &Change, refused: &BTreeMap<Place, Refusal>) {
+    fn edit_file(
+        &mut self,
+        file: &Arc<str>,
+        objects: &BTreeMap<Place, Vec<Edit>>,
+    ) -> BTreeMap<Place, Refusal> {
+        let Some(&input) = self.inputs.get(file) else {
+            let refusal = refusal("the object was not read from a file");
+            let places = objects.keys().cloned();
+            return places.map(|place| (place, refusal.clone())).collect();
+        };
+        if input.kind == InputKind::Kustomize {
+            let built = Built::of(&input.text);
+            let patches = self.patches.entry(Arc::clone(file)).or_default();
+            let patch = |(place, edits): (&Place, &Vec<Edit>)| {
+                let refusal = patches.edit(&built, place.0, &place.1, edits).err()?;
+                Some((place.clone(), refusal))
+            };
+            return objects.iter().filter_map(patch).collect();
+        }
+        let edits = objects
+            .iter()
+            .map(|((document, items), edits)| ObjectEdits {
+                document: *document,
+                items,
+                edits,
+            });
+        let edits: Vec<_> = edits.collect();
+        let file = self.file(input);
+        let applied = yamledit::apply_where_possible(&file.text, input.format, &edits);
+        file.text = applied.text;
+        let refusals = applied.refusals.into_iter();
+        let places: Vec<&Place> = objects.keys().collect();
+        refusals
+            .filter_map(|(index, refusal)| Some(((*places.get(index)?).clone(), refusal)))
+            .collect()
+    }
+
+    fn change(&mut self, change: &'p Change, refused: &ByPlace<Refusal>) {
         match &change.action {
             ChangeAction::Edit {
                 origin, companion, ..
             } => {
-                let Some(refusal) = refused.get(&place(origin)) else {
+                let file = refused.get(&origin.file);
+                let Some(refusal) = file.and_then(|f| f.get(&place(origin))) else {
                     return;
                 };
-                let companion = companion.as_ref().map(|body| self.create(body, origin));
+                let companion = companion.as_ref().map(|body| {
+                    let (name, additions) = self.beside(origin);
+                    additions.bodies.push(body);
+                    name
+                });
                 self.refuse(&change.object, origin, refusal, companion);
             }
             ChangeAction::Create { body, beside } => {
-                self.create(body, beside);
+                let (_, additions) = self.beside(beside);
+                additions.bodies.push(body);
+                additions.created.push(&change.object);
             }
             ChangeAction::Replace { origin, body } => {
-                if let Err(refusal) = self.replace(origin, body) {
-                    self.refuse(&change.object, origin, &refusal, None);
-                }
+                let file = self.replacements.entry(Arc::clone(&origin.file));
+                file.or_default().push(Replacement {
+                    object: &change.object,
+                    origin,
+                    body,
+                });
             }
         }
     }
@@ -165,9 +202,9 @@ impl<'i> Preparation<'i> {
         });
     }
 
-    /// Adds an object to the file for it; returns the file's name.
-    fn create(&mut self, body: &Value, beside: &Origin) -> Arc<str> {
-        let input = self.inputs.get(&beside.file).copied();
+    /// The file for what is added beside an object, and what is added to it so far.
+    fn beside(&mut self, origin: &Origin) -> (Arc<str>, &mut Additions<'p>) {
+        let input = self.inputs.get(&origin.file).copied();
         if let Some(input) = input.filter(|i| i.kind == InputKind::Kustomize) {
             self.patches
                 .entry(Arc::clone(&input.name))
@@ -178,38 +215,103 @@ impl<'i> Preparation<'i> {
         let input = input.or_else(|| self.inputs.values().copied().find(|i| i.path.is_some()));
         let (name, path) = policies_file(input);
         let name: Arc<str> = name.into();
-        if let Some(&existing) = self.inputs.get(&name) {
-            self.file(existing);
-        }
-        let file = self.files.entry(Arc::clone(&name)).or_insert_with(|| File {
-            path,
-            before: None,
-            text: String::new(),
-        });
-        file.text = yamledit::append_document(&file.text, body);
-        name
+        let additions = self.additions.entry(Arc::clone(&name)).or_default();
+        additions.path = path;
+        (name, additions)
     }
 
-    fn replace(&mut self, origin: &Origin, body: &Value) -> Result<(), Refusal> {
-        let refuse = |reason: &str| Refusal {
-            line: origin.line,
-            reason: reason.to_owned(),
-        };
-        let Some(&input) = self.inputs.get(&origin.file) else {
-            return Err(refuse("the object was not read from a file"));
+    /// Puts new versions of objects in the place of earlier ones.
+    fn replace(&mut self) {
+        for (name, replacements) in std::mem::take(&mut self.replacements) {
+            let refused = self.replace_in_file(&name, &replacements);
+            for (index, refusal) in refused {
+                if let Some(replacement) = replacements.get(index) {
+                    self.refuse(replacement.object, replacement.origin, &refusal, None);
+                }
+            }
+        }
+    }
+
+    /// Replaces objects of one file. Returns those that were refused.
+    fn replace_in_file(
+        &mut self,
+        name: &Arc<str>,
+        replacements: &[Replacement<'_>],
+    ) -> Vec<(usize, Refusal)> {
+        let numbered = replacements.iter().enumerate();
+        let Some(&input) = self.inputs.get(name) else {
+            let refusal = refusal("the object was not read from a file");
+            return numbered.map(|(i, _)| (i, refusal.clone())).collect();
         };
         if input.kind == InputKind::Kustomize {
-            let patches = self.patches.entry(Arc::clone(&input.name)).or_default();
-            return patches.replace(input, origin.document, &origin.items, body);
+            let built = Built::of(&input.text);
+            let patches = self.patches.entry(Arc::clone(name)).or_default();
+            let patch = |(i, r): (usize, &Replacement<'_>)| {
+                let replaced = patches.replace(&built, r.origin.document, &r.origin.items, r.body);
+                Some((i, replaced.err()?))
+            };
+            return numbered.filter_map(patch).collect();
         }
-        if !origin.items.is_empty() || input.format != crate::yaml::Format::Yaml {
-            return Err(refuse(
-                "only an object that is a YAML document of its own is replaced",
-            ));
-        }
+        let is_document = |r: &Replacement<'_>| {
+            r.origin.items.is_empty() && input.format == crate::yaml::Format::Yaml
+        };
+        let (documents, others): (Vec<_>, Vec<_>) = numbered.partition(|(_, r)| is_document(r));
+        let refusal = refusal("only an object that is a YAML document of its own is replaced");
+        let mut refused: Vec<_> = others.iter().map(|(i, _)| (*i, refusal.clone())).collect();
+        let bodies = documents.iter().map(|(_, r)| (r.origin.document, r.body));
+        let bodies: Vec<_> = bodies.collect();
         let file = self.file(input);
-        file.text = yamledit::replace_document(&file.text, origin.document, body)?;
-        Ok(())
+        let replaced = yamledit::replace_documents(&file.text, &bodies);
+        file.text = replaced.text;
+        refused.extend(
+            replaced
+                .refusals
+                .into_iter()
+                .filter_map(|(place, refusal)| {
+                    let (index, _) = documents.get(place)?;
+                    Some((*index, refusal))
+                }),
+        );
+        refused
+    }
+
+    /// Adds objects to the files for them.
+    fn append(&mut self) {
+        for (name, additions) in std::mem::take(&mut self.additions) {
+            if let Some(&existing) = self.inputs.get(&name) {
+                self.file(existing);
+            }
+            let file = self.files.entry(Arc::clone(&name)).or_insert_with(|| File {
+                path: additions.path,
+                before: None,
+                text: String::new(),
+            });
+            let refusal = match yamledit::append_documents(&file.text, &additions.bodies) {
+                Ok(text) => {
+                    file.text = text;
+                    let kustomization = self.kustomizations.get(&name);
+                    let snippet = kustomization.and_then(|k| kustomize::resources(k));
+                    self.snippets.extend(snippet);
+                    continue;
+                }
+                Err(refusal) => refusal,
+            };
+            for refused in &mut self.refusals {
+                if refused.companion.take_if(|file| *file == name).is_some() {
+                    refused.reason = format!(
+                        "{}; nor can a companion go into `{name}`: {}",
+                        refused.reason, refusal.reason
+                    );
+                }
+            }
+            let origin = Origin {
+                file: name,
+                ..Origin::synthetic()
+            };
+            for object in additions.created {
+                self.refuse(object, &origin, &refusal, None);
+            }
+        }
     }
 
     fn file(&mut self, input: &Input) -> &mut File {
@@ -223,9 +325,8 @@ impl<'i> Preparation<'i> {
     }
 
     fn finish(mut self) -> Prepared {
-        let mut snippets = Vec::new();
         for (name, patches) in std::mem::take(&mut self.patches) {
-            snippets.extend(patches.snippet(&name));
+            self.snippets.extend(patches.snippet(&name));
             for (name, text) in patches.files() {
                 let file = File {
                     path: None,
@@ -249,9 +350,15 @@ impl<'i> Preparation<'i> {
         Prepared {
             changes,
             refusals: self.refusals,
-            snippets,
+            snippets: self.snippets,
         }
     }
+}
+
+/// A refusal that names no line.
+fn refusal(reason: &str) -> Refusal {
+    let reason = reason.to_owned();
+    Refusal { line: 0, reason }
 }
 
 /// Name and path of the file for new objects beside an input.

@@ -24,11 +24,20 @@ use std::sync::Arc;
 use crate::model::{Note, Problem, World};
 use crate::yaml::Format;
 
+pub use read::io_reason;
+pub use syntax::dns_label;
+
+/// The name of the file, one per directory, that holds the objects this program adds.
+pub const POLICIES_FILE: &str = "ambient-policies.yaml";
+
 /// What to read.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// Files and folders; `-` is standard input.
     pub files: Vec<PathBuf>,
+    /// Whether what this program added beside a file is read with it: a [`POLICIES_FILE`] in the
+    /// same folder.
+    pub companions: bool,
     /// Whether folders are read with the folders below them.
     pub recursive: bool,
     /// A folder whose kustomize output is read.
@@ -46,6 +55,8 @@ pub struct Loaded {
     pub world: World,
     /// The texts that were read, in the order of reading.
     pub files: Vec<SourceFile>,
+    /// The kustomizations beside them, which hold no objects.
+    pub kustomizations: Vec<SourceFile>,
     /// What cannot be used as it is, by file and line.
     pub problems: Vec<Problem>,
     /// What was skipped on purpose, or read in a way worth knowing, by file and line.
@@ -79,6 +90,8 @@ pub enum FileKind {
     Stdin,
     /// The output of `kubectl kustomize`.
     Kustomize,
+    /// A kustomization: which files a build takes, and what it makes of them.
+    Kustomization,
 }
 
 /// Reads what is asked for. Whatever fails is among [`Loaded::problems`].
@@ -113,6 +126,7 @@ pub fn load_texts<'a>(
 fn finish(gathered: read::Gathered, default_namespace: &str) -> Loaded {
     let read::Gathered {
         files,
+        kustomizations,
         mut problems,
         mut notes,
         incomplete,
@@ -127,6 +141,7 @@ fn finish(gathered: read::Gathered, default_namespace: &str) -> Loaded {
     Loaded {
         world,
         files,
+        kustomizations,
         problems,
         notes,
         templates,

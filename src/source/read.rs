@@ -7,10 +7,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ambient_facts::labels;
+
 use super::document;
 use super::kustomize;
 use super::problem::{Note, Problem};
-use super::{FileKind, Request, SourceFile};
+use super::{FileKind, POLICIES_FILE, Request, SourceFile};
+use crate::yaml::Format;
 
 /// Files beyond this are not read. 512 MiB is more than an API server stores altogether.
 const LARGEST_FILE: u64 = 512 << 20;
@@ -19,6 +22,7 @@ const LARGEST_FILE: u64 = 512 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     pub(super) files: Vec<SourceFile>,
+    pub(super) kustomizations: Vec<SourceFile>,
     pub(super) problems: Vec<Problem>,
     pub(super) notes: Vec<Note>,
     /// Whether something that should have been read could not be.
@@ -106,6 +110,9 @@ pub(super) fn gather(request: &Request, stdin: &mut dyn Read, gathered: &mut Gat
             find(path, request.recursive, &mut candidates, gathered);
         }
     }
+    if request.companions {
+        add_companions(&mut candidates, gathered);
+    }
     let skipped = kustomize::patches(candidates.iter().map(|c| c.path.as_path()));
     let charts: BTreeSet<PathBuf> = candidates
         .iter()
@@ -126,10 +133,54 @@ pub(super) fn gather(request: &Request, stdin: &mut dyn Read, gathered: &mut Gat
         seen.insert(identity, name.clone());
         if let Some(why) = reason_to_skip(path, &skipped, &charts) {
             gathered.note(&name, why);
+            if is_kustomization(path) {
+                gathered.kustomizations.extend(kustomization(path, &name));
+            }
         } else {
             read_file(&candidate, &name, gathered);
         }
     }
+}
+
+/// Finds what this program added beside files that the user named; without it, a second run on a
+/// single file would add the same objects again.
+fn add_companions(found: &mut Vec<Candidate>, gathered: &mut Gathered) {
+    let beside = |c: &Candidate| c.path.with_file_name(POLICIES_FILE);
+    let wanted: BTreeSet<PathBuf> = found.iter().filter(|c| c.explicit).map(beside).collect();
+    for path in wanted {
+        if found.iter().any(|c| c.path == path) || !is_ours(&path) {
+            continue;
+        }
+        let name = path.display().to_string();
+        gathered.note(&name, "read as well: `migrate --write` added it");
+        found.push(Candidate {
+            path,
+            explicit: false,
+        });
+    }
+}
+
+/// Whether a file holds objects that this program wrote.
+fn is_ours(path: &Path) -> bool {
+    let label = format!("{}: {}", labels::MANAGED_BY, labels::MANAGED_BY_AMBIENT);
+    let small = fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() <= LARGEST_FILE);
+    small && fs::read_to_string(path).is_ok_and(|text| text.contains(&label))
+}
+
+fn is_kustomization(path: &Path) -> bool {
+    let file = path.file_name().and_then(OsStr::to_str);
+    file.is_some_and(|file| kustomize::FILES.contains(&file))
+}
+
+/// The text of a kustomization. Nothing depends on one that cannot be read.
+fn kustomization(path: &Path, name: &str) -> Option<SourceFile> {
+    Some(SourceFile {
+        name: Arc::from(name),
+        path: Some(path.to_owned()),
+        text: Arc::from(fs::read_to_string(path).ok()?),
+        format: Format::Yaml,
+        kind: FileKind::Kustomization,
+    })
 }
 
 fn reason_to_skip(
@@ -138,7 +189,7 @@ fn reason_to_skip(
     charts: &BTreeSet<PathBuf>,
 ) -> Option<String> {
     let file = path.file_name()?.to_str()?;
-    if kustomize::FILES.contains(&file) {
+    if is_kustomization(path) {
         let directory = path.parent().filter(|p| !p.as_os_str().is_empty());
         let directory = directory.unwrap_or(Path::new(".")).display();
         return Some(format!(
@@ -184,7 +235,7 @@ fn find(path: &Path, recursive: bool, found: &mut Vec<Candidate>, gathered: &mut
             path: path.to_owned(),
             explicit: true,
         }),
-        Err(error) => gathered.unreadable(&name, io_message(&error), None),
+        Err(error) => gathered.unreadable(&name, io_message(&error), io_hint(&error)),
     }
 }
 
@@ -205,7 +256,7 @@ fn walk(
             Ok(entries) => entries,
             Err(error) => {
                 let name = directory.display().to_string();
-                gathered.unreadable(&name, io_message(&error), None);
+                gathered.unreadable(&name, io_message(&error), io_hint(&error));
                 continue;
             }
         };
@@ -249,7 +300,7 @@ fn read_file(candidate: &Candidate, name: &str, gathered: &mut Gathered) {
     let path = &candidate.path;
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
-        Err(error) => return gathered.unreadable(name, io_message(&error), None),
+        Err(error) => return gathered.unreadable(name, io_message(&error), io_hint(&error)),
     };
     if !metadata.is_file() && !candidate.explicit {
         return gathered.note(name, "not a regular file, not read");
@@ -270,7 +321,7 @@ fn read_file(candidate: &Candidate, name: &str, gathered: &mut Gathered) {
         }
         // A pipe, as `<(…)` of a shell makes them.
         Ok(mut file) => read_stream(name, &mut file, gathered),
-        Err(error) => gathered.unreadable(name, io_message(&error), None),
+        Err(error) => gathered.unreadable(name, io_message(&error), io_hint(&error)),
     }
 }
 
@@ -289,7 +340,7 @@ fn took(
     match bytes {
         Ok(Some(bytes)) => gathered.take(name, path, bytes, kind),
         Ok(None) => too_large(name, gathered),
-        Err(error) => gathered.unreadable(name, io_message(&error), None),
+        Err(error) => gathered.unreadable(name, io_message(&error), io_hint(&error)),
     }
 }
 
@@ -306,9 +357,25 @@ fn read_limited(stream: &mut dyn Read) -> io::Result<Option<Vec<u8>>> {
     Ok(fits.then_some(bytes))
 }
 
-/// What went wrong, in lower case and without the number of the operating system.
+/// What went wrong.
 pub(super) fn io_message(error: &io::Error) -> String {
+    format!("cannot be read: {}", io_reason(error))
+}
+
+/// The words of the operating system, in lower case and without its number.
+pub fn io_reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.rsplit_once(" (os error").map_or(&*text, |(t, _)| t);
-    format!("cannot be read: {}", text.to_lowercase())
+    text.to_lowercase()
+}
+
+/// What to do about a path that cannot be read.
+fn io_hint(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            Some("check the path; relative ones start in the current folder")
+        }
+        io::ErrorKind::PermissionDenied => Some("check who may read it"),
+        _ => None,
+    }
 }

@@ -14,7 +14,11 @@ fn is_lower(c: char) -> bool {
 }
 
 /// A DNS label (RFC 1123): names of namespaces, containers and Service ports.
-pub(super) fn dns_label(text: &str) -> Result<(), Rule> {
+///
+/// # Errors
+///
+/// With the rule that the text breaks.
+pub fn dns_label(text: &str) -> Result<(), &'static str> {
     if text.len() > 63 {
         return Err("must have no more than 63 characters");
     }

@@ -1,14 +1,11 @@
-//! One document of a stream: editing it, replacing it, adding another.
+//! Editing one document of a stream.
 
 use std::cell::OnceCell;
-
-use serde_json::Value;
 
 use crate::plan::Segment;
 use crate::yaml::{Chunk, Document, Format, Style, View, split, split_json};
 
 use super::block::{self, Nesting};
-use super::emit::emit;
 use super::example;
 use super::flow::Flow;
 use super::layout::Page;
@@ -95,8 +92,8 @@ pub(super) fn edit(
     }
 }
 
-/// Parses a document that is to be edited.
-fn open(chunk: Chunk<'_>) -> Result<Document, Refusal> {
+/// Parses a document that is to be edited, or that others are to be added to.
+pub(super) fn open(chunk: Chunk<'_>) -> Result<Document, Refusal> {
     let document = Document::parse(chunk).map_err(|e| {
         let line = chunk.text.lines().nth((e.line - chunk.line) as usize);
         match line {
@@ -196,65 +193,5 @@ impl<'d> Sheet<'_, 'd> {
         let edits: Vec<_> = applied.iter().map(|(_, edit)| *edit).collect();
         gate::check(chunk.text, &text, self.format, &edits)?;
         Ok(text)
-    }
-}
-
-/// Replaces the content of one document; comments before and after it, its `---` and every other
-/// document stay.
-///
-/// # Errors
-///
-/// When there is no such document, or it cannot be read.
-pub fn replace_document(text: &str, document: usize, body: &Value) -> Result<String, Refusal> {
-    let chunks = split(text);
-    let Some(&chunk) = chunks.get(document) else {
-        let reason = format!("there is no document {}", document + 1);
-        return Err(Refusal::new(0, reason));
-    };
-    let parsed = Document::parse(chunk).map_err(|e| Refusal::new(e.line, e.message))?;
-    let Some(root) = parsed.root() else {
-        return Err(Refusal::new(chunk.line, "the document is empty"));
-    };
-    let page = Page::new(chunk, first_line_ending(text));
-    let start = root.span().start;
-    if !page.before_on_line(start).is_empty() {
-        let reason = "the object does not start at the start of a line";
-        return Err(Refusal::new(root.line(), reason));
-    }
-    let end = page.next_line(page.content_end(root));
-    let new = lines(&emit(body), first_line_ending(text));
-    let before = text.get(..start).unwrap_or("");
-    let after = text.get(end..).unwrap_or("");
-    let out = format!("{before}{new}{after}");
-    let read = split(&out);
-    let same = read
-        .get(document)
-        .and_then(|c| serde_yaml::from_str(c.text).ok());
-    if read.len() != chunks.len() || same.as_ref() != Some(body) {
-        let reason = "the new object would not read back as intended";
-        return Err(Refusal::new(root.line(), reason));
-    }
-    Ok(out)
-}
-
-/// Adds a document at the end of a stream.
-pub fn append_document(text: &str, body: &Value) -> String {
-    let ending = first_line_ending(text);
-    let mut out = text.to_owned();
-    if !(out.is_empty() || out.ends_with('\n')) {
-        out.push_str(ending);
-    }
-    if !split(text).is_empty() {
-        out.push_str("---");
-        out.push_str(ending);
-    }
-    out.push_str(&lines(&emit(body), ending));
-    out
-}
-
-fn lines(text: &str, ending: &str) -> String {
-    match ending {
-        "\n" => text.to_owned(),
-        _ => text.replace('\n', ending),
     }
 }

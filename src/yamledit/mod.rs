@@ -17,6 +17,7 @@ mod place;
 mod scalar;
 mod splice;
 mod target;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -28,8 +29,8 @@ use rayon::prelude::*;
 use crate::plan::Edit;
 use crate::yaml::{Chunk, Format};
 
-pub use document::{append_document, replace_document};
 pub use emit::{emit, emit_documents};
+pub use whole::{append_documents, replace_documents};
 
 /// The edits of one object.
 #[derive(Debug, Clone, Copy)]

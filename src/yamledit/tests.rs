@@ -1,8 +1,8 @@
 mod cases;
 mod properties;
-
 mod refusals;
 mod scalars;
+mod wild;
 
 use serde_json::{Value, json};
 

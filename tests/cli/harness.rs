@@ -56,6 +56,12 @@ impl Ambient {
         self
     }
 
+    /// Copies a folder and everything in it into the folder of the run.
+    pub(crate) fn folder(self, from: &Path) -> Self {
+        copy(from, self.folder.path());
+        self
+    }
+
     pub(crate) fn run(mut self) -> Run {
         let mut child = self
             .command
@@ -90,6 +96,10 @@ impl Run {
         std::fs::read_to_string(self.path(name)).ok()
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -106,5 +116,18 @@ impl fmt::Display for Run {
             }
         }
         Ok(())
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
     }
 }

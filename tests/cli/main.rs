@@ -3,7 +3,9 @@
 mod harness;
 mod manifests;
 
+mod applications;
 mod general;
+mod help;
 mod migrate;
 mod policy;
 mod usage;

@@ -1,7 +1,7 @@
 //! `migrate` and `migrate diff`: what is shown, and with which exit code.
 
 use crate::harness::Ambient;
-use crate::manifests::{BROKEN, NAMED};
+use crate::manifests::{BROKEN, NAMED, SHARED};
 
 #[test]
 fn a_plan_is_shown_and_nothing_is_written() {
@@ -59,12 +59,11 @@ fn a_diff_exits_with_1() {
     new file mode 100644
     --- /dev/null
     +++ b/k8s/ambient-policies.yaml
-    @@ -0,0 +1,23 @@
+    @@ -0,0 +1,22 @@
     +apiVersion: security.istio.io/v1
     +kind: AuthorizationPolicy
     +metadata:
     +  name: my-app-np-ports
-    +  namespace: default
     +  labels:
     +    app.kubernetes.io/managed-by: kubectl-ambient
     +  annotations:
@@ -119,12 +118,11 @@ fn standard_input_is_read() {
     new file mode 100644
     --- /dev/null
     +++ b/ambient-policies.yaml
-    @@ -0,0 +1,23 @@
+    @@ -0,0 +1,22 @@
     +apiVersion: security.istio.io/v1
     +kind: AuthorizationPolicy
     +metadata:
     +  name: my-app-np-ports
-    +  namespace: default
     +  labels:
     +    app.kubernetes.io/managed-by: kubectl-ambient
     +  annotations:
@@ -162,12 +160,11 @@ fn bad_input_does_not_hide_the_rest() {
     new file mode 100644
     --- /dev/null
     +++ b/k8s/ambient-policies.yaml
-    @@ -0,0 +1,23 @@
+    @@ -0,0 +1,22 @@
     +apiVersion: security.istio.io/v1
     +kind: AuthorizationPolicy
     +metadata:
     +  name: my-app-np-ports
-    +  namespace: default
     +  labels:
     +    app.kubernetes.io/managed-by: kubectl-ambient
     +  annotations:
@@ -223,6 +220,72 @@ fn machine_formats_are_one_document_and_the_same_in_every_run() {
             assert!(document.is_object());
         }
     }
+}
+
+#[test]
+fn gained_connections_keep_the_diff_from_being_printed_until_they_are_accepted() {
+    let run = |flags: &[&str]| {
+        Ambient::new()
+            .file("shop.yaml", SHARED)
+            .args(["migrate", "diff", "-f", "shop.yaml"])
+            .args(flags.iter().copied())
+            .run()
+    };
+    insta::assert_snapshot!(run(&[]), @"
+    exit code: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: no diff is printed: findings have to be dealt with first, or be accepted with `--accept AMB0112-2bb79dc3`
+    hint: `kubectl ambient migrate -f shop.yaml --diff` shows it all
+    ");
+    let accepted = run(&["--accept", "AMB0112-2bb79dc3"]);
+    assert_eq!(
+        (accepted.code, accepted.stderr.as_str()),
+        (1, "1 file changed, 1 added\n")
+    );
+    assert!(accepted.stdout.starts_with("diff --git "), "{accepted}");
+    let strict = run(&["--accept", "AMB0112", "--fail-on", "info"]);
+    assert_eq!((strict.code, strict.stdout.as_str()), (1, ""), "{strict}");
+}
+
+#[test]
+fn an_error_without_a_difference_does_not_pass() {
+    let written = Ambient::new()
+        .file("shop.yaml", SHARED)
+        .args(["migrate", "-f", "shop.yaml", "--write", "--accept", "all"])
+        .run();
+    let (shop, policies) = (
+        written.read("shop.yaml").unwrap(),
+        written.read("ambient-policies.yaml").unwrap(),
+    );
+    let run = |flags: &[&str]| {
+        Ambient::new()
+            .file("shop.yaml", &shop)
+            .file("ambient-policies.yaml", &policies)
+            .args(["migrate", "diff", "-f", "."])
+            .args(flags.iter().copied())
+            .run()
+    };
+    insta::assert_snapshot!(run(&[]), @"
+    exit code: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: no diff is printed: findings have to be dealt with first, or be accepted with `--accept AMB0112-2bb79dc3`
+    hint: `kubectl ambient migrate -f . --diff` shows it all
+    ");
+    assert_eq!(run(&["--accept", "all"]).code, 0);
+}
+
+#[test]
+fn the_next_commands_repeat_the_flags() {
+    let run = Ambient::new()
+        .file("k8s/policy.yaml", NAMED)
+        .args([
+            "migrate", "-f", "k8s", "-R", "--only", "default", "--cni", "calico",
+        ])
+        .args(["--waypoint", "waypoint=default", "--strategy", "companion"])
+        .run();
+    insta::assert_snapshot!(run.stderr, @"Next: kubectl ambient migrate diff -f k8s --only default --waypoint waypoint=default --cni calico --strategy companion -R   |   kubectl ambient migrate -f k8s --only default --waypoint waypoint=default --cni calico --strategy companion -R --write");
 }
 
 #[test]

@@ -162,3 +162,140 @@ fn the_step_summary_of_github_is_appended_to() {
     ### kubectl ambient migrate
     ");
 }
+
+#[test]
+fn a_change_that_no_file_can_take_is_an_error_and_keeps_all_from_being_written() {
+    let written = Ambient::new()
+        .file("k8s/policy.yaml", NAMED)
+        .args(["migrate", "-f", "k8s", "--write"])
+        .run();
+    let policy = written.read("k8s/policy.yaml").unwrap();
+    let companion = written.read("k8s/ambient-policies.yaml").unwrap();
+    // The companion is out of date, and in a list, whose items are not replaced.
+    let stale = companion.replace("9090", "9091").replace('\n', "\n  ");
+    let list = format!("apiVersion: v1\nkind: List\nitems:\n- {stale}").replace("  \n", "\n");
+    let run = |flags: &[&str]| {
+        Ambient::new()
+            .file("k8s/policy.yaml", &policy)
+            .file("k8s/other.yaml", &NAMED.replace("my-app", "other"))
+            .file("k8s/list.yaml", list.trim_end_matches(' '))
+            .args(["migrate", "-f", "k8s"])
+            .args(flags.iter().copied())
+            .run()
+    };
+    let stopped = run(&["--write"]);
+    let ending = stopped.stdout.lines().last().unwrap_or_default();
+    insta::assert_snapshot!(format!("{} {ending}\n{}", stopped.code, stopped.stderr), @"
+    2 Nothing was written: some of the input cannot be used; `--keep-going` writes the rest
+    error: the change cannot be made: only an object that is a YAML document of its own is replaced
+      --> k8s/list.yaml:4 (default/authorizationpolicy/my-app-np-ports)
+    hint: take out what stands in the way, or make the change by hand
+    ");
+    let other = NAMED.replace("my-app", "other");
+    assert_eq!(stopped.read("k8s/other.yaml"), Some(other.clone()));
+    assert_eq!(run(&[]).code, 2);
+
+    let kept_going = run(&["--write", "--keep-going"]);
+    assert_eq!(kept_going.code, 2, "{kept_going}");
+    assert_ne!(kept_going.read("k8s/other.yaml"), Some(other));
+}
+
+#[test]
+fn a_second_run_on_one_file_knows_what_the_first_added_beside_it() {
+    let other = NAMED.replace("my-app", "other");
+    let run = |files: &[(&str, &str)], arguments: &[&str]| {
+        let ambient = Ambient::new().file("k8s/other.yaml", &other);
+        let ambient = files
+            .iter()
+            .fold(ambient, |a, (name, text)| a.file(name, text));
+        ambient
+            .args(["migrate"])
+            .args(arguments.iter().copied())
+            .run()
+    };
+    let first = run(
+        &[("k8s/policy.yaml", NAMED)],
+        &["-f", "k8s/policy.yaml", "--write"],
+    );
+    assert_eq!((first.code, first.stderr.as_str()), (0, ""), "{first}");
+    let policy = first.read("k8s/policy.yaml").unwrap();
+    let added = first.read("k8s/ambient-policies.yaml").unwrap();
+    let written = [
+        ("k8s/policy.yaml", policy.as_str()),
+        ("k8s/ambient-policies.yaml", added.as_str()),
+    ];
+    insta::assert_snapshot!(run(&written, &["diff", "-f", "k8s/policy.yaml"]), @"
+    exit code: 0
+    ----- stdout -----
+    ----- stderr -----
+    note: k8s/ambient-policies.yaml: read as well: `migrate --write` added it
+    ");
+
+    // What the first run added for one file stays when another one is next.
+    let next = run(&written, &["-f", "k8s/other.yaml", "--write"]);
+    assert_eq!(next.code, 0, "{next}");
+    let both = next.read("k8s/ambient-policies.yaml").unwrap();
+    assert!(
+        both.starts_with(&added) && both.contains("name: other-np-ports"),
+        "{both}"
+    );
+
+    // A file of that name that somebody else wrote is theirs.
+    let theirs = added.replace("kubectl-ambient", "somebody");
+    let foreign = [written[0], ("k8s/ambient-policies.yaml", theirs.as_str())];
+    let refused = run(&foreign, &["-f", "k8s/policy.yaml", "--write"]);
+    assert_eq!(refused.code, 2, "{refused}");
+    let reason = "exists, but was not among the files that were read\n";
+    assert!(refused.stderr.contains(reason), "{refused}");
+}
+
+#[test]
+fn new_objects_name_their_namespace_only_beside_objects_that_do() {
+    let named = NAMED.replace(
+        "name: my-app\nspec",
+        "name: my-app\n  namespace: shop\nspec",
+    );
+    assert_ne!(named, NAMED);
+    for (policy, lines) in [(NAMED, 0), (&named, 1)] {
+        let run = Ambient::new()
+            .file("k8s/policy.yaml", policy)
+            .args(["migrate", "-f", "k8s", "-n", "shop", "--write"])
+            .run();
+        let policies = run.read("k8s/ambient-policies.yaml").unwrap();
+        let found = policies.matches("\n  namespace: shop\n").count();
+        assert_eq!(found, lines, "{policies}");
+        assert_eq!(policies.matches("namespace: ").count(), lines, "{policies}");
+        let written = run.read("k8s/policy.yaml").unwrap();
+
+        let again = Ambient::new()
+            .file("k8s/policy.yaml", &written)
+            .file("k8s/ambient-policies.yaml", &policies)
+            .args(["migrate", "diff", "-f", "k8s", "-n", "shop"])
+            .run();
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(again, @"
+            exit code: 0
+            ----- stdout -----
+            ----- stderr -----
+            ");
+        }
+    }
+}
+
+#[test]
+fn a_kustomization_beside_new_objects_has_to_name_them() {
+    let run = |resources: &str| {
+        Ambient::new()
+            .file("k8s/policy.yaml", NAMED)
+            .file("k8s/kustomization.yaml", resources)
+            .args(["migrate", "-f", "k8s"])
+            .run()
+            .stdout
+    };
+    let told = "k8s/kustomization.yaml: add this to its `resources`; without it a build leaves the \
+                new objects out\n  resources:\n  - ambient-policies.yaml\n";
+    let out = run("resources: [policy.yaml]\n");
+    assert!(out.contains(told), "{out}");
+    let out = run("resources: [policy.yaml, ambient-policies.yaml]\n");
+    assert!(!out.contains("kustomization"), "{out}");
+}

@@ -1,12 +1,14 @@
 use std::path::PathBuf;
 
+use super::gate::exit;
+use super::next::flags;
 use super::*;
-use crate::finding::{Code, Finding, codes};
-use crate::model::Problem;
-use crate::model::{ObjectRef, Origin};
-use crate::plan::{Comparison, Proof, Relation};
+use crate::finding::{Code, Finding, Severity, codes};
+use crate::migrate::{AuthzMode, Cni, Options, Strategy, WaypointRequest};
+use crate::model::{ObjectRef, Origin, Problem};
+use crate::plan::{Comparison, Proof, Relation, Verdict};
 use crate::settings::Acceptance;
-use crate::sink::Prepared;
+use crate::source::Request;
 
 fn settings(fail_on: Severity, accept: &[&str]) -> Migrate {
     let accept: Vec<String> = accept.iter().map(ToString::to_string).collect();
@@ -82,7 +84,7 @@ fn findings_refuse_from_the_chosen_severity_on() {
     1 Refused("findings have to be dealt with first, or be accepted with `--accept AMB0110-002c0281`")
     0 DryRun
     1 Refused("findings have to be dealt with first, or be accepted with `--accept AMB0110-002c0281`")
-    1 Refused("findings have to be dealt with first, or be accepted with `--accept ID`")
+    1 Refused("findings have to be dealt with first, or be accepted with `--accept AMB0110-002c0281`")
     "#);
 }
 
@@ -141,10 +143,25 @@ fn a_failed_proof_refuses_even_without_a_finding() {
 fn the_next_command_can_be_pasted_into_a_shell() {
     let request = Request {
         files: vec![PathBuf::from("k8s/it's here"), PathBuf::from("a.yaml")],
+        companions: true,
         recursive: true,
         kustomize: None,
         kubectl: None,
         default_namespace: "team".to_owned(),
     };
-    insta::assert_snapshot!(flags(&request), @r"-f 'k8s/it'\''s here' -f a.yaml -R -n team");
+    let options = Options {
+        namespaces: vec!["shop".to_owned()],
+        exclude: vec!["batch".to_owned()],
+        waypoints: vec![WaypointRequest {
+            name: "waypoint".to_owned(),
+            namespace: Some("shop".to_owned()),
+        }],
+        pod_ranges: vec!["10.244.0.0/16".parse().unwrap()],
+        cni: Some(Cni::Calico),
+        authz: AuthzMode::Allow,
+        strategy: Strategy::Companion,
+        enroll: true,
+    };
+    insta::assert_snapshot!(flags(&request, &Options::default()), @r"-f 'k8s/it'\''s here' -f a.yaml -n team -R");
+    insta::assert_snapshot!(flags(&request, &options), @r"-f 'k8s/it'\''s here' -f a.yaml -n team --only shop --exclude batch --waypoint waypoint=shop --cni calico --pod-cidr 10.244.0.0/16 --authz allow --strategy companion -R --enroll");
 }

@@ -153,7 +153,7 @@ area! {
     NAMESPACE_UNDECLARED = "AMB0126", Info,
         "namespace without its object",
         "Objects live in this namespace but the Namespace itself is not in the input, so its labels are not known. \
-         Rules that select namespaces by label are evaluated as if it had none but its name. \
+         Whether rules that select namespaces by label select it is then not known, and such pairs are reported as unknown. \
          There is also no file in which its enrolment could be written, so the plan prints a command instead.",
         "Add the Namespace object to the manifests, or check the output of `kubectl get namespace NAME --show-labels`.";
 

@@ -142,8 +142,8 @@ pub fn open(open: &Open, style: Style) -> String {
         text.push_str(&super::warning(&message, style));
     }
     if !open.not_evaluated.is_empty() {
-        let named = open.not_evaluated.iter().take(POLICIES_NAMED);
-        let mut names: Vec<String> = named.map(|p| format!("`{p}`")).collect();
+        let policies = open.not_evaluated.iter().take(POLICIES_NAMED);
+        let mut names: Vec<String> = policies.map(|p| format!("`{p}`")).collect();
         let more = open.not_evaluated.len().saturating_sub(POLICIES_NAMED);
         if more > 0 {
             names.push(format!("{more} more"));

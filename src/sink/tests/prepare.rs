@@ -332,3 +332,100 @@ metadata:
         name: shop
     ");
 }
+
+#[test]
+fn nothing_is_added_to_a_template() {
+    let template = "{{- if .Values.mesh }}\nkind: A\n{{- end }}\n";
+    let shared = "kind: NetworkPolicy\nspec:\n  ingress:\n  - ports: &p\n    - port: 80\n";
+    let inputs = [
+        input("d/ambient-policies.yaml", None, template),
+        input("d/web.yaml", Some(Path::new("d/web.yaml")), shared),
+    ];
+    let actions = [
+        edit("d/web.yaml", 0, Some(object("companion"))),
+        create("new", "d/web.yaml"),
+    ];
+    insta::assert_snapshot!(show(&prepare(&plan(actions), &inputs)), @"
+    !! d/ambient-policies.yaml:1: this is a template, not plain YAML (companion: none)
+    !! d/web.yaml:5: `spec.ingress[0].ports` is shared through an anchor, an alias or a merge key; nor can a companion go into `d/ambient-policies.yaml`: this is a template, not plain YAML (companion: none)
+    ");
+}
+
+#[test]
+fn only_whole_documents_are_replaced_and_each_once() {
+    let text = "kind: List\nitems:\n- kind: A\n---\nkind: B\n---\nkind: C\n";
+    let inputs = [input("a.yaml", Some(Path::new("a.yaml")), text)];
+    let replace = |document, items: &[usize], name| ChangeAction::Replace {
+        origin: Origin {
+            items: items.to_vec(),
+            ..origin("a.yaml", document)
+        },
+        body: object(name),
+    };
+    let actions = [
+        replace(0, &[0], "a"),
+        replace(2, &[], "c"),
+        replace(1, &[], "b"),
+        replace(1, &[], "again"),
+    ];
+    insta::assert_snapshot!(show(&prepare(&plan(actions), &inputs)), @"
+    == a.yaml at a.yaml
+    kind: List
+    items:
+    - kind: A
+    ---
+    kind: AuthorizationPolicy
+    metadata:
+      name: b
+    spec:
+      action: DENY
+    ---
+    kind: AuthorizationPolicy
+    metadata:
+      name: c
+    spec:
+      action: DENY
+    !! a.yaml:2: only an object that is a YAML document of its own is replaced (companion: none)
+    !! a.yaml:2: the document is replaced twice (companion: none)
+    ");
+}
+
+#[test]
+fn a_kustomization_that_does_not_name_the_new_file_is_told_to() {
+    let path = |name: &'static str| Some(Path::new(name));
+    let kustomization = |name, text| Input {
+        kind: InputKind::Kustomization,
+        ..input(name, path(name), text)
+    };
+    let listed = "resources:\n- web.yaml\n- ./ambient-policies.yaml\n";
+    let inputs = [
+        input("a/web.yaml", path("a/web.yaml"), POLICY),
+        kustomization("a/kustomization.yaml", "resources: [web.yaml]\n"),
+        input("b/web.yaml", path("b/web.yaml"), POLICY),
+        kustomization("b/Kustomization", listed),
+        input("c/web.yaml", path("c/web.yaml"), POLICY),
+        kustomization("c/kustomization.yml", "resources: [web.yaml]\n"),
+    ];
+    let actions = [
+        create("a", "a/web.yaml"),
+        create("b", "b/web.yaml"),
+        edit("c/web.yaml", 0, None),
+    ];
+    let prepared = prepare(&plan(actions), &inputs);
+    let names: Vec<_> = prepared.changes.iter().map(|c| &*c.name).collect();
+    let files = [
+        "a/ambient-policies.yaml",
+        "b/ambient-policies.yaml",
+        "c/web.yaml",
+    ];
+    assert_eq!(names, files);
+    let snippets = Prepared {
+        changes: Vec::new(),
+        ..prepared
+    };
+    insta::assert_snapshot!(show(&snippets), @"
+    >> a/kustomization.yaml: add this to its `resources`; without it a build leaves the new objects out
+    resources:
+    - ambient-policies.yaml
+    ");
+}

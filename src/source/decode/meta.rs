@@ -60,7 +60,7 @@ pub(super) fn meta(
         return None;
     };
     let metadata = field.mapping()?;
-    let namespace = namespace(metadata, identity.scope);
+    let (namespace, namespace_given) = namespace(metadata, identity.scope);
     let name = match metadata.get("name") {
         Some(name) => name.string().map(|text| (name, text)),
         None if metadata.get("generateName").is_some() => {
@@ -91,6 +91,7 @@ pub(super) fn meta(
     name.map(|(_, text)| Meta {
         name: text.to_owned(),
         namespace,
+        namespace_given,
         labels,
         annotations,
         owners,
@@ -125,10 +126,11 @@ fn nameless(object: Mapping<'_, '_, '_>, at: Field<'_, '_, '_>, kind: &str, why:
 /// Labels whose value is what people call the object.
 const NAMING_LABELS: [&str; 3] = ["app.kubernetes.io/name", "app", "name"];
 
-fn namespace(metadata: Mapping<'_, '_, '_>, scope: Scope) -> String {
+/// The namespace of an object, and whether the object names it.
+fn namespace(metadata: Mapping<'_, '_, '_>, scope: Scope) -> (String, bool) {
     // The API server clears the namespace of cluster-scoped objects (`rest.BeforeCreate`).
     if scope == Scope::Cluster {
-        return String::new();
+        return (String::new(), false);
     }
     let given = metadata.get("namespace").and_then(|field| {
         let text = field.string().filter(|t| !t.is_empty())?;
@@ -141,7 +143,8 @@ fn namespace(metadata: Mapping<'_, '_, '_>, scope: Scope) -> String {
         Scope::Namespaced => metadata.field.reading.session.default_namespace.to_owned(),
         Scope::Cluster | Scope::Unknown => String::new(),
     };
-    given.unwrap_or_else(default)
+    let is_given = given.is_some();
+    (given.unwrap_or_else(default), is_given)
 }
 
 fn check_name(field: Field<'_, '_, '_>, text: &str, class: Class) {

@@ -108,6 +108,7 @@ fn what_cannot_be_read_is_reported_and_hides_nothing() {
     DIR/latin.yaml:2:0: not UTF-8: byte 0xe9 at offset 8
       hint: save it as UTF-8
     DIR/missing.yaml:0:0: cannot be read: no such file or directory
+      hint: check the path; relative ones start in the current folder
     DIR/other:0:0: no file here ends in `.yaml`, `.yml` or `.json`
     DIR/utf16.yaml:1:0: not UTF-8: byte 0xff at offset 0
       hint: it looks like UTF-16: save it as UTF-8
@@ -182,6 +183,8 @@ fn what_kustomize_and_helm_use_otherwise_is_skipped_by_name() {
     let at = directory.path();
     let loaded = load(at, &[""], true);
     assert_eq!(accounts(at, &loaded), ["a in DIR/k/a.yaml:1"]);
+    let kustomizations: Vec<_> = loaded.kustomizations.iter().map(|k| &k.path).collect();
+    assert_eq!(kustomizations, [&Some(at.join("k/kustomization.yaml"))]);
     assert_snapshot!(shown(at, &loaded), @"
     DIR/chart/Chart.yaml:0: note: part of a Helm chart, not read; render it first: `helm template … | kubectl ambient migrate -f -`
     DIR/chart/templates/x.yaml:1: note: Helm template, not read; render it first: `helm template … | kubectl ambient migrate -f -`

@@ -180,6 +180,7 @@ status:
         meta: Meta {
             name: "p",
             namespace: "shop",
+            namespace_given: true,
             labels: {
                 "app": "p",
             },

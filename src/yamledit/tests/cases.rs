@@ -189,18 +189,47 @@ fn rules_and_lists_of_their_own_follow_the_document() {
 }
 
 #[test]
-fn a_document_is_replaced_or_added_among_others() {
-    let text = "# ours\n---\n# first\na: 1\n# end\n---\nb:\n- 2\n\n---\nc: 3\n";
-    let replaced = replace_document(text, 1, &json!({"b": {"x": "yes"}})).unwrap();
+fn documents_are_replaced_among_others() {
+    let text = "# ours\n---\n# first\na: 1\n# end\n---\nb:\n- 2\n\n---\nc: 3\n---\n[d\n";
+    let (b, c) = (json!({"b": {"x": "yes"}}), json!({"c": 4}));
+    let bodies = [(2, &c), (9, &b), (1, &b), (3, &b), (1, &c)];
+    let replaced = replace_documents(text, &bodies);
     assert_eq!(
-        replaced,
-        "# ours\n---\n# first\na: 1\n# end\n---\nb:\n  x: \"yes\"\n\n---\nc: 3\n"
+        replaced.text,
+        "# ours\n---\n# first\na: 1\n# end\n---\nb:\n  x: \"yes\"\n\n---\nc: 4\n---\n[d\n"
     );
-    let added = append_document("a: 1", &json!({"b": [1]}));
-    assert_eq!(added, "a: 1\n---\nb:\n- 1\n");
-    assert_eq!(append_document("", &json!({"a": 1})), "a: 1\n");
+    let refusals = replaced.refusals.iter();
+    let refusals: Vec<_> = refusals.map(|(i, r)| format!("{i}, {r}")).collect();
+    insta::assert_snapshot!(refusals.join("\n"), @"
+    1, line 0: there is no document 10
+    3, line 13: unclosed bracket '['
+    4, line 0: the document is replaced twice
+    ");
+    let end = replace_documents("a: 1\r\n---\r\nb: 2", &[(1, &c)]);
+    assert_eq!(end.text, "a: 1\r\n---\r\nc: 4\r\n");
+}
+
+#[test]
+fn documents_are_added_after_others() {
+    let (a, b) = (json!({"a": 1}), json!({"b": [1]}));
+    let append = |text| append_documents(text, &[&a, &b]).unwrap();
+    assert_eq!(append(""), "a: 1\n---\nb:\n- 1\n");
+    assert_eq!(append("# none\n"), "# none\na: 1\n---\nb:\n- 1\n");
+    assert_eq!(append("c: 1"), "c: 1\n---\na: 1\n---\nb:\n- 1\n");
     assert_eq!(
-        append_document("a: 1\r\n", &json!({"b": 1})),
-        "a: 1\r\n---\r\nb: 1\r\n"
+        append("c: '{{'\r\n"),
+        "c: '{{'\r\n---\r\na: 1\r\n---\r\nb:\r\n- 1\r\n"
     );
+}
+
+#[test]
+fn nothing_is_added_to_a_template() {
+    let refusal = |text| {
+        append_documents(text, &[&json!({"a": 1})])
+            .unwrap_err()
+            .to_string()
+    };
+    insta::assert_snapshot!(refusal("kind: A\n---\n{{- if .on }}\nkind: B\n{{- end }}\n"), @"line 3: this is a template, not plain YAML");
+    insta::assert_snapshot!(refusal("kind: A\nname: x-{{ .Release.Name }}\n"), @"line 2: this is a template, not plain YAML");
+    insta::assert_snapshot!(refusal("kind: [A\n"), @"line 1: unclosed bracket '['");
 }

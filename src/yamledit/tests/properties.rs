@@ -7,45 +7,48 @@ use super::*;
 use crate::yaml::split;
 
 /// Decisions, taken from random bytes; when they run out, the plainest one.
-struct Choices {
-    bytes: Vec<u8>,
-    next: usize,
+pub(super) struct Choices {
+    pub(super) bytes: Vec<u8>,
+    pub(super) next: usize,
 }
 
 impl Choices {
-    fn below(&mut self, bound: u8) -> usize {
+    pub(super) fn below(&mut self, bound: u8) -> usize {
         let byte = self.bytes.get(self.next).copied().unwrap_or(0);
         self.next += 1;
         usize::from(byte % bound)
     }
 
-    fn one_in(&mut self, n: u8) -> bool {
+    pub(super) fn one_in(&mut self, n: u8) -> bool {
         self.below(n) == n as usize - 1
     }
 
-    fn pick<'c>(&mut self, choices: &[&'c str]) -> &'c str {
+    pub(super) fn pick<'c>(&mut self, choices: &[&'c str]) -> &'c str {
         let bound = u8::try_from(choices.len()).unwrap();
         choices[self.below(bound)]
     }
 }
 
 /// Writes policies as nastily as people do.
-struct Writer {
-    choices: Choices,
+pub(super) struct Writer {
+    pub(super) choices: Choices,
     out: String,
     line_ending: &'static str,
 }
 
 impl Writer {
-    fn policies(bytes: Vec<u8>) -> String {
-        let choices = Choices { bytes, next: 0 };
-        let mut writer = Self {
-            choices,
-            out: String::new(),
-            line_ending: "\n",
-        };
+    pub(super) fn policies(bytes: Vec<u8>) -> String {
+        let mut writer = Self::new(bytes);
         writer.stream();
         writer.out
+    }
+
+    pub(super) fn new(bytes: Vec<u8>) -> Self {
+        Self {
+            choices: Choices { bytes, next: 0 },
+            out: String::new(),
+            line_ending: "\n",
+        }
     }
 
     fn stream(&mut self) {
@@ -57,7 +60,16 @@ impl Writer {
         }
         for i in 0..=self.choices.below(3) {
             if i > 0 || self.choices.one_in(3) {
+                let is_ended = i > 0 && self.choices.one_in(4);
+                if is_ended {
+                    self.out.push_str("...");
+                    self.out.push_str(self.line_ending);
+                }
                 self.noise(0);
+                if (is_ended || i == 0) && self.choices.one_in(3) {
+                    self.out.push_str("%YAML 1.2");
+                    self.out.push_str(self.line_ending);
+                }
                 self.out.push_str("---");
                 self.end();
             }
@@ -77,16 +89,23 @@ impl Writer {
         }
     }
 
-    fn policy(&mut self) -> Value {
+    pub(super) fn policy(&mut self) -> Value {
         let mut spec = serde_json::Map::new();
         for direction in ["ingress", "egress"] {
             let rules: Vec<_> = (0..self.choices.below(3)).map(|_| self.rule()).collect();
             spec.insert(direction.to_owned(), rules.into());
         }
         spec.insert("podSelector".to_owned(), json!({}));
-        let note = self
-            .choices
-            .pick(&["a", "two\nlines\n", "- x\n\n\n", "# no\n a", "it's"]);
+        let note = self.choices.pick(&[
+            "a",
+            "two\nlines\n",
+            "- x\n\n\n",
+            "# no\n a",
+            "it's",
+            "é\u{1f980}\u{a0}名",
+        ]);
+        let long = if self.choices.one_in(6) { 700 } else { 1 };
+        let note = note.repeat(long);
         json!({"kind": "NetworkPolicy", "metadata": {"annotations": {"note": note}}, "spec": spec})
     }
 
@@ -288,7 +307,13 @@ fn read(text: &str) -> Vec<Value> {
 /// Does to values what is to be done to text, by another way than [`Edit::apply`].
 fn intend(value: &mut Value) -> usize {
     let items = value.get_mut("items").and_then(Value::as_array_mut);
-    let mut lists = items.into_iter().flatten().map(intend).sum();
+    let lists: usize = items.into_iter().flatten().map(intend).sum();
+    lists + intend_object(value)
+}
+
+/// The same for one object.
+pub(super) fn intend_object(value: &mut Value) -> usize {
+    let mut lists = 0;
     for rules in ["/spec/ingress", "/spec/egress"] {
         let rules = value.pointer_mut(rules).and_then(Value::as_array_mut);
         for rule in rules.into_iter().flatten() {
@@ -302,7 +327,7 @@ fn intend(value: &mut Value) -> usize {
     lists
 }
 
-fn is_subsequence(short: &str, long: &str) -> bool {
+pub(super) fn is_subsequence(short: &str, long: &str) -> bool {
     let mut long = long.chars();
     short.chars().all(|c| long.any(|l| l == c))
 }

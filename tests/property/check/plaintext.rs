@@ -111,27 +111,17 @@ impl Plaintext<'_> {
             let mut pods = destinations.iter();
             pods.any(|pod| self.gains(Party::External(address), pod, port))
         };
-        match claims::range(source) {
-            Some((first, last)) => address_opens(first) && address_opens(last),
-            None => {
-                let from_subjects = subjects
-                    .iter()
-                    .filter(|s| s.name == *source)
-                    .flat_map(|s| {
-                        subjects
-                            .iter()
-                            .filter(|d| d.name == *destination)
-                            .map(move |d| (s, d))
-                    })
-                    .flat_map(|(s, d)| s.with(d))
-                    .any(|(from, to)| self.gains(Party::Pod(from), to, port));
-                from_subjects
-                    || pods(source).iter().any(|from| {
-                        let mut to = destinations.iter();
-                        to.any(|to| self.gains(Party::Pod(from), to, port))
-                    })
-            }
+        if let Some((first, last)) = claims::range(source) {
+            return address_opens(first) && address_opens(last);
         }
+        let sources = subjects.iter().filter(|s| s.name == *source);
+        let to = || subjects.iter().filter(|d| d.name == *destination);
+        let mut pairs = sources.flat_map(|s| to().flat_map(move |d| s.with(d)));
+        pairs.any(|(from, to)| self.gains(Party::Pod(from), to, port))
+            || pods(source).iter().any(|from| {
+                let mut to = destinations.iter();
+                to.any(|to| self.gains(Party::Pod(from), to, port))
+            })
     }
 
     /// The first port whose answer changes.

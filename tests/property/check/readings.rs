@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use kubectl_ambient::finding::codes;
 use kubectl_ambient::model::{
     LabelSelector, Labels, Operator, Peer, Requirement, Rule, Workload, World,
 };
@@ -76,16 +75,13 @@ pub(super) fn asks_for_addresses(world: &World, direction: Direction, pod: &Pod)
 }
 
 /// The labels that a namespace may have. Where the manifests do not hold its object only its name
-/// is sure: any selector might select it, unless the plan says that it takes none to do so.
+/// is sure: any selector might select it.
 pub(super) fn labels_of(case: &Case<'_>, namespace: &str) -> BTreeSet<Labels> {
     let world = case.before;
     let known = namespace_labels(world, namespace);
     let mut possible = BTreeSet::from([known.clone()]);
     let is_declared = world.namespaces.get(namespace).is_some_and(|n| n.declared);
-    let mut findings = case.plan.findings.iter();
-    let is_mentioned =
-        findings.any(|f| f.code == &codes::NAMESPACE_UNDECLARED && f.subject.name == namespace);
-    if is_declared || is_mentioned {
+    if is_declared {
         return possible;
     }
     for policy in &world.network_policies {

@@ -1,0 +1,88 @@
+//! Whole runs over the applications and examples in `testdata`.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::harness::{Ambient, Run};
+
+/// A run in a copy of an application's folder.
+fn run_in(application: &str, arguments: &[&str]) -> Run {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+    let ambient = Ambient::new().folder(&folder.join(application));
+    ambient.args(arguments.iter().copied()).run()
+}
+
+#[test]
+fn online_boutique_is_planned() {
+    insta::assert_snapshot!(run_in("online-boutique", &["migrate", "-f", ".", "-R"]));
+}
+
+#[test]
+fn online_boutique_is_shown_as_a_diff() {
+    let run = run_in("online-boutique", &["migrate", "diff", "-f", ".", "-R"]);
+    insta::assert_snapshot!(run);
+}
+
+#[test]
+fn online_boutique_is_listed() {
+    let run = run_in("online-boutique", &["policy", "list", "-f", ".", "-R"]);
+    insta::assert_snapshot!(run);
+}
+
+#[test]
+fn bookinfo_is_planned() {
+    insta::assert_snapshot!(run_in("bookinfo", &["migrate", "-f", ".", "-R"]));
+}
+
+/// The diff is what `patch` takes, and with it applied nothing is left to do and every connection
+/// is in the tunnel that was in the clear.
+#[test]
+fn the_diff_of_online_boutique_applies_and_leaves_nothing_to_do() {
+    let diff = run_in("online-boutique", &["migrate", "diff", "-f", ".", "-R"]);
+    assert_eq!(diff.code, 1);
+    let listed = run_in("online-boutique", &["policy", "list", "-f", ".", "-R"]);
+    let mut patch = Command::new("patch")
+        .args(["-p1", "--no-backup-if-mismatch"])
+        .current_dir(listed.folder())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("`patch` has to be installed");
+    {
+        use std::io::Write as _;
+        let mut stdin = patch.stdin.take().unwrap();
+        stdin.write_all(diff.stdout.as_bytes()).unwrap();
+    }
+    assert!(patch.wait().unwrap().success());
+
+    let again = Ambient::new().folder(listed.folder());
+    let again = again.args(["migrate", "diff", "-f", ".", "-R"]).run();
+    assert_eq!((again.code, again.stdout.as_str()), (0, ""));
+
+    let tunnel = Ambient::new().folder(listed.folder());
+    let list = ["policy", "list", "-f", ".", "-R", "--mode", "tunnel"];
+    let tunnel = tunnel.args(list).run();
+    let between_pods = |run: &Run| -> Vec<String> {
+        let lines = run.stdout.lines().filter(|l| l.matches('[').count() == 2);
+        lines
+            .filter(|l| l.contains("TCP "))
+            .map(str::to_owned)
+            .collect()
+    };
+    assert!(!between_pods(&listed).is_empty());
+    assert_eq!(between_pods(&tunnel), between_pods(&listed));
+}
+
+/// The policy that documents about ambient mesh print, as it is printed: without a name.
+#[test]
+fn the_example_of_the_documents_needs_a_name() {
+    let run = run_in("example-my-app", &["migrate", "-f", "nameless.yaml"]);
+    insta::assert_snapshot!(run);
+}
+
+/// With a name: 9090 stays, 15008 is added, and what is tunnelled is kept to 9090.
+#[test]
+fn the_example_of_the_documents_keeps_its_port() {
+    let run = run_in("example-my-app", &["migrate", "diff", "-f", "named.yaml"]);
+    insta::assert_snapshot!(run);
+}
