@@ -1,8 +1,10 @@
 //! `policy`: who may connect to whom under the network policies.
 
+use std::collections::BTreeSet;
+
 use crate::error::ExpectedError;
 use crate::exit::Exit;
-use crate::model::World;
+use crate::model::{GenericObject, ObjectRef, World};
 use crate::reach::{self, Mode, Unclear};
 use crate::render::policy as view;
 use crate::settings::{PolicyDiff, PolicyExplain, PolicyList};
@@ -24,12 +26,9 @@ pub(super) fn list(settings: &PolicyList, output: &mut Output<'_>) -> Result<Exi
             connections: c.connections,
         })
         .collect();
+    let open = open([&world], connectivity.uncertain);
     let text = if settings.view.json {
-        view::connections_json(
-            mode(settings.view.lens.mode),
-            &connections,
-            connectivity.uncertain,
-        )
+        view::connections_json(mode(settings.view.lens.mode), &connections, &open)
     } else {
         view::connections(&connections)
     };
@@ -37,10 +36,7 @@ pub(super) fn list(settings: &PolicyList, output: &mut Output<'_>) -> Result<Exi
     if connections.is_empty() {
         output.tell("No connections found.\n");
     }
-    if connectivity.uncertain > 0 {
-        let warning = view::uncertain(connectivity.uncertain, output.error_style());
-        output.tell(&warning);
-    }
+    output.tell(&view::open(&open, output.error_style()));
     Ok(if whole { Exit::Done } else { Exit::BadInput })
 }
 
@@ -64,6 +60,7 @@ pub(super) fn explain(
         destination: explanation.destination.into(),
         asked: explanation.asked,
         allowed: explanation.allowed,
+        open: open([&world], u64::from(explanation.uncertain)),
         sides: vec![
             side(view::Direction::Egress, explanation.egress),
             side(view::Direction::Ingress, explanation.ingress),
@@ -75,6 +72,7 @@ pub(super) fn explain(
         view::explanation(&explanation, output.style())
     };
     output.answer(&text)?;
+    output.tell(&view::open(&explanation.open, output.error_style()));
     Ok(if whole { Exit::Done } else { Exit::BadInput })
 }
 
@@ -118,27 +116,40 @@ pub(super) fn diff(settings: &PolicyDiff, output: &mut Output<'_>) -> Result<Exi
         // What could not be read would look like a difference.
         return Err(ExpectedError::IncompleteInput);
     }
-    let changes: Vec<view::ConnectionChange> =
-        reach::difference(&before, &after, settings.view.lens.clone())
-            .into_iter()
-            .map(|d| view::ConnectionChange {
-                source: d.source,
-                destination: d.destination,
-                before: d.before,
-                after: d.after,
-            })
-            .collect();
+    let differences = reach::difference(&before, &after, settings.view.lens.clone());
+    let open = open([&before, &after], differences.uncertain);
+    let changes = differences.pairs.into_iter();
+    let changes: Vec<view::ConnectionChange> = changes
+        .map(|d| view::ConnectionChange {
+            source: d.source,
+            destination: d.destination,
+            before: d.before,
+            after: d.after,
+        })
+        .collect();
     let text = if settings.view.json {
-        view::changes_json(mode(settings.view.lens.mode), &changes)
+        view::changes_json(mode(settings.view.lens.mode), &changes, &open)
     } else {
         view::changes(&changes, output.style())
     };
     output.answer(&text)?;
+    output.tell(&view::open(&open, output.error_style()));
     Ok(if changes.is_empty() {
         Exit::Done
     } else {
         Exit::Found
     })
+}
+
+/// What an answer about worlds leaves open.
+fn open<'w>(worlds: impl IntoIterator<Item = &'w World>, uncertain: u64) -> view::Open {
+    let policies = worlds.into_iter().flat_map(|w| &w.plugin_policies);
+    let policies = policies.filter(|p| !p.is_staged());
+    let not_evaluated: BTreeSet<ObjectRef> = policies.map(GenericObject::reference).collect();
+    view::Open {
+        uncertain,
+        not_evaluated: not_evaluated.into_iter().collect(),
+    }
 }
 
 /// The world of some input, and whether all of the input could be used.

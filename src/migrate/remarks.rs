@@ -121,7 +121,8 @@ pub(super) fn plugin_policies(
     differences: &mut Vec<Comparison>,
     findings: &mut Vec<Finding>,
 ) {
-    for policy in &setting.world.plugin_policies {
+    let enforced = setting.world.plugin_policies.iter();
+    for policy in enforced.filter(|p| !p.is_staged()) {
         let reference = policy.reference();
         let because = format!(
             "`{}` of group `{}` also decides about connections, and is not analysed",

@@ -194,6 +194,11 @@ pub struct GenericObject {
 }
 
 impl GenericObject {
+    /// Whether it is a policy of Calico that is only staged: evaluated for logs, not enforced.
+    pub fn is_staged(&self) -> bool {
+        self.kind.starts_with("Staged")
+    }
+
     /// The reference to this object.
     pub fn reference(&self) -> ObjectRef {
         self.meta.reference(self.kind.clone())

@@ -19,6 +19,9 @@ pub struct Explanation {
     pub asked: Option<String>,
     /// The connections that are allowed, as printed; of the port asked for, if one was.
     pub allowed: String,
+    /// Whether more may be allowed: an `ipBlock` may match pods, or a selector pods on the node's
+    /// network.
+    pub uncertain: bool,
     /// What the policies of the source say.
     pub egress: Side,
     /// What the policies of the destination say.
@@ -74,9 +77,11 @@ pub fn explain(
     let ports = to.ports(&view, port)?;
     let asked = ports.clone().unwrap_or_else(PortSet::all);
     let mut allowed = PortSet::none();
+    let mut uncertain = false;
     for &from in &from.nodes {
         for &to in &to.nodes {
             allowed = allowed.union(&view.connections(from, to));
+            uncertain |= view.is_uncertain(from, to);
         }
     }
     let (Some(&first), Some(&last)) = (from.nodes.first(), to.nodes.first()) else {
@@ -104,6 +109,7 @@ pub fn explain(
         destination: to.name,
         asked: ports.map(|ports| ports.to_string()),
         allowed: allowed.intersection(&asked).to_string(),
+        uncertain,
         egress,
         ingress,
     })

@@ -43,6 +43,15 @@ pub struct Difference {
     pub after: Option<Arc<str>>,
 }
 
+/// How two worlds differ.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// Sorted by source, then destination.
+    pub pairs: Vec<Difference>,
+    /// Pairs of either world as in [`Connectivity::uncertain`], whichever has more of them.
+    pub uncertain: u64,
+}
+
 /// All connections of a world that surely are allowed. Pairs of one endpoint with itself, and of
 /// addresses outside with each other, are left out.
 pub fn connectivity(world: &World, lens: impl Into<Lens>) -> Connectivity {
@@ -73,9 +82,9 @@ pub fn connectivity(world: &World, lens: impl Into<Lens>) -> Connectivity {
     }
 }
 
-/// The pairs that two worlds treat differently, sorted by source, then destination. Ranges of
-/// addresses are cut where the answers of either world change.
-pub fn difference(before: &World, after: &World, lens: impl Into<Lens>) -> Vec<Difference> {
+/// The pairs that two worlds treat differently, as far as that is known. Ranges of addresses are
+/// cut where the answers of either world change.
+pub fn difference(before: &World, after: &World, lens: impl Into<Lens>) -> Differences {
     let lens = lens.into();
     let (mut before, mut after) = (Listing::of(before, &lens), Listing::of(after, &lens));
     let mut shown = Shown::default();
@@ -128,7 +137,10 @@ pub fn difference(before: &World, after: &World, lens: impl Into<Lens>) -> Vec<D
         }
     }
     differences.sort_unstable();
-    differences
+    Differences {
+        pairs: differences,
+        uncertain: before.uncertain.max(after.uncertain),
+    }
 }
 
 /// What is allowed on each range of addresses; neighbours differ.

@@ -9,7 +9,7 @@ mod party;
 mod view;
 
 pub use explain::{Explanation, RuleUse, Side, explain};
-pub use list::{Connection, Connectivity, Difference, connectivity, difference};
+pub use list::{Connection, Connectivity, Difference, Differences, connectivity, difference};
 pub use party::Unclear;
 
 use ipnet::IpNet;

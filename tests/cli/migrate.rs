@@ -366,3 +366,22 @@ fn probes_are_said_to_be_refused_by_the_policy_that_is_about_the_pods() {
         .collect();
     insta::assert_snapshot!(about.join("\n"), @"    `default/networkpolicy/my-app` isolates it, and its probes on port 8080 come from another");
 }
+
+/// Calico evaluates what is staged for its logs alone.
+#[test]
+fn staged_policies_leave_the_verdict_certain() {
+    let verdict = |kind: &str| {
+        let policy = format!(
+            "---\napiVersion: projectcalico.org/v3\nkind: {kind}\nmetadata: {{name: a}}\nspec: {{}}\n"
+        );
+        let run = Ambient::new()
+            .file("k8s.yaml", &(NAMED.to_owned() + &policy))
+            .args(["migrate", "-f", "k8s.yaml"])
+            .run();
+        let proof = run.stdout.lines().find_map(|l| l.strip_prefix("Proof   "));
+        let (verdict, _) = proof.and_then(|p| p.split_once(':')).unwrap();
+        verdict.to_owned()
+    };
+    assert_eq!(verdict("NetworkPolicy"), "unknown");
+    assert_eq!(verdict("StagedNetworkPolicy"), "equal");
+}

@@ -106,6 +106,55 @@ fn a_difference_exits_with_1() {
     ");
 }
 
+#[test]
+fn policies_that_are_not_evaluated_are_named() {
+    let cilium = "---\napiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\n\
+                  metadata: {name: rules, namespace: shop}\nspec: {}\n\
+                  ---\napiVersion: projectcalico.org/v3\nkind: StagedNetworkPolicy\n\
+                  metadata: {name: later, namespace: shop}\nspec: {}\n";
+    let shop = SHARED.replace(
+        "podSelector: {matchLabels: {app: web}}",
+        "ipBlock: {cidr: 10.0.0.0/8}",
+    );
+    let run = |arguments: &[&str]| {
+        let run = Ambient::new()
+            .file("before/shop.yaml", &(shop.clone() + cilium))
+            .file("after/shop.yaml", &shop)
+            .args(arguments.iter().copied())
+            .run();
+        (run.code, run.stderr, run.stdout)
+    };
+    let commands: [&[&str]; 3] = [
+        &["policy", "list", "-f", "before"],
+        &["policy", "explain", "shop/web", "shop/db", "-f", "before"],
+        &["policy", "diff", "before", "after"],
+    ];
+    let told = commands.map(|arguments| {
+        let (code, stderr, _) = run(arguments);
+        format!("{}: {code}\n{stderr}", arguments.join(" "))
+    });
+    insta::assert_snapshot!(told.concat(), @"
+    policy list -f before: 0
+    warning: more may be allowed between 2 pairs: an `ipBlock` or host network decides
+    warning: policies of the network plugin are not evaluated, and may allow or refuse more: `shop/ciliumnetworkpolicy/rules`
+    policy explain shop/web shop/db -f before: 0
+    warning: more may be allowed between 1 pair: an `ipBlock` or host network decides
+    warning: policies of the network plugin are not evaluated, and may allow or refuse more: `shop/ciliumnetworkpolicy/rules`
+    policy diff before after: 0
+    warning: more may be allowed between 2 pairs: an `ipBlock` or host network decides
+    warning: policies of the network plugin are not evaluated, and may allow or refuse more: `shop/ciliumnetworkpolicy/rules`
+    ");
+    for arguments in commands {
+        let (_, _, stdout) = run(&[arguments, &["-o", "json"]].concat());
+        let document: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!(
+            document["notEvaluated"][0]["kind"], "CiliumNetworkPolicy",
+            "{stdout}"
+        );
+        assert_ne!(document["uncertain"], 0, "{stdout}");
+    }
+}
+
 /// A policy that lets one range of addresses in, and pods that may have them.
 const BLOCK: &str = "\
 apiVersion: networking.k8s.io/v1

@@ -18,8 +18,7 @@ pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
         } else {
             context.scope.is_enrolled(namespace)
         };
-        // What is staged is not enforced.
-        if concerned && !object.kind.starts_with("Staged") {
+        if concerned && !object.is_staged() {
             policy(object, findings);
         }
     }

@@ -198,8 +198,10 @@ fn sidecar(context: &Context<'_>, object: &GenericObject) -> Found {
     Some((&codes::SIDECAR_SCOPE_IGNORED, message))
 }
 
+/// Where extensions have their selector.
+const SELECTOR: &str = "/spec/selector/matchLabels";
+
 fn extension(context: &Context<'_>, object: &GenericObject) -> Found {
-    const SELECTOR: &str = "/spec/selector/matchLabels";
     let body = |pointer: &str| object.body.pointer(pointer);
     // Without a selector a waypoint of the namespace applies Telemetry as well.
     if body("/spec/targetRefs").is_some()

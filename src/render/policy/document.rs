@@ -4,28 +4,29 @@ use serde::Serialize;
 
 use crate::render::document::{API_VERSION, Metadata, ObjectDocument, OriginDocument, to_json};
 
-use super::{Connection, ConnectionChange, Explanation, RuleExplanation};
+use super::{Connection, ConnectionChange, Explanation, Open, RuleExplanation};
 
-/// The connections as JSON, with the number of pairs that may have more.
-pub fn connections_json(mode: &str, connections: &[Connection], uncertain: u64) -> String {
+/// The connections as JSON, with what they leave open.
+pub fn connections_json(mode: &str, connections: &[Connection], open: &Open) -> String {
     to_json(&ListDocument {
         api_version: API_VERSION,
         kind: "Connectivity",
         metadata: Metadata::CURRENT,
         mode,
         connections,
-        uncertain,
+        open: OpenDocument::of(open),
     })
 }
 
 /// The differences as JSON.
-pub fn changes_json(mode: &str, changes: &[ConnectionChange]) -> String {
+pub fn changes_json(mode: &str, changes: &[ConnectionChange], open: &Open) -> String {
     to_json(&DiffDocument {
         api_version: API_VERSION,
         kind: "ConnectivityDiff",
         metadata: Metadata::CURRENT,
         mode,
         changes,
+        open: OpenDocument::of(open),
     })
 }
 
@@ -48,6 +49,7 @@ pub fn explanation_json(mode: &str, explanation: &Explanation) -> String {
         asked: explanation.asked.as_deref(),
         allowed: &explanation.allowed,
         sides: sides.collect(),
+        open: OpenDocument::of(&explanation.open),
     })
 }
 
@@ -59,7 +61,8 @@ struct ListDocument<'r> {
     metadata: Metadata,
     mode: &'r str,
     connections: &'r [Connection],
-    uncertain: u64,
+    #[serde(flatten)]
+    open: OpenDocument<'r>,
 }
 
 #[derive(Serialize)]
@@ -70,6 +73,8 @@ struct DiffDocument<'r> {
     metadata: Metadata,
     mode: &'r str,
     changes: &'r [ConnectionChange],
+    #[serde(flatten)]
+    open: OpenDocument<'r>,
 }
 
 #[derive(Serialize)]
@@ -85,6 +90,24 @@ struct ExplanationDocument<'r> {
     asked: Option<&'r str>,
     allowed: &'r str,
     sides: Vec<SideDocument<'r>>,
+    #[serde(flatten)]
+    open: OpenDocument<'r>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OpenDocument<'r> {
+    uncertain: u64,
+    not_evaluated: Vec<ObjectDocument<'r>>,
+}
+
+impl<'r> OpenDocument<'r> {
+    fn of(open: &'r Open) -> Self {
+        Self {
+            uncertain: open.uncertain,
+            not_evaluated: open.not_evaluated.iter().map(ObjectDocument::of).collect(),
+        }
+    }
 }
 
 #[derive(Serialize)]

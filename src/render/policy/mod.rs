@@ -49,6 +49,8 @@ pub struct Explanation {
     pub asked: Option<String>,
     /// The connections that are allowed, as printed, of those asked about.
     pub allowed: String,
+    /// What the answer leaves open.
+    pub open: Open,
     /// The answer of each side: egress of the source, then ingress of the destination.
     pub sides: Vec<SideExplanation>,
 }
@@ -117,12 +119,42 @@ pub fn connections(connections: &[Connection]) -> String {
     text
 }
 
-/// Says how many pairs may have more connections than are listed.
-pub fn uncertain(pairs: u64, style: Style) -> String {
-    let pairs = Count(usize::try_from(pairs).unwrap_or(usize::MAX), "pair");
-    let message =
-        format!("more may be allowed between {pairs}: an `ipBlock` or host network decides");
-    super::warning(&message, style)
+/// What an answer leaves open.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Open {
+    /// Between how many pairs more may be allowed than is known.
+    pub uncertain: u64,
+    /// Policies of kinds that are not evaluated, sorted.
+    pub not_evaluated: Vec<ObjectRef>,
+}
+
+/// Policies beyond this many are counted, not named.
+const POLICIES_NAMED: usize = 3;
+
+/// Says what an answer leaves open; nothing when it is complete.
+pub fn open(open: &Open, style: Style) -> String {
+    let mut text = String::new();
+    if open.uncertain > 0 {
+        let pairs = usize::try_from(open.uncertain).unwrap_or(usize::MAX);
+        let pairs = Count(pairs, "pair");
+        let message =
+            format!("more may be allowed between {pairs}: an `ipBlock` or host network decides");
+        text.push_str(&super::warning(&message, style));
+    }
+    if !open.not_evaluated.is_empty() {
+        let policies = open.not_evaluated.iter().take(POLICIES_NAMED);
+        let mut names: Vec<String> = policies.map(|p| format!("`{p}`")).collect();
+        let more = open.not_evaluated.len().saturating_sub(POLICIES_NAMED);
+        if more > 0 {
+            names.push(format!("{more} more"));
+        }
+        let message = format!(
+            "policies of the network plugin are not evaluated, and may allow or refuse more: {}",
+            names.join(", ")
+        );
+        text.push_str(&super::warning(&message, style));
+    }
+    text
 }
 
 /// The differences as lines: `+` and `-` for pairs that are new and gone, `~` for others.

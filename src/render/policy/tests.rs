@@ -24,6 +24,7 @@ fn sample() -> Explanation {
         destination: "shop/db[StatefulSet]".into(),
         asked: Some("TCP 5432".to_owned()),
         allowed: "TCP 5432".to_owned(),
+        open: Open::default(),
         sides: vec![
             side(
                 Direction::Egress,
@@ -40,6 +41,14 @@ fn sample() -> Explanation {
                 vec![rule],
             ),
         ],
+    }
+}
+
+fn left_open() -> Open {
+    let policy = |name: &str| ObjectRef::namespaced("shop", "CiliumNetworkPolicy", name);
+    Open {
+        uncertain: 2,
+        not_evaluated: ["a", "b", "c", "d", "e"].map(policy).to_vec(),
     }
 }
 
@@ -65,7 +74,7 @@ fn connections_are_lines_of_their_own() {
         connections: "TCP 80,8000-8090,UDP 53".into(),
     };
     insta::assert_snapshot!(connections(std::slice::from_ref(&connection)), @"shop/web[Deployment] => shop/db[StatefulSet] : TCP 80,8000-8090,UDP 53");
-    insta::assert_snapshot!(connections_json("tunnel", &[connection], 2), @r#"
+    insta::assert_snapshot!(connections_json("tunnel", &[connection], &left_open()), @r#"
     {
       "apiVersion": "ambient.dev/v1alpha1",
       "kind": "Connectivity",
@@ -80,7 +89,34 @@ fn connections_are_lines_of_their_own() {
           "connections": "TCP 80,8000-8090,UDP 53"
         }
       ],
-      "uncertain": 2
+      "uncertain": 2,
+      "notEvaluated": [
+        {
+          "namespace": "shop",
+          "kind": "CiliumNetworkPolicy",
+          "name": "a"
+        },
+        {
+          "namespace": "shop",
+          "kind": "CiliumNetworkPolicy",
+          "name": "b"
+        },
+        {
+          "namespace": "shop",
+          "kind": "CiliumNetworkPolicy",
+          "name": "c"
+        },
+        {
+          "namespace": "shop",
+          "kind": "CiliumNetworkPolicy",
+          "name": "d"
+        },
+        {
+          "namespace": "shop",
+          "kind": "CiliumNetworkPolicy",
+          "name": "e"
+        }
+      ]
     }
     "#);
 }
@@ -92,7 +128,7 @@ fn differences_say_what_was_and_what_is() {
     ~ shop/web[Deployment] => shop/cache[Pod] : TCP 80 -> TCP 80,443
     - shop/web[Deployment] => shop/db[StatefulSet] : All Connections -> No Connections
     ");
-    insta::assert_snapshot!(changes_json("plaintext", &pairs()), @r#"
+    insta::assert_snapshot!(changes_json("plaintext", &pairs(), &Open::default()), @r#"
     {
       "apiVersion": "ambient.dev/v1alpha1",
       "kind": "ConnectivityDiff",
@@ -119,7 +155,9 @@ fn differences_say_what_was_and_what_is() {
           "before": "All Connections",
           "after": null
         }
-      ]
+      ],
+      "uncertain": 0,
+      "notEvaluated": []
     }
     "#);
 }
@@ -179,7 +217,9 @@ fn an_explanation_names_tiers_and_rules() {
             }
           ]
         }
-      ]
+      ],
+      "uncertain": 0,
+      "notEvaluated": []
     }
     "#);
 }
@@ -201,5 +241,22 @@ fn a_refusal_is_said_in_words() {
 
     ingress of shop/db[StatefulSet] : No Connections
       NetworkPolicy decides: 1 of 2 policies allows it
+    ");
+}
+
+#[test]
+fn what_an_answer_leaves_open_is_said() {
+    assert_eq!(open(&Open::default(), Style::default()), "");
+    insta::assert_snapshot!(open(&left_open(), Style::default()), @"
+    warning: more may be allowed between 2 pairs: an `ipBlock` or host network decides
+    warning: policies of the network plugin are not evaluated, and may allow or refuse more: `shop/ciliumnetworkpolicy/a`, `shop/ciliumnetworkpolicy/b`, `shop/ciliumnetworkpolicy/c`, 2 more
+    ");
+    let one = Open {
+        uncertain: 1,
+        not_evaluated: vec![ObjectRef::cluster("AdminNetworkPolicy", "base")],
+    };
+    insta::assert_snapshot!(open(&one, Style::default()), @"
+    warning: more may be allowed between 1 pair: an `ipBlock` or host network decides
+    warning: policies of the network plugin are not evaluated, and may allow or refuse more: `adminnetworkpolicy/base`
     ");
 }
