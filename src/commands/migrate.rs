@@ -82,7 +82,8 @@ pub(super) fn diff(settings: &MigrateDiff, output: &mut Output<'_>) -> Result<Ex
     let files = &prepared.changes;
     output.answer(&render::diff(files, output.folder(), output.style()))?;
     output.tell(&render::diff_summary(files, output.folder()));
-    if plan.proof.is_empty() {
+    let members = plan.namespaces.iter().any(|n| n.in_mesh > 0);
+    if plan.proof.is_empty() && !members {
         let message = "nothing was compared: the input holds no workload and no policy";
         output.tell(&render::warning(message, output.error_style()));
     }

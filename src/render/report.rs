@@ -231,7 +231,11 @@ impl<'p> Report<'p> {
 
     /// What the comparison means, in one sentence.
     pub(super) fn proof_sentence(&self) -> String {
+        let members = self.plan.namespaces.iter().any(|n| n.in_mesh > 0);
         let sentence = match self.plan.proof.verdict() {
+            _ if self.plan.proof.is_empty() && members => {
+                "the network plugin sees the ports inside the tunnel, so policies stay as they are"
+            }
             _ if self.plan.proof.is_empty() => {
                 "the input holds no workload and no policy that is analysed"
             }

@@ -86,3 +86,20 @@ fn the_example_of_the_documents_keeps_its_port() {
     let run = run_in("example-my-app", &["migrate", "diff", "-f", "named.yaml"]);
     insta::assert_snapshot!(run);
 }
+
+#[test]
+fn a_plugin_that_sees_the_ports_leaves_nothing_to_compare() {
+    let run = run_in("shop", &["migrate", "-f", ".", "--cni", "calico-ambient"]);
+    let proof: Vec<&str> = run
+        .stdout
+        .lines()
+        .filter(|l| l.starts_with("Proof"))
+        .collect();
+    assert_eq!(
+        (run.code, proof.join("\n").as_str()),
+        (
+            0,
+            "Proof   nothing to compare: the network plugin sees the ports inside the tunnel, so policies stay as"
+        )
+    );
+}
