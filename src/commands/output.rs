@@ -123,3 +123,22 @@ fn write(stream: &mut dyn Write, text: &[u8]) -> io::Result<()> {
     stream.write_all(text)?;
     stream.flush()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_as_wide_as_a_terminal_that_can_be_read() {
+        let shown = |terminal, columns| {
+            width(&Channel {
+                writer: &mut io::sink(),
+                terminal,
+                columns,
+            })
+        };
+        let terminals = [None, Some(40), Some(110), Some(300)].map(|c| shown(true, c));
+        assert_eq!(terminals, [100, 80, 110, 120]);
+        assert_eq!(shown(false, Some(40)), 100);
+    }
+}

@@ -158,9 +158,44 @@ fn side(
     if isolating.is_empty() {
         return open(format!("no policy isolates it for {word}"), asked);
     }
+    let (rules, allowed) = rules(
+        view,
+        &mut selection,
+        &isolating,
+        direction,
+        (peer, destination),
+        asked,
+    );
+    let names: Vec<String> = isolating
+        .iter()
+        .map(|p| format!("`{}`", p.reference()))
+        .collect();
+    let what = if tunnelled {
+        " and the tunnel's port is what they see"
+    } else {
+        ""
+    };
+    let because = format!("isolated for {word} by {}{what}", names.join(", "));
+    Side {
+        allowed: allowed.to_string(),
+        tier: "NetworkPolicy".to_owned(),
+        because,
+        rules,
+    }
+}
+
+/// The rules of policies that allow a peer something of what was asked for, and what they allow.
+fn rules<'w>(
+    view: &View<'w>,
+    selection: &mut Selection<'w>,
+    isolating: &[&'w NetworkPolicy],
+    direction: Direction,
+    (peer, destination): (Node, Node),
+    asked: &PortSet,
+) -> (Vec<RuleUse>, PortSet) {
     let mut rules = Vec::new();
     let mut allowed = PortSet::none();
-    for policy in &isolating {
+    for policy in isolating {
         for (index, rule) in direction.rules(policy).iter().enumerate() {
             let set = selection.peers(&policy.meta.namespace, &rule.peers);
             if !selection.get(set).yes.contains(peer) {
@@ -182,22 +217,7 @@ fn side(
             }
         }
     }
-    let names: Vec<String> = isolating
-        .iter()
-        .map(|p| format!("`{}`", p.reference()))
-        .collect();
-    let what = if tunnelled {
-        " and the tunnel's port is what they see"
-    } else {
-        ""
-    };
-    let because = format!("isolated for {word} by {}{what}", names.join(", "));
-    Side {
-        allowed: allowed.to_string(),
-        tier: "NetworkPolicy".to_owned(),
-        because,
-        rules,
-    }
+    (rules, allowed)
 }
 
 fn open(because: String, asked: &PortSet) -> Side {

@@ -86,3 +86,44 @@ impl Inventory {
         lines
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source;
+
+    #[test]
+    fn objects_are_counted_by_what_is_done_with_them() {
+        let object = |version: &str, kind: &str, name: &str, rest: &str| {
+            format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: {name}}}\n{rest}---\n")
+        };
+        let policy = "spec: {podSelector: {}}\n";
+        let text = [
+            object("networking.k8s.io/v1", "NetworkPolicy", "a", policy),
+            object("networking.k8s.io/v1", "NetworkPolicy", "b", policy),
+            object(
+                "v1",
+                "Pod",
+                "c",
+                "spec: {containers: [{name: c, image: c}]}\n",
+            ),
+            object("v1", "ConfigMap", "d", ""),
+            object("networking.istio.io/v1", "Sidecar", "e", "spec: {}\n"),
+            object("cilium.io/v2", "CiliumNetworkPolicy", "f", "spec: {}\n"),
+            object("v1", "Secret", "g", ""),
+            object("example.com/v1", "Widget", "h", ""),
+            object("v1", "Pod", "{{ .Values.name }}", ""),
+        ];
+        let loaded = source::load_texts([("all.yaml", text.concat().as_str())], "default");
+        assert_eq!(loaded.problems, []);
+        let inventory = Inventory::of(&loaded.world, loaded.templates);
+        insta::assert_snapshot!(inventory.lines().join("\n"), @"
+        1 ConfigMap, 2 NetworkPolicies, 1 Pod, 1 Sidecar
+        not evaluated: 1 CiliumNetworkPolicy.cilium.io
+        not analysed: 1 Secret, 1 Widget.example.com
+        not read: 1 Helm template
+        ");
+        let nothing = Inventory::of(&World::default(), 0);
+        assert_eq!(nothing.lines(), ["nothing that is analysed"]);
+    }
+}

@@ -115,8 +115,15 @@ fn findings(report: &Report<'_>) -> Vec<String> {
         return Vec::new();
     }
     let head = table(["Finding", "Severity", "Object", "What"]);
+    let mut previous: Option<&Entry<'_>> = None;
     let rows = report.findings.iter().map(|entry| {
         let finding = entry.finding;
+        // What is to be done about several findings in a row is said with the first.
+        let before = previous.replace(entry);
+        let same = |before: &Entry<'_>| {
+            before.finding.code.id == finding.code.id && fixes(before) == fixes(entry)
+        };
+        let repeats = before.is_some_and(same);
         let severity = match (entry.accepted, finding.code.severity) {
             (true, severity) => format!("{severity}, accepted"),
             (false, Severity::Error) => "**error**".to_owned(),
@@ -126,12 +133,12 @@ fn findings(report: &Report<'_>) -> Vec<String> {
         if !finding.origin.is_synthetic() {
             _ = write!(object, "<br>{}", code(&finding.origin.to_string()));
         }
-        row([&code(&entry.id), &severity, &object, &what(entry)])
+        row([&code(&entry.id), &severity, &object, &what(entry, !repeats)])
     });
     std::iter::once(head).chain(rows).collect()
 }
 
-fn what(entry: &Entry<'_>) -> String {
+fn what(entry: &Entry<'_>, with_fixes: bool) -> String {
     let mut text = inline(&entry.finding.message);
     for flow in &entry.finding.flows {
         let line = format!(
@@ -145,7 +152,7 @@ fn what(entry: &Entry<'_>) -> String {
             code(&flow.example)
         );
     }
-    for fix in fixes(entry) {
+    for fix in fixes(entry).iter().filter(|_| with_fixes) {
         _ = write!(text, "<br>fix: {}", inline(fix));
     }
     text

@@ -22,7 +22,7 @@ fn a_plan_as_markdown() {
     | Finding | Severity | Object | What |
     |---|---|---|---|
     | `AMB0110-d393c037` | **error** | `shop/networkpolicy/db`<br>`k8s/shop.yaml:12` | `shop/db` would take connections that `db` refuses today<br>`shop/web[Deployment] => shop/db[StatefulSet] : TCP 1-5431`, for example `TCP 81`<br>fix: give `shop/web` a service account of its own |
-    | `AMB0110-48af4163` | error, accepted | `shop/networkpolicy/cache`<br>`k8s/shop.yaml:12` | `shop/cache` would take connections that `cache` refuses today<br>`shop/web[Deployment] => shop/cache[StatefulSet] : All Connections`, for example `TCP 81`<br>fix: give `shop/web` a service account of its own |
+    | `AMB0110-48af4163` | error, accepted | `shop/networkpolicy/cache`<br>`k8s/shop.yaml:12` | `shop/cache` would take connections that `cache` refuses today<br>`shop/web[Deployment] => shop/cache[StatefulSet] : All Connections`, for example `TCP 81` |
     | `AMB0102-cba4f938` | info | `shop/networkpolicy/db`<br>`k8s/shop.yaml:14` | its ingress rules do not let the tunnel through<br>fix: Apply the plan's change of this policy, in files with `--write`, before the namespace is enrolled. |
 
     | Step | Action | Object | Where | Why |
@@ -87,7 +87,7 @@ fn markdown_stays_within_the_limit_of_a_comment() {
     assert!(text.len() > 59_000, "{}", text.len());
     let counts: Vec<&str> = text.lines().filter(|l| l.starts_with('…')).collect();
     insta::assert_snapshot!(counts.join("\n"), @"
-    … and 315 findings more; `-o json` lists all
-    … and 8039 more lines: run `kubectl ambient migrate diff`
+    … and 296 findings more; `-o json` lists all
+    … and 8045 more lines: run `kubectl ambient migrate diff`
     ");
 }

@@ -305,3 +305,70 @@ fn nothing_to_compare_is_not_equality() {
     );
     insta::assert_snapshot!(report(&shown, Format::Github, Style::default()), @"::warning title=kubectl ambient::nothing to compare: the input holds no workload and no policy that is analysed (equal 0, lost 0, gained 0, unknown 0)");
 }
+
+#[test]
+fn what_all_changes_of_a_step_have_in_common_is_said_once() {
+    let create = |name: &str, file: &str| Change {
+        object: ObjectRef::namespaced("shop", "AuthorizationPolicy", name),
+        reason: format!("keep to the ports of `shop/networkpolicy/{name}`"),
+        action: ChangeAction::Create {
+            body: json!({}),
+            beside: origin(file, 3),
+        },
+    };
+    let show = |changes: Vec<Change>| {
+        let plan = Plan {
+            steps: vec![Step {
+                kind: StepKind::RestorePorts,
+                changes,
+                commands: Vec::new(),
+            }],
+            ..Plan::default()
+        };
+        let prepared = Prepared::default();
+        let shown = Report::new(&plan, &prepared, |_, _| false);
+        let text = report(&shown, Format::Table, Style::default());
+        let step = text.split("\n\n").find(|s| s.starts_with("Step 1"));
+        step.unwrap_or_default().to_owned()
+    };
+    let (one, other) = (create("a", "k8s/a.yaml"), create("b", "k8s/b.yaml"));
+    let elsewhere = create("c", "base/c.yaml");
+    let different = Change {
+        reason: "it has another reason".to_owned(),
+        ..other.clone()
+    };
+    let steps = [
+        vec![one.clone()],
+        vec![one.clone(), other.clone()],
+        vec![one.clone(), elsewhere],
+        vec![one.clone(), one, different],
+    ];
+    insta::assert_snapshot!(steps.map(show).join("\n\n"), @"
+    Step 1   keep the port limits inside the tunnel
+    ACTION   OBJECT                       WHERE
+    create   shop/authorizationpolicy/a   beside k8s/a.yaml
+             keep to the ports of `shop/networkpolicy/a`
+
+    Step 1   keep the port limits inside the tunnel
+      keep to the ports of `…`
+      new objects in k8s
+    ACTION   OBJECT
+    create   shop/authorizationpolicy/a
+    create   shop/authorizationpolicy/b
+
+    Step 1   keep the port limits inside the tunnel
+      keep to the ports of `…`
+    ACTION   OBJECT                       WHERE
+    create   shop/authorizationpolicy/a   beside k8s/a.yaml
+    create   shop/authorizationpolicy/c   beside base/c.yaml
+
+    Step 1   keep the port limits inside the tunnel
+    ACTION   OBJECT                       WHERE
+    create   shop/authorizationpolicy/a   beside k8s/a.yaml
+             keep to the ports of `shop/networkpolicy/a`
+    create   shop/authorizationpolicy/a   beside k8s/a.yaml
+             keep to the ports of `shop/networkpolicy/a`
+    create   shop/authorizationpolicy/b   beside k8s/b.yaml
+             it has another reason
+    ");
+}
