@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use fixedbitset::FixedBitSet;
 
 use super::class::Node;
+use super::nodes::Nodes;
 use super::row::{Row, Value};
 
 /// Rows of egress, turned around.
@@ -14,16 +15,19 @@ pub(super) struct Outgoing {
     usual: BTreeMap<Value, FixedBitSet>,
     /// Rows with cells, and the classes that they are of.
     rows: Vec<(usize, Vec<Node>)>,
-    /// Cells with few nodes: their row, as an index into `rows`, and their value.
-    cells: Vec<(usize, Value)>,
-    /// For each class as a destination, those of `cells` that it is in.
-    holding: Vec<Vec<u32>>,
-    /// Rows with large cells, or many: lists of their nodes would be too long.
-    wide: Vec<usize>,
+    /// Small cells: their row, as an index into `rows`, and their value.
+    small: Vec<(usize, Value)>,
+    /// For each class as a destination, those of `small` that it is in.
+    in_small: Vec<Vec<u32>>,
+    /// Other cells, written alike.
+    large: Vec<(usize, Value)>,
+    /// For each class as a destination, those of `large` that it is in.
+    in_large: Vec<FixedBitSet>,
 }
 
-/// Rows with more than one in this many nodes in cells are wide.
-const WIDE: usize = 4;
+/// Cells are large where more than one in this many nodes is in cells of their row: lists would be
+/// longer than bits.
+const LARGE: usize = u32::BITS as usize;
 
 impl Outgoing {
     /// `of` has the row of each class; the nodes behind the classes may send everything.
@@ -46,36 +50,48 @@ impl Outgoing {
         let mut outgoing = Self {
             usual,
             rows: Vec::with_capacity(classes.len()),
-            cells: Vec::new(),
-            holding: vec![Vec::new(); of.len()],
-            wide: Vec::new(),
+            small: Vec::new(),
+            in_small: vec![Vec::new(); of.len()],
+            large: Vec::new(),
+            in_large: Vec::new(),
         };
-        for (id, classes) in classes {
-            outgoing.add(id, classes, rows, nodes);
+        let mut large: Vec<&Nodes> = Vec::new();
+        for (place, (id, classes)) in classes.into_iter().enumerate() {
+            outgoing.rows.push((id, classes));
+            let cells = rows.get(id).map_or(&[][..], |row| &row.cells);
+            let listed = cells.iter().filter(|(_, nodes)| !nodes.is_many());
+            let listed: usize = listed.map(|(_, nodes)| nodes.count()).sum();
+            for (value, members) in cells {
+                if listed > nodes / LARGE || !outgoing.list(place, *value, members) {
+                    outgoing.large.push((place, *value));
+                    large.push(members);
+                }
+            }
+        }
+        outgoing.in_large = vec![FixedBitSet::with_capacity(large.len()); of.len()];
+        for (cell, nodes) in large.into_iter().enumerate() {
+            // Address ranges are nobody's destination here.
+            nodes.each(|node| {
+                if let Some(cells) = outgoing.in_large.get_mut(node) {
+                    cells.insert(cell);
+                }
+            });
         }
         outgoing
     }
 
-    fn add(&mut self, id: usize, classes: Vec<Node>, rows: &[Row], nodes: usize) {
-        let place = self.rows.len();
-        self.rows.push((id, classes));
-        let cells = rows.get(id).map_or(&[][..], |row| &row.cells);
-        let held: usize = cells.iter().map(|(_, nodes)| nodes.count()).sum();
-        let large = cells.iter().any(|(_, nodes)| nodes.is_many());
-        let numbers = [0, cells.len()].map(|more| u32::try_from(self.cells.len() + more));
-        let ([Ok(first), Ok(last)], false) = (numbers, large || held > nodes / WIDE) else {
-            self.wide.push(place);
-            return;
+    /// Keeps a cell in lists, when it is small.
+    fn list(&mut self, place: usize, value: Value, nodes: &Nodes) -> bool {
+        let (Ok(cell), false) = (u32::try_from(self.small.len()), nodes.is_many()) else {
+            return false;
         };
-        for (cell, (value, nodes)) in (first..last).zip(cells) {
-            self.cells.push((place, *value));
-            nodes.each(|node| {
-                // Address ranges are nobody's destination here.
-                if let Some(holding) = self.holding.get_mut(node) {
-                    holding.push(cell);
-                }
-            });
-        }
+        self.small.push((place, value));
+        nodes.each(|node| {
+            if let Some(cells) = self.in_small.get_mut(node) {
+                cells.push(cell);
+            }
+        });
+        true
     }
 
     /// The nodes that may send something to a class by their own policies, by what.
@@ -96,17 +112,16 @@ impl Outgoing {
                 .or_insert_with(|| FixedBitSet::with_capacity(nodes))
                 .extend(sources.iter().copied());
         };
-        for &cell in self.holding.get(class).into_iter().flatten() {
-            if let Some(&(place, value)) = self.cells.get(cell as usize) {
-                single_out(place, value);
-            }
-        }
-        for &place in &self.wide {
-            let row = self.rows.get(place).and_then(|(id, _)| rows.get(*id));
-            let cell = row.and_then(|row| row.cells.iter().find(|(_, n)| n.contains(class)));
-            if let Some((value, _)) = cell {
-                single_out(place, *value);
-            }
+        let small = self.in_small.get(class).into_iter().flatten();
+        let small = small.filter_map(|&cell| self.small.get(cell as usize));
+        let large = self
+            .in_large
+            .get(class)
+            .into_iter()
+            .flat_map(FixedBitSet::ones);
+        let large = large.filter_map(|cell| self.large.get(cell));
+        for &(place, value) in small.chain(large) {
+            single_out(place, value);
         }
         groups.remove(&Value::NONE);
         groups
