@@ -55,16 +55,18 @@ pub(super) fn explain(
         destination.port.as_ref(),
     );
     let explanation = explanation.map_err(unclear)?;
+    let sides = |direction, sides: Vec<reach::Side>| {
+        sides.into_iter().map(move |answer| side(direction, answer))
+    };
+    let egress = sides(view::Direction::Egress, explanation.egress);
+    let ingress = sides(view::Direction::Ingress, explanation.ingress);
     let explanation = view::Explanation {
         source: explanation.source.into(),
         destination: explanation.destination.into(),
         asked: explanation.asked,
         allowed: explanation.allowed,
         open: open([&world], u64::from(explanation.uncertain)),
-        sides: vec![
-            side(view::Direction::Egress, explanation.egress),
-            side(view::Direction::Ingress, explanation.ingress),
-        ],
+        sides: egress.chain(ingress).collect(),
     };
     let text = if settings.view.json {
         view::explanation_json(mode(settings.view.lens.mode), &explanation)

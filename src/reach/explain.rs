@@ -1,8 +1,11 @@
 //! Why one party may, or may not, connect to another.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ambient_facts::ports;
 
 use super::Lens;
+use super::authorized::parties;
 use super::party::{self, Unclear};
 use super::view::View;
 use crate::model::{NetworkPolicy, ObjectRef, Origin, Protocol, TargetPort, World};
@@ -19,13 +22,14 @@ pub struct Explanation {
     pub asked: Option<String>,
     /// The connections that are allowed, as printed; of the port asked for, if one was.
     pub allowed: String,
-    /// Whether more may be allowed: an `ipBlock` may match pods, or a selector pods on the node's
-    /// network.
+    /// Whether more may be allowed: the input does not tell whether some rule applies.
     pub uncertain: bool,
-    /// What the policies of the source say.
-    pub egress: Side,
-    /// What the policies of the destination say.
-    pub ingress: Side,
+    /// What the policies of the source say; more than one thing when they do not treat all of its
+    /// pods alike, or all pods of the destination.
+    pub egress: Vec<Side>,
+    /// What the policies of the destination say, with those that decide inside the tunnel behind
+    /// the network policies.
+    pub ingress: Vec<Side>,
 }
 
 /// What the policies at one end say.
@@ -33,7 +37,8 @@ pub struct Explanation {
 pub struct Side {
     /// What they allow, as printed.
     pub allowed: String,
-    /// The tier that decides: `NetworkPolicy`, or `default` when no policy isolates the pods.
+    /// The tier that decides: `NetworkPolicy`, `AuthorizationPolicy` inside the tunnel, or `default`
+    /// when no policy says anything.
     pub tier: String,
     /// Why, in one sentence.
     pub because: String,
@@ -71,153 +76,249 @@ pub fn explain(
     destination: &str,
     port: Option<&(TargetPort, Protocol)>,
 ) -> Result<Explanation, Unclear> {
-    let mut view = View::of(world, &lens.into());
+    let parties = parties(world);
+    let mut view = View::of(world, &parties, &lens.into());
     let from = party::find(&view, source)?;
     let to = party::find(&view, destination)?;
     let ports = to.ports(&view, port)?;
     let asked = ports.clone().unwrap_or_else(PortSet::all);
-    let mut allowed = PortSet::none();
-    let mut uncertain = false;
-    for &from in &from.nodes {
-        for &to in &to.nodes {
-            allowed = allowed.union(&view.connections(from, to));
-            uncertain |= view.is_uncertain(from, to);
-        }
-    }
-    let (Some(&first), Some(&last)) = (from.nodes.first(), to.nodes.first()) else {
-        return Err(Unclear::Unknown {
-            name: source.to_owned(),
-            known: Vec::new(),
-        });
-    };
-    let tunnelled = view.is_tunnelled(first, last)
-        && (ports.is_none() || !asked.only(Protocol::Tcp).is_empty());
-    let seen = if tunnelled {
-        PortSet::port(Protocol::Tcp, ports::HBONE)
+    let (mut allowed, mut most) = (PortSet::none(), PortSet::none());
+    let (mut egress, mut ingress) = (Answers::default(), Answers::default());
+    if from.is_one_pod(&view) && from.is_same(&to) {
+        let always = "no policy keeps a pod from itself".to_owned();
+        (allowed, most) = (PortSet::all(), PortSet::all());
+        egress.add(open(always.clone(), &asked), (0, 0));
+        ingress.add(open(always, &asked), (0, 0));
     } else {
-        asked.clone()
-    };
-    let egress = side(&view, Direction::Egress, first, last, &seen, tunnelled);
-    let mut ingress = side(&view, Direction::Ingress, first, last, &seen, tunnelled);
-    if tunnelled {
-        let inside = view.authorized(first, last).intersection(&asked);
-        ingress.because += "; authorization policies let the tunnel carry ";
-        ingress.because += &inside.to_string();
+        for &source in &from.nodes {
+            for &destination in &to.nodes {
+                let bounds = view.between(source, destination);
+                allowed = allowed.union(view.sets.get(bounds.low));
+                most = most.union(view.sets.get(bounds.high));
+                let pair = Pair::new(&view, source, destination, &asked);
+                egress.add(pair.side(&view, Direction::Egress), (source, destination));
+                ingress.add(pair.side(&view, Direction::Ingress), (destination, source));
+                if let Some(inside) = pair.inside(&mut view, &asked) {
+                    ingress.add(inside, (destination, source));
+                }
+            }
+        }
     }
     Ok(Explanation {
         source: from.name,
         destination: to.name,
         asked: ports.map(|ports| ports.to_string()),
+        uncertain: !allowed.includes(&most.intersection(&asked)),
         allowed: allowed.intersection(&asked).to_string(),
-        uncertain,
-        egress,
-        ingress,
+        egress: egress.told(&view, "to"),
+        ingress: ingress.told(&view, "from"),
     })
 }
 
-fn side(
-    view: &View<'_>,
-    direction: Direction,
-    source: Node,
-    destination: Node,
-    asked: &PortSet,
-    tunnelled: bool,
-) -> Side {
-    let (subject, peer) = match direction {
-        Direction::Egress => (source, destination),
-        Direction::Ingress => (destination, source),
-    };
-    let word = match direction {
-        Direction::Egress => "egress",
-        Direction::Ingress => "ingress",
-    };
-    let Some(class) = view.universe.classes().get(subject) else {
-        return open(
-            "no policy is about addresses outside of the cluster".to_owned(),
-            asked,
-        );
-    };
-    if class.host_network {
-        return open(
-            "no policy isolates pods on the node's network".to_owned(),
-            asked,
-        );
+/// What is said of pairs of a subject and its peer.
+#[derive(Default)]
+struct Answers(Vec<(Side, Vec<(Node, Node)>)>);
+
+impl Answers {
+    fn add(&mut self, side: Side, pair: (Node, Node)) {
+        match self.0.iter_mut().find(|(known, _)| *known == side) {
+            Some((_, pairs)) => pairs.push(pair),
+            None => self.0.push((side, vec![pair])),
+        }
     }
-    let mut selection = Selection::new(view.world, &view.universe);
-    let isolating: Vec<&NetworkPolicy> = view
-        .world
-        .network_policies
-        .iter()
-        .filter(|p| direction.isolated_by(p))
-        .filter(|p| {
-            selection
-                .subjects(&p.meta.namespace, &p.pod_selector)
-                .contains(&subject)
-        })
-        .collect();
-    if isolating.is_empty() {
-        return open(format!("no policy isolates it for {word}"), asked);
-    }
-    let (rules, allowed) = rules(
-        view,
-        &mut selection,
-        &isolating,
-        direction,
-        (peer, destination),
-        asked,
-    );
-    let names: Vec<String> = isolating
-        .iter()
-        .map(|p| format!("`{}`", p.reference()))
-        .collect();
-    let what = if tunnelled {
-        " and the tunnel's port is what they see"
-    } else {
-        ""
-    };
-    let because = format!("isolated for {word} by {}{what}", names.join(", "));
-    Side {
-        allowed: allowed.to_string(),
-        tier: "NetworkPolicy".to_owned(),
-        because,
-        rules,
+
+    /// Says of each answer for which pods it is, where that is not all.
+    fn told(self, view: &View<'_>, toward: &str) -> Vec<Side> {
+        let pairs = self.0.iter().flat_map(|(_, pairs)| pairs).copied();
+        let everybody: (BTreeSet<Node>, BTreeSet<Node>) = pairs.unzip();
+        let mut told = Vec::new();
+        for (side, pairs) in self.0 {
+            for [subjects, peers] in blocks(&pairs) {
+                let mut about = Vec::new();
+                if subjects != everybody.0 {
+                    about.push(format!("for {}", pods(view, &subjects)));
+                }
+                if peers != everybody.1 {
+                    about.push(format!("{toward} {}", pods(view, &peers)));
+                }
+                let mut side = side.clone();
+                if !about.is_empty() {
+                    side.because = format!("{}: {}", about.join(" "), side.because);
+                }
+                told.push(side);
+            }
+        }
+        told
     }
 }
 
-/// The rules of policies that allow a peer something of what was asked for, and what they allow.
-fn rules<'w>(
-    view: &View<'w>,
-    selection: &mut Selection<'w>,
-    isolating: &[&'w NetworkPolicy],
-    direction: Direction,
-    (peer, destination): (Node, Node),
-    asked: &PortSet,
-) -> (Vec<RuleUse>, PortSet) {
-    let mut rules = Vec::new();
-    let mut allowed = PortSet::none();
-    for policy in isolating {
-        for (index, rule) in direction.rules(policy).iter().enumerate() {
-            let set = selection.peers(&policy.meta.namespace, &rule.peers);
-            if !selection.get(set).yes.contains(peer) {
-                continue;
+/// Pairs as subjects that have all of their peers in common.
+fn blocks(pairs: &[(Node, Node)]) -> Vec<[BTreeSet<Node>; 2]> {
+    let mut peers_of: BTreeMap<Node, BTreeSet<Node>> = BTreeMap::new();
+    for &(subject, peer) in pairs {
+        peers_of.entry(subject).or_default().insert(peer);
+    }
+    let mut blocks: Vec<[BTreeSet<Node>; 2]> = Vec::new();
+    for (subject, peers) in peers_of {
+        match blocks.iter_mut().find(|[_, known]| *known == peers) {
+            Some([subjects, _]) => {
+                subjects.insert(subject);
             }
-            let granted = match view.universe.classes().get(destination) {
-                Some(class) => rule_ports(rule, class),
-                None => numbers(rule),
-            };
-            let granted = granted.intersection(asked);
-            if !granted.is_empty() {
-                allowed = allowed.union(&granted);
-                rules.push(RuleUse {
-                    policy: policy.reference(),
-                    rule: index,
-                    origin: policy.meta.origin.at(rule.line),
-                    allows: granted.to_string(),
-                });
-            }
+            None => blocks.push([BTreeSet::from([subject]), peers]),
         }
     }
-    (rules, allowed)
+    blocks
+}
+
+/// The pods of classes, by name; the first of many.
+fn pods(view: &View<'_>, classes: &BTreeSet<Node>) -> String {
+    const NAMED: usize = 3;
+    let classes = classes
+        .iter()
+        .filter_map(|&c| view.universe.classes().get(c));
+    let workloads = classes.flat_map(|c| &c.workloads);
+    let names = workloads.filter_map(|&w| view.world.workloads.get(w));
+    let mut names: Vec<String> = names.map(|w| format!("`{}`", w.meta.name)).collect();
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    let listed = names.join(", ");
+    if more > 0 {
+        format!("{listed} and {more} more")
+    } else {
+        listed
+    }
+}
+
+/// Pods of one class and their peers.
+struct Pair {
+    source: Node,
+    destination: Node,
+    /// What the network policies see of what was asked for.
+    seen: PortSet,
+    /// Whether some of it is in the tunnel.
+    tunnelled: bool,
+}
+
+impl Pair {
+    fn new(view: &View<'_>, source: Node, destination: Node, asked: &PortSet) -> Self {
+        let beside = view.outside_tunnel(source);
+        let tunnelled =
+            view.is_tunnelled(source, destination) && !asked.difference(beside).is_empty();
+        let seen = if tunnelled {
+            let tunnel = PortSet::port(Protocol::Tcp, ports::HBONE);
+            asked.intersection(beside).union(&tunnel)
+        } else {
+            asked.clone()
+        };
+        Self {
+            source,
+            destination,
+            seen,
+            tunnelled,
+        }
+    }
+
+    fn side(&self, view: &View<'_>, direction: Direction) -> Side {
+        let (subject, peer, word) = match direction {
+            Direction::Egress => (self.source, self.destination, "egress"),
+            Direction::Ingress => (self.destination, self.source, "ingress"),
+        };
+        let Some(class) = view.universe.classes().get(subject) else {
+            let because = "no policy is about addresses outside of the cluster";
+            return open(because.to_owned(), &self.seen);
+        };
+        if class.host_network {
+            let because = "no policy isolates pods on the node's network";
+            return open(because.to_owned(), &self.seen);
+        }
+        let mut selection = Selection::new(view.world, &view.universe);
+        let isolates = |p: &&NetworkPolicy| {
+            let selected = selection.subjects(&p.meta.namespace, &p.pod_selector);
+            direction.isolated_by(p) && selected.contains(&subject)
+        };
+        let policies = view.world.network_policies.iter();
+        let isolating: Vec<&NetworkPolicy> = policies.filter(isolates).collect();
+        if isolating.is_empty() {
+            return open(format!("no policy isolates it for {word}"), &self.seen);
+        }
+        let mut rules = Vec::new();
+        let mut unsure = Vec::new();
+        let mut allowed = PortSet::none();
+        for policy in &isolating {
+            for (index, rule) in direction.rules(policy).iter().enumerate() {
+                let set = selection.peers(&policy.meta.namespace, &rule.peers);
+                let set = selection.get(set);
+                let granted = match view.universe.classes().get(self.destination) {
+                    Some(class) => rule_ports(rule, class),
+                    None => numbers(rule),
+                };
+                let granted = granted.intersection(&self.seen);
+                if granted.is_empty() {
+                    continue;
+                }
+                if set.maybe.contains(peer) {
+                    unsure.push(format!("`{}` {word}[{index}]", policy.reference()));
+                }
+                if set.yes.contains(peer) {
+                    allowed = allowed.union(&granted);
+                    rules.push(RuleUse {
+                        policy: policy.reference(),
+                        rule: index,
+                        origin: policy.meta.origin.at(rule.line),
+                        allows: granted.to_string(),
+                    });
+                }
+            }
+        }
+        let names = listed(isolating.iter().map(|p| p.reference()));
+        let what = if self.tunnelled {
+            " and the tunnel's port is what they see"
+        } else {
+            ""
+        };
+        let mut because = format!("isolated for {word} by {names}{what}");
+        if !unsure.is_empty() {
+            because += "; the input does not tell whether these apply: ";
+            because += &unsure.join(", ");
+        }
+        Side {
+            allowed: allowed.to_string(),
+            tier: "NetworkPolicy".to_owned(),
+            because,
+            rules,
+        }
+    }
+
+    /// What AuthorizationPolicies say to what is in the tunnel.
+    fn inside(&self, view: &mut View<'_>, asked: &PortSet) -> Option<Side> {
+        if !self.tunnelled {
+            return None;
+        }
+        let inside = asked.difference(view.outside_tunnel(self.source));
+        let policies = view.authorizing(self.destination);
+        if policies.is_empty() {
+            let because = "no authorization policy limits what the tunnel carries";
+            return Some(open(because.to_owned(), &inside));
+        }
+        let low = view.authorized(self.source, self.destination).low;
+        let allowed = view.sets.get(low).intersection(&inside);
+        let names = listed(
+            policies
+                .iter()
+                .map(|p| p.meta.reference("AuthorizationPolicy")),
+        );
+        Some(Side {
+            allowed: allowed.to_string(),
+            tier: "AuthorizationPolicy".to_owned(),
+            because: format!("what the tunnel carries is limited by {names}"),
+            rules: Vec::new(),
+        })
+    }
+}
+
+fn listed(references: impl Iterator<Item = ObjectRef>) -> String {
+    let names: Vec<String> = references.map(|r| format!("`{r}`")).collect();
+    names.join(", ")
 }
 
 fn open(because: String, asked: &PortSet) -> Side {

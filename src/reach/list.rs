@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Lens;
-use super::view::View;
+use super::authorized::parties;
+use super::view::{NOTHING, View, union};
 use crate::model::{Endpoint, World};
-use crate::netpol::{AddressRange, Node, PortSet};
+use crate::netpol::{AddressRange, Bounds, Node, PortSet, PortSetId, PortSets};
 
 /// What one party may send to another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,28 +58,55 @@ pub struct Differences {
 pub fn connectivity(world: &World, lens: impl Into<Lens>) -> Connectivity {
     let listing = Listing::of(world, &lens.into());
     let mut shown = Shown::default();
-    let mut connections = Vec::with_capacity(listing.pairs.len());
-    for ((source, destination), ports) in listing.pairs {
-        connections.push(Connection {
-            source,
-            destination,
-            connections: shown.of(&ports),
-        });
-    }
-    for ((endpoint, outside), ranges) in listing.outside {
-        for (range, ports) in ranges.into_iter().filter(|(_, ports)| !ports.is_empty()) {
-            let (source, destination) = outside.ends(&endpoint, range);
-            connections.push(Connection {
-                source,
-                destination,
-                connections: shown.of(&ports),
-            });
+    let mut lines = Lines::new();
+    for (index, source) in listing.names.iter().enumerate() {
+        for (destination, ports) in listing.from(index) {
+            lines.add(source, destination, shown.of(ports));
+        }
+        for outside in [Outside::From, Outside::To] {
+            for (range, ports) in listing.ranges(index, outside) {
+                if !ports.is_empty() {
+                    let (source, destination) = outside.ends(source, shown.range(*range));
+                    lines.add(&source, &destination, shown.of(ports));
+                }
+            }
         }
     }
-    connections.sort_unstable();
     Connectivity {
-        connections,
+        connections: lines.sorted(),
         uncertain: listing.uncertain,
+    }
+}
+
+/// Connections by source, so that only the lists of single sources have to be sorted.
+struct Lines(BTreeMap<Arc<str>, Vec<Connection>>);
+
+impl Lines {
+    fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    fn add(&mut self, source: &Arc<str>, destination: &Arc<str>, connections: Arc<str>) {
+        let line = Connection {
+            source: Arc::clone(source),
+            destination: Arc::clone(destination),
+            connections,
+        };
+        match self.0.get_mut(source) {
+            Some(lines) => lines.push(line),
+            None => {
+                self.0.insert(Arc::clone(source), vec![line]);
+            }
+        }
+    }
+
+    fn sorted(self) -> Vec<Connection> {
+        let mut all = Vec::with_capacity(self.0.values().map(Vec::len).sum());
+        for mut lines in self.0.into_values() {
+            lines.sort_by(|a, b| a.destination.cmp(&b.destination));
+            all.append(&mut lines);
+        }
+        all
     }
 }
 
@@ -86,53 +114,41 @@ pub fn connectivity(world: &World, lens: impl Into<Lens>) -> Connectivity {
 /// cut where the answers of either world change.
 pub fn difference(before: &World, after: &World, lens: impl Into<Lens>) -> Differences {
     let lens = lens.into();
-    let (mut before, mut after) = (Listing::of(before, &lens), Listing::of(after, &lens));
+    let (before, after) = (Listing::of(before, &lens), Listing::of(after, &lens));
     let mut shown = Shown::default();
-    let mut text = |ports: Option<PortSet>| {
-        ports
-            .filter(|p| !p.is_empty())
-            .map(|ports| shown.of(&ports))
-    };
     let mut differences = Vec::new();
-    let pairs: BTreeSet<_> = before
-        .pairs
-        .keys()
-        .chain(after.pairs.keys())
-        .cloned()
-        .collect();
-    for (source, destination) in pairs {
-        let key = (source, destination);
-        let (old, new) = (before.pairs.remove(&key), after.pairs.remove(&key));
-        if old != new {
-            let (source, destination) = key;
-            let (before, after) = (text(old), text(new));
+    let mut add = |(source, destination), before: &PortSet, after: &PortSet, shown: &mut Shown| {
+        let mut text = |ports: &PortSet| (!ports.is_empty()).then(|| shown.of(ports));
+        if before != after {
             differences.push(Difference {
                 source,
                 destination,
-                before,
-                after,
+                before: text(before),
+                after: text(after),
             });
         }
-    }
-    let keys: BTreeSet<_> = before
-        .outside
-        .keys()
-        .chain(after.outside.keys())
-        .cloned()
-        .collect();
-    for key in keys {
-        let old = before.outside.remove(&key).unwrap_or_default();
-        let new = after.outside.remove(&key).unwrap_or_default();
-        for (range, old, new) in refined(&old, &new) {
-            if old != new {
-                let (source, destination) = key.1.ends(&key.0, range);
-                let (before, after) = (text(Some(old)), text(Some(new)));
-                differences.push(Difference {
-                    source,
-                    destination,
-                    before,
-                    after,
-                });
+    };
+    let names: BTreeSet<&Arc<str>> = before.names.iter().chain(&after.names).collect();
+    let none = PortSet::none();
+    for name in names {
+        let [old, new] = [&before, &after].map(|listing| (listing, listing.place(name)));
+        let mut pairs: BTreeMap<&Arc<str>, [&PortSet; 2]> = BTreeMap::new();
+        for (side, (listing, place)) in [old, new].into_iter().enumerate() {
+            for (destination, ports) in place.into_iter().flat_map(|place| listing.from(place)) {
+                pairs.entry(destination).or_insert([&none; 2])[side] = ports;
+            }
+        }
+        for (destination, [old, new]) in pairs {
+            let ends = (Arc::clone(name), Arc::clone(destination));
+            add(ends, old, new, &mut shown);
+        }
+        for outside in [Outside::From, Outside::To] {
+            let ranges = |(listing, place): (&Listing, Option<usize>)| {
+                place.map_or_else(Ranges::new, |place| listing.ranges(place, outside).clone())
+            };
+            for (range, old, new) in refined(&ranges(old), &ranges(new)) {
+                let ends = outside.ends(name, shown.range(range));
+                add(ends, &old, &new, &mut shown);
             }
         }
     }
@@ -147,48 +163,123 @@ pub fn difference(before: &World, after: &World, lens: impl Into<Lens>) -> Diffe
 type Ranges = Vec<(AddressRange, PortSet)>;
 
 /// All connections of a world, before they are text.
-#[derive(Default)]
 struct Listing {
-    pairs: BTreeMap<(Arc<str>, Arc<str>), PortSet>,
-    outside: BTreeMap<(Arc<str>, Outside), Ranges>,
+    /// Endpoints, sorted as text.
+    names: Vec<Arc<str>>,
+    /// By source, sorted: the destinations, and what may be sent to them.
+    pairs: Vec<Vec<(u32, PortSetId)>>,
+    /// By endpoint, an index into `groups`.
+    group_of: Vec<usize>,
+    /// Connections with addresses outside, from them and to them, of endpoints that are alike.
+    groups: Vec<[Ranges; 2]>,
+    sets: PortSets,
     uncertain: u64,
+}
+
+/// Endpoints whose pods are of the same classes.
+struct Alike {
+    classes: Vec<Node>,
+    endpoints: Vec<u32>,
 }
 
 impl Listing {
     fn of(world: &World, lens: &Lens) -> Self {
-        let mut view = View::of(world, lens);
-        let mut listing = Self::default();
-        let name = |e: &Endpoint| Arc::from(e.to_string());
-        let endpoints: Vec<(Arc<str>, Vec<Node>)> = view
+        let parties = parties(world);
+        let mut view = View::of(world, &parties, lens);
+        let name = |e: &Endpoint| Arc::<str>::from(e.to_string());
+        let mut endpoints: Vec<(Arc<str>, Vec<Node>)> = view
             .endpoints
             .iter()
             .map(|(id, e)| (name(e), view.classes_of(id)))
             .collect();
-        for (from, (source, sources)) in endpoints.iter().enumerate() {
-            for (to, (destination, destinations)) in endpoints.iter().enumerate() {
-                if from == to {
-                    continue;
-                }
-                let mut ports = PortSet::none();
-                for &source in sources {
-                    for &destination in destinations {
-                        ports = ports.union(&view.connections(source, destination));
-                        listing.uncertain += u64::from(view.is_uncertain(source, destination));
-                    }
-                }
-                if !ports.is_empty() {
-                    let pair = (Arc::clone(source), Arc::clone(destination));
-                    listing.pairs.insert(pair, ports);
+        endpoints.sort_unstable();
+        let mut by_classes: BTreeMap<&[Node], Vec<u32>> = BTreeMap::new();
+        for (place, (_, classes)) in (0_u32..).zip(&endpoints) {
+            by_classes.entry(classes).or_default().push(place);
+        }
+        let alike: Vec<Alike> = by_classes
+            .into_iter()
+            .map(|(classes, endpoints)| Alike {
+                classes: classes.to_vec(),
+                endpoints,
+            })
+            .collect();
+        let mut listing = Self {
+            pairs: vec![Vec::new(); endpoints.len()],
+            group_of: vec![0; endpoints.len()],
+            names: endpoints.into_iter().map(|(name, _)| name).collect(),
+            groups: Vec::with_capacity(alike.len()),
+            sets: PortSets::default(),
+            uncertain: 0,
+        };
+        for (group, destinations) in alike.iter().enumerate() {
+            for &endpoint in &destinations.endpoints {
+                if let Some(of) = listing.group_of.get_mut(endpoint as usize) {
+                    *of = group;
                 }
             }
-            for outside in [Outside::From, Outside::To] {
-                let ranges = ranges(&mut view, sources, outside);
-                listing
-                    .outside
-                    .insert((Arc::clone(source), outside), ranges);
+            let into = view.reaching(&destinations.classes);
+            for sources in &alike {
+                listing.connect(sources, destinations, &into, &mut view.sets);
+            }
+            let ranges = ranges(&mut view, &destinations.classes, &into);
+            listing.groups.push(ranges);
+        }
+        for pairs in &mut listing.pairs {
+            pairs.sort_unstable();
+        }
+        listing.sets = view.sets;
+        listing
+    }
+
+    /// Adds what some endpoints may send to others.
+    fn connect(
+        &mut self,
+        sources: &Alike,
+        destinations: &Alike,
+        into: &[Bounds],
+        sets: &mut PortSets,
+    ) {
+        let each = sources.classes.iter().filter_map(|&class| into.get(class));
+        let bounds = each.fold(NOTHING, |all, &bounds| union(all, bounds, sets));
+        if bounds == NOTHING {
+            return;
+        }
+        for &source in &sources.endpoints {
+            let Some(pairs) = self.pairs.get_mut(source as usize) else {
+                continue;
+            };
+            let others = destinations.endpoints.iter().filter(|&&d| d != source);
+            if bounds.low != bounds.high {
+                self.uncertain += others.clone().count() as u64;
+            }
+            if bounds.low != PortSets::NONE {
+                pairs.extend(others.map(|&destination| (destination, bounds.low)));
             }
         }
-        listing
+    }
+
+    /// Where an endpoint is in the list.
+    fn place(&self, name: &Arc<str>) -> Option<usize> {
+        self.names.binary_search(name).ok()
+    }
+
+    /// What an endpoint may send to others, sorted.
+    fn from(&self, place: usize) -> impl Iterator<Item = (&Arc<str>, &PortSet)> {
+        let pairs = self.pairs.get(place).into_iter().flatten();
+        pairs.filter_map(|&(destination, ports)| {
+            let name = self.names.get(destination as usize)?;
+            Some((name, self.sets.get(ports)))
+        })
+    }
+
+    fn ranges(&self, place: usize, outside: Outside) -> &Ranges {
+        const NONE: &Ranges = &Vec::new();
+        let group = self.group_of.get(place).and_then(|&g| self.groups.get(g));
+        group.map_or(NONE, |[from, to]| match outside {
+            Outside::From => from,
+            Outside::To => to,
+        })
     }
 }
 
@@ -201,8 +292,7 @@ enum Outside {
 
 impl Outside {
     /// Source and destination as text.
-    fn ends(self, endpoint: &Arc<str>, range: AddressRange) -> (Arc<str>, Arc<str>) {
-        let range = Arc::from(range.to_string());
+    fn ends(self, endpoint: &Arc<str>, range: Arc<str>) -> (Arc<str>, Arc<str>) {
         match self {
             Self::From => (range, Arc::clone(endpoint)),
             Self::To => (Arc::clone(endpoint), range),
@@ -210,32 +300,38 @@ impl Outside {
     }
 }
 
-/// The connections of an endpoint with addresses outside.
-fn ranges(view: &mut View<'_>, endpoint: &[Node], outside: Outside) -> Ranges {
-    let mut joined = Ranges::new();
-    let first = view.address_nodes().start;
-    for address in view.address_nodes() {
-        let mut ports = PortSet::none();
-        for &pod in endpoint {
-            let (source, destination) = match outside {
-                Outside::From => (address, pod),
-                Outside::To => (pod, address),
-            };
-            ports = ports.union(&view.connections(source, destination));
+/// The connections of classes, taken together, from addresses outside and to them.
+fn ranges(view: &mut View<'_>, classes: &[Node], into: &[Bounds]) -> [Ranges; 2] {
+    let addresses = view.address_nodes();
+    let from = into.get(addresses.clone()).unwrap_or_default().to_vec();
+    let mut to = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        let mut all = NOTHING;
+        for &class in classes {
+            let bounds = view.between(class, address);
+            all = union(all, bounds, &mut view.sets);
         }
-        let Some(&range) = view.universe.address_ranges().get(address - first) else {
-            continue;
-        };
+        to.push(all);
+    }
+    [from, to].map(|bounds| joined(view, &bounds))
+}
+
+/// Joins neighbours of which the same surely is allowed.
+fn joined(view: &View<'_>, bounds: &[Bounds]) -> Ranges {
+    let mut joined: Vec<(AddressRange, PortSetId)> = Vec::new();
+    for (&range, bounds) in view.universe.address_ranges().iter().zip(bounds) {
         if let Some((last, known)) = joined.last_mut()
-            && *known == ports
+            && *known == bounds.low
             && let Some(both) = last.joined(range)
         {
             *last = both;
         } else {
-            joined.push((range, ports));
+            joined.push((range, bounds.low));
         }
     }
-    joined
+    let sets = joined.into_iter();
+    sets.map(|(range, ports)| (range, view.sets.get(ports).clone()))
+        .collect()
 }
 
 /// Cuts two lists of ranges at each other's ends, and joins neighbours that agree in both. A world
@@ -269,17 +365,25 @@ fn refined(old: &Ranges, new: &Ranges) -> Vec<(AddressRange, PortSet, PortSet)> 
     refined
 }
 
-/// Port sets as text, each once.
+/// Port sets and ranges as text, each once.
 #[derive(Default)]
-struct Shown(BTreeMap<PortSet, Arc<str>>);
+struct Shown {
+    ports: BTreeMap<PortSet, Arc<str>>,
+    ranges: BTreeMap<AddressRange, Arc<str>>,
+}
 
 impl Shown {
     fn of(&mut self, ports: &PortSet) -> Arc<str> {
-        if let Some(known) = self.0.get(ports) {
+        if let Some(known) = self.ports.get(ports) {
             return Arc::clone(known);
         }
         let text: Arc<str> = Arc::from(ports.to_string());
-        self.0.insert(ports.clone(), Arc::clone(&text));
+        self.ports.insert(ports.clone(), Arc::clone(&text));
         text
+    }
+
+    fn range(&mut self, range: AddressRange) -> Arc<str> {
+        let text = || Arc::from(range.to_string());
+        Arc::clone(self.ranges.entry(range).or_insert_with(text))
     }
 }

@@ -3,9 +3,12 @@
 //!
 //! The module shows the world as it is. What is to change is the planner's business.
 
+mod authorized;
 mod explain;
 mod list;
 mod party;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use explain::{Explanation, RuleUse, Side, explain};

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::view::View;
-use crate::model::{EndpointId, Protocol, Service, TargetPort};
+use crate::model::{EndpointId, Protocol, Service, TargetPort, WorkloadKind};
 use crate::netpol::{Node, PortSet};
 
 /// A name that does not tell who or what is meant.
@@ -178,6 +178,21 @@ fn of_service<'w>(view: &View<'w>, asked: &str, wanted: &str) -> Result<Party<'w
 }
 
 impl Party<'_> {
+    /// Whether it is the same endpoint as another.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.endpoint.is_some() && self.endpoint == other.endpoint
+    }
+
+    /// Whether there is only one pod in it.
+    pub(super) fn is_one_pod(&self, view: &View<'_>) -> bool {
+        let endpoint = self.endpoint.and_then(|id| view.endpoints.get(id));
+        let [workload] = endpoint.map_or(&[][..], |e| &e.workloads) else {
+            return false;
+        };
+        let workload = view.world.workloads.get(*workload);
+        workload.is_some_and(|w| w.kind == WorkloadKind::Pod)
+    }
+
     /// The ports of the pods that are meant by a port of this destination. Without one, all ports
     /// are, or all that the Service leads to.
     pub(super) fn ports(

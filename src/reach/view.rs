@@ -1,183 +1,283 @@
 //! A world, compiled for questions.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
 
 use ambient_facts::ports;
 
+use super::authorized::Authorizer;
 use super::{Lens, Mode};
-use crate::authz::{Crowd, Party, Selected};
+use crate::authz::{Enforcer, Party};
 use crate::migrate::{Role, Scope, ScopeOptions};
-use crate::model::{EndpointId, Endpoints, Protocol, Workload, World};
+use crate::model::{AuthorizationPolicy, EndpointId, Endpoints, Protocol, Workload, World};
 use crate::netpol::{
-    Assumptions, Network, Node, PortSet, PortSets, Selection, Trait, Universe, Version,
+    Assumptions, Bounds, Network, Node, PortSet, PortSetId, PortSets, Selection, Trait, Universe,
+    Value, Version,
+};
+
+/// Nothing is allowed.
+pub(super) const NOTHING: Bounds = Bounds {
+    low: PortSets::NONE,
+    high: PortSets::NONE,
 };
 
 /// A world and its policies, ready to be asked.
 pub(super) struct View<'w> {
     pub(super) world: &'w World,
-    pub(super) mode: Mode,
     pub(super) endpoints: Endpoints,
     pub(super) universe: Universe,
+    pub(super) sets: PortSets,
     network: Network,
-    sets: PortSets,
-    roles: Vec<Role>,
-    /// What AuthorizationPolicies let the sources of a class use, by destination and source.
-    authorized: BTreeMap<(Node, Node), PortSet>,
+    /// By class.
+    speakers: Vec<Speaker>,
+    authorizer: Authorizer<'w>,
+    outside: Outside,
+}
+
+/// What the pods of a class do with the tunnel.
+#[derive(Debug, Clone, Copy, Default)]
+struct Speaker {
+    role: Role,
+    party: Option<usize>,
+}
+
+/// What never goes through the tunnel.
+#[derive(Debug, Clone, Copy)]
+struct Outside {
+    always: PortSetId,
+    /// From pods whose look-ups of names are captured.
+    with_names: PortSetId,
+}
+
+impl Outside {
+    fn new(sets: &mut PortSets) -> Self {
+        let always = PortSet::protocol(Protocol::Sctp).union(&PortSet::protocol(Protocol::Udp));
+        Self {
+            with_names: sets.intern(always.union(&PortSet::port(Protocol::Tcp, ports::DNS))),
+            always: sets.intern(always),
+        }
+    }
 }
 
 impl<'w> View<'w> {
-    pub(super) fn of(world: &'w World, lens: &Lens) -> Self {
+    pub(super) fn of(world: &'w World, parties: &'w [Party], lens: &Lens) -> Self {
         let mode = lens.mode;
         let endpoints = Endpoints::of(world);
-        let scope = Scope::of(world, &endpoints, &ScopeOptions::default());
-        let role = |(index, w): (usize, &Workload)| Role::of(&w.pod, scope.workload(index));
-        let roles: Vec<Role> = world.workloads.iter().enumerate().map(role).collect();
-        let tag = |r: &Role| match mode {
-            Mode::Plaintext => 0,
+        let roles = match mode {
+            Mode::Plaintext => vec![Role::default(); world.workloads.len()],
             Mode::Tunnel => {
-                u32::from(r.sends) | u32::from(r.receives) << 1 | u32::from(r.dns_captured) << 2
+                let scope = Scope::of(world, &endpoints, &ScopeOptions::default());
+                let role = |(index, w): (usize, &Workload)| Role::of(&w.pod, scope.workload(index));
+                world.workloads.iter().enumerate().map(role).collect()
             }
         };
         let traits: Vec<Trait> = roles
             .iter()
-            .map(|r| Trait {
-                tag: tag(r),
+            .map(|role| Trait {
+                tag: tag(*role),
                 identity_known: mode == Mode::Tunnel,
             })
             .collect();
-        let keys = match mode {
-            Mode::Plaintext => Vec::new(),
-            Mode::Tunnel => {
-                let policies = world.authorization_policies.iter();
-                policies
-                    .flat_map(|p| p.selector.keys())
-                    .map(String::as_str)
-                    .collect()
-            }
+        let selecting = match mode {
+            Mode::Plaintext => &[],
+            Mode::Tunnel => &world.authorization_policies[..],
         };
+        let keys = selecting.iter().flat_map(|p| p.selector.keys());
         let policies = &world.network_policies;
         let universe = Universe::of(
             world,
             &endpoints,
             policies,
-            keys,
+            keys.map(String::as_str),
             &traits,
             Assumptions::default().with_pod_ranges(&lens.pod_ranges),
         );
         let mut sets = PortSets::default();
         let versions: Vec<Version<'_>> = policies.iter().map(Version::unchanged).collect();
         let network = Network::compile(Selection::new(world, &universe), &versions, &mut sets);
+        let authorizer = Authorizer::new(selecting, parties);
+        let classes = universe.classes().iter();
+        let speakers = classes.map(|class| {
+            let workload = class.workloads.first().copied();
+            let pods = workload.and_then(|w| world.workloads.get(w));
+            Speaker {
+                role: workload
+                    .and_then(|w| roles.get(w))
+                    .copied()
+                    .unwrap_or_default(),
+                party: pods.and_then(|w| authorizer.party(w)),
+            }
+        });
         Self {
+            speakers: speakers.collect(),
+            outside: Outside::new(&mut sets),
             world,
-            mode,
             endpoints,
             universe,
-            network,
             sets,
-            roles,
-            authorized: BTreeMap::new(),
+            network,
+            authorizer,
         }
     }
 
     /// The classes of an endpoint's pods.
     pub(super) fn classes_of(&self, endpoint: EndpointId) -> Vec<Node> {
-        let workloads = self
-            .endpoints
-            .get(endpoint)
-            .map_or(&[][..], |e| &e.workloads);
-        let mut classes: Vec<Node> = workloads
-            .iter()
-            .filter_map(|&w| self.universe.class_of(w))
-            .collect();
+        let endpoint = self.endpoints.get(endpoint);
+        let workloads = endpoint.map_or(&[][..], |e| &e.workloads);
+        let classes = workloads.iter().filter_map(|&w| self.universe.class_of(w));
+        let mut classes: Vec<Node> = classes.collect();
         classes.sort_unstable();
         classes.dedup();
         classes
     }
 
-    /// What surely gets from one node to another.
-    pub(super) fn connections(&mut self, source: Node, destination: Node) -> PortSet {
-        let value = self.network.value(source, destination, &mut self.sets);
-        let plain = self.sets.get(value.before.low).clone();
+    /// What gets from one node to another.
+    pub(super) fn between(&mut self, source: Node, destination: Node) -> Bounds {
+        let plain = self
+            .network
+            .value(source, destination, &mut self.sets)
+            .before;
         if !self.is_tunnelled(source, destination) {
             return plain;
         }
-        let outside = self.outside_tunnel(source);
-        let open = plain.contains(Protocol::Tcp, ports::HBONE);
-        let inside = if open {
-            self.authorized(source, destination)
-        } else {
-            PortSet::none()
-        };
-        plain
-            .intersection(&outside)
-            .union(&inside.difference(&outside))
+        let inside = self.authorized(source, destination);
+        self.carried(plain, inside, self.speaker(source).role)
     }
 
-    /// Whether it is not known for all connections of a pair whether they are allowed.
-    pub(super) fn is_uncertain(&mut self, source: Node, destination: Node) -> bool {
-        let value = self.network.value(source, destination, &mut self.sets);
-        value.before.low != value.before.high
+    /// What each node may send to some classes, taken together.
+    pub(super) fn reaching(&mut self, destinations: &[Node]) -> Vec<Bounds> {
+        let mut all = vec![NOTHING; self.universe.nodes()];
+        for &destination in destinations {
+            let groups = self.network.sources_of(destination, &mut self.sets);
+            let authorized = self.authorized_at(destination);
+            for (Value { before, .. }, sources) in groups {
+                // Few differ: by what policies authorize, and whether names are captured.
+                let mut known: BTreeMap<(Bounds, bool), Bounds> = BTreeMap::new();
+                for source in sources.ones() {
+                    let mut bounds = before;
+                    if self.is_tunnelled(source, destination) {
+                        let role = self.speaker(source).role;
+                        let inside = self.of_party(source, authorized.as_deref());
+                        let carried = || self.carried(before, inside, role);
+                        let key = (inside, role.dns_captured);
+                        bounds = *known.entry(key).or_insert_with(carried);
+                    }
+                    if let Some(so_far) = all.get_mut(source) {
+                        *so_far = union(*so_far, bounds, &mut self.sets);
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    /// What the tunnel and the ways beside it carry together.
+    fn carried(&mut self, plain: Bounds, inside: Bounds, source: Role) -> Bounds {
+        let outside = if source.dns_captured {
+            self.outside.with_names
+        } else {
+            self.outside.always
+        };
+        let sets = &mut self.sets;
+        let mut side = |plain: PortSetId, inside: PortSetId| {
+            let beside = sets.intersection(plain, outside);
+            if !sets.get(plain).contains(Protocol::Tcp, ports::HBONE) {
+                return beside;
+            }
+            let inside = sets.difference(inside, outside);
+            sets.union(beside, inside)
+        };
+        Bounds {
+            low: side(plain.low, inside.low),
+            high: side(plain.high, inside.high),
+        }
     }
 
     /// Whether TCP between two nodes goes through the tunnel.
     pub(super) fn is_tunnelled(&self, source: Node, destination: Node) -> bool {
-        self.mode == Mode::Tunnel && self.role(source).sends && self.role(destination).receives
+        self.speaker(source).role.sends && self.speaker(destination).role.receives
     }
 
     /// What AuthorizationPolicies let a class use at another, through the tunnel.
-    pub(super) fn authorized(&mut self, source: Node, destination: Node) -> PortSet {
-        if let Some(known) = self.authorized.get(&(destination, source)) {
-            return known.clone();
-        }
-        let classes = self.universe.classes();
-        let (Some(from), Some(to)) = (classes.get(source), classes.get(destination)) else {
-            return PortSet::none();
+    pub(super) fn authorized(&mut self, source: Node, destination: Node) -> Bounds {
+        let authorized = self.authorized_at(destination);
+        self.of_party(source, authorized.as_deref())
+    }
+
+    /// What AuthorizationPolicies let each party use at a class that the tunnel leads to.
+    fn authorized_at(&mut self, destination: Node) -> Option<Arc<[Bounds]>> {
+        let Speaker { role, .. } = self.speaker(destination);
+        let enforcer = if role.keeps_sidecar {
+            Enforcer::Envoy
+        } else {
+            Enforcer::Ztunnel
         };
-        let labels = to
-            .workloads
-            .first()
-            .and_then(|&w| self.world.workloads.get(w));
-        let Some(labels) = labels.map(|w| &w.pod.labels) else {
-            return PortSet::none();
-        };
-        let party = [Party {
-            namespace: from.namespace.clone(),
-            service_account: from.service_account.clone(),
-        }];
-        let selected = Selected::of(&self.world.authorization_policies, &to.namespace, labels);
-        let decision = selected.decide(&Crowd::new(&party));
-        let own = decision
-            .into_iter()
-            .find(|(_, members)| members.contains(0));
-        let set = own.map(|(allowance, _)| allowance.low).unwrap_or_default();
-        self.authorized.insert((destination, source), set.clone());
-        set
+        let workload = self.workload(destination).filter(|_| role.receives)?;
+        Some(self.authorizer.decide(workload, enforcer, &mut self.sets))
+    }
+
+    fn of_party(&self, source: Node, authorized: Option<&[Bounds]>) -> Bounds {
+        let party = self.speaker(source).party;
+        let known = party
+            .zip(authorized)
+            .and_then(|(party, all)| all.get(party));
+        known.copied().unwrap_or(NOTHING)
+    }
+
+    /// The AuthorizationPolicies that apply to the pods of a class.
+    pub(super) fn authorizing(&self, destination: Node) -> Vec<&'w AuthorizationPolicy> {
+        let workload = self.workload(destination);
+        let applying = workload.map(|w| self.authorizer.applying(w));
+        let policies = &self.world.authorization_policies;
+        let applying = applying.into_iter().flatten();
+        applying.filter_map(|index| policies.get(index)).collect()
     }
 
     /// What a class never sends through the tunnel.
-    fn outside_tunnel(&self, source: Node) -> PortSet {
-        let captured = self.role(source).dns_captured;
-        let dns = if captured {
-            PortSet::port(Protocol::Tcp, ports::DNS)
+    pub(super) fn outside_tunnel(&self, source: Node) -> &PortSet {
+        self.sets.get(if self.speaker(source).role.dns_captured {
+            self.outside.with_names
         } else {
-            PortSet::none()
-        };
-        PortSet::protocol(Protocol::Sctp)
-            .union(&PortSet::protocol(Protocol::Udp))
-            .union(&dns)
+            self.outside.always
+        })
     }
 
-    fn role(&self, node: Node) -> Role {
-        let class = self.universe.classes().get(node);
-        let workload = class.and_then(|c| c.workloads.first());
-        workload
-            .and_then(|&w| self.roles.get(w))
-            .copied()
-            .unwrap_or_default()
+    /// One of the pods of a class; no policy tells them apart.
+    fn workload(&self, class: Node) -> Option<&'w Workload> {
+        let workload = self.universe.classes().get(class)?.workloads.first()?;
+        self.world.workloads.get(*workload)
+    }
+
+    fn speaker(&self, node: Node) -> Speaker {
+        self.speakers.get(node).copied().unwrap_or_default()
     }
 
     /// Nodes of the address ranges.
-    pub(super) fn address_nodes(&self) -> std::ops::Range<Node> {
+    pub(super) fn address_nodes(&self) -> Range<Node> {
         self.universe.classes().len()..self.universe.nodes()
     }
+}
+
+/// What is in either.
+pub(super) fn union(a: Bounds, b: Bounds, sets: &mut PortSets) -> Bounds {
+    if a == NOTHING || a == b {
+        return b;
+    }
+    Bounds {
+        low: sets.union(a.low, b.low),
+        high: sets.union(a.high, b.high),
+    }
+}
+
+/// A number for what a pod does with the tunnel.
+fn tag(role: Role) -> u32 {
+    let bits = [
+        role.sends,
+        role.receives,
+        role.dns_captured,
+        role.keeps_sidecar,
+    ];
+    bits.into_iter()
+        .fold(0, |tag, bit| tag << 1 | u32::from(bit))
 }
