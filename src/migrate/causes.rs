@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::AuthzMode;
 use super::analysis::Analysis;
 use super::differences::Difference;
+use super::naming::{name_of, names, names_of};
 use super::outcome::Doubt;
 use super::restore::Limits;
 use crate::authz;
@@ -21,6 +22,8 @@ pub(super) struct Told {
     pub(super) message: String,
     pub(super) fixes: Vec<String>,
     pub(super) comparisons: Vec<Comparison>,
+    /// Pairs of endpoints for which there was no room.
+    pub(super) hidden: u64,
 }
 
 /// Tells differences, one source at a time.
@@ -47,8 +50,9 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
         }
     }
 
-    /// What there is to say about one of the sources of a difference.
-    pub(super) fn tell(&mut self, difference: &Difference, source: Node) -> Told {
+    /// What there is to say about one of the sources of a difference, with no more than `room` pairs
+    /// of endpoints: two classes of thousands have millions.
+    pub(super) fn tell(&mut self, difference: &Difference, source: Node, room: usize) -> Told {
         let destination = difference.destination;
         let policies = self.policies(source, difference);
         let (code, because, fixes) = self.cause(difference, source);
@@ -56,8 +60,14 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
         let sources = names(self.analysis, source);
         let destinations = names_of(self.analysis, destination, difference.workloads.as_deref());
         let mut comparisons = Vec::new();
-        for from in &sources {
+        let pairs = sources.len() as u64 * destinations.len() as u64;
+        let mut seen = 0;
+        'pairs: for from in &sources {
             for to in &destinations {
+                if comparisons.len() >= room {
+                    break 'pairs;
+                }
+                seen += 1;
                 let itself = source == destination && from == to;
                 if itself && self.is_one_pod(source, from) {
                     continue;
@@ -85,6 +95,7 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
             message,
             fixes,
             comparisons,
+            hidden: pairs - seen,
         }
     }
 
@@ -406,43 +417,4 @@ fn give_own_account(analysis: &Analysis<'_, '_>, node: Node) -> String {
         quoted.join(", "),
         fields.join(" or ")
     )
-}
-
-/// The endpoints of a node, or the address range, as printed.
-pub(super) fn names(analysis: &Analysis<'_, '_>, node: Node) -> Vec<String> {
-    names_of(analysis, node, None)
-}
-
-/// The same for some workloads of a node.
-fn names_of(analysis: &Analysis<'_, '_>, node: Node, some: Option<&[usize]>) -> Vec<String> {
-    let Some(class) = analysis.universe.classes().get(node) else {
-        let place = node - analysis.universe.classes().len();
-        return analysis
-            .universe
-            .address_ranges()
-            .get(place)
-            .map(ToString::to_string)
-            .into_iter()
-            .collect();
-    };
-    let workloads = some.unwrap_or(&class.workloads);
-    let names: BTreeSet<String> = workloads
-        .iter()
-        .filter_map(|&w| name_of(analysis, w))
-        .collect();
-    names.into_iter().collect()
-}
-
-/// The endpoint of a workload, as printed.
-fn name_of(analysis: &Analysis<'_, '_>, workload: usize) -> Option<String> {
-    let setting = analysis.setting;
-    if setting.is_imagined(workload) {
-        let workload = setting.world.workloads.get(workload)?;
-        return Some(format!(
-            "{}/pods with {}",
-            workload.meta.namespace, workload.meta.name
-        ));
-    }
-    let endpoint = setting.endpoints.of_workload(workload)?;
-    setting.endpoints.get(endpoint).map(ToString::to_string)
 }

@@ -99,7 +99,11 @@ impl Differences {
                     *proof.unlisted.entry(difference.verdict).or_default() += pairs;
                     continue;
                 }
-                let told = teller.tell(difference, source);
+                let room = LISTED_PAIRS.saturating_sub(comparisons.len()).max(1);
+                let told = teller.tell(difference, source, room);
+                if told.hidden > 0 {
+                    *proof.unlisted.entry(difference.verdict).or_default() += told.hidden;
+                }
                 let key = (told.code.id, told.subject.clone());
                 let finding = findings.entry(key).or_insert_with(|| {
                     Finding::new(told.code, told.subject, told.origin, told.message)

@@ -12,6 +12,7 @@ mod demands;
 mod differences;
 mod hazards;
 mod imagine;
+mod naming;
 mod object;
 mod opening;
 mod outcome;

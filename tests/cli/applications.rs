@@ -103,3 +103,39 @@ fn a_plugin_that_sees_the_ports_leaves_nothing_to_compare() {
         )
     );
 }
+
+/// What is gained between many pods alike is counted whole, and listed only up to a number.
+#[test]
+fn many_pairs_are_counted_and_not_all_listed() {
+    use std::fmt::Write as _;
+    let pods = 150;
+    let mut text = String::from(
+        "apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, namespace: shop}
+spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}], ports: [{port: 80}]}]}
+",
+    );
+    for number in 0..pods {
+        writeln!(
+            text,
+            "---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web-{number}, namespace: shop}}
+spec:
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec: {{containers: [{{name: main, image: web}}]}}"
+        )
+        .unwrap();
+    }
+    let arguments = ["migrate", "-f", "-", "--authz", "none", "-o", "json"];
+    let run = Ambient::new().stdin(text).args(arguments).run();
+    let plan: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let proof = &plan["proof"];
+    assert_eq!(proof["differences"].as_array().unwrap().len(), 10_000);
+    assert_eq!(proof["unlisted"], pods * pods - 10_000);
+    assert_eq!(proof["gained"], pods * pods);
+}
