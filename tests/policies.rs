@@ -53,7 +53,12 @@ fn planned(yaml: &str) -> String {
                 }
             }
             ChangeAction::Create { body, .. } | ChangeAction::Replace { body, .. } => {
-                write!(printed, "{object}:\n{}", yamledit::emit(&body["spec"])).unwrap();
+                write!(
+                    printed,
+                    "{object}:\n{}",
+                    yamledit::emit(&body.value()["spec"])
+                )
+                .unwrap();
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Everybody who may open a connection, so that a list of names is evaluated once for all of them.
 
-use std::collections::BTreeMap;
+#[expect(clippy::disallowed_types, reason = "is only looked up in")]
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use fixedbitset::FixedBitSet;
@@ -35,21 +36,31 @@ pub enum Identity<'c> {
 pub struct Crowd<'p> {
     parties: &'p [Party],
     namespaces: BTreeMap<&'p str, Range<usize>>,
+    /// Those that can be named, as rules of ours name them: long lists are made of that.
+    #[expect(clippy::disallowed_types, reason = "is only looked up in")]
+    principals: HashMap<&'p str, usize>,
+    /// By party: the first of its namespace.
+    first_of_namespace: Vec<usize>,
 }
 
 impl<'p> Crowd<'p> {
     /// Parties have to be sorted, without duplicates.
     pub fn new(parties: &'p [Party]) -> Self {
         let mut namespaces: BTreeMap<&str, Range<usize>> = BTreeMap::new();
+        let mut firsts = Vec::with_capacity(parties.len());
         for (index, party) in parties.iter().enumerate() {
-            namespaces
-                .entry(&party.namespace)
-                .or_insert(index..index)
-                .end = index + 1;
+            let range = namespaces.entry(party.namespace());
+            let range = range.or_insert(index..index);
+            range.end = index + 1;
+            firsts.push(range.start);
         }
+        let principal = |(index, party): (usize, &'p Party)| Some((&**party.principal()?, index));
+        let principals = parties.iter().enumerate().filter_map(principal);
         Self {
             parties,
             namespaces,
+            principals: principals.collect(),
+            first_of_namespace: firsts,
         }
     }
 
@@ -108,38 +119,33 @@ impl<'p> Crowd<'p> {
     }
 
     /// Who is on a list of principals.
-    pub(super) fn principals(&self, list: &[String]) -> Matched {
+    pub(super) fn principals(&self, list: &[impl AsRef<str>]) -> Matched {
         let mut matched = self.constant(false);
-        for pattern in list {
+        for pattern in list.iter().map(AsRef::as_ref) {
             if pattern == "*" {
                 matched.or(&self.constant(true));
                 matched.low.set(self.anonymous(), false);
                 matched.high.set(self.anonymous(), false);
                 continue;
             }
-            // Those of one service account in any trust domain are what long lists are made of.
-            let account = pattern
-                .strip_prefix("*/ns/")
-                .and_then(|rest| rest.split_once("/sa/"));
-            match account {
-                Some((namespace, name)) if !name.contains(['/', '*']) => {
-                    self.account(namespace, name, &mut matched);
-                }
-                _ => self.each(&mut matched, |identity| principal(pattern, identity)),
+            if let Some(&index) = self.principals.get(pattern) {
+                self.one(index, &mut matched);
+            } else {
+                self.each(&mut matched, |identity| principal(pattern, identity));
             }
         }
         matched
     }
 
     /// Who is in one of some namespaces.
-    pub(super) fn namespaces(&self, list: &[String]) -> Matched {
+    pub(super) fn namespaces(&self, list: &[impl AsRef<str>]) -> Matched {
         let mut matched = self.constant(false);
-        for pattern in list {
+        for pattern in list.iter().map(AsRef::as_ref) {
             if pattern.contains('*') {
                 self.each(&mut matched, |identity| namespace(pattern, identity));
                 continue;
             }
-            if let Some(range) = self.namespaces.get(pattern.as_str()) {
+            if let Some(range) = self.namespaces.get(pattern) {
                 matched.low.insert_range(range.clone());
                 matched.high.insert_range(range.clone());
             }
@@ -149,9 +155,9 @@ impl<'p> Crowd<'p> {
     }
 
     /// Who runs under one of some service accounts; those without a namespace are of `own`.
-    pub(super) fn service_accounts(&self, list: &[String], own: &str) -> Matched {
+    pub(super) fn service_accounts(&self, list: &[impl AsRef<str>], own: &str) -> Matched {
         let mut matched = self.constant(false);
-        for entry in list {
+        for entry in list.iter().map(AsRef::as_ref) {
             let (namespace, name) = entry.split_once('/').unwrap_or((own, entry));
             self.account(namespace, name, &mut matched);
         }
@@ -159,19 +165,34 @@ impl<'p> Crowd<'p> {
     }
 
     fn account(&self, namespace: &str, name: &str, matched: &mut Matched) {
-        matched.high.insert(self.anyone());
         let Some(range) = self.namespaces.get(namespace) else {
+            matched.high.insert(self.anyone());
             return;
         };
         let here = self.parties.get(range.clone()).unwrap_or_default();
-        // Someone of the namespace without a known name may be it; such a party sorts first.
-        if here.first().is_some_and(|p| p.service_account.is_none()) {
-            matched.high.insert(range.start);
+        match here.binary_search_by(|p| p.service_account().cmp(&Some(name))) {
+            Ok(place) => self.one(range.start + place, matched),
+            Err(_) => self.perhaps(range.start, matched),
         }
-        let found = here.binary_search_by(|p| p.service_account.as_deref().cmp(&Some(name)));
-        if let Ok(place) = found {
-            matched.low.insert(range.start + place);
-            matched.high.insert(range.start + place);
+    }
+
+    /// A party matches, and so may those of whom too little is known.
+    fn one(&self, index: usize, matched: &mut Matched) {
+        matched.low.insert(index);
+        matched.high.insert(index);
+        if let Some(&first) = self.first_of_namespace.get(index) {
+            self.perhaps(first, matched);
+        }
+    }
+
+    /// Someone of a namespace without a known name, who sorts first there, may match.
+    fn perhaps(&self, first: usize, matched: &mut Matched) {
+        matched.high.insert(self.anyone());
+        let first = self.parties.get(first).map(|p| (first, p));
+        if let Some((first, party)) = first
+            && party.service_account().is_none()
+        {
+            matched.high.insert(first);
         }
     }
 
@@ -207,10 +228,10 @@ impl Matched {
     }
 
     /// Who also is on the first list, if there is one, and not on the second.
-    pub(super) fn by_lists(
+    pub(super) fn by_lists<T>(
         &mut self,
-        (values, not_values): (&Vec<String>, &Vec<String>),
-        who: impl Fn(&[String]) -> Self,
+        (values, not_values): (&Vec<T>, &Vec<T>),
+        who: impl Fn(&[T]) -> Self,
     ) {
         if !values.is_empty() {
             self.and(&who(values));

@@ -113,20 +113,16 @@ impl<'p> Selected<'p> {
     pub fn decide(&self, crowd: &Crowd<'_>) -> Decision {
         let mut parts = vec![Part::of(crowd.everybody())];
         for policy in &self.policies {
-            for rule in &policy.rules {
+            for rule in &*policy.rules {
                 let Some((which, who)) = self.matched(crowd, policy, rule) else {
                     continue;
                 };
-                for index in 0..parts.len() {
-                    for new in parts[index].split(policy.action, &who, &which) {
-                        parts.push(new);
-                    }
-                }
+                split(&mut parts, policy.action, &who, &which);
             }
         }
         let has_allow = self.have(Action::Allow);
         let mut decision: BTreeMap<Allowance, FixedBitSet> = BTreeMap::new();
-        for part in parts.into_iter().filter(|p| !p.who.is_clear()) {
+        for part in parts {
             let known = decision.entry(part.allowance(has_allow)).or_default();
             known.grow(crowd.size());
             known.union_with(&part.who);
@@ -258,28 +254,6 @@ impl Part {
         }
     }
 
-    /// Takes a rule into account; returns those whom it treats differently, as parts of their own.
-    fn split(&mut self, action: Action, matched: &Matched, ports: &Allowance) -> Vec<Self> {
-        let mut perhaps = matched.high.clone();
-        perhaps.difference_with(&matched.low);
-        let mut new = Vec::new();
-        for (matching, surely) in [(&matched.low, true), (&perhaps, false)] {
-            let mut inside = self.who.clone();
-            inside.intersect_with(matching);
-            if inside.is_clear() {
-                continue;
-            }
-            self.who.difference_with(matching);
-            let mut part = Self {
-                who: inside,
-                ..self.clone()
-            };
-            part.hit(action, ports, surely);
-            new.push(part);
-        }
-        new
-    }
-
     fn hit(&mut self, action: Action, ports: &Allowance, surely: bool) {
         let matched = match action {
             Action::Deny => &mut self.denied,
@@ -303,6 +277,29 @@ impl Part {
         Allowance {
             low: low.difference(&self.asked),
             high: offered.high.difference(&self.denied.low),
+        }
+    }
+}
+
+/// Takes a rule into account: those whom it treats differently become parts of their own.
+fn split(parts: &mut Vec<Part>, action: Action, matched: &Matched, which: &Allowance) {
+    let mut perhaps = matched.high.clone();
+    perhaps.difference_with(&matched.low);
+    for index in 0..parts.len() {
+        for (matching, surely) in [(&matched.low, true), (&perhaps, false)] {
+            let part = &mut parts[index];
+            if part.who.is_disjoint(matching) {
+                continue;
+            }
+            if part.who.is_subset(matching) {
+                part.hit(action, which, surely);
+                break;
+            }
+            let mut inside = part.clone();
+            inside.who.intersect_with(matching);
+            part.who.difference_with(matching);
+            inside.hit(action, which, surely);
+            parts.push(inside);
         }
     }
 }

@@ -1,27 +1,39 @@
 //! Who may use what: the limits that rules have to keep.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fixedbitset::FixedBitSet;
 
 use super::crowd::Identity;
+use crate::model::Name;
 use crate::netpol::PortSet;
 
 /// A client as rules can name it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Party {
-    /// Namespace.
-    pub namespace: String,
-    /// Service account; `None` when it is not known, and so cannot be named.
-    pub service_account: Option<String>,
+    namespace: Name,
+    service_account: Option<String>,
+    /// In any trust domain. Made once, because thousands of rules may have it.
+    principal: Option<Name>,
 }
 
 impl Party {
+    /// A client of a namespace. Its service account is `None` when it is not known, and so cannot be
+    /// named.
+    pub fn new(namespace: &str, service_account: Option<&str>) -> Self {
+        let principal = service_account.map(|name| format!("*/ns/{namespace}/sa/{name}").into());
+        Self {
+            namespace: namespace.into(),
+            service_account: service_account.map(str::to_owned),
+            principal,
+        }
+    }
+
     /// The party as a destination sees it.
     pub fn identity(&self) -> Identity<'_> {
-        let namespace = self.namespace.as_str();
-        match &self.service_account {
+        let namespace = self.namespace();
+        match self.service_account() {
             Some(service_account) => Identity::Workload {
                 namespace,
                 service_account,
@@ -30,10 +42,24 @@ impl Party {
         }
     }
 
+    /// Namespace.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Service account, if it is known.
+    pub fn service_account(&self) -> Option<&str> {
+        self.service_account.as_deref()
+    }
+
     /// A principal in any trust domain.
-    pub(super) fn principal(&self) -> Option<String> {
-        let account = self.service_account.as_ref()?;
-        Some(format!("*/ns/{}/sa/{account}", self.namespace))
+    pub(super) fn principal(&self) -> Option<&Name> {
+        self.principal.as_ref()
+    }
+
+    /// The namespace as rules share it.
+    pub(super) fn namespace_name(&self) -> &Name {
+        &self.namespace
     }
 }
 
@@ -93,7 +119,7 @@ impl<'p> Demand<'p> {
     /// tells apart.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
-        let mut clients = Vec::new();
+        let mut clients = BTreeMap::new();
         let mut add = |ports: PortSet, parties: FixedBitSet| add(&mut clients, ports, parties);
         let or_others = |ports: &PortSet, others: &Option<PortSet>| match others {
             Some(others) => ports.union(others),
@@ -114,14 +140,13 @@ impl<'p> Demand<'p> {
                 add(or_others(ports, &another.others), alone);
             }
         }
-        clients.sort();
         let others = match (&self.others, &other.others) {
             (Some(a), Some(b)) => Some(a.union(b)),
             (one, another) => one.clone().or(another.clone()),
         };
         Self {
             parties: self.parties,
-            clients,
+            clients: clients.into_iter().collect(),
             others,
             declared: self.declared.union(&other.declared),
             universe: self.universe.union(&other.universe),
@@ -160,28 +185,41 @@ pub fn disjoint(groups: &[(PortSet, FixedBitSet)]) -> Vec<(PortSet, FixedBitSet)
     let mut clients: Vec<(PortSet, FixedBitSet)> = Vec::new();
     for (ports, members) in groups {
         let mut rest = members.clone();
-        let mut cut = Vec::with_capacity(clients.len() + 1);
-        for (known, mut parties) in clients {
+        for place in 0..clients.len() {
+            let (known, parties) = &mut clients[place];
+            if parties.is_disjoint(&rest) {
+                continue;
+            }
             let mut both = parties.clone();
             both.intersect_with(&rest);
             parties.difference_with(&both);
             rest.difference_with(&both);
-            add(&mut cut, known.union(ports), both);
-            add(&mut cut, known, parties);
+            let ports = known.union(ports);
+            if parties.is_clear() {
+                (*known, *parties) = (ports, both);
+            } else {
+                clients.push((ports, both));
+            }
         }
-        add(&mut cut, ports.clone(), rest);
-        clients = cut;
+        if !rest.is_clear() {
+            clients.push((ports.clone(), rest));
+        }
     }
-    clients.sort();
-    clients
+    let mut by_ports: BTreeMap<PortSet, FixedBitSet> = BTreeMap::new();
+    for (ports, parties) in clients {
+        add(&mut by_ports, ports, parties);
+    }
+    by_ports.into_iter().collect()
 }
 
-fn add(clients: &mut Vec<(PortSet, FixedBitSet)>, ports: PortSet, parties: FixedBitSet) {
+fn add(clients: &mut BTreeMap<PortSet, FixedBitSet>, ports: PortSet, parties: FixedBitSet) {
     if parties.is_clear() {
         return;
     }
-    match clients.iter_mut().find(|(known, _)| *known == ports) {
-        Some((_, known)) => known.union_with(&parties),
-        None => clients.push((ports, parties)),
+    match clients.get_mut(&ports) {
+        Some(known) => known.union_with(&parties),
+        None => {
+            clients.insert(ports, parties);
+        }
     }
 }

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::demand::{Demand, Party};
-use crate::model::{AuthorizationRule, Operation, Protocol, Source};
+use crate::model::{AuthorizationRule, Name, Operation, Protocol, Source};
 use crate::netpol::PortSet;
 
 /// A list of ports in a rule is not made longer than this: the API knows no ranges.
@@ -62,7 +62,7 @@ pub fn encode(demand: &Demand<'_>, mode: Mode) -> Encoded {
         }
         Mode::Allow => {
             let plaintext = Source {
-                not_principals: vec!["*".to_owned()],
+                not_principals: vec!["*".into()],
                 ..Source::default()
             };
             encoded.rules.push(AuthorizationRule {
@@ -129,9 +129,10 @@ fn deny(demand: &Demand<'_>, piece: &Piece, encoded: &mut Encoded) {
     let source = if piece.others {
         // Everybody but a few may: name the few.
         let refused = demand.without(&piece.clients);
-        let principals: Vec<String> = demand
+        let principals: Vec<Name> = demand
             .named(&refused)
             .filter_map(Party::principal)
+            .cloned()
             .collect();
         if refused.count_ones(..) > principals.len() {
             encoded.unnamed = encoded.unnamed.union(&piece.ports);
@@ -149,7 +150,7 @@ fn deny(demand: &Demand<'_>, piece: &Piece, encoded: &mut Encoded) {
             encoded.unnamed = encoded.unnamed.union(&piece.ports);
         }
         Source {
-            principals: vec!["*".to_owned()],
+            principals: vec!["*".into()],
             not_principals: exempt.principals,
             not_namespaces: exempt.namespaces,
             ..Source::default()
@@ -164,7 +165,7 @@ fn allow(demand: &Demand<'_>, piece: &Piece, unlimited: bool, encoded: &mut Enco
     }
     let everybody = || {
         vec![Source {
-            principals: vec!["*".to_owned()],
+            principals: vec!["*".into()],
             ..Source::default()
         }]
     };
@@ -208,8 +209,8 @@ fn allow(demand: &Demand<'_>, piece: &Piece, unlimited: bool, encoded: &mut Enco
 
 /// How some clients are named.
 struct Named {
-    principals: Vec<String>,
-    namespaces: Vec<String>,
+    principals: Vec<Name>,
+    namespaces: Vec<Name>,
     /// A namespace stands for a client of it that has no known name, and so perhaps for others.
     by_guess: bool,
 }
@@ -230,26 +231,24 @@ fn name(demand: &Demand<'_>, groups: &BTreeSet<usize>) -> Named {
     let mut only_whole = true;
     let mut parts = Vec::new();
     while let Some(first) = clients.peek() {
-        let namespace = first.namespace.as_str();
-        let here = |p: &&Party| p.namespace == namespace;
-        while members
-            .next_if(|p| p.namespace.as_str() < namespace)
-            .is_some()
-        {}
+        let name = first.namespace_name();
+        let namespace = first.namespace();
+        let here = |p: &&Party| p.namespace() == namespace;
+        while members.next_if(|p| p.namespace() < namespace).is_some() {}
         let reaching = std::iter::from_fn(|| members.next_if(here)).count();
         let inside: Vec<&Party> = std::iter::from_fn(|| clients.next_if(here)).collect();
         let whole = demand.others.is_none() && inside.len() == reaching;
         only_whole &= whole;
-        parts.push((namespace, whole, inside));
+        parts.push((name, whole, inside));
     }
     for (namespace, whole, inside) in parts {
-        let unknown = inside.iter().any(|p| p.service_account.is_none());
+        let unknown = inside.iter().any(|p| p.service_account().is_none());
         if unknown || (whole && (only_whole || inside.len() > 1)) {
             named.by_guess |= !whole;
-            named.namespaces.push(namespace.to_owned());
+            named.namespaces.push(Name::clone(namespace));
         } else {
             let principals = inside.into_iter().filter_map(Party::principal);
-            named.principals.extend(principals);
+            named.principals.extend(principals.cloned());
         }
     }
     named

@@ -1,14 +1,15 @@
 //! AuthorizationPolicy as the L4 dataplane enforces it, and how port limits are written as one.
 //!
-//! [`Selected`] decides like ztunnel or Envoy, for everybody and all ports at once; [`encode`] writes the rules that keep
-//! tunnelled traffic to given ports. The module knows port sets, not network policies.
+//! [`Selected`] decides like ztunnel or Envoy, for everybody and all ports at once; [`encode`]
+//! writes the rules that keep tunnelled traffic to given ports. The module knows port sets, not
+//! network policies.
 
 mod crowd;
 mod decide;
 mod demand;
 mod encode;
 mod matching;
-mod object;
+mod policies;
 #[cfg(test)]
 mod tests;
 
@@ -16,4 +17,4 @@ pub use crowd::{Crowd, Identity};
 pub use decide::{Allowance, Decision, Enforcer, Selected, selects};
 pub use demand::{Demand, Party, disjoint};
 pub use encode::{Encoded, Mode, PORT_LIST_LIMIT, encode};
-pub use object::to_value;
+pub use policies::Policies;

@@ -17,10 +17,7 @@ fn parties() -> Vec<Party> {
     let mut parties = Vec::new();
     for namespace in ["a", "b", "c"] {
         for account in [None, Some("x"), Some("y")] {
-            parties.push(Party {
-                namespace: namespace.to_owned(),
-                service_account: account.map(str::to_owned),
-            });
+            parties.push(Party::new(namespace, account));
         }
     }
     parties
@@ -37,7 +34,7 @@ fn policy(action: Action, rules: Vec<AuthorizationRule>) -> AuthorizationPolicy 
         selector: Labels::new(),
         targets: Vec::new(),
         action,
-        rules,
+        rules: rules.into(),
     }
 }
 
@@ -102,16 +99,13 @@ proptest! {
             for ((party, limit), found) in parties.iter().zip(&limits.0).zip(&decided) {
                 let Some(limit) = limit.map(ports) else { continue };
                 // Of someone whose name is not known the bounds are wide.
-                let surely = if party.service_account.is_some() { &found.low } else { &found.high };
+                let surely = if party.service_account().is_some() { &found.low } else { &found.high };
                 prop_assert!(surely.includes(&limit), "{party:?} {encoded:#?}");
                 let more = found.high.intersection(&demand.universe).difference(&limit);
-                let unknown = party.service_account.is_none();
+                let unknown = party.service_account().is_none();
                 prop_assert!(unknown || said.includes(&more), "{party:?} {more} {encoded:#?}");
             }
-            let stranger = [Party {
-                namespace: "z".to_owned(),
-                service_account: Some("z".to_owned()),
-            }];
+            let stranger = [Party::new("z", Some("z"))];
             let found = decide(&policies, Enforcer::Ztunnel, &stranger);
             let [stranger, anyone, plaintext] = &found[..] else {
                 unreachable!()
@@ -162,10 +156,7 @@ fn what_depends_on_requests_is_dropped_by_ztunnel_and_uncertain_at_envoy() {
         to: vec![methods],
         ..AuthorizationRule::default()
     };
-    let caller = [Party {
-        namespace: "shop".to_owned(),
-        service_account: Some("web".to_owned()),
-    }];
+    let caller = [Party::new("shop", Some("web"))];
     let port = PortSet::port(Protocol::Tcp, 80);
     let (all, none) = (PortSet::protocol(Protocol::Tcp), PortSet::none());
     let rest = all.difference(&port);

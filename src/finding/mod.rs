@@ -7,6 +7,7 @@
 mod catalogue;
 
 use std::fmt;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -81,8 +82,8 @@ pub struct Flow {
     pub connections: String,
     /// One concrete connection: `TCP 81`.
     pub example: String,
-    /// The policies responsible.
-    pub policies: Vec<ObjectRef>,
+    /// The policies responsible, which many may share.
+    pub policies: Arc<[ObjectRef]>,
 }
 
 impl Finding {

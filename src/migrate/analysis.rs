@@ -80,10 +80,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
             .map(|p| PortSet::port(Protocol::Tcp, p))
             .into_iter()
             .collect();
-        let party = |class: &Class| Party {
-            namespace: class.namespace.clone(),
-            service_account: class.service_account.clone(),
-        };
+        let party = |class: &Class| Party::new(&class.namespace, class.service_account.as_deref());
         let of_class: Vec<Party> = universe.classes().iter().map(party).collect();
         let parties: BTreeSet<Party> = of_class.iter().cloned().collect();
         let parties: Vec<Party> = parties.into_iter().collect();

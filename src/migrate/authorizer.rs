@@ -1,14 +1,14 @@
 //! What AuthorizationPolicies let clients use, asked many times and worked out once.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::OnceLock;
 
 use ambient_facts::{labels, namespaces};
 use fixedbitset::FixedBitSet;
 
 use super::analysis::Analysis;
 use super::serving::Serving;
-use crate::authz::{Allowance, Crowd, Decision, Enforcer, Selected, selects};
+use crate::authz::{Allowance, Crowd, Decision, Enforcer, Policies, Selected};
 use crate::model::{AuthorizationPolicy, Service, TargetRef};
 use crate::netpol::Node;
 
@@ -47,33 +47,25 @@ struct Selection<'p> {
     after: Selected<'p>,
     /// Those of people, where something may enforce them today, and whether it surely does.
     today: Option<(Selected<'p>, bool)>,
-    /// Once they were asked for.
-    decision: Option<Arc<Decision>>,
-    parts: Option<Arc<Vec<Part>>>,
+    /// Once it was asked for.
+    decision: OnceLock<Decision>,
+    /// The same.
+    parts: OnceLock<Vec<Part>>,
 }
 
 /// All AuthorizationPolicies there will be.
 pub(super) struct Authorizer<'p> {
     crowd: &'p Crowd<'p>,
-    policies: Vec<&'p AuthorizationPolicy>,
-    by_namespace: BTreeMap<&'p str, Vec<usize>>,
+    policies: &'p Policies<'p>,
     selections: Vec<Selection<'p>>,
     by_place: BTreeMap<Place, SelectionId>,
 }
 
 impl<'p> Authorizer<'p> {
-    pub(super) fn new(policies: Vec<&'p AuthorizationPolicy>, crowd: &'p Crowd<'p>) -> Self {
-        let mut by_namespace: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (place, policy) in policies.iter().enumerate() {
-            by_namespace
-                .entry(&policy.meta.namespace)
-                .or_default()
-                .push(place);
-        }
+    pub(super) fn new(policies: &'p Policies<'p>, crowd: &'p Crowd<'p>) -> Self {
         Self {
             crowd,
             policies,
-            by_namespace,
             selections: Vec::new(),
             by_place: BTreeMap::new(),
         }
@@ -93,11 +85,10 @@ impl<'p> Authorizer<'p> {
             let Some(workload) = setting.world.workloads.get(index) else {
                 continue;
             };
-            let namespace = workload.meta.namespace.as_str();
             let role = setting.role(index);
+            let policies = self.policies;
             let place = Place {
-                policies: self
-                    .selecting(namespace, |p| selects(p, namespace, &workload.pod.labels)),
+                policies: policies.selecting(&workload.meta.namespace, &workload.pod.labels),
                 enforcer: if role.keeps_sidecar {
                     Enforcer::Envoy
                 } else {
@@ -125,11 +116,11 @@ impl<'p> Authorizer<'p> {
                 .iter()
                 .any(|t| applies_at(t, &p.meta.namespace, waypoint, service))
         };
-        let mut policies = self.selecting(&waypoint.namespace, own);
+        let mut policies = self.policies.matching(&waypoint.namespace, own);
         if let Some(service) = service
             && service.meta.namespace != waypoint.namespace
         {
-            policies.extend(self.selecting(&service.meta.namespace, own));
+            policies.extend(self.policies.matching(&service.meta.namespace, own));
             policies.sort_unstable();
             policies.dedup();
         }
@@ -140,33 +131,12 @@ impl<'p> Authorizer<'p> {
         })
     }
 
-    /// The policies of a namespace, and of the root namespace, that fit.
-    fn selecting(
-        &self,
-        namespace: &str,
-        fits: impl Fn(&AuthorizationPolicy) -> bool,
-    ) -> Vec<usize> {
-        let root = (namespace != namespaces::ROOT).then_some(namespaces::ROOT);
-        let places = [Some(namespace), root]
-            .into_iter()
-            .flatten()
-            .filter_map(|n| self.by_namespace.get(n))
-            .flatten()
-            .copied();
-        places
-            .filter(|&place| self.policies.get(place).is_some_and(|p| fits(p)))
-            .collect()
-    }
-
     fn intern(&mut self, place: Place) -> SelectionId {
         if let Some(&known) = self.by_place.get(&place) {
             return known;
         }
         let id = SelectionId(self.selections.len());
-        let policies = place
-            .policies
-            .iter()
-            .filter_map(|&p| self.policies.get(p).copied());
+        let policies = self.policies.listed(&place.policies);
         let people = policies.clone().filter(|p| !p.meta.is_ours());
         self.selections.push(Selection {
             after: Selected::listed(policies, place.enforcer),
@@ -174,8 +144,8 @@ impl<'p> Authorizer<'p> {
                 let surely = place.today == Some(true);
                 (Selected::listed(people, Enforcer::Envoy), surely)
             }),
-            decision: None,
-            parts: None,
+            decision: OnceLock::new(),
+            parts: OnceLock::new(),
         });
         self.by_place.insert(place, id);
         id
@@ -183,51 +153,45 @@ impl<'p> Authorizer<'p> {
 
     /// What the pods of a class may use once everything is in place.
     pub(super) fn party(
-        &mut self,
+        &self,
         analysis: &Analysis<'_, '_>,
         selection: SelectionId,
         class: Node,
     ) -> Allowance {
-        let decision = self.decision(selection);
-        analysis
-            .party_of
-            .get(class)
-            .and_then(|&party| allowance(&decision, party))
+        let selection = &self.selections[selection.0];
+        let decide = || selection.after.decide(self.crowd);
+        let decision = selection.decision.get_or_init(decide);
+        let party = analysis.party_of.get(class);
+        party
+            .and_then(|&party| allowance(decision, party))
             .unwrap_or_else(Allowance::all)
     }
 
-    fn decision(&mut self, selection: SelectionId) -> Arc<Decision> {
-        let selection = &mut self.selections[selection.0];
-        let decide = || Arc::new(selection.after.decide(self.crowd));
-        Arc::clone(selection.decision.get_or_insert_with(decide))
+    /// All classes, by what policies let them use through the tunnel. Kept for the next time.
+    pub(super) fn parts(&self, analysis: &Analysis<'_, '_>, selection: SelectionId) -> &[Part] {
+        let parts = &self.selections[selection.0].parts;
+        parts.get_or_init(|| self.parts_once(analysis, selection))
     }
 
-    /// All classes, by what policies let them use through the tunnel.
-    pub(super) fn parts(
-        &mut self,
+    /// The same, for whoever asks only once.
+    pub(super) fn parts_once(
+        &self,
         analysis: &Analysis<'_, '_>,
         selection: SelectionId,
-    ) -> Arc<Vec<Part>> {
-        if let Some(known) = &self.selections[selection.0].parts {
-            return Arc::clone(known);
-        }
-        let decision = self.decision(selection);
-        let parts = match &self.selections[selection.0].today {
-            None => only_after(analysis, &decision),
-            Some((policies, surely)) => {
-                let today = policies.decide(self.crowd);
-                let anonymous = allowance(&today, self.crowd.anonymous());
-                let today = Today {
-                    by_identity: today,
-                    anonymous: anonymous.unwrap_or_else(Allowance::all),
-                    surely: *surely,
-                };
-                today.with(analysis, &decision)
-            }
+    ) -> Vec<Part> {
+        let selection = &self.selections[selection.0];
+        let decision = selection.after.decide(self.crowd);
+        let Some((policies, surely)) = &selection.today else {
+            return only_after(analysis, &decision);
         };
-        let parts = Arc::new(parts);
-        self.selections[selection.0].parts = Some(Arc::clone(&parts));
-        parts
+        let today = policies.decide(self.crowd);
+        let anonymous = allowance(&today, self.crowd.anonymous());
+        let today = Today {
+            by_identity: today,
+            anonymous: anonymous.unwrap_or_else(Allowance::all),
+            surely: *surely,
+        };
+        today.with(analysis, &decision)
     }
 }
 

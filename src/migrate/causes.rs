@@ -1,17 +1,18 @@
 //! Why pairs differ: told as people need it, with what to do and by which policies.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::AuthzMode;
 use super::analysis::Analysis;
 use super::differences::Difference;
 use super::naming::{name_of, names, names_of};
 use super::outcome::Doubt;
+use super::responsible::Responsible;
 use super::restore::Limits;
-use crate::authz;
 use crate::finding::{Code, codes};
-use crate::model::{AuthorizationPolicy, NetworkPolicy, ObjectRef, Origin, Workload, WorkloadKind};
-use crate::netpol::{Direction, Node, PortSet};
+use crate::model::{ObjectRef, Origin, WorkloadKind};
+use crate::netpol::{Node, PortSet};
 use crate::plan::{Comparison, Relation, Verdict};
 
 /// A difference in words.
@@ -30,7 +31,7 @@ pub(super) struct Told {
 pub(super) struct Teller<'t, 's, 'w> {
     analysis: &'t Analysis<'s, 'w>,
     limits: &'t Limits,
-    by_namespace: BTreeMap<&'t str, Vec<&'t NetworkPolicy>>,
+    responsible: Responsible<'t, 's, 'w>,
 }
 
 /// A code, a sentence, and what to do.
@@ -38,15 +39,10 @@ type Cause = (&'static Code, String, Vec<String>);
 
 impl<'t, 's, 'w> Teller<'t, 's, 'w> {
     pub(super) fn new(analysis: &'t Analysis<'s, 'w>, limits: &'t Limits) -> Self {
-        let mut by_namespace: BTreeMap<&str, Vec<&NetworkPolicy>> = BTreeMap::new();
-        for policy in &analysis.setting.world.network_policies {
-            let here = by_namespace.entry(&policy.meta.namespace);
-            here.or_default().push(policy);
-        }
         Self {
             analysis,
             limits,
-            by_namespace,
+            responsible: Responsible::new(analysis),
         }
     }
 
@@ -54,7 +50,7 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
     /// of endpoints: two classes of thousands have millions.
     pub(super) fn tell(&mut self, difference: &Difference, source: Node, room: usize) -> Told {
         let destination = difference.destination;
-        let policies = self.policies(source, difference);
+        let policies = self.responsible.policies(source, difference);
         let (code, because, fixes) = self.cause(difference, source);
         let example = self.example(destination, &difference.changed);
         let sources = names(self.analysis, source);
@@ -82,7 +78,7 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
                     difference: difference.changed.to_string(),
                     example: example.clone(),
                     because: because.clone(),
-                    policies: policies.clone(),
+                    policies: Arc::clone(&policies),
                 });
             }
         }
@@ -180,14 +176,12 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
 
     /// Whether policies that govern a pair select namespaces by labels other than their name.
     fn asks_for_labels(&self, source: Node, difference: &Difference) -> bool {
-        let governing = self.governing(source, difference);
-        governing
-            .iter()
-            .any(|p| p.rules().any(crate::model::Rule::asks_for_namespace_labels))
+        let mut governing = self.responsible.governing(source, difference);
+        governing.any(|p| p.rules().any(crate::model::Rule::asks_for_namespace_labels))
     }
 
     fn doubtful_authorization(&self, difference: &Difference) -> Cause {
-        let policies = self.authorization(difference);
+        let policies = self.responsible.authorization(difference);
         let names = policies.iter().map(|p| format!("`{}`", p.reference()));
         let names: Vec<String> = names.collect();
         let because = format!(
@@ -198,7 +192,7 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
     }
 
     fn lost(&self, difference: &Difference) -> Cause {
-        let policies = self.authorization(difference);
+        let policies = self.responsible.authorization(difference);
         if difference.refused
             && let Some(policy) = policies.first()
         {
@@ -230,7 +224,7 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
             let fix = "leave out `--authz none`".to_owned();
             return (&codes::GAINED, because, vec![fix]);
         }
-        let mut workloads = self.workloads(difference);
+        let mut workloads = difference.to_workloads(self.analysis);
         if workloads.any(|w| self.limits.unselectable.contains(&w)) {
             let because = "no labels select these pods and no others of their namespace".to_owned();
             return (&codes::SELECTOR_NOT_EXPRESSIBLE, because, Vec::new());
@@ -282,32 +276,6 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
         Some((&codes::SHARED_SERVICE_ACCOUNT, because, vec![fix]))
     }
 
-    /// The workloads of the destination that a difference is about.
-    fn workloads<'d>(&'d self, difference: &'d Difference) -> impl Iterator<Item = usize> + 'd {
-        let class = self.analysis.universe.classes().get(difference.destination);
-        let all = class.map_or(&[][..], |c| &c.workloads);
-        let some = difference.workloads.as_deref().unwrap_or(all);
-        some.iter().copied()
-    }
-
-    /// The policies of people that ztunnel, a sidecar, or the waypoint applies for the destination.
-    fn authorization(&self, difference: &Difference) -> Vec<&'t AuthorizationPolicy> {
-        let world = &self.analysis.setting.world;
-        let workloads: Vec<&Workload> = self
-            .workloads(difference)
-            .filter_map(|w| world.workloads.get(w))
-            .collect();
-        let selecting = |p: &&AuthorizationPolicy| {
-            let on_pods = workloads
-                .iter()
-                .any(|w| authz::selects(p, &w.meta.namespace, &w.pod.labels));
-            let on_the_way = difference.relation == Relation::Waypoint && !p.targets.is_empty();
-            !p.meta.is_ours() && (on_pods || on_the_way)
-        };
-        let policies = &self.analysis.setting.world.authorization_policies;
-        policies.iter().filter(selecting).collect()
-    }
-
     /// A connection that a person would try: to a declared port, if there is one among these.
     fn example(&self, destination: Node, ports: &PortSet) -> String {
         let declared = if destination < self.analysis.universe.classes().len() {
@@ -317,46 +285,6 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
         };
         let port = declared.example().or_else(|| ports.example());
         port.map_or_else(String::new, |(protocol, port)| format!("{protocol} {port}"))
-    }
-
-    /// The network policies that govern a pair.
-    fn governing(&self, source: Node, difference: &Difference) -> Vec<&'t NetworkPolicy> {
-        let world = &*self.analysis.setting.world;
-        let first = |node: Node| {
-            let class = self.analysis.universe.classes().get(node)?;
-            class.workloads.first().copied()
-        };
-        let destination = self.workloads(difference).next();
-        let mut governing = Vec::new();
-        for (workload, direction) in [
-            (first(source), Direction::Egress),
-            (destination, Direction::Ingress),
-        ] {
-            let Some(pod) = workload.and_then(|w| world.workloads.get(w)) else {
-                continue;
-            };
-            let here = self.by_namespace.get(pod.meta.namespace.as_str());
-            let selecting = here.into_iter().flatten().filter(|p| {
-                direction.isolated_by(p)
-                    && !pod.pod.host_network
-                    && p.pod_selector.matches(&pod.pod.labels)
-            });
-            governing.extend(selecting.copied());
-        }
-        governing
-    }
-
-    fn policies(&self, source: Node, difference: &Difference) -> Vec<ObjectRef> {
-        let mut policies: BTreeSet<ObjectRef> = self
-            .governing(source, difference)
-            .into_iter()
-            .map(NetworkPolicy::reference)
-            .collect();
-        if difference.refused || difference.doubt == Some(Doubt::Authorization) {
-            let refusing = self.authorization(difference);
-            policies.extend(refusing.into_iter().map(AuthorizationPolicy::reference));
-        }
-        policies.into_iter().collect()
     }
 
     /// What the finding is about: the destination's policy, the source's, or the destination.
@@ -375,10 +303,7 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
         let policy = network()
             .find(|p| p.namespace.as_deref() == namespace)
             .or(network().next())
-            .and_then(|r| {
-                let here = self.by_namespace.get(r.namespace.as_deref()?)?;
-                here.iter().find(|p| p.meta.name == r.name)
-            });
+            .and_then(|r| self.responsible.find(r));
         if let Some(policy) = policy {
             return (policy.reference(), policy.meta.origin.clone());
         }

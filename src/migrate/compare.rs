@@ -8,21 +8,22 @@
 //! plaintext that enters an enrolled pod, by the policies of people and by `PeerAuthentication`, is
 //! said in findings of its own: nothing of the plan changes it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ambient_facts::ports;
 use fixedbitset::FixedBitSet;
 use rayon::prelude::*;
 
 use super::analysis::Analysis;
-use super::authorizer::{Authorized, Authorizer};
+use super::authorizer::{Authorizer, Part, SelectionId};
 use super::differences::{Difference, Differences};
-use super::outcome::{Doubt, Outcome, Side, compare_sides};
+use super::outcome::Outcome;
+use super::relations::{Hops, plaintext, tunnel};
 use super::restore::Limits;
 use super::ways::{Asked, Way};
-use crate::authz::{Allowance, Crowd};
+use crate::authz::{Allowance, Crowd, Policies};
 use crate::model::{AuthorizationPolicy, Protocol};
-use crate::netpol::{Node, PortSet, Value};
+use crate::netpol::{Node, PortSet};
 use crate::plan::Relation;
 
 /// Compares everything.
@@ -34,58 +35,112 @@ pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
         .authorization_policies
         .iter()
         .filter(|p| !p.meta.is_ours() || !new.contains(&name(p)));
-    let after: Vec<_> = kept
-        .chain(limits.policies.iter().map(|l| &l.policy))
-        .collect();
+    let after = Policies::new(kept.chain(limits.policies.iter().map(|l| &l.policy)));
     let crowd = Crowd::new(&analysis.parties);
+    let mut authorizer = Authorizer::new(&after, &crowd);
+    let tunnels = tunnels(analysis, &mut authorizer);
+    let ways = ways(analysis, &mut authorizer);
+    let comparer = || Comparer {
+        analysis,
+        authorizer: &authorizer,
+        found: Differences::default(),
+    };
     let classes = 0..analysis.universe.classes().len();
-    let shared = analysis;
-    let found: Vec<Differences> = classes
-        .into_par_iter()
-        .map_init(
-            || Comparer::new(shared, after.clone(), &crowd),
-            |comparer, class| {
-                comparer.plaintext_to(class);
-                comparer.tunnel_to(class);
-                for way in shared.ways_to(class) {
-                    comparer.through(class, way);
-                }
-                std::mem::take(&mut comparer.found)
-            },
-        )
+    let in_the_clear = classes.into_par_iter().map(|class| {
+        let mut comparer = comparer();
+        comparer.plaintext_to(class);
+        comparer.found
+    });
+    let through_tunnels = tunnels.par_iter().map(|(selection, ends)| {
+        let mut comparer = comparer();
+        let parts = authorizer.parts_once(analysis, *selection);
+        for (class, workloads) in ends {
+            comparer.tunnel_to(*class, workloads, &parts);
+        }
+        comparer.found
+    });
+    let through_waypoints = ways.par_iter().map(|way| {
+        let mut comparer = comparer();
+        comparer.through(way);
+        comparer.found
+    });
+    let found: Vec<Differences> = in_the_clear
+        .chain(through_tunnels)
+        .chain(through_waypoints)
         .collect();
-    let mut comparer = Comparer::new(shared, after, &crowd);
+    let mut comparer = comparer();
     comparer.connections_outward();
     let mut differences = comparer.found;
     for found in found {
         differences.append(found);
     }
+    for class in analysis.speakers.receivers.ones() {
+        differences.compared(analysis.weights.clients * analysis.weight(class));
+    }
     differences
+}
+
+/// Workloads of a class.
+type Ends = Vec<(Node, Vec<usize>)>;
+
+/// Everybody who receives through the tunnel, by the policies that apply there: those are worked out
+/// once for all of them, and forgotten when they are done.
+fn tunnels(
+    analysis: &Analysis<'_, '_>,
+    authorizer: &mut Authorizer<'_>,
+) -> Vec<(SelectionId, Ends)> {
+    let mut tunnels: BTreeMap<SelectionId, Ends> = BTreeMap::new();
+    for class in analysis.speakers.receivers.ones() {
+        for (selection, workloads) in authorizer.selections(analysis, class) {
+            let ends = tunnels.entry(selection).or_default();
+            ends.push((class, workloads));
+        }
+    }
+    tunnels.into_iter().collect()
+}
+
+/// A way to a class, and where policies apply on it.
+struct Through<'a> {
+    class: Node,
+    way: &'a Way,
+    at_waypoint: SelectionId,
+    at_server: Vec<(SelectionId, Vec<usize>)>,
+}
+
+fn ways<'a>(analysis: &'a Analysis<'_, '_>, authorizer: &mut Authorizer<'_>) -> Vec<Through<'a>> {
+    let setting = analysis.setting;
+    let mut ways = Vec::new();
+    for class in 0..analysis.universe.classes().len() {
+        for way in analysis.ways_to(class) {
+            let Some(serving) = setting.waypoints.all.get(way.waypoint) else {
+                continue;
+            };
+            let service = match way.asked {
+                Asked::Service { service, .. } => setting.world.services.get(service),
+                Asked::Pod => None,
+            };
+            ways.push(Through {
+                class,
+                way,
+                at_waypoint: authorizer.at_waypoint(serving, service),
+                at_server: authorizer.selections(analysis, class),
+            });
+        }
+    }
+    ways
 }
 
 fn name(policy: &AuthorizationPolicy) -> (&str, &str) {
     (&policy.meta.namespace, &policy.meta.name)
 }
 
-struct Comparer<'p, 'a, 's, 'w> {
+struct Comparer<'c, 'p, 'a, 's, 'w> {
     analysis: &'a Analysis<'s, 'w>,
-    authorizer: Authorizer<'p>,
+    authorizer: &'c Authorizer<'p>,
     found: Differences,
 }
 
-impl<'p, 'a, 's, 'w> Comparer<'p, 'a, 's, 'w> {
-    fn new(
-        analysis: &'a Analysis<'s, 'w>,
-        after: Vec<&'p AuthorizationPolicy>,
-        crowd: &'p Crowd<'p>,
-    ) -> Self {
-        Self {
-            analysis,
-            authorizer: Authorizer::new(after, crowd),
-            found: Differences::default(),
-        }
-    }
-
+impl Comparer<'_, '_, '_, '_, '_> {
     /// All connections to a class, in plaintext.
     fn plaintext_to(&mut self, class: Node) {
         let analysis = self.analysis;
@@ -114,35 +169,25 @@ impl<'p, 'a, 's, 'w> Comparer<'p, 'a, 's, 'w> {
         }
     }
 
-    /// All connections to a class through the tunnel.
-    fn tunnel_to(&mut self, class: Node) {
+    /// All connections to workloads of a class through the tunnel, where policies let the parts use
+    /// what they say.
+    fn tunnel_to(&mut self, class: Node, workloads: &[usize], parts: &[Part]) {
         let analysis = self.analysis;
-        if !analysis.speakers.receivers.contains(class) {
-            return;
-        }
-        self.found
-            .compared(analysis.weights.clients * analysis.weight(class));
-        for (selection, workloads) in self.authorizer.selections(analysis, class) {
-            let parts = self.authorizer.parts(analysis, selection);
-            for (value, sources) in analysis.sources_of(class) {
-                let mut sources = sources.clone();
-                sources.intersect_with(&analysis.speakers.clients);
-                for part in parts.iter() {
-                    let mut nodes = sources.clone();
-                    nodes.intersect_with(&part.nodes);
-                    if nodes.is_clear() {
-                        continue;
-                    }
-                    let Some(outcome) = tunnel(analysis, *value, &part.authorized) else {
-                        continue;
-                    };
-                    let (direct, captured) = self.by_dns(&nodes);
-                    let dns = PortSet::port(Protocol::Tcp, ports::DNS);
-                    let without_dns = outcome.without(&dns);
-                    let workloads = Some(workloads.as_slice());
-                    self.add(&captured, class, workloads, Relation::Tunnel, without_dns);
-                    self.add(&direct, class, workloads, Relation::Tunnel, Some(outcome));
-                }
+        for (value, sources) in analysis.sources_of(class) {
+            let mut sources = sources.clone();
+            sources.intersect_with(&analysis.speakers.clients);
+            for part in parts.iter().filter(|p| !p.nodes.is_disjoint(&sources)) {
+                let Some(outcome) = tunnel(analysis, *value, &part.authorized) else {
+                    continue;
+                };
+                let mut nodes = sources.clone();
+                nodes.intersect_with(&part.nodes);
+                let (direct, captured) = self.by_dns(&nodes);
+                let dns = PortSet::port(Protocol::Tcp, ports::DNS);
+                let without_dns = outcome.without(&dns);
+                let workloads = Some(workloads);
+                self.add(&captured, class, workloads, Relation::Tunnel, without_dns);
+                self.add(&direct, class, workloads, Relation::Tunnel, Some(outcome));
             }
         }
     }
@@ -178,39 +223,30 @@ impl<'p, 'a, 's, 'w> Comparer<'p, 'a, 's, 'w> {
     }
 
     /// Connections to a class on one way through a waypoint.
-    fn through(&mut self, class: Node, way: &Way) {
+    fn through(&mut self, through: &Through<'_>) {
+        let Through { class, way, .. } = *through;
         let analysis = self.analysis;
-        let setting = analysis.setting;
-        let (Some(serving), Some(&[waypoint, ..])) = (
-            setting.waypoints.all.get(way.waypoint),
-            analysis.nodes_of_waypoint(way.waypoint),
-        ) else {
+        let Some(&[waypoint, ..]) = analysis.nodes_of_waypoint(way.waypoint) else {
             return;
         };
         self.found
             .compared(analysis.weights.clients * analysis.weight(class));
-        let service = match way.asked {
-            Asked::Service { service, .. } => setting.world.services.get(service),
-            Asked::Pod => None,
-        };
         let last = analysis.value_at(waypoint, class);
-        let at_waypoint = self.authorizer.at_waypoint(serving, service);
-        let parts = self.authorizer.parts(analysis, at_waypoint);
+        let parts = self.authorizer.parts(analysis, through.at_waypoint);
         let today = analysis.all_sources_of(class);
         let first = analysis.all_sources_of(waypoint);
-        let selections = self.authorizer.selections(analysis, class);
-        for (selection, workloads) in selections {
+        for (selection, workloads) in &through.at_server {
             let at_server = if way.plain {
                 Allowance::all()
             } else {
-                self.authorizer.party(analysis, selection, waypoint)
+                self.authorizer.party(analysis, *selection, waypoint)
             };
-            let direct = self.authorizer.parts(analysis, selection);
+            let direct = self.authorizer.parts(analysis, *selection);
             for (today, nodes) in &today {
                 let mut nodes = nodes.clone();
                 nodes.intersect_with(&analysis.speakers.clients);
                 for (first, entering) in &first {
-                    for part in parts.iter() {
+                    for part in parts {
                         let mut nodes = nodes.clone();
                         nodes.intersect_with(entering);
                         nodes.intersect_with(&part.nodes);
@@ -224,7 +260,7 @@ impl<'p, 'a, 's, 'w> Comparer<'p, 'a, 's, 'w> {
                             at_waypoint: &part.authorized.after,
                             at_server: &at_server,
                         };
-                        for part in direct.iter() {
+                        for part in direct {
                             let mut nodes = nodes.clone();
                             nodes.intersect_with(&part.nodes);
                             let (direct, captured) = self.by_dns(&nodes);
@@ -283,127 +319,4 @@ fn single(node: Node) -> FixedBitSet {
     let mut bits = FixedBitSet::with_capacity(node + 1);
     bits.insert(node);
     bits
-}
-
-/// The plaintext relation: nothing may change but the tunnel's port, and that only where nothing
-/// listens on it.
-fn plaintext(analysis: &Analysis<'_, '_>, value: Value, listens: bool) -> Option<Outcome> {
-    if value.before == value.after {
-        return None;
-    }
-    let tunnel = PortSet::port(Protocol::Tcp, ports::HBONE);
-    let side = |before, after| {
-        let (before, after) = (analysis.sets.get(before), analysis.sets.get(after));
-        let after = if listens {
-            after.clone()
-        } else {
-            after
-                .difference(&tunnel)
-                .union(&before.intersection(&tunnel))
-        };
-        Side {
-            before: before.clone(),
-            after: Allowance::exactly(after),
-        }
-    };
-    // Whether a peer matches decides both sides alike, so the bounds are compared one by one; there
-    // is doubt only where that comes to different things.
-    let low = side(value.before.low, value.after.low);
-    let high = side(value.before.high, value.after.high);
-    let all = Allowance::exactly(PortSet::all());
-    let (low, high) = (
-        compare_sides(&low, &low, &all),
-        compare_sides(&high, &high, &all),
-    );
-    match (low, high) {
-        (None, None) => None,
-        (Some(low), Some(high)) if low.lost == high.lost && low.gained == high.gained => Some(high),
-        (low, high) => {
-            let mut found = high.or(low.clone())?;
-            if let Some(low) = low {
-                found.lost = found.lost.union(&low.lost);
-                found.gained = found.gained.union(&low.gained);
-            }
-            found.doubt = Some(Doubt::Peer);
-            found.question = found.lost.union(&found.gained);
-            Some(found)
-        }
-    }
-}
-
-/// The tunnel relation.
-fn tunnel(analysis: &Analysis<'_, '_>, value: Value, authorized: &Authorized) -> Option<Outcome> {
-    let side = |before, after| {
-        let carried = |set: &PortSet| {
-            if analysis.opens_tunnel(after) {
-                set.intersection(&analysis.tunnelled)
-            } else {
-                PortSet::none()
-            }
-        };
-        Side {
-            before: analysis.sets.get(before).intersection(&analysis.tunnelled),
-            after: Allowance {
-                low: carried(&authorized.after.low),
-                high: carried(&authorized.after.high),
-            },
-        }
-    };
-    let low = side(value.before.low, value.after.low);
-    let high = side(value.before.high, value.after.high);
-    let mut outcome = compare_sides(&low, &high, &authorized.today)?;
-    outcome.refused = analysis.opens_tunnel(value.after.low);
-    Some(outcome)
-}
-
-/// What decides about a connection through a waypoint.
-struct Hops<'h> {
-    /// Between the client and the server.
-    today: Value,
-    /// Between the client and the waypoint.
-    first: Value,
-    /// Between the waypoint and the server.
-    last: Value,
-    at_waypoint: &'h Allowance,
-    at_server: &'h Allowance,
-}
-
-impl Hops<'_> {
-    fn outcome(
-        &self,
-        analysis: &Analysis<'_, '_>,
-        way: &Way,
-        today: &Allowance,
-        dns: bool,
-    ) -> Option<Outcome> {
-        let universe = way.leading_to(&PortSet::all(), dns, analysis);
-        let side = |before, first, last| {
-            let carried = |at_waypoint: &PortSet, at_server: &PortSet| {
-                let enters = analysis.opens_tunnel(first);
-                let leaves = way.plain || analysis.opens_tunnel(last);
-                if !enters || !leaves {
-                    return PortSet::none();
-                }
-                let mut through = way.leading_to(at_waypoint, dns, analysis);
-                if way.plain {
-                    through = through.intersection(analysis.sets.get(last));
-                }
-                through.intersection(at_server)
-            };
-            Side {
-                before: analysis.sets.get(before).intersection(&universe),
-                after: Allowance {
-                    low: carried(&self.at_waypoint.low, &self.at_server.low),
-                    high: carried(&self.at_waypoint.high, &self.at_server.high),
-                },
-            }
-        };
-        let (before, first, last) = (self.today.before, self.first.after, self.last.after);
-        let low = side(before.low, first.low, last.low);
-        let high = side(before.high, first.high, last.high);
-        let mut outcome = compare_sides(&low, &high, today)?;
-        let leaves = way.plain || analysis.opens_tunnel(last.low);
-        outcome.refused = analysis.opens_tunnel(first.low) && leaves;
-        Some(outcome)
-    }
 }

@@ -1,6 +1,7 @@
 //! Differences as the comparison finds them, and how much was compared.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::analysis::Analysis;
 use super::causes::Teller;
@@ -31,6 +32,18 @@ pub(super) struct Difference {
     pub(super) after: PortSet,
     /// The ports in question.
     pub(super) changed: PortSet,
+}
+
+impl Difference {
+    /// The workloads of the destination that it is about.
+    pub(super) fn to_workloads<'d>(
+        &'d self,
+        analysis: &'d Analysis<'_, '_>,
+    ) -> impl Iterator<Item = usize> + 'd {
+        let class = analysis.universe.classes().get(self.destination);
+        let all = class.map_or(&[][..], |c| &c.workloads);
+        self.workloads.as_deref().unwrap_or(all).iter().copied()
+    }
 }
 
 /// All differences, and how many pairs were compared.
@@ -137,6 +150,6 @@ fn flow(comparison: &Comparison) -> Flow {
         destination: comparison.destination.clone(),
         connections: comparison.difference.clone(),
         example: comparison.example.clone(),
-        policies: comparison.policies.clone(),
+        policies: Arc::clone(&comparison.policies),
     }
 }

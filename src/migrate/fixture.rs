@@ -146,8 +146,8 @@ pub(super) fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs.iter().map(owned).collect()
 }
 
-pub(super) fn strings(values: &[&str]) -> Vec<String> {
-    values.iter().map(|v| (*v).to_owned()).collect()
+pub(super) fn strings<T: for<'s> From<&'s str>>(values: &[&str]) -> Vec<T> {
+    values.iter().map(|&v| v.into()).collect()
 }
 
 pub(super) fn meta(namespace: &str, name: &str, file: &str) -> Meta {
@@ -245,7 +245,7 @@ pub(super) fn policy(action: Action, rules: Vec<AuthorizationRule>) -> Authoriza
         selector: labels(&[("app", "web")]),
         targets: Vec::new(),
         action,
-        rules,
+        rules: rules.into(),
     }
 }
 

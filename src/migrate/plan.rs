@@ -33,7 +33,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     };
     let universe = universe(&setting, &opening);
     let analysis = Analysis::of(&setting, &universe, &opening);
-    let mut limits = if visible {
+    let limits = if visible {
         Limits::default()
     } else {
         Limits::of(&analysis)
@@ -44,7 +44,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
         compare(&analysis, &limits).report(&analysis, &limits)
     };
     let mut steps = vec![open_step(&setting, &opening, &mut findings)];
-    steps.push(limit_step(&setting, &mut limits, &mut findings));
+    steps.push(limit_step(&setting, &limits, &mut findings));
     steps.push(enrol_step(&setting));
     steps.retain(|s| !s.changes.is_empty() || !s.commands.is_empty());
 

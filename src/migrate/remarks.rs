@@ -155,7 +155,7 @@ fn unknown(relation: Relation, object: &ObjectRef, because: String) -> Compariso
         difference: "unknown".to_owned(),
         example: String::new(),
         because,
-        policies: vec![object.clone()],
+        policies: [object.clone()].into(),
     }
 }
 

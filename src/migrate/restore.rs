@@ -47,7 +47,7 @@ impl Limits {
         let here = ByNamespace::of(&analysis.setting.world);
         let crowd = Crowd::new(&analysis.parties);
         let needs = limits.needs(analysis, &crowd, &here);
-        limits.attach(analysis, &here, needs);
+        limits.attach(analysis, &here, &needs);
         limits.at_waypoints(analysis, &crowd);
         limits.number_names(&analysis.setting.world);
         limits
@@ -92,7 +92,7 @@ impl Limits {
     }
 
     /// Finds a selector for every workload that needs rules.
-    fn attach(&mut self, analysis: &Analysis<'_, '_>, index: &ByNamespace<'_>, needs: Needs<'_>) {
+    fn attach(&mut self, analysis: &Analysis<'_, '_>, index: &ByNamespace<'_>, needs: &Needs<'_>) {
         let world = &*analysis.setting.world;
         let mut attached: BTreeSet<(String, Labels)> = BTreeSet::new();
         let mut found: Vec<(Candidate<'_>, Arc<Wanted>)> = Vec::new();
@@ -128,27 +128,22 @@ impl Limits {
                 found.push((candidate, want));
             }
         }
-        // Most rules are for one policy alone, and are moved into it.
-        drop(needs);
         for (candidate, want) in found {
-            self.add(&candidate, Arc::unwrap_or_clone(want));
+            self.add(&candidate, &want);
         }
     }
 
     /// Adds the policies that carry some rules to the workloads that a candidate selects.
-    fn add(&mut self, candidate: &Candidate<'_>, want: Wanted) {
+    fn add(&mut self, candidate: &Candidate<'_>, want: &Wanted) {
         let name = derived_name(&candidate.of.name, "np-ports");
-        let mut rest = want.rules;
-        while !rest.is_empty() {
-            let next = rest.split_off(rest.len().min(RULE_LIMIT));
-            let rules = std::mem::replace(&mut rest, next);
+        for rules in &want.rules {
             self.policies.push(Limit {
                 policy: AuthorizationPolicy {
                     meta: companion_meta(candidate.beside, name.clone(), &candidate.of),
                     selector: candidate.labels.clone(),
                     targets: Vec::new(),
                     action: want.action,
-                    rules,
+                    rules: Arc::clone(rules),
                 },
                 beside: candidate.beside.origin.clone(),
                 reason: format!(
@@ -211,7 +206,7 @@ impl Limits {
                     selector: Labels::new(),
                     targets: vec![target],
                     action: Action::Deny,
-                    rules: encoded.rules,
+                    rules: encoded.rules.into(),
                 },
                 beside,
                 reason: format!(
@@ -236,7 +231,20 @@ impl Limits {
 #[derive(Debug, Clone)]
 struct Wanted {
     action: Action,
-    rules: Vec<AuthorizationRule>,
+    /// As many as one policy may have at a time.
+    rules: Vec<Arc<[AuthorizationRule]>>,
+}
+
+impl Wanted {
+    fn new(action: Action, rules: Vec<AuthorizationRule>) -> Self {
+        let mut rest = rules;
+        let mut rules = Vec::new();
+        while !rest.is_empty() {
+            let next = rest.split_off(rest.len().min(RULE_LIMIT));
+            rules.push(std::mem::replace(&mut rest, next).into());
+        }
+        Self { action, rules }
+    }
 }
 
 /// What all workloads need, by index.
@@ -256,10 +264,7 @@ impl Needs<'_> {
         let first = Demand::clone(demands.next()??);
         let all = demands.try_fold(first, |all, next| Some(all.or(next?)))?;
         let rules = encode(&all, Mode::Deny).rules;
-        (!rules.is_empty()).then_some(Wanted {
-            action: Action::Deny,
-            rules,
-        })
+        (!rules.is_empty()).then(|| Wanted::new(Action::Deny, rules))
     }
 }
 
@@ -312,7 +317,7 @@ impl<'a> Need<'a> {
                 } = encode(&need.demand, mode);
                 need.unnamed = need.unnamed.union(&unnamed);
                 need.unlisted = need.unlisted.union(&unlisted);
-                Arc::new(Wanted { action, rules })
+                Arc::new(Wanted::new(action, rules))
             });
             if !want.rules.is_empty() {
                 need.wanted.push((workload, Arc::clone(want)));

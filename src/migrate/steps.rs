@@ -10,11 +10,10 @@ use super::opening::{self, Means, Opening};
 use super::restore::Limits;
 use super::scope::NamespaceState;
 use super::setting::Setting;
-use crate::authz;
 use crate::finding::{Finding, codes};
 use crate::model::{AuthorizationPolicy, NetworkPolicy, ObjectRef, Origin};
 use crate::netpol::Direction;
-use crate::plan::{Change, ChangeAction, Edit, Step, StepKind};
+use crate::plan::{Body, Change, ChangeAction, Edit, Step, StepKind};
 
 pub(super) fn open_step(
     setting: &Setting<'_>,
@@ -49,7 +48,7 @@ pub(super) fn open_step(
                 action: ChangeAction::Edit {
                     origin: policy.meta.origin.clone(),
                     edits: opening::edits(policy, change),
-                    companion: Some(companion),
+                    companion: Some(companion.into()),
                 },
             });
         }
@@ -58,7 +57,7 @@ pub(super) fn open_step(
         object: added.policy.reference(),
         reason: added.reason.clone(),
         action: creation(
-            object::network_policy(&added.policy),
+            object::network_policy(&added.policy).into(),
             added.replaces.clone(),
             added.beside.clone(),
         ),
@@ -71,7 +70,7 @@ pub(super) fn open_step(
     }
 }
 
-fn creation(body: Value, replaces: Option<Origin>, beside: Origin) -> ChangeAction {
+fn creation(body: Body, replaces: Option<Origin>, beside: Origin) -> ChangeAction {
     match replaces {
         Some(origin) => ChangeAction::Replace { origin, body },
         None => ChangeAction::Create { body, beside },
@@ -115,12 +114,12 @@ fn closed_tunnel(policy: &NetworkPolicy, change: &opening::Changed) -> Finding {
 
 pub(super) fn limit_step(
     setting: &Setting<'_>,
-    limits: &mut Limits,
+    limits: &Limits,
     findings: &mut Vec<Finding>,
 ) -> Step {
     let existing = &setting.world.authorization_policies;
     let mut changes = Vec::new();
-    for limit in &mut limits.policies {
+    for limit in &limits.policies {
         let policy = &limit.policy;
         let known = existing
             .iter()
@@ -139,19 +138,11 @@ pub(super) fn limit_step(
             limit.beside.clone(),
             message,
         ));
-        // Nothing reads the rules any more.
-        let whole = AuthorizationPolicy {
-            meta: policy.meta.clone(),
-            selector: policy.selector.clone(),
-            targets: policy.targets.clone(),
-            action: policy.action,
-            rules: std::mem::take(&mut limit.policy.rules),
-        };
         changes.push(Change {
-            object: whole.reference(),
+            object: policy.reference(),
             reason: limit.reason.clone(),
             action: creation(
-                authz::to_value(whole),
+                Body::AuthorizationPolicy(policy.clone()),
                 known.map(|k| k.meta.origin.clone()),
                 limit.beside.clone(),
             ),

@@ -1,6 +1,11 @@
 //! `security.istio.io/v1` kinds, as far as the L4 dataplane and the planner read them.
 
+use std::sync::Arc;
+
 use super::{LabelSelector, Labels, Meta, ObjectRef};
+
+/// A name, or a pattern of names, that many rules may share.
+pub type Name = Arc<str>;
 
 /// An `AuthorizationPolicy`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +18,8 @@ pub struct AuthorizationPolicy {
     pub targets: Vec<TargetRef>,
     /// `spec.action`, `ALLOW` when absent.
     pub action: Action,
-    /// `spec.rules`.
-    pub rules: Vec<AuthorizationRule>,
+    /// `spec.rules`. Several policies may share them.
+    pub rules: Arc<[AuthorizationRule]>,
 }
 
 impl AuthorizationPolicy {
@@ -54,21 +59,21 @@ pub struct AuthorizationRule {
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source {
     /// `principals`.
-    pub principals: Vec<String>,
+    pub principals: Vec<Name>,
     /// `notPrincipals`.
-    pub not_principals: Vec<String>,
+    pub not_principals: Vec<Name>,
     /// `namespaces`.
-    pub namespaces: Vec<String>,
+    pub namespaces: Vec<Name>,
     /// `notNamespaces`.
-    pub not_namespaces: Vec<String>,
+    pub not_namespaces: Vec<Name>,
     /// `serviceAccounts`: `namespace/name`, or `name` in the policy's namespace.
-    pub service_accounts: Vec<String>,
+    pub service_accounts: Vec<Name>,
     /// `notServiceAccounts`.
-    pub not_service_accounts: Vec<String>,
+    pub not_service_accounts: Vec<Name>,
     /// `ipBlocks`.
-    pub ip_blocks: Vec<String>,
+    pub ip_blocks: Vec<Name>,
     /// `notIpBlocks`.
-    pub not_ip_blocks: Vec<String>,
+    pub not_ip_blocks: Vec<Name>,
     /// Names of fields that are set and only an L7 proxy can evaluate.
     pub layer7: Vec<String>,
     /// Names of fields that are set and the ambient converter ignores without a word

@@ -15,7 +15,7 @@ mod world;
 
 pub use endpoint::{Endpoint, EndpointId, Endpoints};
 pub use istio::{
-    Action, AuthorizationPolicy, AuthorizationRule, Condition, Operation, PeerAuthentication,
+    Action, AuthorizationPolicy, AuthorizationRule, Condition, Name, Operation, PeerAuthentication,
     PeerMode, RequestAuthentication, Source, TargetRef,
 };
 pub use labels::{LabelSelector, Labels, Operator, Requirement};

@@ -3,14 +3,14 @@
 //! The plan that is shown is the plan that is applied: `render` and `sink` take this and nothing
 //! else. Pure data; the module does not know how a plan is made.
 
+mod body;
 mod edit;
 mod proof;
-
-use serde_json::Value;
 
 use crate::finding::Finding;
 use crate::model::{ObjectRef, Origin};
 
+pub use body::Body;
 pub use edit::{DisplayPath, Edit, EditError, Path, Segment};
 pub use proof::{Comparison, Proof, Relation, Verdict};
 
@@ -96,12 +96,12 @@ pub enum ChangeAction {
         /// The insertions, paths relative to the object.
         edits: Vec<Edit>,
         /// An object that has the same effect beside the unchanged one, where there is such.
-        companion: Option<Value>,
+        companion: Option<Body>,
     },
     /// Add an object.
     Create {
         /// The whole object.
-        body: Value,
+        body: Body,
         /// The object that it accompanies, whose file it is put beside.
         beside: Origin,
     },
@@ -110,6 +110,6 @@ pub enum ChangeAction {
         /// Where the object is.
         origin: Origin,
         /// The whole new object.
-        body: Value,
+        body: Body,
     },
 }

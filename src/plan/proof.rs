@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::model::ObjectRef;
 
@@ -71,8 +72,8 @@ pub struct Comparison {
     pub example: String,
     /// Why, in one sentence.
     pub because: String,
-    /// The policies responsible.
-    pub policies: Vec<ObjectRef>,
+    /// The policies responsible, which many may share.
+    pub policies: Arc<[ObjectRef]>,
 }
 
 /// The comparison of every pair of endpoints in every relation.

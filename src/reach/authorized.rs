@@ -3,18 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ambient_facts::namespaces;
-
-use crate::authz::{Allowance, Crowd, Enforcer, Party, Selected, selects};
+use crate::authz::{Allowance, Crowd, Enforcer, Party, Policies, Selected};
 use crate::model::{AuthorizationPolicy, Workload, World};
 use crate::netpol::{Bounds, PortSets};
 
 /// Everybody who has an identity, sorted.
 pub(super) fn parties(world: &World) -> Vec<Party> {
-    let party = |w: &Workload| Party {
-        namespace: w.meta.namespace.clone(),
-        service_account: Some(w.pod.service_account.clone()),
-    };
+    let party = |w: &Workload| Party::new(&w.meta.namespace, Some(&w.pod.service_account));
     let mut parties: Vec<Party> = world.workloads.iter().map(party).collect();
     parties.sort_unstable();
     parties.dedup();
@@ -23,8 +18,7 @@ pub(super) fn parties(world: &World) -> Vec<Party> {
 
 /// The policies of a world.
 pub(super) struct Authorizer<'w> {
-    policies: &'w [AuthorizationPolicy],
-    by_namespace: BTreeMap<&'w str, Vec<usize>>,
+    policies: Policies<'w>,
     crowd: Crowd<'w>,
     parties: &'w [Party],
     /// What each party may use, by the policies that apply and by what enforces them.
@@ -33,14 +27,8 @@ pub(super) struct Authorizer<'w> {
 
 impl<'w> Authorizer<'w> {
     pub(super) fn new(policies: &'w [AuthorizationPolicy], parties: &'w [Party]) -> Self {
-        let mut by_namespace: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (index, policy) in policies.iter().enumerate() {
-            let namespace = policy.meta.namespace.as_str();
-            by_namespace.entry(namespace).or_default().push(index);
-        }
         Self {
-            policies,
-            by_namespace,
+            policies: Policies::new(policies),
             crowd: Crowd::new(parties),
             parties,
             decided: BTreeMap::new(),
@@ -50,24 +38,17 @@ impl<'w> Authorizer<'w> {
     /// Index of the party of a workload.
     pub(super) fn party(&self, workload: &Workload) -> Option<usize> {
         let key = |p: &Party| {
-            let name = p.service_account.as_deref();
             let own = workload.pod.service_account.as_str();
-            (p.namespace.as_str(), name).cmp(&(workload.meta.namespace.as_str(), Some(own)))
+            let own = (workload.meta.namespace.as_str(), Some(own));
+            (p.namespace(), p.service_account()).cmp(&own)
         };
         self.parties.binary_search_by(key).ok()
     }
 
     /// The policies that apply to the pods of a workload.
     pub(super) fn applying(&self, workload: &Workload) -> Vec<usize> {
-        let namespace = workload.meta.namespace.as_str();
-        let root = (namespace != namespaces::ROOT).then_some(namespaces::ROOT);
-        let places = [Some(namespace), root].into_iter().flatten();
-        let here = places.filter_map(|n| self.by_namespace.get(n)).flatten();
-        let applies = |&&index: &&usize| {
-            let policy = self.policies.get(index);
-            policy.is_some_and(|p| selects(p, namespace, &workload.pod.labels))
-        };
-        here.filter(applies).copied().collect()
+        self.policies
+            .selecting(&workload.meta.namespace, &workload.pod.labels)
     }
 
     /// What each party may use at a workload, by index.
@@ -78,10 +59,9 @@ impl<'w> Authorizer<'w> {
         sets: &mut PortSets,
     ) -> Arc<[Bounds]> {
         let key = (self.applying(workload), enforcer);
-        let (policies, crowd, parties) = (self.policies, &self.crowd, self.parties.len());
+        let (policies, crowd, parties) = (&self.policies, &self.crowd, self.parties.len());
         let decide = |(applying, _): &(Vec<usize>, Enforcer)| {
-            let applying = applying.iter().filter_map(|&index| policies.get(index));
-            let decision = Selected::listed(applying, enforcer).decide(crowd);
+            let decision = Selected::listed(policies.listed(applying), enforcer).decide(crowd);
             let mut bounds = |Allowance { low, high }: Allowance| Bounds {
                 low: sets.intern(low),
                 high: sets.intern(high),

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::model::{ObjectRef, Origin};
-use crate::plan::{Change, ChangeAction, Edit, Plan};
+use crate::plan::{Body, Change, ChangeAction, Edit, Plan};
 use crate::yamledit::{self, ObjectEdits, Refusal};
 
 use super::kustomize::{self, Built, Patches};
@@ -63,14 +61,14 @@ struct File {
 struct Replacement<'p> {
     object: &'p ObjectRef,
     origin: &'p Origin,
-    body: &'p Value,
+    body: &'p Body,
 }
 
 /// Objects that are added to one file.
 #[derive(Default)]
 struct Additions<'p> {
     path: Option<PathBuf>,
-    bodies: Vec<&'p Value>,
+    bodies: Vec<&'p Body>,
     /// Those that stand in for no refused edit: nothing else reports them.
     created: Vec<&'p ObjectRef>,
 }
@@ -247,7 +245,8 @@ impl<'p> Preparation<'p> {
             let built = Built::of(&input.text);
             let patches = self.patches.entry(Arc::clone(name)).or_default();
             let patch = |(i, r): (usize, &Replacement<'_>)| {
-                let replaced = patches.replace(&built, r.origin.document, &r.origin.items, r.body);
+                let replaced =
+                    patches.replace(&built, r.origin.document, &r.origin.items, &r.body.value());
                 Some((i, replaced.err()?))
             };
             return numbered.filter_map(patch).collect();

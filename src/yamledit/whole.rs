@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::plan::Body;
 use crate::yaml::{Chunk, Document, Format, split};
 
 use super::document::{chunks, first_line_ending, open};
@@ -13,7 +14,7 @@ use super::{Applied, Refusal, assemble, refuse_all};
 
 /// Replaces the content of documents, each by its zero-based index; comments before and after it,
 /// its `---` and every other document stay. [`Applied::refusals`] has indices into `bodies`.
-pub fn replace_documents(text: &str, bodies: &[(usize, &Value)]) -> Applied {
+pub fn replace_documents(text: &str, bodies: &[(usize, &Body)]) -> Applied {
     let old = split(text);
     let ending = first_line_ending(text);
     let mut refusals = Vec::new();
@@ -23,7 +24,7 @@ pub fn replace_documents(text: &str, bodies: &[(usize, &Value)]) -> Applied {
             Some(_) if new.contains_key(document) => {
                 Err(Refusal::new(0, "the document is replaced twice"))
             }
-            Some(&chunk) => replace(chunk, ending, body),
+            Some(&chunk) => replace(chunk, ending, &body.value()),
             None => Err(Refusal::new(
                 0,
                 format!("there is no document {}", document + 1),
@@ -86,7 +87,7 @@ fn replace(chunk: Chunk<'_>, ending: &str, body: &Value) -> Result<String, Refus
 ///
 /// When the stream is a template, or cannot be read: what is added might come to be part of a
 /// condition or a loop.
-pub fn append_documents(text: &str, bodies: &[&Value]) -> Result<String, Refusal> {
+pub fn append_documents(text: &str, bodies: &[&Body]) -> Result<String, Refusal> {
     let existing = chunks(text, Format::Yaml);
     for &chunk in &existing {
         open(chunk)?;
@@ -102,7 +103,7 @@ pub fn append_documents(text: &str, bodies: &[&Value]) -> Result<String, Refusal
             out.push_str("---");
             out.push_str(ending);
         }
-        out.push_str(&lines(&emit(body), ending));
+        out.push_str(&lines(&emit(&body.value()), ending));
     }
     Ok(out)
 }

@@ -366,8 +366,8 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-fn strings(value: &Value) -> Vec<String> {
-    list(value).iter().map(text).collect()
+fn strings<T: From<String>>(value: &Value) -> Vec<T> {
+    list(value).iter().map(|v| text(v).into()).collect()
 }
 
 fn text(value: &Value) -> String {

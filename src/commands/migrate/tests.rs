@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::gate::exit;
 use super::next::flags;
@@ -117,7 +118,7 @@ fn a_failed_proof_refuses_even_without_a_finding() {
             difference: String::new(),
             example: String::new(),
             because: String::new(),
-            policies: Vec::new(),
+            policies: Arc::default(),
         };
         let plan = Plan {
             proof: Proof {

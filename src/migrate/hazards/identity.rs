@@ -57,9 +57,9 @@ impl Identity<'_> {
         if !has_layer4_source(source) {
             return Answer::No;
         }
-        let account = |a: &String| self.is_account(a, policy_namespace);
-        let principal = |p: &String| self.is_principal(p);
-        let namespace = |n: &String| pattern(n, self.namespace);
+        let account = |a: &str| self.is_account(a, policy_namespace);
+        let principal = |p: &str| self.is_principal(p);
+        let namespace = |n: &str| pattern(n, self.namespace);
         let kinds = [
             both(&source.principals, &source.not_principals, principal),
             both(&source.namespaces, &source.not_namespaces, namespace),
@@ -161,15 +161,16 @@ pub(super) fn has_layer4_operation(operation: &Operation) -> bool {
 }
 
 fn matches_operation(operation: &Operation, port: u16) -> Answer {
-    let is_port = |p: &String| p.parse() == Ok(port);
+    let is_port = |p: &str| p.parse() == Ok(port);
     let matches =
         has_layer4_operation(operation) && both(&operation.ports, &operation.not_ports, is_port);
     matches.into()
 }
 
 /// Whether some positive value matches, where there are any, and no negative one does.
-fn both(yes: &[String], no: &[String], matches: impl Fn(&String) -> bool) -> bool {
-    (yes.is_empty() || yes.iter().any(&matches)) && !no.iter().any(&matches)
+fn both<T: AsRef<str>>(yes: &[T], no: &[T], matches: impl Fn(&str) -> bool) -> bool {
+    let any = |list: &[T]| list.iter().any(|v| matches(v.as_ref()));
+    (yes.is_empty() || any(yes)) && !any(no)
 }
 
 /// Istio's string match: exact, `prefix*`, `*suffix`, or `*` for any.

@@ -9,7 +9,7 @@ use super::{Context, about, at_line, list};
 use crate::finding::{Code, Finding, codes};
 use crate::migrate::waypoints::{Binding, Broken, BrokenReason, Waypoint};
 use crate::model::{
-    Action, AuthorizationPolicy, AuthorizationRule, Kind, Meta, ObjectRef, Origin, Protocol,
+    Action, AuthorizationPolicy, AuthorizationRule, Kind, Meta, Name, ObjectRef, Origin, Protocol,
     Service, TargetPort, Workload,
 };
 
@@ -341,13 +341,13 @@ fn source_fields(
     waypoint: Identity<'_>,
     policy_namespace: &str,
 ) -> Vec<String> {
-    let principal = |v: &String| v == "*" || waypoint.is_principal(v);
-    let account = |v: &String| waypoint.is_account(v, policy_namespace);
-    let never = |_: &String| false;
+    let principal = |v: &str| v == "*" || waypoint.is_principal(v);
+    let account = |v: &str| waypoint.is_account(v, policy_namespace);
+    let never = |_: &str| false;
     let mut fields = Vec::new();
     for (index, source) in rule.from.iter().enumerate() {
-        let mut field = |name: &str, values: &[String], indifferent: &dyn Fn(&String) -> bool| {
-            if !values.iter().all(indifferent) {
+        let mut field = |name: &str, values: &[Name], indifferent: &dyn Fn(&str) -> bool| {
+            if !values.iter().all(|v| indifferent(v)) {
                 fields.push(format!("from[{index}].source.{name}"));
             }
         };
@@ -363,7 +363,7 @@ fn source_fields(
     for (index, condition) in rule.when.iter().enumerate() {
         let values = || condition.values.iter().chain(&condition.not_values);
         let decides = match condition.key.as_str() {
-            "source.principal" => !values().all(principal),
+            "source.principal" => !values().all(|v| principal(v)),
             "source.namespace" | "source.ip" => true,
             _ => false,
         };

@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::finding::{Flow, Severity};
 use crate::model::{Note, ObjectRef, Origin, Problem};
 use crate::plan::{
-    Change, ChangeAction, Comparison, DisplayPath, Edit, NamespacePlan, Proof, Step, StepKind,
-    Verdict,
+    Body, Change, ChangeAction, Comparison, DisplayPath, Edit, NamespacePlan, Proof, Step,
+    StepKind, Verdict,
 };
 use crate::render::Inventory;
 use crate::render::plan::{action, fixes};
@@ -114,9 +114,9 @@ pub(super) struct ChangeDocument<'r> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     edits: Vec<EditDocument<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<&'r Value>,
+    body: Option<&'r Body>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    companion: Option<&'r Value>,
+    companion: Option<&'r Body>,
 }
 
 impl<'r> ChangeDocument<'r> {
@@ -254,6 +254,8 @@ pub(super) struct FlowDocument<'r> {
     connections: &'r str,
     example: &'r str,
     policies: Vec<ObjectDocument<'r>>,
+    #[serde(skip_serializing_if = "is_zero")]
+    other_policies: usize,
 }
 
 impl<'r> FlowDocument<'r> {
@@ -263,9 +265,24 @@ impl<'r> FlowDocument<'r> {
             destination: &flow.destination,
             connections: &flow.connections,
             example: &flow.example,
-            policies: flow.policies.iter().map(ObjectDocument::of).collect(),
+            policies: listed(&flow.policies),
+            other_policies: flow.policies.len().saturating_sub(POLICIES_LISTED),
         }
     }
+}
+
+/// Policies of one connection that are listed; the others are counted. Thousands of connections may
+/// each be governed by the same hundreds.
+const POLICIES_LISTED: usize = 20;
+
+fn listed(policies: &[ObjectRef]) -> Vec<ObjectDocument<'_>> {
+    let listed = policies.iter().take(POLICIES_LISTED);
+    listed.map(ObjectDocument::of).collect()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 #[derive(Serialize)]
@@ -324,6 +341,8 @@ pub(super) struct ComparisonDocument<'r> {
     example: &'r str,
     because: &'r str,
     policies: Vec<ObjectDocument<'r>>,
+    #[serde(skip_serializing_if = "is_zero")]
+    other_policies: usize,
 }
 
 impl<'r> ComparisonDocument<'r> {
@@ -338,7 +357,8 @@ impl<'r> ComparisonDocument<'r> {
             difference: &comparison.difference,
             example: &comparison.example,
             because: &comparison.because,
-            policies: comparison.policies.iter().map(ObjectDocument::of).collect(),
+            policies: listed(&comparison.policies),
+            other_policies: comparison.policies.len().saturating_sub(POLICIES_LISTED),
         }
     }
 }

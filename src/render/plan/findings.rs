@@ -96,6 +96,9 @@ fn occurrence(entry: &Entry<'_>, flows: usize, style: Style) -> String {
     text
 }
 
+/// Policies of one flow that are named; the others are counted.
+const POLICIES_NAMED: usize = 5;
+
 fn flow_lines(flow: &Flow, style: Style) -> String {
     let line = format!(
         "{} => {} : {}",
@@ -103,8 +106,13 @@ fn flow_lines(flow: &Flow, style: Style) -> String {
     );
     let mut detail = format!("for example {}", flow.example);
     if !flow.policies.is_empty() {
-        let names: Vec<String> = flow.policies.iter().map(ToString::to_string).collect();
+        let first = flow.policies.iter().take(POLICIES_NAMED);
+        let names: Vec<String> = first.map(ToString::to_string).collect();
         _ = write!(detail, ", by {}", names.join(", "));
+        let others = flow.policies.len().saturating_sub(POLICIES_NAMED);
+        if others > 0 {
+            _ = write!(detail, " and {others} more");
+        }
     }
     format!(
         "      {}\n        {}\n",

@@ -39,7 +39,7 @@ fn gained(name: &str, connections: &str) -> Finding {
             destination: format!("shop/{name}[StatefulSet]"),
             connections: connections.to_owned(),
             example: "TCP 81".to_owned(),
-            policies: vec![policy(name)],
+            policies: [policy(name)].into(),
         }],
         fixes: vec!["give `shop/web` a service account of its own".to_owned()],
         ..Finding::new(
@@ -109,7 +109,7 @@ fn steps() -> Vec<Step> {
         object: ObjectRef::namespaced("shop", "AuthorizationPolicy", "db-ports"),
         reason: "keeps tunnelled connections to TCP 5432".to_owned(),
         action: ChangeAction::Create {
-            body: json!({ "kind": "AuthorizationPolicy" }),
+            body: json!({ "kind": "AuthorizationPolicy" }).into(),
             beside: origin("k8s/shop.yaml", 12),
         },
     };
@@ -151,7 +151,7 @@ fn plan() -> Plan {
                 difference: "TCP 1-5431".to_owned(),
                 example: "TCP 81".to_owned(),
                 because: "`shop/web` shares its service account".to_owned(),
-                policies: vec![policy("db")],
+                policies: [policy("db")].into(),
             }],
             classes: 12,
             address_ranges: 3,

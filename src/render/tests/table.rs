@@ -312,7 +312,7 @@ fn what_all_changes_of_a_step_have_in_common_is_said_once() {
         object: ObjectRef::namespaced("shop", "AuthorizationPolicy", name),
         reason: format!("keep to the ports of `shop/networkpolicy/{name}`"),
         action: ChangeAction::Create {
-            body: json!({}),
+            body: json!({}).into(),
             beside: origin(file, 3),
         },
     };

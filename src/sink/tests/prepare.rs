@@ -4,7 +4,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::model::{ObjectRef, Origin};
-use crate::plan::{Change, ChangeAction, Edit, Plan, Step, StepKind};
+use crate::plan::{Body, Change, ChangeAction, Edit, Plan, Step, StepKind};
 use crate::sink::{Input, InputKind, Prepared, prepare};
 use crate::yaml::Format;
 
@@ -52,13 +52,13 @@ fn edit(file: &str, document: usize, companion: Option<Value>) -> ChangeAction {
     ChangeAction::Edit {
         origin: origin(file, document),
         edits: open_tunnel(),
-        companion,
+        companion: companion.map(Body::from),
     }
 }
 
 fn create(name: &str, beside: &str) -> ChangeAction {
     ChangeAction::Create {
-        body: object(name),
+        body: object(name).into(),
         beside: origin(beside, 0),
     }
 }
@@ -229,7 +229,7 @@ fn objects_of_an_earlier_run_are_replaced_and_others_of_their_file_kept() {
         create("new", "d/web.yaml"),
         ChangeAction::Replace {
             origin: origin("d/ambient-policies.yaml", 1),
-            body,
+            body: body.into(),
         },
     ];
     insta::assert_snapshot!(show(&prepare(&plan(actions), &inputs)), @r"
@@ -360,7 +360,7 @@ fn only_whole_documents_are_replaced_and_each_once() {
             items: items.to_vec(),
             ..origin("a.yaml", document)
         },
-        body: object(name),
+        body: object(name).into(),
     };
     let actions = [
         replace(0, &[0], "a"),

@@ -1,8 +1,10 @@
 //! `security.istio.io` kinds, with the rules of their CRDs and of istiod's webhook that matter to
 //! how they are read.
 
+use std::sync::Arc;
+
 use crate::model::{
-    Action, AuthorizationPolicy, AuthorizationRule, Condition, Labels, Meta, Operation,
+    Action, AuthorizationPolicy, AuthorizationRule, Condition, Labels, Meta, Name, Operation,
     PeerAuthentication, PeerMode, RequestAuthentication, Source, TargetRef,
 };
 use crate::source::syntax;
@@ -18,7 +20,7 @@ pub(super) fn authorization_policy(object: Mapping<'_, '_, '_>, meta: Meta) -> A
         selector: Labels::new(),
         targets: Vec::new(),
         action: Action::Allow,
-        rules: Vec::new(),
+        rules: Arc::default(),
     };
     let Some(spec) = object.mapping("spec") else {
         return policy;
@@ -150,7 +152,10 @@ fn source(source: Mapping<'_, '_, '_>) -> Source {
             "has `serviceAccounts` beside principals or namespaces, which cannot be combined",
         );
     }
-    let read = |key| source.get(key).map(Field::strings).unwrap_or_default();
+    let names = |key| {
+        let names = source.get(key).map(Field::strings).unwrap_or_default();
+        names.into_iter().map(Name::from).collect()
+    };
     let addresses = |key| {
         for item in source.items(key) {
             if let Some(text) = item.string()
@@ -159,13 +164,13 @@ fn source(source: Mapping<'_, '_, '_>) -> Source {
                 item.breaks(text, "it", rule, None);
             }
         }
-        read(key)
+        names(key)
     };
     Source {
-        principals: read("principals"),
-        not_principals: read("notPrincipals"),
-        namespaces: read("namespaces"),
-        not_namespaces: read("notNamespaces"),
+        principals: names("principals"),
+        not_principals: names("notPrincipals"),
+        namespaces: names("namespaces"),
+        not_namespaces: names("notNamespaces"),
         service_accounts: service_accounts(source, "serviceAccounts"),
         not_service_accounts: service_accounts(source, "notServiceAccounts"),
         ip_blocks: addresses("ipBlocks"),
@@ -176,7 +181,7 @@ fn source(source: Mapping<'_, '_, '_>) -> Source {
 }
 
 /// `serviceAccounts` takes up to 16 items of up to 320 characters, `name` or `namespace/name`.
-fn service_accounts(source: Mapping<'_, '_, '_>, key: &'static str) -> Vec<String> {
+fn service_accounts(source: Mapping<'_, '_, '_>, key: &'static str) -> Vec<Name> {
     let Some(field) = source.get(key) else {
         return Vec::new();
     };
@@ -193,7 +198,7 @@ fn service_accounts(source: Mapping<'_, '_, '_>, key: &'static str) -> Vec<Strin
             ));
         }
     }
-    field.strings()
+    field.strings().into_iter().map(Name::from).collect()
 }
 
 fn operation(operation: Mapping<'_, '_, '_>) -> Operation {

@@ -88,7 +88,7 @@ fn authorization_policies_are_read() {
         "apiVersion: security.istio.io/v1beta1\nkind: AuthorizationPolicy\nmetadata: {name: p}\n",
     );
     assert_eq!(report(&empty), "");
-    assert_eq!(empty.world.authorization_policies[0].rules, []);
+    assert_eq!(&*empty.world.authorization_policies[0].rules, []);
     let targets = load(&object(
         "AuthorizationPolicy",
         "{targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: w}, {kind: Service, name: s}]}",

@@ -4,6 +4,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::*;
+use crate::plan::Body;
 
 /// Name, text, and text with marks around what is inserted.
 fn cases() -> Vec<(String, String, String)> {
@@ -191,7 +192,7 @@ fn rules_and_lists_of_their_own_follow_the_document() {
 #[test]
 fn documents_are_replaced_among_others() {
     let text = "# ours\n---\n# first\na: 1\n# end\n---\nb:\n- 2\n\n---\nc: 3\n---\n[d\n";
-    let (b, c) = (json!({"b": {"x": "yes"}}), json!({"c": 4}));
+    let [b, c] = [json!({"b": {"x": "yes"}}), json!({"c": 4})].map(Body::from);
     let bodies = [(2, &c), (9, &b), (1, &b), (3, &b), (1, &c)];
     let replaced = replace_documents(text, &bodies);
     assert_eq!(
@@ -211,7 +212,7 @@ fn documents_are_replaced_among_others() {
 
 #[test]
 fn documents_are_added_after_others() {
-    let (a, b) = (json!({"a": 1}), json!({"b": [1]}));
+    let [a, b] = [json!({"a": 1}), json!({"b": [1]})].map(Body::from);
     let append = |text| append_documents(text, &[&a, &b]).unwrap();
     assert_eq!(append(""), "a: 1\n---\nb:\n- 1\n");
     assert_eq!(append("# none\n"), "# none\na: 1\n---\nb:\n- 1\n");
@@ -225,7 +226,7 @@ fn documents_are_added_after_others() {
 #[test]
 fn nothing_is_added_to_a_template() {
     let refusal = |text| {
-        append_documents(text, &[&json!({"a": 1})])
+        append_documents(text, &[&json!({"a": 1}).into()])
             .unwrap_err()
             .to_string()
     };

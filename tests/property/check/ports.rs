@@ -64,7 +64,7 @@ fn add_endpoints(world: &World, protocol: Protocol, ends: &mut BTreeSet<u16>) {
 
 fn add_authorization(world: &World, ends: &mut BTreeSet<u16>) {
     for policy in &world.authorization_policies {
-        for rule in &policy.rules {
+        for rule in &*policy.rules {
             let operations = rule
                 .to
                 .iter()

@@ -64,7 +64,7 @@ pub(super) fn asks_for_addresses(world: &World, direction: Direction, pod: &Pod)
         Direction::Ingress => policy.ingress.iter().any(names_block),
         Direction::Egress => policy.egress.iter().any(names_block),
     });
-    let mut rules = world.authorization_policies.iter().flat_map(|p| &p.rules);
+    let mut rules = world.authorization_policies.iter().flat_map(|p| &*p.rules);
     let asks = ["source.ip", "destination.ip"];
     let by_authorization = rules.any(|rule| {
         let mut sources = rule.from.iter();

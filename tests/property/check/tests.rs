@@ -1,5 +1,7 @@
 //! The checks see what they are there for: plans that are wrong in one way each.
 
+use std::sync::Arc;
+
 use kubectl_ambient::finding::{CATALOGUE, Finding, Severity, codes};
 use kubectl_ambient::model::{Endpoints, ObjectRef, Origin, Workload, World};
 use kubectl_ambient::plan::{Comparison, NamespacePlan, Plan, Relation, Verdict};
@@ -135,7 +137,7 @@ fn claim(verdict: Verdict, difference: &str) -> Comparison {
         difference: difference.to_owned(),
         example: String::new(),
         because: String::new(),
-        policies: Vec::new(),
+        policies: Arc::default(),
     }
 }
 

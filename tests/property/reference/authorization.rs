@@ -223,10 +223,9 @@ fn condition_matches(condition: &Condition, connection: &Connection) -> bool {
 }
 
 /// Of the values that are given one must match, of the negative ones none may.
-fn holds(values: &[String], not_values: &[String], matches: impl Fn(&str) -> bool) -> bool {
-    let positive = values.is_empty() || values.iter().any(|v| matches(v));
-    let negative = not_values.iter().any(|v| matches(v));
-    positive && !negative
+fn holds<T: AsRef<str>>(values: &[T], not_values: &[T], matches: impl Fn(&str) -> bool) -> bool {
+    let among = |list: &[T]| list.iter().any(|v| matches(v.as_ref()));
+    (values.is_empty() || among(values)) && !among(not_values)
 }
 
 /// `*` is presence, `*x` a suffix, `x*` a prefix, anything else the whole string.

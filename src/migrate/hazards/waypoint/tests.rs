@@ -163,7 +163,7 @@ fn a_policy_that_does_not_allow_the_waypoint_is_reported() {
 #[test]
 fn a_policy_that_denies_the_waypoint_is_reported() {
     let others = Source {
-        not_principals: vec![CLIENT.to_owned()],
+        not_principals: vec![CLIENT.into()],
         ..Source::default()
     };
     insta::assert_snapshot!(admission(policy(Action::Deny, vec![rule(vec![others], vec![])])), @"
@@ -176,16 +176,16 @@ fn a_policy_that_denies_the_waypoint_is_reported() {
 #[test]
 fn policies_that_admit_the_waypoint_are_left_alone() {
     let by_namespace = Source {
-        namespaces: vec!["shop".to_owned()],
+        namespaces: vec!["shop".into()],
         ..Source::default()
     };
     let by_account = Source {
-        service_accounts: vec!["waypoint".to_owned()],
+        service_accounts: vec!["waypoint".into()],
         ..Source::default()
     };
     // The address of a waypoint is not known, so nothing is claimed.
     let by_address = Source {
-        ip_blocks: vec!["10.0.0.0/8".to_owned()],
+        ip_blocks: vec!["10.0.0.0/8".into()],
         ..Source::default()
     };
     let sources = [
@@ -202,7 +202,7 @@ fn policies_that_admit_the_waypoint_are_left_alone() {
     }
     assert_eq!(admission(allow(vec![])), "");
     let by_address = Source {
-        not_ip_blocks: vec!["10.0.0.0/8".to_owned()],
+        not_ip_blocks: vec!["10.0.0.0/8".into()],
         ..Source::default()
     };
     let denying = policy(Action::Deny, vec![rule(vec![by_address], vec![])]);
@@ -235,7 +235,7 @@ fn a_source_rule_behind_a_waypoint_is_reported() {
 #[test]
 fn a_source_rule_about_the_waypoint_itself_is_left_alone() {
     let only_waypoint = Source {
-        not_principals: vec![WAYPOINT.to_owned()],
+        not_principals: vec![WAYPOINT.into()],
         ..Source::default()
     };
     let fixture = Fixture::shop()
@@ -257,7 +257,7 @@ fn a_source_rule_without_a_waypoint_is_left_alone() {
 #[test]
 fn policies_that_the_plan_made_are_left_alone() {
     let limits = Source {
-        not_principals: vec![WAYPOINT.to_owned(), CLIENT.to_owned()],
+        not_principals: vec![WAYPOINT.into(), CLIENT.into()],
         ..principals(&["*"])
     };
     let mut ours = policy(Action::Deny, vec![rule(vec![limits], vec![])]);

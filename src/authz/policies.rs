@@ -1,0 +1,97 @@
+//! Policies by where they apply.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ambient_facts::{annotations, namespaces};
+
+use super::decide::selects;
+use crate::model::{Action, AuthorizationPolicy, AuthorizationRule, Labels};
+
+/// Policies by namespace, so that those that apply somewhere are found without looking at all.
+#[derive(Debug)]
+pub struct Policies<'p> {
+    list: Vec<&'p AuthorizationPolicy>,
+    by_namespace: BTreeMap<&'p str, Vec<usize>>,
+    /// By policy: the first that decides alike wherever both apply.
+    alike: Vec<usize>,
+}
+
+impl<'p> Policies<'p> {
+    /// Indices count from the first of these.
+    pub fn new(policies: impl IntoIterator<Item = &'p AuthorizationPolicy>) -> Self {
+        let list: Vec<&AuthorizationPolicy> = policies.into_iter().collect();
+        let mut by_namespace: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let mut first: BTreeMap<Content<'_>, usize> = BTreeMap::new();
+        let mut alike = Vec::with_capacity(list.len());
+        for (index, policy) in list.iter().enumerate() {
+            let here = by_namespace.entry(&policy.meta.namespace);
+            here.or_default().push(index);
+            alike.push(*first.entry(Content::of(policy)).or_insert(index));
+        }
+        Self {
+            list,
+            by_namespace,
+            alike,
+        }
+    }
+
+    /// The policies that ztunnel applies to the pods of a workload.
+    pub fn selecting(&self, namespace: &str, labels: &Labels) -> Vec<usize> {
+        self.matching(namespace, |p| selects(p, namespace, labels))
+    }
+
+    /// The policies of a namespace, and of the root namespace, that fit; of those that decide alike
+    /// only one. Sorted.
+    pub fn matching(
+        &self,
+        namespace: &str,
+        fits: impl Fn(&AuthorizationPolicy) -> bool,
+    ) -> Vec<usize> {
+        let root = (namespace != namespaces::ROOT).then_some(namespaces::ROOT);
+        let places = [Some(namespace), root].into_iter().flatten();
+        let here = places.filter_map(|n| self.by_namespace.get(n)).flatten();
+        let fitting = here.filter(|&&index| self.list.get(index).is_some_and(|p| fits(p)));
+        let alike = fitting.filter_map(|&index| self.alike.get(index).copied());
+        let mut matching: Vec<usize> = alike.collect();
+        matching.sort_unstable();
+        matching.dedup();
+        matching
+    }
+
+    /// Policies by index.
+    pub fn listed<'l>(
+        &'l self,
+        indices: &'l [usize],
+    ) -> impl Iterator<Item = &'p AuthorizationPolicy> + Clone + 'l {
+        indices
+            .iter()
+            .filter_map(|&index| self.list.get(index).copied())
+    }
+}
+
+/// What a policy decides by, wherever it applies. Rules are the same where they are shared; to
+/// compare long lists would cost more than to evaluate them twice.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Content<'p> {
+    /// Service accounts without a namespace are of this one.
+    namespace: &'p str,
+    action: Action,
+    dry_run: Option<&'p str>,
+    rules: *const AuthorizationRule,
+    count: usize,
+    people: bool,
+}
+
+impl<'p> Content<'p> {
+    fn of(policy: &'p AuthorizationPolicy) -> Self {
+        Self {
+            namespace: &policy.meta.namespace,
+            action: policy.action,
+            dry_run: policy.meta.annotation(annotations::DRY_RUN),
+            rules: Arc::as_ptr(&policy.rules).cast(),
+            count: policy.rules.len(),
+            people: !policy.meta.is_ours(),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The three relations: what one connection may be before and after, in the clear, through the
+//! tunnel, and through a waypoint.
+
+use ambient_facts::ports;
+
+use super::analysis::Analysis;
+use super::authorizer::Authorized;
+use super::outcome::{Doubt, Outcome, Side, compare_sides};
+use super::ways::Way;
+use crate::authz::Allowance;
+use crate::model::Protocol;
+use crate::netpol::{PortSet, Value};
+
+/// The plaintext relation: nothing may change but the tunnel's port, and that only where nothing
+/// listens on it.
+pub(super) fn plaintext(
+    analysis: &Analysis<'_, '_>,
+    value: Value,
+    listens: bool,
+) -> Option<Outcome> {
+    if value.before == value.after {
+        return None;
+    }
+    let tunnel = PortSet::port(Protocol::Tcp, ports::HBONE);
+    let side = |before, after| {
+        let (before, after) = (analysis.sets.get(before), analysis.sets.get(after));
+        let after = if listens {
+            after.clone()
+        } else {
+            after
+                .difference(&tunnel)
+                .union(&before.intersection(&tunnel))
+        };
+        Side {
+            before: before.clone(),
+            after: Allowance::exactly(after),
+        }
+    };
+    // Whether a peer matches decides both sides alike, so the bounds are compared one by one; there
+    // is doubt only where that comes to different things.
+    let low = side(value.before.low, value.after.low);
+    let high = side(value.before.high, value.after.high);
+    let all = Allowance::exactly(PortSet::all());
+    let (low, high) = (
+        compare_sides(&low, &low, &all),
+        compare_sides(&high, &high, &all),
+    );
+    match (low, high) {
+        (None, None) => None,
+        (Some(low), Some(high)) if low.lost == high.lost && low.gained == high.gained => Some(high),
+        (low, high) => {
+            let mut found = high.or(low.clone())?;
+            if let Some(low) = low {
+                found.lost = found.lost.union(&low.lost);
+                found.gained = found.gained.union(&low.gained);
+            }
+            found.doubt = Some(Doubt::Peer);
+            found.question = found.lost.union(&found.gained);
+            Some(found)
+        }
+    }
+}
+
+/// The tunnel relation.
+pub(super) fn tunnel(
+    analysis: &Analysis<'_, '_>,
+    value: Value,
+    authorized: &Authorized,
+) -> Option<Outcome> {
+    let side = |before, after| {
+        let carried = |set: &PortSet| {
+            if analysis.opens_tunnel(after) {
+                set.intersection(&analysis.tunnelled)
+            } else {
+                PortSet::none()
+            }
+        };
+        Side {
+            before: analysis.sets.get(before).intersection(&analysis.tunnelled),
+            after: Allowance {
+                low: carried(&authorized.after.low),
+                high: carried(&authorized.after.high),
+            },
+        }
+    };
+    let low = side(value.before.low, value.after.low);
+    let high = side(value.before.high, value.after.high);
+    let mut outcome = compare_sides(&low, &high, &authorized.today)?;
+    outcome.refused = analysis.opens_tunnel(value.after.low);
+    Some(outcome)
+}
+
+/// The waypoint relation: what decides about a connection through a waypoint.
+pub(super) struct Hops<'h> {
+    /// Between the client and the server.
+    pub(super) today: Value,
+    /// Between the client and the waypoint.
+    pub(super) first: Value,
+    /// Between the waypoint and the server.
+    pub(super) last: Value,
+    pub(super) at_waypoint: &'h Allowance,
+    pub(super) at_server: &'h Allowance,
+}
+
+impl Hops<'_> {
+    pub(super) fn outcome(
+        &self,
+        analysis: &Analysis<'_, '_>,
+        way: &Way,
+        today: &Allowance,
+        dns: bool,
+    ) -> Option<Outcome> {
+        let universe = way.leading_to(&PortSet::all(), dns, analysis);
+        let side = |before, first, last| {
+            let carried = |at_waypoint: &PortSet, at_server: &PortSet| {
+                let enters = analysis.opens_tunnel(first);
+                let leaves = way.plain || analysis.opens_tunnel(last);
+                if !enters || !leaves {
+                    return PortSet::none();
+                }
+                let mut through = way.leading_to(at_waypoint, dns, analysis);
+                if way.plain {
+                    through = through.intersection(analysis.sets.get(last));
+                }
+                through.intersection(at_server)
+            };
+            Side {
+                before: analysis.sets.get(before).intersection(&universe),
+                after: Allowance {
+                    low: carried(&self.at_waypoint.low, &self.at_server.low),
+                    high: carried(&self.at_waypoint.high, &self.at_server.high),
+                },
+            }
+        };
+        let (before, first, last) = (self.today.before, self.first.after, self.last.after);
+        let low = side(before.low, first.low, last.low);
+        let high = side(before.high, first.high, last.high);
+        let mut outcome = compare_sides(&low, &high, today)?;
+        let leaves = way.plain || analysis.opens_tunnel(last.low);
+        outcome.refused = analysis.opens_tunnel(first.low) && leaves;
+        Some(outcome)
+    }
+}

@@ -1,0 +1,155 @@
+//! Which policies decide about a pair, so that people know where to look.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::analysis::Analysis;
+use super::differences::Difference;
+use super::outcome::Doubt;
+use crate::authz;
+use crate::model::{AuthorizationPolicy, NetworkPolicy, ObjectRef, Workload};
+use crate::netpol::{Direction, Node};
+use crate::plan::Relation;
+
+/// Finds policies. Pairs in the thousands may be governed by the same ones in the hundreds, so each
+/// list of them is made once, and shared.
+pub(super) struct Responsible<'t, 's, 'w> {
+    analysis: &'t Analysis<'s, 'w>,
+    by_namespace: BTreeMap<&'t str, Vec<usize>>,
+    /// By workload and direction: its list among [`Self::lists`].
+    of_workload: BTreeMap<(usize, Direction), ListId>,
+    lists: BTreeMap<Vec<usize>, ListId>,
+    /// As references: network policies by list, of the source and of the destination.
+    references: BTreeMap<(ListId, ListId), Arc<[ObjectRef]>>,
+}
+
+/// Which of some lists.
+type ListId = usize;
+
+impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
+    pub(super) fn new(analysis: &'t Analysis<'s, 'w>) -> Self {
+        let mut by_namespace: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let policies = &analysis.setting.world.network_policies;
+        for (index, policy) in policies.iter().enumerate() {
+            let here = by_namespace.entry(&policy.meta.namespace);
+            here.or_default().push(index);
+        }
+        Self {
+            analysis,
+            by_namespace,
+            of_workload: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            references: BTreeMap::new(),
+        }
+    }
+
+    /// All policies that are responsible for a difference at one of its sources.
+    pub(super) fn policies(&mut self, source: Node, difference: &Difference) -> Arc<[ObjectRef]> {
+        let [from, to] = self.ends(source, difference);
+        let key = (self.list(from), self.list(to));
+        let known = self.references.get(&key).cloned();
+        let network = known.unwrap_or_else(|| {
+            let governing = self.governing(source, difference);
+            let references: BTreeSet<ObjectRef> = governing.map(NetworkPolicy::reference).collect();
+            let references: Arc<[ObjectRef]> = references.into_iter().collect();
+            self.references.insert(key, Arc::clone(&references));
+            references
+        });
+        if !difference.refused && difference.doubt != Some(Doubt::Authorization) {
+            return network;
+        }
+        let refusing = self.authorization(difference);
+        if refusing.is_empty() {
+            return network;
+        }
+        let refusing = refusing.into_iter().map(AuthorizationPolicy::reference);
+        let all: BTreeSet<ObjectRef> = network.iter().cloned().chain(refusing).collect();
+        all.into_iter().collect()
+    }
+
+    /// The network policies that govern a pair.
+    pub(super) fn governing(
+        &self,
+        source: Node,
+        difference: &Difference,
+    ) -> impl Iterator<Item = &'t NetworkPolicy> {
+        let ends = self.ends(source, difference);
+        let indices = ends.into_iter().flat_map(|end| self.isolating(end));
+        let policies = &self.analysis.setting.world.network_policies;
+        let governing: Vec<&NetworkPolicy> = indices.filter_map(|i| policies.get(i)).collect();
+        governing.into_iter()
+    }
+
+    /// The policies of people that ztunnel, a sidecar, or the waypoint applies for the destination.
+    pub(super) fn authorization(&self, difference: &Difference) -> Vec<&'t AuthorizationPolicy> {
+        let world = &self.analysis.setting.world;
+        let workloads: Vec<&Workload> = difference
+            .to_workloads(self.analysis)
+            .filter_map(|w| world.workloads.get(w))
+            .collect();
+        let selecting = |p: &&AuthorizationPolicy| {
+            let on_pods = workloads
+                .iter()
+                .any(|w| authz::selects(p, &w.meta.namespace, &w.pod.labels));
+            let on_the_way = difference.relation == Relation::Waypoint && !p.targets.is_empty();
+            !p.meta.is_ours() && (on_pods || on_the_way)
+        };
+        let policies = &self.analysis.setting.world.authorization_policies;
+        policies.iter().filter(selecting).collect()
+    }
+
+    /// The network policy that a reference is to.
+    pub(super) fn find(&self, reference: &ObjectRef) -> Option<&'t NetworkPolicy> {
+        let here = self.by_namespace.get(reference.namespace.as_deref()?)?;
+        let policies = &self.analysis.setting.world.network_policies;
+        let mut here = here.iter().filter_map(|&index| policies.get(index));
+        here.find(|p| p.meta.name == reference.name)
+    }
+
+    /// A workload of each end of a pair that policies may govern, with the direction in which.
+    fn ends(&self, source: Node, difference: &Difference) -> [Option<(usize, Direction)>; 2] {
+        let class = self.analysis.universe.classes().get(source);
+        let from = class.and_then(|c| c.workloads.first().copied());
+        let to = difference.to_workloads(self.analysis).next();
+        [
+            from.map(|workload| (workload, Direction::Egress)),
+            to.map(|workload| (workload, Direction::Ingress)),
+        ]
+    }
+
+    /// The policies that isolate a workload in a direction, as indices.
+    fn isolating(&self, end: Option<(usize, Direction)>) -> Vec<usize> {
+        let world = &*self.analysis.setting.world;
+        let Some((pod, direction)) = end.and_then(|(w, d)| Some((world.workloads.get(w)?, d)))
+        else {
+            return Vec::new();
+        };
+        let selects = |index: &usize| {
+            let policy = world.network_policies.get(*index);
+            policy.is_some_and(|p| {
+                direction.isolated_by(p)
+                    && !pod.pod.host_network
+                    && p.pod_selector.matches(&pod.pod.labels)
+            })
+        };
+        let here = self.by_namespace.get(pod.meta.namespace.as_str());
+        here.into_iter()
+            .flatten()
+            .copied()
+            .filter(selects)
+            .collect()
+    }
+
+    fn list(&mut self, end: Option<(usize, Direction)>) -> ListId {
+        if let Some(known) = end.and_then(|end| self.of_workload.get(&end)) {
+            return *known;
+        }
+        let next = self.lists.len();
+        let list = self.isolating(end);
+        let id = *self.lists.entry(list).or_insert(next);
+        if let Some(end) = end {
+            self.of_workload.insert(end, id);
+        }
+        id
+    }
+}
