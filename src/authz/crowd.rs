@@ -79,6 +79,11 @@ impl<'p> Crowd<'p> {
         self.parties.len() + 2
     }
 
+    /// The parties of each namespace.
+    pub(super) fn of_each_namespace(&self) -> impl Iterator<Item = Range<usize>> {
+        self.namespaces.values().cloned()
+    }
+
     fn identity(&self, index: usize) -> Identity<'p> {
         match self.parties.get(index) {
             Some(party) => party.identity(),

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::crowd::Crowd;
 use super::demand::{Demand, Party};
 use crate::model::{AuthorizationRule, Name, Operation, Protocol, Source};
 use crate::netpol::PortSet;
@@ -44,8 +45,8 @@ struct Piece {
     others: bool,
 }
 
-/// Writes a demand as rules.
-pub fn encode(demand: &Demand<'_>, mode: Mode) -> Encoded {
+/// Writes a demand as rules. The crowd is that of the demand's parties.
+pub fn encode(demand: &Demand<'_>, crowd: &Crowd<'_>, mode: Mode) -> Encoded {
     let pieces = pieces(demand);
     let unlimited = |p: &Piece| {
         p.clients.len() == demand.clients.len() && (p.others || demand.others.is_none())
@@ -57,7 +58,7 @@ pub fn encode(demand: &Demand<'_>, mode: Mode) -> Encoded {
     match mode {
         Mode::Deny => {
             for piece in pieces.iter().filter(|p| !unlimited(p)) {
-                deny(demand, piece, &mut encoded);
+                deny(demand, crowd, piece, &mut encoded);
             }
         }
         Mode::Allow => {
@@ -70,7 +71,7 @@ pub fn encode(demand: &Demand<'_>, mode: Mode) -> Encoded {
                 ..Default::default()
             });
             for piece in &pieces {
-                allow(demand, piece, unlimited(piece), &mut encoded);
+                allow(demand, crowd, piece, unlimited(piece), &mut encoded);
             }
         }
     }
@@ -125,7 +126,7 @@ fn pieces(demand: &Demand<'_>) -> Vec<Piece> {
         .collect()
 }
 
-fn deny(demand: &Demand<'_>, piece: &Piece, encoded: &mut Encoded) {
+fn deny(demand: &Demand<'_>, crowd: &Crowd<'_>, piece: &Piece, encoded: &mut Encoded) {
     let source = if piece.others {
         // Everybody but a few may: name the few.
         let refused = demand.without(&piece.clients);
@@ -145,7 +146,7 @@ fn deny(demand: &Demand<'_>, piece: &Piece, encoded: &mut Encoded) {
             ..Source::default()
         }
     } else {
-        let exempt = name(demand, &piece.clients);
+        let exempt = name(demand, crowd, &piece.clients);
         if exempt.by_guess {
             encoded.unnamed = encoded.unnamed.union(&piece.ports);
         }
@@ -159,7 +160,13 @@ fn deny(demand: &Demand<'_>, piece: &Piece, encoded: &mut Encoded) {
     push(demand, source, &piece.ports, encoded);
 }
 
-fn allow(demand: &Demand<'_>, piece: &Piece, unlimited: bool, encoded: &mut Encoded) {
+fn allow(
+    demand: &Demand<'_>,
+    crowd: &Crowd<'_>,
+    piece: &Piece,
+    unlimited: bool,
+    encoded: &mut Encoded,
+) {
     if piece.clients.is_empty() && !piece.others {
         return;
     }
@@ -175,7 +182,7 @@ fn allow(demand: &Demand<'_>, piece: &Piece, unlimited: bool, encoded: &mut Enco
         encoded.unnamed = encoded.unnamed.union(&piece.ports);
         everybody()
     } else {
-        let named = name(demand, &piece.clients);
+        let named = name(demand, crowd, &piece.clients);
         if named.by_guess {
             encoded.unnamed = encoded.unnamed.union(&piece.ports);
         }
@@ -219,38 +226,42 @@ struct Named {
 /// list is short and holds for service accounts to come; the others by principal. A client
 /// without a known name is named by its namespace: that may let others through, but refuses nobody
 /// who may.
-fn name(demand: &Demand<'_>, groups: &BTreeSet<usize>) -> Named {
+fn name(demand: &Demand<'_>, crowd: &Crowd<'_>, groups: &BTreeSet<usize>) -> Named {
     let (all, chosen) = (demand.all(), demand.of(groups));
     let mut named = Named {
-        principals: Vec::new(),
+        principals: Vec::with_capacity(chosen.count_ones(..)),
         namespaces: Vec::new(),
         by_guess: false,
     };
-    let mut members = demand.named(&all).peekable();
-    let mut clients = demand.named(&chosen).peekable();
     let mut only_whole = true;
     let mut parts = Vec::new();
-    while let Some(first) = clients.peek() {
-        let name = first.namespace_name();
-        let namespace = first.namespace();
-        let here = |p: &&Party| p.namespace() == namespace;
-        while members.next_if(|p| p.namespace() < namespace).is_some() {}
-        let reaching = std::iter::from_fn(|| members.next_if(here)).count();
-        let inside: Vec<&Party> = std::iter::from_fn(|| clients.next_if(here)).collect();
-        let whole = demand.others.is_none() && inside.len() == reaching;
+    for namespace in crowd.of_each_namespace() {
+        let inside = chosen.count_ones(namespace.clone());
+        if inside == 0 {
+            continue;
+        }
+        let whole = demand.others.is_none() && inside == all.count_ones(namespace.clone());
         only_whole &= whole;
-        parts.push((name, whole, inside));
+        parts.push((namespace, inside, whole));
     }
-    for (namespace, whole, inside) in parts {
-        let unknown = inside.iter().any(|p| p.service_account().is_none());
-        if unknown || (whole && (only_whole || inside.len() > 1)) {
+    for (namespace, inside, whole) in parts {
+        let parties = demand.parties.get(namespace.clone()).unwrap_or_default();
+        let Some(first) = parties.first() else {
+            continue;
+        };
+        // A party without a known name sorts first.
+        let unknown = chosen.contains(namespace.start) && first.principal().is_none();
+        if unknown || (whole && (only_whole || inside > 1)) {
             named.by_guess |= !whole;
-            named.namespaces.push(Name::clone(namespace));
+            named.namespaces.push(Name::clone(first.namespace_name()));
         } else {
-            let principals = inside.into_iter().filter_map(Party::principal);
-            named.principals.extend(principals.cloned());
+            let numbered = (namespace.start..).zip(parties);
+            let clients = numbered.filter(|(index, _)| chosen.contains(*index));
+            let principals = clients.filter_map(|(_, party)| party.principal().cloned());
+            named.principals.extend(principals);
         }
     }
+    named.principals.shrink_to_fit();
     named
 }
 

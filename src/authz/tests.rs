@@ -89,7 +89,7 @@ proptest! {
         let parties = parties();
         let demand = demand(&parties, &limits);
         for (mode, action) in [(Mode::Deny, Action::Deny), (Mode::Allow, Action::Allow)] {
-            let encoded = encode(&demand, mode);
+            let encoded = encode(&demand, &Crowd::new(&parties), mode);
             if encoded.rules.is_empty() {
                 continue;
             }

@@ -208,8 +208,7 @@ impl Comparer<'_, '_, '_, '_, '_> {
             let ranges = classes..analysis.universe.nodes();
             self.found
                 .compared(ranges.len() as u64 * analysis.weight(source));
-            for destination in ranges {
-                let value = analysis.network.egress_value(source, destination);
+            for (value, destination) in analysis.network.egress_changes(source, ranges) {
                 let outcome = plaintext(analysis, value, false);
                 self.add(
                     &single(source),

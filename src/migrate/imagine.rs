@@ -25,10 +25,12 @@ pub(super) fn pods<'w>(
         unnamed: unnamed.map(|meta| meta.namespace.as_str()).collect(),
         ..Imagined::default()
     };
+    let here = world.workloads_by_namespace();
     for policy in world.network_policies.iter().filter(|p| !p.meta.is_ours()) {
         let namespace = &policy.meta.namespace;
         let relevant = scope.is_enrolled(namespace);
-        if relevant && !selects_something(world, policy) {
+        let here = here.get(namespace.as_str()).map_or(&[][..], Vec::as_slice);
+        if relevant && !selects_something(world, here, policy) {
             imagined.add(namespace, &policy.pod_selector);
         }
         for direction in Direction::BOTH {
@@ -51,13 +53,10 @@ pub(super) fn pods<'w>(
     imagined.pods
 }
 
-/// Whether a policy selects some pod of the input, be it one on the node's network.
-fn selects_something(world: &World, policy: &NetworkPolicy) -> bool {
-    world.workloads.iter().any(|w| {
-        !w.terminated
-            && w.meta.namespace == policy.meta.namespace
-            && policy.pod_selector.matches(&w.pod.labels)
-    })
+/// Whether a policy selects some pod of its namespace, be it one on the node's network.
+fn selects_something(world: &World, here: &[usize], policy: &NetworkPolicy) -> bool {
+    let mut here = here.iter().filter_map(|&index| world.workloads.get(index));
+    here.any(|w| !w.terminated && policy.pod_selector.matches(&w.pod.labels))
 }
 
 #[derive(Default)]

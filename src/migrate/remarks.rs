@@ -11,7 +11,7 @@ use super::waypoints::{Binding, Waypoints};
 use super::{AuthzMode, probes};
 use crate::authz;
 use crate::finding::{Finding, codes};
-use crate::model::{Meta, NetworkPolicy, ObjectRef, Origin, Peer, Workload};
+use crate::model::{Meta, NetworkPolicy, ObjectRef, Origin, Peer};
 use crate::plan::{Comparison, NamespacePlan, Relation, Verdict};
 
 pub(super) fn probe_findings(
@@ -66,12 +66,16 @@ pub(super) fn policy_findings(setting: &Setting<'_>, findings: &mut Vec<Finding>
         }
     }
     for policy in &world.network_policies {
-        let selects = |(index, w): (usize, &Workload)| {
+        let selects = |&index: &usize| {
+            let workload = world.workloads.get(index);
             !setting.is_imagined(index)
-                && w.meta.namespace == policy.meta.namespace
-                && policy.pod_selector.matches(&w.pod.labels)
+                && workload.is_some_and(|w| policy.pod_selector.matches(&w.pod.labels))
         };
-        if !world.workloads.iter().enumerate().any(selects) {
+        if !setting
+            .workloads_of(&policy.meta.namespace)
+            .iter()
+            .any(selects)
+        {
             findings.push(Finding::new(
                 &codes::POLICY_SELECTS_NOTHING,
                 policy.reference(),
@@ -93,7 +97,7 @@ pub(super) fn policy_findings(setting: &Setting<'_>, findings: &mut Vec<Finding>
             ));
         }
     }
-    for (name, namespace) in &world.namespaces {
+    let asked = {
         let asked = |p: &NetworkPolicy| {
             let mut peers = p.ingress.iter().chain(&p.egress).flat_map(|r| &r.peers);
             peers.any(|peer| match peer {
@@ -104,7 +108,10 @@ pub(super) fn policy_findings(setting: &Setting<'_>, findings: &mut Vec<Finding>
                 _ => false,
             })
         };
-        if !namespace.declared && world.network_policies.iter().any(asked) {
+        world.network_policies.iter().any(asked)
+    };
+    for (name, namespace) in &world.namespaces {
+        if !namespace.declared && asked {
             findings.push(Finding::new(
                 &codes::NAMESPACE_UNDECLARED,
                 ObjectRef::cluster("Namespace", name),

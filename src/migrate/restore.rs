@@ -47,7 +47,7 @@ impl Limits {
         let here = ByNamespace::of(&analysis.setting.world);
         let crowd = Crowd::new(&analysis.parties);
         let needs = limits.needs(analysis, &crowd, &here);
-        limits.attach(analysis, &here, &needs);
+        limits.attach(analysis, &crowd, &here, &needs);
         limits.at_waypoints(analysis, &crowd);
         limits.number_names(&analysis.setting.world);
         limits
@@ -92,7 +92,13 @@ impl Limits {
     }
 
     /// Finds a selector for every workload that needs rules.
-    fn attach(&mut self, analysis: &Analysis<'_, '_>, index: &ByNamespace<'_>, needs: &Needs<'_>) {
+    fn attach(
+        &mut self,
+        analysis: &Analysis<'_, '_>,
+        crowd: &Crowd<'_>,
+        index: &ByNamespace<'_>,
+        needs: &Needs<'_>,
+    ) {
         let world = &*analysis.setting.world;
         let mut attached: BTreeSet<(String, Labels)> = BTreeSet::new();
         let mut found: Vec<(Candidate<'_>, Arc<Wanted>)> = Vec::new();
@@ -119,7 +125,7 @@ impl Limits {
                     continue;
                 };
                 let selected = index.selected_by(analysis, namespace, &narrowest.labels);
-                let Some(want) = needs.for_all(&selected) else {
+                let Some(want) = needs.for_all(&selected, crowd) else {
                     continue;
                 };
                 (narrowest, Arc::new(want))
@@ -180,7 +186,7 @@ impl Limits {
             if is_met(&demand, &people, crowd) {
                 continue;
             }
-            let encoded = encode(&demand, Mode::Deny);
+            let encoded = encode(&demand, crowd, Mode::Deny);
             if encoded.rules.is_empty() {
                 continue;
             }
@@ -259,11 +265,11 @@ struct Needs<'a> {
 impl Needs<'_> {
     /// Rules that leave each of some workloads what it is allowed, for want of a selector that tells
     /// them apart; `None` when one of them has no limit.
-    fn for_all(&self, workloads: &[usize]) -> Option<Wanted> {
+    fn for_all(&self, workloads: &[usize], crowd: &Crowd<'_>) -> Option<Wanted> {
         let mut demands = workloads.iter().map(|w| self.demands.get(w));
         let first = Demand::clone(demands.next()??);
         let all = demands.try_fold(first, |all, next| Some(all.or(next?)))?;
-        let rules = encode(&all, Mode::Deny).rules;
+        let rules = encode(&all, crowd, Mode::Deny).rules;
         (!rules.is_empty()).then(|| Wanted::new(Action::Deny, rules))
     }
 }
@@ -314,7 +320,7 @@ impl<'a> Need<'a> {
                     rules,
                     unnamed,
                     unlisted,
-                } = encode(&need.demand, mode);
+                } = encode(&need.demand, crowd, mode);
                 need.unnamed = need.unnamed.union(&unnamed);
                 need.unlisted = need.unlisted.union(&unlisted);
                 Arc::new(Wanted::new(action, rules))

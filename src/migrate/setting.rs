@@ -36,6 +36,8 @@ pub(super) struct Setting<'w> {
     pub(super) scope: Scope,
     /// By workload.
     parts: Vec<Part>,
+    /// Workloads by namespace.
+    by_namespace: BTreeMap<String, Vec<usize>>,
     /// Namespaces that rules mention and that hold nothing of the input, so that they may not exist.
     pub(super) imagined_namespaces: BTreeSet<String>,
     /// Planned waypoints by the namespace that they serve.
@@ -74,6 +76,7 @@ impl<'w> Setting<'w> {
             endpoints,
             scope,
             parts: Vec::new(),
+            by_namespace: BTreeMap::new(),
             imagined_namespaces: BTreeSet::new(),
             planned,
             waypoints,
@@ -103,6 +106,10 @@ impl<'w> Setting<'w> {
             .collect();
         setting.extend(imagined_pods, &scope_options);
         setting.add_waypoint_pods(&scope_options);
+        let by_namespace = setting.world.workloads_by_namespace().into_iter();
+        setting.by_namespace = by_namespace
+            .map(|(name, workloads)| (name.to_owned(), workloads))
+            .collect();
         setting.parts = (0..setting.world.workloads.len())
             .map(|index| setting.part(index, imagined.contains(&index)))
             .collect();
@@ -183,7 +190,14 @@ impl<'w> Setting<'w> {
 
     /// The workloads that a Service sends to, by index.
     pub(super) fn backends(&self, service: &Service) -> impl Iterator<Item = usize> {
-        (0..self.world.workloads.len()).filter(|&w| self.is_backend(service, w))
+        let here = self.workloads_of(&service.meta.namespace).iter().copied();
+        here.filter(|&w| self.is_backend(service, w))
+    }
+
+    /// The workloads of a namespace.
+    pub(super) fn workloads_of(&self, namespace: &str) -> &[usize] {
+        let here = self.by_namespace.get(namespace);
+        here.map_or(&[], Vec::as_slice)
     }
 
     /// Whether a Service sends to a workload.

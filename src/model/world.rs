@@ -118,6 +118,16 @@ impl World {
             .map_or_else(|| namespace_name_label(name), |n| n.meta.labels.clone())
     }
 
+    /// Indices of [`Self::workloads`] by namespace.
+    pub fn workloads_by_namespace(&self) -> BTreeMap<&str, Vec<usize>> {
+        let mut by_namespace: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (index, workload) in self.workloads.iter().enumerate() {
+            let here = by_namespace.entry(&workload.meta.namespace);
+            here.or_default().push(index);
+        }
+        by_namespace
+    }
+
     /// Makes sure that a namespace which something lives in is known, declared or not.
     pub fn add_namespace(&mut self, name: &str) {
         self.namespaces.entry(name.to_owned()).or_insert_with(|| {

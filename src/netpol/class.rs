@@ -218,26 +218,6 @@ impl Universe {
         self.classes.len() + self.space.holding(address)
     }
 
-    /// How a block relates to the pods of a class: `Some(true)` it matches them, `None` it may.
-    pub(super) fn is_in(&self, class: &Class, block: &Block) -> Option<bool> {
-        let matches_pods = self.assumptions.blocks_match_pods;
-        if matches_pods == Some(false) {
-            return Some(false);
-        }
-        if class.atoms.is_empty() {
-            return if class.host_network {
-                block.nodes
-            } else {
-                block.pods
-            };
-        }
-        if class.atoms.iter().any(|&atom| block.atoms.contains(atom)) {
-            matches_pods
-        } else {
-            Some(false)
-        }
-    }
-
     /// A block, worked out for all classes.
     pub(super) fn block(&self, cidr: &IpNet, except: &[IpNet]) -> Block {
         let mut atoms = FixedBitSet::with_capacity(self.space.ranges().len());
@@ -248,9 +228,10 @@ impl Universe {
             }
         }
         let holds = |space| holds(space, cidr, except);
-        let matches = |held: Option<bool>| match held {
-            Some(true) => self.assumptions.blocks_match_pods,
-            other => other,
+        let matches = |held: Option<bool>| match (self.assumptions.blocks_match_pods, held) {
+            (Some(false), _) => Some(false),
+            (matches_pods, Some(true)) => matches_pods,
+            (_, other) => other,
         };
         Block {
             atoms,

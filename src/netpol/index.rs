@@ -16,6 +16,9 @@ pub(super) struct Index<'u> {
     with_key: BTreeMap<&'u str, Vec<Node>>,
     with_port: BTreeMap<(Protocol, &'u str), Vec<(Node, u16)>>,
     host_network: FixedBitSet,
+    /// By atom of the address space: the classes with an address in it.
+    in_atom: Vec<FixedBitSet>,
+    without_address: FixedBitSet,
 }
 
 /// Up to this many classes are asked one by one.
@@ -23,12 +26,15 @@ const FEW: usize = 64;
 
 impl<'u> Index<'u> {
     pub(super) fn of(universe: &'u Universe) -> Self {
+        let atoms = universe.address_ranges().len();
         let mut index = Self {
             classes: &universe.classes,
             with_label: BTreeMap::new(),
             with_key: BTreeMap::new(),
             with_port: BTreeMap::new(),
             host_network: FixedBitSet::with_capacity(universe.classes.len()),
+            in_atom: vec![FixedBitSet::with_capacity(universe.classes.len()); atoms],
+            without_address: FixedBitSet::with_capacity(universe.classes.len()),
         };
         for (node, class) in universe.classes.iter().enumerate() {
             for (key, value) in &class.labels {
@@ -41,6 +47,12 @@ impl<'u> Index<'u> {
                 named.extend(numbers.iter().map(|&number| (node, number)));
             }
             index.host_network.set(node, class.host_network);
+            index.without_address.set(node, class.atoms.is_empty());
+            for &atom in &class.atoms {
+                if let Some(classes) = index.in_atom.get_mut(atom) {
+                    classes.insert(node);
+                }
+            }
         }
         index
     }
@@ -48,6 +60,22 @@ impl<'u> Index<'u> {
     /// The classes on the network of their node.
     pub(super) fn host_network(&self) -> &FixedBitSet {
         &self.host_network
+    }
+
+    /// The classes with an address in one of some atoms.
+    pub(super) fn in_atoms(&self, atoms: &FixedBitSet) -> FixedBitSet {
+        let mut classes = FixedBitSet::with_capacity(self.classes.len());
+        for atom in atoms.ones() {
+            if let Some(inside) = self.in_atom.get(atom) {
+                classes.union_with(inside);
+            }
+        }
+        classes
+    }
+
+    /// The classes of which not every pod has a known address.
+    pub(super) fn without_address(&self) -> &FixedBitSet {
+        &self.without_address
     }
 
     /// The classes that give numbers to a port name.

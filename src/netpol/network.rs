@@ -1,6 +1,7 @@
 //! Policies, compiled: what every node may send to every other.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use fixedbitset::FixedBitSet;
 
@@ -143,11 +144,22 @@ impl Network {
         out.intersection(into, sets)
     }
 
-    /// What the policies of the source alone let a class send to a node.
-    pub fn egress_value(&self, source: Node, destination: Node) -> Value {
-        self.egress
-            .get(source)
-            .map_or(Value::ALL, |&row| self.rows[row].at(destination))
+    /// Nodes of a stretch to which the policies of the source alone let a class send something else
+    /// after than before.
+    pub fn egress_changes(
+        &self,
+        source: Node,
+        stretch: Range<Node>,
+    ) -> impl Iterator<Item = (Value, Node)> {
+        let row = self.egress.get(source).and_then(|&row| self.rows.get(row));
+        let changes = |row: &&Row| {
+            let mut values = row.cells.iter().map(|(value, _)| *value).chain([row.rest]);
+            values.any(|value| value.before != value.after)
+        };
+        let row = row.filter(changes);
+        let stretch = if row.is_some() { stretch } else { 0..0 };
+        let values = stretch.map(move |node| (row.map_or(Value::ALL, |row| row.at(node)), node));
+        values.filter(|(value, _)| value.before != value.after)
     }
 
     /// All nodes that may send something to a class, grouped by what.

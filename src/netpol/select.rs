@@ -198,13 +198,27 @@ impl<'w> Selection<'w> {
         let block = self.universe.block(cidr, except);
         set.yes
             .extend(block.atoms.ones().map(|atom| classes + atom));
-        for (node, class) in self.universe.classes.iter().enumerate() {
-            match self.universe.is_in(class, &block) {
-                // A pod on the node's network has the node's address, which is not known.
-                Some(true) | None if class.host_network => set.maybe.insert(node),
-                Some(true) => set.yes.insert(node),
+        let (hosts, unknown) = (self.index.host_network(), self.index.without_address());
+        let mut known = self.index.in_atoms(&block.atoms);
+        let [mut pods, mut nodes] = [unknown.clone(), unknown.clone()];
+        pods.difference_with(hosts);
+        nodes.intersect_with(hosts);
+        for (classes, matches) in [
+            (&mut known, self.universe.assumptions.blocks_match_pods),
+            (&mut pods, block.pods),
+            (&mut nodes, block.nodes),
+        ] {
+            match matches {
+                Some(true) => {
+                    // A pod on the node's network has the node's address, which is not known.
+                    let mut perhaps = classes.clone();
+                    perhaps.intersect_with(hosts);
+                    classes.difference_with(hosts);
+                    set.maybe.union_with(&perhaps);
+                    set.yes.union_with(classes);
+                }
                 Some(false) => {}
-                None => set.maybe.insert(node),
+                None => set.maybe.union_with(classes),
             }
         }
     }
