@@ -1,12 +1,15 @@
 //! Benchmarks: programs that print a table, not tests.
 //!
-//! [`shape`] says what cluster is wanted, [`generate`] makes its manifests, [`measure`] measures
-//! what is done with them. This module only puts them together.
+//! [`shape`] says what cluster is wanted, [`generate`] makes its manifests, [`stages`] and
+//! [`programs`] say what is done with them, [`measure`] measures it. This module only puts them
+//! together.
 
 mod generate;
 mod measure;
+mod programs;
 mod random;
 mod shape;
+mod stages;
 mod table;
 mod write;
 
@@ -14,13 +17,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use kubectl_ambient::reach::{self, Mode};
-use kubectl_ambient::{migrate, source, yaml};
 
 use generate::Manifest;
-use measure::{Measurement, repeat};
 use shape::Shape;
-use table::Table;
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
@@ -34,6 +33,12 @@ pub(crate) enum Bench {
 pub(crate) struct Policy {
     #[command(flatten)]
     shape: Shape,
+    /// Measure everything that the README has figures of, whatever size is given.
+    #[arg(long, conflicts_with = "write")]
+    all: bool,
+    /// An analyzer to run beside ours with `--all`: the program of np-guard's netpol-analyzer.
+    #[arg(long, value_name = "PROGRAM", requires = "all")]
+    peer: Option<PathBuf>,
     /// How often each stage runs; the table shows medians.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
@@ -46,75 +51,53 @@ pub(crate) struct Policy {
 ///
 /// # Errors
 ///
-/// When the output or, with `--write`, a manifest cannot be written.
+/// When the output or a manifest cannot be written, or a program not be run.
 pub(crate) fn run(bench: &Bench, output: &mut impl Write) -> io::Result<()> {
     let Bench::Policy(policy) = bench;
+    if policy.all {
+        return all(policy, output);
+    }
     let manifests = generate::manifests(&policy.shape);
     if let Some(folder) = &policy.write {
         return write::to_folder(&manifests, folder);
     }
-    let size = manifests.iter().map(|m| m.text.len()).sum();
-    writeln!(
-        output,
-        "{}\n{} files, {}\n",
-        policy.shape,
-        manifests.len(),
-        table::bytes(size)
-    )?;
-    write!(output, "{}", stages(&manifests, policy.runs))
+    title(output, &policy.shape, &manifests)?;
+    write!(output, "{}", stages::all(&manifests, policy.runs))
 }
 
-/// Each stage on its own, in the order of the program. What a stage makes is the next one's input.
-fn stages(manifests: &[Manifest], runs: u32) -> Table {
-    let mut table = Table::new(&["stage", "wall", "cpu", "peak memory", "result"]);
-    let (documents, measured) = repeat(runs, || parse(manifests));
-    row(
-        &mut table,
-        "parse YAML",
-        &measured,
-        &format!("{documents} documents"),
-    );
-    let texts = || manifests.iter().map(|m| (m.name.as_str(), m.text.as_str()));
-    let (loaded, measured) = repeat(runs, || source::load_texts(texts(), "default"));
-    row(
-        &mut table,
-        "load",
-        &measured,
-        &format!("{} workloads", loaded.world.workloads.len()),
-    );
-    let options = migrate::Options {
-        cni: Some(migrate::Cni::Calico),
-        ..Default::default()
+/// The sizes for which there are goals, then loading alone, then whole programs.
+fn all(policy: &Policy, output: &mut impl Write) -> io::Result<()> {
+    let usual = Shape::usual(policy.shape.seed);
+    let more_policies = Shape {
+        policies: 5_000,
+        ..usual.clone()
     };
-    let (plan, measured) = repeat(runs, || migrate::plan(&loaded.world, &options));
-    row(
-        &mut table,
-        "plan",
-        &measured,
-        &format!("{} classes, equal {}", plan.proof.classes, plan.proof.equal),
-    );
-    let (reach, measured) = repeat(runs, || reach::connectivity(&loaded.world, Mode::Plaintext));
-    row(
-        &mut table,
-        "list",
-        &measured,
-        &format!("{} lines", reach.connections.len()),
-    );
-    table
+    let distinct = Shape {
+        distinct: true,
+        ..usual.clone()
+    };
+    for shape in [usual.clone(), more_policies, distinct] {
+        let manifests = generate::manifests(&shape);
+        title(output, &shape, &manifests)?;
+        writeln!(output, "{}", stages::all(&manifests, policy.runs))?;
+    }
+    let large = Shape {
+        pods: 24_000,
+        policies: 4_800,
+        ..usual
+    };
+    let manifests = generate::manifests(&large);
+    title(output, &large, &manifests)?;
+    writeln!(output, "{}", stages::load_alone(&manifests, policy.runs))?;
+    programs::start(policy.runs, output)?;
+    match &policy.peer {
+        Some(peer) => programs::beside(peer, policy.runs, output),
+        None => Ok(()),
+    }
 }
 
-fn row(table: &mut Table, stage: &str, measured: &Measurement, result: &str) {
-    table.push(&[
-        stage,
-        &table::milliseconds(Some(measured.wall)),
-        &table::milliseconds(measured.cpu),
-        &measured.peak.map_or_else(|| "-".to_owned(), table::bytes),
-        result,
-    ]);
-}
-
-/// How many documents there are that parse.
-fn parse(manifests: &[Manifest]) -> usize {
-    let chunks = manifests.iter().flat_map(|m| yaml::split(&m.text));
-    chunks.filter(|c| yaml::Document::parse(*c).is_ok()).count()
+fn title(output: &mut impl Write, shape: &Shape, manifests: &[Manifest]) -> io::Result<()> {
+    let size = manifests.iter().map(|m| m.text.len()).sum();
+    let files = manifests.len();
+    writeln!(output, "{shape}\n{files} files, {}\n", table::bytes(size))
 }

@@ -33,6 +33,17 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 }
 
 impl Shape {
+    /// 10,000 pods in 200 namespaces under 2,000 policies.
+    pub(super) fn usual(seed: u64) -> Self {
+        Self {
+            pods: 10_000,
+            namespaces: 200,
+            policies: 2_000,
+            distinct: false,
+            seed,
+        }
+    }
+
     /// How many of `all` fall to a namespace.
     pub(super) fn share(&self, all: usize, namespace: usize) -> usize {
         let more = usize::from(namespace < all % self.namespaces);
