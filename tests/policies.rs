@@ -3,7 +3,7 @@
 //! A file opens with the manifests that all of its cases share, if any. A case is a second-level
 //! heading with fenced blocks under it: `yaml`, the manifests; `connections`, the lines between
 //! endpoints of the cluster; `external`, the lines with a range of addresses; `plan`, what migrating
-//! changes; `peer`, why another analyzer prints other lines. A case says nothing about what it has
+//! changes; `differences`, what it does not leave as it is; `peer`, why another analyzer prints other lines. A case says nothing about what it has
 //! no block for.
 
 #![allow(
@@ -65,6 +65,20 @@ fn planned(yaml: &str) -> String {
     printed
 }
 
+/// What the proof of a plan lists, as `differences` blocks have it.
+fn differing(yaml: &str) -> String {
+    let mut printed = String::new();
+    for it in &migrate::plan(&world(yaml), &Options::default())
+        .proof
+        .differences
+    {
+        let pair = format!("{} => {}", it.source, it.destination);
+        let connections = format!("{} {}", it.verdict, it.difference);
+        writeln!(printed, "{pair} by {} : {connections}", it.relation).unwrap();
+    }
+    printed
+}
+
 fn world(yaml: &str) -> World {
     let loaded = source::load_texts([("case.yaml", yaml)], "default");
     assert!(loaded.problems.is_empty(), "{:?}\n{yaml}", loaded.problems);
@@ -85,9 +99,16 @@ fn every_case_connects_as_written() {
 fn every_plan_is_as_written() {
     let mut failures = String::new();
     for case in cases() {
-        let planned = planned(&case.manifests);
-        if case.plan.as_ref().is_some_and(|plan| *plan != planned) {
-            writeln!(failures, "{}\n{planned}", case.name).unwrap();
+        let blocks = [
+            (&case.plan, planned as fn(&str) -> String),
+            (&case.differences, differing),
+        ];
+        for (written, print) in blocks {
+            let Some(written) = written else { continue };
+            let printed = print(&case.manifests);
+            if *written != printed {
+                writeln!(failures, "{}\n{printed}", case.name).unwrap();
+            }
         }
     }
     assert!(failures.is_empty(), "{failures}");
@@ -99,7 +120,8 @@ fn every_case_has_a_name_of_its_own_and_states_its_lines_in_order() {
     for case in cases() {
         assert!(names.insert(case.name.clone()), "twice: {}", case.name);
         let states_lines = case.connections.is_some() || case.external.is_some();
-        assert!(states_lines || case.plan.is_some(), "{}", case.name);
+        let states_plan = case.plan.is_some() || case.differences.is_some();
+        assert!(states_lines || states_plan, "{}", case.name);
         if let Some(lines) = &case.connections {
             assert!(lines.is_sorted(), "{}: {lines:#?}", case.name);
             assert!(!lines.iter().any(|l| is_external(l)), "{}", case.name);
@@ -162,6 +184,7 @@ struct Case {
     connections: Option<Vec<String>>,
     external: Option<Vec<String>>,
     plan: Option<String>,
+    differences: Option<String>,
     peer: Option<String>,
 }
 
@@ -173,6 +196,7 @@ impl Case {
             "connections" => self.connections = lines(),
             "external" => self.external = lines(),
             "plan" => self.plan = Some(block.to_owned()),
+            "differences" => self.differences = Some(block.to_owned()),
             "peer" => self.peer = Some(block.trim().to_owned()),
             other => panic!("{}: what is a block of `{other}`?", self.name),
         }

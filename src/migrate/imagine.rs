@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use super::object;
 use super::scope::Scope;
 use crate::model::{
     LabelSelector, Labels, Meta, NetworkPolicy, Operator, Peer, PodTemplate, Workload,
@@ -92,6 +93,7 @@ impl Imagined<'_> {
             // Nothing is known of that namespace but the labels that the rule asks for.
             let labels = satisfying(namespaces);
             if let Some(name) = labels.get(ambient_facts::labels::NAMESPACE_NAME)
+                && is_namespace_name(name)
                 && namespaces.matches(&namespace_name_label(name))
             {
                 self.add(name, pods);
@@ -128,6 +130,12 @@ impl Imagined<'_> {
             terminated: false,
         });
     }
+}
+
+/// Whether a namespace can have this name (RFC 1123 label). Labels that satisfy a selector need not
+/// be names: where any name will do they are empty.
+fn is_namespace_name(name: &str) -> bool {
+    name.len() <= 63 && !name.contains('.') && object::is_subdomain(name)
 }
 
 /// Labels that satisfy a selector, unless it contradicts itself.

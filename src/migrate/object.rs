@@ -50,7 +50,7 @@ pub(super) fn derived_name(of: &str, suffix: &str) -> String {
 }
 
 /// Whether a text of any length is an RFC 1123 subdomain.
-fn is_subdomain(text: &str) -> bool {
+pub(super) fn is_subdomain(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     text.split('.').all(|label| {
         label.starts_with(inner)

@@ -9,7 +9,7 @@ use super::outcome::{Doubt, Outcome, Side, compare_sides};
 use super::ways::Way;
 use crate::authz::Allowance;
 use crate::model::Protocol;
-use crate::netpol::{PortSet, Value};
+use crate::netpol::{PortSet, PortSets, Value};
 
 /// The plaintext relation: nothing may change but the tunnel's port, and that only where nothing
 /// listens on it.
@@ -18,47 +18,38 @@ pub(super) fn plaintext(
     value: Value,
     listens: bool,
 ) -> Option<Outcome> {
-    if value.before == value.after {
+    if !value.changes() {
         return None;
     }
     let tunnel = PortSet::port(Protocol::Tcp, ports::HBONE);
-    let side = |before, after| {
-        let (before, after) = (analysis.sets.get(before), analysis.sets.get(after));
-        let after = if listens {
-            after.clone()
+    let set = |id| analysis.sets.get(id);
+    let counted = |ports: PortSet| {
+        if listens {
+            ports
         } else {
-            after
-                .difference(&tunnel)
-                .union(&before.intersection(&tunnel))
-        };
-        Side {
-            before: before.clone(),
-            after: Allowance::exactly(after),
+            ports.difference(&tunnel)
         }
     };
-    // Whether a peer matches decides both sides alike, so the bounds are compared one by one; there
-    // is doubt only where that comes to different things.
-    let low = side(value.before.low, value.after.low);
-    let high = side(value.before.high, value.after.high);
-    let all = Allowance::exactly(PortSet::all());
-    let (low, high) = (
-        compare_sides(&low, &low, &all),
-        compare_sides(&high, &high, &all),
-    );
-    match (low, high) {
-        (None, None) => None,
-        (Some(low), Some(high)) if low.lost == high.lost && low.gained == high.gained => Some(high),
-        (low, high) => {
-            let mut found = high.or(low.clone())?;
-            if let Some(low) = low {
-                found.lost = found.lost.union(&low.lost);
-                found.gained = found.gained.union(&low.gained);
-            }
-            found.doubt = Some(Doubt::Peer);
-            found.question = found.lost.union(&found.gained);
-            Some(found)
-        }
+    let more = |a, b| counted(set(a).difference(set(b)));
+    let (before, after) = (value.before, value.after);
+    let gained = more(value.gained, PortSets::NONE);
+    let lost = [more(before.low, after.low), more(before.high, after.high)];
+    let certain = lost[0] == lost[1] && gained == more(after.low, before.high);
+    let lost = lost[0].union(&lost[1]);
+    let question = lost.union(&gained);
+    if question.is_empty() {
+        return None;
     }
+    let of_tunnel = set(before.high).intersection(&tunnel);
+    Some(Outcome {
+        before: set(before.high).clone(),
+        after: counted(set(after.high).clone()).union(&of_tunnel),
+        lost,
+        gained,
+        doubt: (!certain).then_some(Doubt::Peer),
+        question,
+        refused: false,
+    })
 }
 
 /// The tunnel relation.

@@ -152,14 +152,13 @@ impl Network {
         stretch: Range<Node>,
     ) -> impl Iterator<Item = (Value, Node)> {
         let row = self.egress.get(source).and_then(|&row| self.rows.get(row));
-        let changes = |row: &&Row| {
+        let row = row.filter(|row| {
             let mut values = row.cells.iter().map(|(value, _)| *value).chain([row.rest]);
-            values.any(|value| value.before != value.after)
-        };
-        let row = row.filter(changes);
+            values.any(Value::changes)
+        });
         let stretch = if row.is_some() { stretch } else { 0..0 };
         let values = stretch.map(move |node| (row.map_or(Value::ALL, |row| row.at(node)), node));
-        values.filter(|(value, _)| value.before != value.after)
+        values.filter(|(value, _)| value.changes())
     }
 
     /// All nodes that may send something to a class, grouped by what.

@@ -29,6 +29,10 @@ pub struct Value {
     pub before: Bounds,
     /// Under the policies as they would be.
     pub after: Bounds,
+    /// Allowed after and not before, at the most. The bounds do not tell: where peers that may match
+    /// are granted a port, some before and others only after, both sides may allow it or not, and
+    /// yet it depends on which of them match whether there is a difference.
+    pub gained: PortSetId,
 }
 
 impl Value {
@@ -45,22 +49,33 @@ impl Value {
         Self {
             before: bounds,
             after: bounds,
+            gained: PortSets::NONE,
         }
     }
 
-    fn zip(self, other: Self, mut f: impl FnMut(PortSetId, PortSetId) -> PortSetId) -> Self {
-        let mut bounds = |a: Bounds, b: Bounds| Bounds {
-            low: f(a.low, b.low),
-            high: f(a.high, b.high),
-        };
-        Self {
-            before: bounds(self.before, other.before),
-            after: bounds(self.after, other.after),
-        }
+    /// Whether something may be allowed on one side that is not on the other.
+    pub fn changes(self) -> bool {
+        self.before != self.after || self.gained != PortSets::NONE
     }
 
+    /// What both directions allow. Each is decided by peers of its own, so that what one of them
+    /// gains is gained where the other may allow it.
     pub(super) fn intersection(self, other: Self, sets: &mut PortSets) -> Self {
-        self.zip(other, |a, b| sets.intersection(a, b))
+        let mut bounds = |a: Bounds, b: Bounds| Bounds {
+            low: sets.intersection(a.low, b.low),
+            high: sets.intersection(a.high, b.high),
+        };
+        let (before, after) = (
+            bounds(self.before, other.before),
+            bounds(self.after, other.after),
+        );
+        let here = sets.intersection(self.gained, other.after.high);
+        let there = sets.intersection(other.gained, self.after.high);
+        Self {
+            before,
+            after,
+            gained: sets.union(here, there),
+        }
     }
 }
 
@@ -163,6 +178,8 @@ struct Cell {
     denied: Sides,
     /// What NetworkPolicies grant, surely and at the most.
     granted: [Sides; 2],
+    /// What some peers are granted after and not before.
+    new: PortSetId,
 }
 
 impl Cell {
@@ -174,6 +191,7 @@ impl Cell {
             allowed: Sides::NONE,
             denied: Sides::NONE,
             granted: [Sides::NONE; 2],
+            new: PortSets::NONE,
         }
     }
 
@@ -201,6 +219,8 @@ impl Cell {
         if sure {
             *low = low.union(ports, sets);
         }
+        let new = sets.difference(grant.after, grant.before);
+        self.new = sets.union(self.new, new);
     }
 
     /// What the Admin tier left open or handed on is open to the next tier.
@@ -232,11 +252,18 @@ impl Cell {
     }
 
     /// What nothing has decided is allowed.
-    fn value(&self, sets: &mut PortSets) -> Value {
+    fn value(&self, tiers: &Tiers, sets: &mut PortSets) -> Value {
         let open = self.open.union(self.passed, sets);
         let high = self.allowed.union(open, sets);
         let low = Sides::ALL.difference(self.denied, sets);
+        let mut gained = sets.difference(high.after, low.before);
+        if tiers.isolated_before == tiers.isolated_after {
+            let [surely, _] = self.granted;
+            let new = sets.difference(self.new, surely.before);
+            gained = sets.intersection(gained, new);
+        }
         Value {
+            gained,
             before: Bounds {
                 low: low.before,
                 high: high.before,
@@ -268,7 +295,7 @@ impl Row {
         for cell in &mut cells {
             cell.end_admin(sets);
         }
-        for grant in &tiers.grants {
+        for grant in &together(&tiers.grants, sets) {
             split(&mut cells, &peers[grant.peers.index()], |cell, sure| {
                 cell.grant(grant, sure, sets);
             });
@@ -281,14 +308,14 @@ impl Row {
                 cell.ordered(rule, sure, sets);
             });
         }
-        Self::gather(cells, sets)
+        Self::gather(tiers, cells, sets)
     }
 
     /// Joins cells of one value. The largest becomes the rest.
-    fn gather(cells: Vec<Cell>, sets: &mut PortSets) -> Self {
+    fn gather(tiers: &Tiers, cells: Vec<Cell>, sets: &mut PortSets) -> Self {
         let mut by_value: BTreeMap<Value, FixedBitSet> = BTreeMap::new();
         for cell in cells {
-            let value = cell.value(sets);
+            let value = cell.value(tiers, sets);
             match by_value.get_mut(&value) {
                 Some(nodes) => nodes.union_with(&cell.nodes),
                 None => {
@@ -313,6 +340,22 @@ impl Row {
             .find(|(_, nodes)| nodes.contains(node))
             .map_or(self.rest, |(v, _)| *v)
     }
+}
+
+/// One grant for all that the same peers are granted: they match together, so that what one rule
+/// grants before is not gained by another.
+fn together(grants: &[Grant], sets: &mut PortSets) -> Vec<Grant> {
+    let same = grants.chunk_by(|a, b| a.peers == b.peers);
+    let joined = same.filter_map(|grants| {
+        let join = |a: Grant, b: &Grant| Grant {
+            peers: a.peers,
+            before: sets.union(a.before, b.before),
+            after: sets.union(a.after, b.after),
+        };
+        let (first, others) = grants.split_first()?;
+        Some(others.iter().fold(*first, join))
+    });
+    joined.collect()
 }
 
 /// Applies a rule to the cells, split by whether its peers match. `apply` is told whether they

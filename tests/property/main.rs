@@ -1,6 +1,7 @@
 //! The proof of the proof: random clusters, and a naive reference that judges every connection.
 //!
 //! - `AMBIENT_PROPERTY_CASES`: how many clusters.
+//! - `AMBIENT_PROPERTY_FIRST`: the number of the first of them, so that a long run can go in parts.
 //! - `AMBIENT_PROPERTY_SEED`: the number of the one cluster to run.
 //! - `AMBIENT_PROPERTY_ONLY`: text of the violations that count; the others are ignored, so that a
 //!   cluster shrinks towards one of them.
@@ -18,6 +19,7 @@ mod objects;
 mod program;
 mod prove;
 mod reference;
+mod shrink;
 
 #[test]
 fn what_is_written_is_what_was_generated() {
@@ -67,11 +69,15 @@ fn prove_with(history: prove::History, cases: u64, open: &[u64]) {
         let number = value.parse::<u64>();
         Some(number.unwrap_or_else(|_| panic!("{name} is not a number: {value}")))
     };
+    let (first, count) = match number("AMBIENT_PROPERTY_SEED") {
+        Some(seed) => (seed, 1),
+        None => (
+            number("AMBIENT_PROPERTY_FIRST").unwrap_or(0),
+            number("AMBIENT_PROPERTY_CASES").unwrap_or(cases),
+        ),
+    };
     let run = prove::Run {
-        seeds: match number("AMBIENT_PROPERTY_SEED") {
-            Some(seed) => seed..seed + 1,
-            None => 0..number("AMBIENT_PROPERTY_CASES").unwrap_or(cases),
-        },
+        seeds: first..first + count,
         history,
         only: std::env::var("AMBIENT_PROPERTY_ONLY").unwrap_or_default(),
     };

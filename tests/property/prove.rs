@@ -3,14 +3,12 @@
 use std::fmt::Write as _;
 
 use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rayon::prelude::*;
 
 use crate::check::{Migration, Summary, Violations, check};
 use crate::generate::{self, Cluster, File};
-
-/// How often a failing cluster is made smaller.
-const SHRINKING_STEPS: u32 = 1500;
+use crate::shrink;
 
 /// A runner whose choices follow from a number.
 fn runner(seed: u64) -> TestRunner {
@@ -18,7 +16,6 @@ fn runner(seed: u64) -> TestRunner {
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config {
         failure_persistence: None,
-        max_shrink_iters: SHRINKING_STEPS,
         ..Config::default()
     };
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
@@ -117,21 +114,20 @@ impl Run {
 
     /// What is wrong about the cluster with this number, made as small as it can be.
     fn shrink(&self, migration: &impl Migration, seed: u64) -> String {
-        let mut runner = runner(seed);
-        let tree = generate::cluster().new_tree(&mut runner);
-        let tree = tree.expect("clusters are never rejected");
-        let result = runner.run_one(tree, |cluster| match self.check(migration, &cluster) {
-            Ok(_) => Ok(()),
-            Err(violations) => Err(TestCaseError::fail(violations.join("\n"))),
+        let cluster = cluster(seed);
+        let Err(violations) = self.check(migration, &cluster) else {
+            return format!("cluster {seed} fails, but not twice");
+        };
+        let wanted = shrink::kinds(&violations);
+        let cluster = shrink::smallest(cluster, |cluster| {
+            let found = self.check(migration, cluster).err().unwrap_or_default();
+            !wanted.is_disjoint(&shrink::kinds(&found))
         });
-        match result {
-            Err(TestError::Fail(reason, cluster)) => {
-                let files = self.files(migration, &cluster).unwrap_or_default();
-                let shown = show(migration, &cluster, &files);
-                format!("cluster {seed} fails, made smaller:\n{reason}\n\n{shown}")
-            }
-            _ => format!("cluster {seed} fails, but not twice"),
-        }
+        let violations = self.check(migration, &cluster).err().unwrap_or_default();
+        let files = self.files(migration, &cluster).unwrap_or_default();
+        let shown = show(migration, &cluster, &files);
+        let violations = violations.join("\n");
+        format!("cluster {seed} fails, made smaller:\n{violations}\n\n{shown}")
     }
 }
 

@@ -173,6 +173,53 @@ fn compare(
     Ok(())
 }
 
+/// Calls `check` with whether a node is said to gain a port, and whether it can.
+fn gains(
+    case: &Case,
+    mut check: impl FnMut(bool, bool) -> Result<(), TestCaseError>,
+) -> Result<(), TestCaseError> {
+    let mut sets = PortSets::default();
+    let row = case.evaluate(&mut sets);
+    for node in 0..NODES {
+        let gained = sets.get(row.at(node).gained);
+        for port in 1..=PORTS + 1 {
+            let [before, after] = [0, 1].map(|side| case.answers(side, node, port));
+            let possible = before
+                .iter()
+                .zip(after)
+                .any(|(before, after)| after && !before);
+            check(gained.contains(Protocol::Tcp, port), possible)?;
+        }
+    }
+    Ok(())
+}
+
+/// Two rules for peers that may match; only one of them is granted the port before.
+#[test]
+fn a_port_is_gained_where_only_the_peers_that_it_is_opened_for_match() {
+    let gained = |second: usize, masks: [[u8; 2]; 2]| {
+        let case = Case {
+            peers: vec![[None; NODES], [None; NODES]],
+            admin: Vec::new(),
+            isolated: [true; 2],
+            grants: vec![(0, masks[0]), (second, masks[1])],
+            baseline: Vec::new(),
+        };
+        let mut sets = PortSets::default();
+        let Value {
+            before,
+            after,
+            gained,
+        } = case.evaluate(&mut sets).at(0);
+        assert_eq!(before, after);
+        sets.get(gained).to_string()
+    };
+    assert_eq!(gained(1, [[1, 1], [0, 1]]), "TCP 1");
+    assert_eq!(gained(1, [[1, 1], [1, 1]]), "No Connections");
+    // The same peers match together.
+    assert_eq!(gained(0, [[1, 1], [0, 1]]), "No Connections");
+}
+
 proptest! {
     #[test]
     fn bounds_are_the_least_and_the_most_that_may_be_allowed(case in cases()) {
@@ -189,6 +236,23 @@ proptest! {
         compare(&case, |(low, high), answers| {
             prop_assert!(!low || answers.iter().all(|&a| a));
             prop_assert!(high || answers.iter().all(|&a| !a));
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn what_is_gained_depends_on_which_peers_match(case in cases()) {
+        let case = Case { admin: Vec::new(), baseline: Vec::new(), ..case }.with_peers_apart();
+        gains(&case, |gained, possible| {
+            prop_assert_eq!(gained, possible);
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn nothing_is_gained_that_is_not_told(case in cases()) {
+        gains(&case, |gained, possible| {
+            prop_assert!(gained || !possible);
             Ok(())
         })?;
     }

@@ -49,8 +49,10 @@ impl<'c> Compiled<'c> {
 
     /// What is surely allowed, and at the most.
     fn bounds(&mut self, network: &Network, from: Node, to: Node) -> (PortSet, PortSet) {
-        let Value { before, after } = network.value(from, to, &mut self.sets);
-        assert_eq!(before, after);
+        let value = network.value(from, to, &mut self.sets);
+        let Value { before, .. } = value;
+        assert_eq!(before, value.after);
+        assert_eq!(value.gained, PortSets::NONE);
         let of = |id| self.sets.get(id).clone();
         (of(before.low), of(before.high))
     }

@@ -250,6 +250,44 @@ fn a_claim_about_a_pair_that_does_not_exist_is_seen() {
     insta::assert_snapshot!(verdict(&after, vec![plaintext]), @"shop/web[Deployment] => shop/db[Pod] by plaintext: reported, and not so");
 }
 
+const REFUSING: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: shop, labels: {istio.io/use-waypoint: way}}
+spec: {selector: {app: db}, ports: [{port: 80}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: way, namespace: shop}
+spec: {gatewayClassName: istio-waypoint, listeners: []}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: none, namespace: shop}
+spec: {action: DENY, rules: [{}]}
+";
+
+#[test]
+fn policies_at_a_pod_outside_of_the_mesh_refuse_nothing_before_or_after() {
+    let outside = PODS.replace("{app: db}", "{app: db, istio.io/dataplane-mode: none}");
+    let world = super::read(&yaml(&format!("{outside}{REFUSING}"))).unwrap();
+    let request = Request::default();
+    let plan = enrol_everything(&world, &request);
+    let case = Case {
+        before: &world,
+        after: &world,
+        plan: &plan,
+        request: &request,
+    };
+    let fates = compare(&case, &Claims::of(&plan).unwrap()).0;
+    let through = fates.by_pair.iter().map(|((from, to, relation), ports)| {
+        let widened = ports.values().any(|f| f.widened);
+        format!("{from} => {to} by {relation}, widened: {widened}")
+    });
+    let through: Vec<String> = through.filter(|line| line.contains("waypoint")).collect();
+    insta::assert_snapshot!(through.join("\n"), @"shop/web[Deployment] => shop/db[Pod] by waypoint, widened: false");
+}
+
 /// Opens the tunnel's port wherever a rule names TCP ports, restores no limit, and says truly what
 /// that does.
 struct Candid {

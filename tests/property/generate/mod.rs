@@ -20,7 +20,7 @@ pub(crate) use text::{File, early_files, files, later_files};
 pub(crate) const NAMESPACES: [&str; 4] = ["bank", "default", "ops", "shop"];
 
 /// A cluster and what is asked of the program.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cluster {
     pub(crate) objects: Vec<Value>,
     pub(crate) request: Request,
