@@ -2,9 +2,10 @@
 //!
 //! A file opens with the manifests that all of its cases share, if any. A case is a second-level
 //! heading with fenced blocks under it: `yaml`, the manifests; `connections`, the lines between
-//! endpoints of the cluster; `external`, the lines with a range of addresses; `plan`, what migrating
-//! changes; `differences`, what it does not leave as it is; `peer`, why another analyzer prints other lines. A case says nothing about what it has
-//! no block for.
+//! endpoints of the cluster; `external`, the lines with a range of addresses; `options`, with what
+//! `migrate` is called; `plan`, what it changes; `differences`, what it does not leave as it is;
+//! `findings`, what it says about connections, with what to do; `peer`, why another analyzer prints
+//! other lines. A case says nothing about what it has no block for.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,9 +19,9 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kubectl_ambient::migrate::{self, Options};
+use kubectl_ambient::migrate::{self, AuthzMode, Options, Strategy, WaypointRequest};
 use kubectl_ambient::model::World;
-use kubectl_ambient::plan::{ChangeAction, DisplayPath, Edit};
+use kubectl_ambient::plan::{ChangeAction, DisplayPath, Edit, Plan};
 use kubectl_ambient::reach::{self, Mode};
 use kubectl_ambient::{source, yamledit};
 
@@ -34,10 +35,10 @@ fn connections(yaml: &str) -> String {
     printed
 }
 
-/// What `migrate` would change, as `plan` blocks have it.
-fn planned(yaml: &str) -> String {
+/// What is changed, as `plan` blocks have it.
+fn changes(plan: &Plan) -> String {
     let mut printed = String::new();
-    for change in migrate::plan(&world(yaml), &Options::default()).changes() {
+    for change in plan.changes() {
         let object = &change.object;
         match &change.action {
             ChangeAction::Edit { edits, .. } => {
@@ -53,12 +54,8 @@ fn planned(yaml: &str) -> String {
                 }
             }
             ChangeAction::Create { body, .. } | ChangeAction::Replace { body, .. } => {
-                write!(
-                    printed,
-                    "{object}:\n{}",
-                    yamledit::emit(&body.value()["spec"])
-                )
-                .unwrap();
+                let spec = yamledit::emit(&body.value()["spec"]);
+                write!(printed, "{object}:\n{spec}").unwrap();
             }
         }
     }
@@ -66,17 +63,58 @@ fn planned(yaml: &str) -> String {
 }
 
 /// What the proof of a plan lists, as `differences` blocks have it.
-fn differing(yaml: &str) -> String {
+fn differences(plan: &Plan) -> String {
     let mut printed = String::new();
-    for it in &migrate::plan(&world(yaml), &Options::default())
-        .proof
-        .differences
-    {
+    for it in &plan.proof.differences {
         let pair = format!("{} => {}", it.source, it.destination);
         let connections = format!("{} {}", it.verdict, it.difference);
         writeln!(printed, "{pair} by {} : {connections}", it.relation).unwrap();
     }
     printed
+}
+
+/// The findings about connections, as `findings` blocks have them.
+fn findings(plan: &Plan) -> String {
+    let mut printed = String::new();
+    for finding in plan.findings.iter().filter(|f| !f.flows.is_empty()) {
+        let (code, subject) = (finding.code.id, &finding.subject);
+        writeln!(printed, "{code} {subject}: {}", finding.message).unwrap();
+        for flow in &finding.flows {
+            let pair = format!("{} => {}", flow.source, flow.destination);
+            let policies = flow.policies.iter().map(ToString::to_string);
+            let policies = policies.collect::<Vec<_>>().join(", ");
+            let (ports, example) = (&flow.connections, &flow.example);
+            writeln!(printed, "  {pair} : {ports}, as {example}, by {policies}").unwrap();
+        }
+        for fix in &finding.fixes {
+            writeln!(printed, "  fix: {fix}").unwrap();
+        }
+    }
+    printed
+}
+
+/// Options from lines of a name and a value.
+fn options(lines: &str) -> Options {
+    let mut options = Options::default();
+    for line in lines.lines() {
+        let (name, value) = line.split_once(' ').unwrap();
+        match (name, value) {
+            ("authz", "none") => options.authz = AuthzMode::None,
+            ("authz", "allow") => options.authz = AuthzMode::Allow,
+            ("strategy", "companion") => options.strategy = Strategy::Companion,
+            ("cni", plugin) => options.cni = Some(plugin.parse().unwrap()),
+            ("pod-cidr", range) => options.pod_ranges.push(range.parse().unwrap()),
+            ("waypoint", waypoint) => {
+                let (name, namespace) = waypoint.split_once('=').unwrap();
+                options.waypoints.push(WaypointRequest {
+                    name: name.to_owned(),
+                    namespace: Some(namespace.to_owned()),
+                });
+            }
+            _ => panic!("what is `{line}`?"),
+        }
+    }
+    options
 }
 
 fn world(yaml: &str) -> World {
@@ -99,15 +137,17 @@ fn every_case_connects_as_written() {
 fn every_plan_is_as_written() {
     let mut failures = String::new();
     for case in cases() {
+        let plan = migrate::plan(&world(&case.manifests), &options(&case.options));
         let blocks = [
-            (&case.plan, planned as fn(&str) -> String),
-            (&case.differences, differing),
+            ("plan", &case.plan, changes as fn(&Plan) -> String),
+            ("differences", &case.differences, differences),
+            ("findings", &case.findings, findings),
         ];
-        for (written, print) in blocks {
+        for (kind, written, print) in blocks {
             let Some(written) = written else { continue };
-            let printed = print(&case.manifests);
+            let printed = print(&plan);
             if *written != printed {
-                writeln!(failures, "{}\n{printed}", case.name).unwrap();
+                writeln!(failures, "{}, {kind}\n{printed}", case.name).unwrap();
             }
         }
     }
@@ -120,7 +160,8 @@ fn every_case_has_a_name_of_its_own_and_states_its_lines_in_order() {
     for case in cases() {
         assert!(names.insert(case.name.clone()), "twice: {}", case.name);
         let states_lines = case.connections.is_some() || case.external.is_some();
-        let states_plan = case.plan.is_some() || case.differences.is_some();
+        let about_plan = [&case.plan, &case.differences, &case.findings];
+        let states_plan = about_plan.iter().any(|block| block.is_some());
         assert!(states_lines || states_plan, "{}", case.name);
         if let Some(lines) = &case.connections {
             assert!(lines.is_sorted(), "{}: {lines:#?}", case.name);
@@ -185,6 +226,8 @@ struct Case {
     external: Option<Vec<String>>,
     plan: Option<String>,
     differences: Option<String>,
+    findings: Option<String>,
+    options: String,
     peer: Option<String>,
 }
 
@@ -197,6 +240,8 @@ impl Case {
             "external" => self.external = lines(),
             "plan" => self.plan = Some(block.to_owned()),
             "differences" => self.differences = Some(block.to_owned()),
+            "findings" => self.findings = Some(block.to_owned()),
+            "options" => block.clone_into(&mut self.options),
             "peer" => self.peer = Some(block.trim().to_owned()),
             other => panic!("{}: what is a block of `{other}`?", self.name),
         }
