@@ -95,3 +95,49 @@ impl<'p> Content<'p> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Meta;
+
+    fn policy(namespace: &str, app: &str, rules: &Arc<[AuthorizationRule]>) -> AuthorizationPolicy {
+        AuthorizationPolicy {
+            meta: Meta::synthetic(namespace, app),
+            selector: Labels::from([("app".to_owned(), app.to_owned())]),
+            targets: Vec::new(),
+            action: Action::Deny,
+            rules: Arc::clone(rules),
+        }
+    }
+
+    #[test]
+    fn policies_that_share_their_rules_count_as_one_in_a_namespace() {
+        let shared: Arc<[AuthorizationRule]> = [AuthorizationRule::default()].into();
+        let equal: Arc<[AuthorizationRule]> = [AuthorizationRule::default()].into();
+        let mut allowing = policy("shop", "web", &shared);
+        allowing.action = Action::Allow;
+        let list = [
+            policy("shop", "web", &shared),
+            policy("shop", "db", &shared),
+            policy("pay", "db", &shared),
+            policy("shop", "db", &equal),
+            policy(namespaces::ROOT, "db", &shared),
+            allowing,
+        ];
+        let policies = Policies::new(&list);
+        let selecting = |namespace: &str, app: &str| {
+            let labels = Labels::from([("app".to_owned(), app.to_owned())]);
+            policies.selecting(namespace, &labels)
+        };
+        assert_eq!(selecting("shop", "web"), [0, 5]);
+        assert_eq!(selecting("shop", "db"), [0, 3, 4]);
+        assert_eq!(selecting("pay", "db"), [2, 4]);
+        assert_eq!(selecting("pay", "web"), [0; 0]);
+        let listed = policies.listed(&[0, 3, 9]);
+        assert_eq!(
+            listed.map(|p| p.meta.name.as_str()).collect::<Vec<_>>(),
+            ["web", "db"]
+        );
+    }
+}

@@ -208,6 +208,34 @@ fn long_lists_are_counted() {
     ");
 }
 
+/// A connection may be governed by hundreds of policies, and thousands of connections may be.
+#[test]
+fn many_policies_of_one_connection_are_counted() {
+    let mut plan = plan();
+    plan.findings.truncate(1);
+    let many: std::sync::Arc<[ObjectRef]> = (0..30).map(|n| policy(&format!("p{n:02}"))).collect();
+    plan.findings[0].flows[0].policies = std::sync::Arc::clone(&many);
+    plan.proof.differences[0].policies = many;
+    let shown = |format| {
+        let prepared = prepared();
+        let report_of = Report::new(&plan, &prepared, |_, _| false);
+        report(&report_of, format, Style::default())
+    };
+    let table = shown(Format::Table);
+    let example = table.lines().skip_while(|line| !line.contains("for example"));
+    let named: Vec<&str> = example.take(2).map(str::trim).collect();
+    insta::assert_snapshot!(named.join("\n"), @"
+    for example TCP 81, by shop/networkpolicy/p00, shop/networkpolicy/p01,
+    shop/networkpolicy/p02, shop/networkpolicy/p03, shop/networkpolicy/p04 and 25 more
+    ");
+    let json: serde_json::Value = serde_json::from_str(&shown(Format::Json)).unwrap();
+    let flow = &json["findings"][0]["flows"][0];
+    for object in [flow, &json["proof"]["differences"][0]] {
+        assert_eq!(object["policies"].as_array().unwrap().len(), 20);
+        assert_eq!(object["otherPolicies"], 10);
+    }
+}
+
 #[test]
 fn findings_of_one_code_are_explained_once() {
     let warning = |name: &str| {
