@@ -294,7 +294,7 @@ impl Comparer<'_, '_, '_, '_, '_> {
         if sources.is_empty() {
             return;
         }
-        for (verdict, changed) in outcome.verdicts() {
+        for (verdict, doubt, changed) in outcome.verdicts() {
             self.found.add(
                 self.analysis,
                 &Difference {
@@ -303,11 +303,11 @@ impl Comparer<'_, '_, '_, '_, '_> {
                     workloads: workloads.map(<[usize]>::to_vec),
                     relation,
                     verdict,
-                    doubt: outcome.doubt,
+                    doubt,
                     refused: outcome.refused,
                     before: outcome.before.clone(),
                     after: outcome.after.clone(),
-                    changed,
+                    changed: changed.clone(),
                 },
             );
         }

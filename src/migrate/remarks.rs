@@ -273,7 +273,7 @@ pub(super) fn left_over(
     }
     for policy in &world.authorization_policies {
         let mut wanted = limits.policies.iter();
-        let wanted = wanted.any(|l| l.policy.meta.is_same(&policy.meta));
+        let wanted = wanted.any(|l| !l.is_spent && l.policy.meta.is_same(&policy.meta));
         if policy.meta.is_ours() && !wanted {
             report(&policy.meta, "AuthorizationPolicy");
         }

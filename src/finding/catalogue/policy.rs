@@ -278,6 +278,7 @@ area! {
         "object of an earlier run that is no longer needed",
         "An object that this program made in an earlier run is not part of the plan any more: what it accompanied has changed or is gone. \
          It stays in force until somebody deletes it, and the comparison takes it into account. \
-         Left behind, a policy that limits ports may refuse what its workload needs later.",
+         Left behind, a policy that limits ports may refuse what its workload needs later. \
+         An ALLOW policy is replaced by one that does nothing, since it would let in what other policies refuse.",
         "Delete the object, in the manifests and with `kubectl delete` in the cluster.";
 }

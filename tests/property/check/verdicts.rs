@@ -63,7 +63,10 @@ fn judge_port(pair: &Pair, port: Port, fate: Fate, claims: &Claims) -> Vec<&'sta
     let says = |verdict| said.contains(&verdict);
     let mut wrong = Vec::new();
     match (fate.gained, says(Verdict::Gained), says(Verdict::Unknown)) {
-        (Certainty::Always, true, _) | (_, false, true) | (Certainty::Never, false, _) => {}
+        (Certainty::Always, true, _)
+        | (Certainty::Sometimes, false, true)
+        | (Certainty::Never, false, _) => {}
+        (Certainty::Always, false, true) => wrong.push("gained and reported as unknown"),
         (Certainty::Always, false, false) => wrong.push("gained and not reported"),
         (Certainty::Sometimes, false, false) => wrong.push("perhaps gained and not reported"),
         (Certainty::Sometimes, true, _) => wrong.push("perhaps gained and reported as certain"),
@@ -71,7 +74,10 @@ fn judge_port(pair: &Pair, port: Port, fate: Fate, claims: &Claims) -> Vec<&'sta
         (Certainty::Never, true, _) => wrong.push("reported as gained and not gained"),
     }
     match (fate.lost, says(Verdict::Lost), says(Verdict::Unknown)) {
-        (Certainty::Always, true, _) | (_, false, true) | (Certainty::Never, false, _) => {}
+        (Certainty::Always, true, _)
+        | (Certainty::Sometimes, false, true)
+        | (Certainty::Never, false, _) => {}
+        (Certainty::Always, false, true) => wrong.push("lost and reported as unknown"),
         (Certainty::Always, false, false) => wrong.push("lost and not reported"),
         (Certainty::Sometimes, false, false) => wrong.push("perhaps lost and not reported"),
         (_, true, _) if fate.disputed => {}
