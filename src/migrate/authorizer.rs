@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use ambient_facts::{labels, namespaces};
+use ambient_facts::namespaces;
 use fixedbitset::FixedBitSet;
 
 use super::analysis::Analysis;
+use super::attachment::Place as Attachment;
 use super::serving::Serving;
 use crate::authz::{Allowance, Crowd, Decision, Enforcer, Policies, Selected};
-use crate::model::{AuthorizationPolicy, Service, TargetRef};
+use crate::model::{AuthorizationPolicy, Service};
 use crate::netpol::Node;
 
 /// What AuthorizationPolicies let a client use.
@@ -111,11 +112,7 @@ impl<'p> Authorizer<'p> {
         waypoint: &Serving,
         service: Option<&Service>,
     ) -> SelectionId {
-        let own = |p: &AuthorizationPolicy| {
-            p.targets
-                .iter()
-                .any(|t| applies_at(t, &p.meta.namespace, waypoint, service))
-        };
+        let own = |p: &AuthorizationPolicy| applies_at(p, waypoint, service);
         let mut policies = self.policies.matching(&waypoint.namespace, own);
         if let Some(service) = service
             && service.meta.namespace != waypoint.namespace
@@ -290,26 +287,19 @@ impl Today {
     }
 }
 
-/// Whether a policy of a namespace that is attached to `target` applies at a waypoint, to
-/// connections for a Service where one is given: to the Service, the Gateway, or, in the root
-/// namespace, to the class of all waypoints.
+/// Whether a policy with targets applies at a waypoint, to connections for a Service where one is
+/// given.
 pub(super) fn applies_at(
-    target: &TargetRef,
-    policy_namespace: &str,
+    policy: &AuthorizationPolicy,
     waypoint: &Serving,
     service: Option<&Service>,
 ) -> bool {
-    match target.kind.as_str() {
-        "Service" => {
-            target.group.is_empty()
-                && service.is_some_and(|s| {
-                    s.meta.namespace == policy_namespace && s.meta.name == target.name
-                })
-        }
-        "Gateway" => waypoint.namespace == policy_namespace && waypoint.name == target.name,
-        "GatewayClass" => {
-            policy_namespace == namespaces::ROOT && target.name == labels::WAYPOINT_CLASS
-        }
-        _ => false,
-    }
+    let place = Attachment {
+        root_namespace: namespaces::ROOT,
+        namespace: &waypoint.namespace,
+        name: &waypoint.name,
+        service: service.map(|s| &s.meta),
+    };
+    let mut targets = policy.targets.iter();
+    targets.any(|t| place.has(t, &policy.meta.namespace))
 }

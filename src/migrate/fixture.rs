@@ -264,10 +264,10 @@ pub(super) fn targeted(
 }
 
 pub(super) fn target(kind: &str, name: &str) -> TargetRef {
-    let group = if kind == "Service" {
-        ""
-    } else {
-        "gateway.networking.k8s.io"
+    let group = match kind {
+        "Service" => "",
+        "ServiceEntry" => "networking.istio.io",
+        _ => "gateway.networking.k8s.io",
     };
     TargetRef {
         group: group.to_owned(),

@@ -4,6 +4,7 @@
 //! where objects come from, how a plan is shown, or how it is written.
 
 mod analysis;
+mod attachment;
 mod authorizer;
 mod causes;
 mod cni;

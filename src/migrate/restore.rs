@@ -178,10 +178,7 @@ impl Limits {
                 continue;
             };
             let people = written_by_people(&setting.world.authorization_policies);
-            let applying = people.filter(|p| {
-                let mut targets = p.targets.iter();
-                targets.any(|t| applies_at(t, &p.meta.namespace, waypoint, Some(service)))
-            });
+            let applying = people.filter(|p| applies_at(p, waypoint, Some(service)));
             let people = Selected::listed(applying, Enforcer::Envoy);
             if is_met(&demand, &people, crowd) {
                 continue;
