@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use ambient_facts::{annotations, namespaces};
+use ambient_facts::namespaces;
 use fixedbitset::FixedBitSet;
 
 use super::crowd::{Crowd, Matched};
@@ -91,7 +91,7 @@ impl<'p> Selected<'p> {
                 Enforcer::Ztunnel => matches!(p.action, Action::Allow | Action::Deny),
                 Enforcer::Envoy => p.action != Action::Audit,
             };
-            known && p.meta.annotation(annotations::DRY_RUN) != Some("true")
+            known && !p.is_dry_run()
         };
         Self {
             policies: policies.into_iter().filter(applies).collect(),

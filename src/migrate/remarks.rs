@@ -11,7 +11,7 @@ use super::waypoints::{Binding, Waypoints};
 use super::{AuthzMode, probes};
 use crate::authz;
 use crate::finding::{Finding, codes};
-use crate::model::{Meta, NetworkPolicy, ObjectRef, Origin, Peer};
+use crate::model::{Action, AuthorizationPolicy, Meta, NetworkPolicy, ObjectRef, Origin, Peer};
 use crate::plan::{Comparison, NamespacePlan, Relation, Verdict};
 
 pub(super) fn probe_findings(
@@ -217,7 +217,10 @@ pub(super) fn ways_not_analysed(
 /// Policies of people that nothing enforces today and ztunnel will.
 pub(super) fn newly_enforced(setting: &Setting<'_>, findings: &mut Vec<Finding>) {
     let world = &*setting.world;
-    for policy in written_by_people(&world.authorization_policies) {
+    let enforced = |p: &&AuthorizationPolicy| {
+        matches!(p.action, Action::Allow | Action::Deny) && !p.is_dry_run()
+    };
+    for policy in written_by_people(&world.authorization_policies).filter(enforced) {
         let selected = world
             .workloads
             .iter()

@@ -246,7 +246,7 @@ pub(super) fn is_copied(
     };
     let copies = policies
         .into_iter()
-        .filter(|p| p.action == policy.action && p.rules.iter().any(same));
+        .filter(|p| p.action == policy.action && !p.is_dry_run() && p.rules.iter().any(same));
     covers(
         context,
         copies.map(|p| (&p.meta, p.targets.as_slice())),

@@ -122,7 +122,10 @@ fn decide<'w>(
 }
 
 fn is_dry_run(policy: &AuthorizationPolicy) -> bool {
-    policy.meta.annotation("istio.io/dry-run") == Some("true")
+    let value = policy.meta.annotation("istio.io/dry-run");
+    ["1", "t", "T", "TRUE", "true", "True"]
+        .iter()
+        .any(|yes| value == Some(yes))
 }
 
 /// Any rule matches.

@@ -245,6 +245,17 @@ fn an_authorizer_that_the_waypoint_asks_is_left_alone() {
         .authorization(policy(Action::Custom, vec![]))
         .authorization(targeted(Action::Custom, target("Service", "web"), vec![]));
     assert_eq!(fixture.findings(), "");
+    let mut dry = targeted(Action::Custom, target("Service", "web"), vec![]);
+    dry.meta.annotations = labels(&[("istio.io/dry-run", "1")]);
+    let fixture = Fixture::shop()
+        .behind_waypoint()
+        .authorization(policy(Action::Custom, vec![]))
+        .authorization(dry);
+    assert!(
+        fixture.findings().contains("AMB0134"),
+        "{}",
+        fixture.findings()
+    );
 }
 
 #[test]
