@@ -8,6 +8,7 @@ use fixedbitset::FixedBitSet;
 
 use super::analysis::Analysis;
 use super::attachment::Place as Attachment;
+use super::peering::Peering;
 use super::serving::Serving;
 use crate::authz::{Allowance, Crowd, Decision, Enforcer, Policies, Selected};
 use crate::model::{AuthorizationPolicy, Service};
@@ -41,32 +42,50 @@ struct Place {
     enforcer: Enforcer,
     /// Whether a sidecar enforces those of people today; `None` when the input does not tell.
     today: Option<bool>,
+    /// What a sidecar accepts without an identity.
+    plaintext: Allowance,
 }
 
 /// Policies that apply together.
 struct Selection<'p> {
     after: Selected<'p>,
-    /// Those of people, where something may enforce them today, and whether it surely does.
-    today: Option<(Selected<'p>, bool)>,
+    /// What something may enforce today.
+    today: Option<EnforcedToday<'p>>,
     /// Once it was asked for.
     decision: OnceLock<Decision>,
     /// The same.
     parts: OnceLock<Vec<Part>>,
 }
 
+/// What sidecars enforce, where there may be some.
+struct EnforcedToday<'p> {
+    /// The policies of people.
+    policies: Selected<'p>,
+    /// What the mode of mutual TLS leaves clients without an identity.
+    plaintext: Allowance,
+    /// Whether there surely are sidecars.
+    surely: bool,
+}
+
 /// All AuthorizationPolicies there will be.
 pub(super) struct Authorizer<'p> {
     crowd: &'p Crowd<'p>,
     policies: &'p Policies<'p>,
+    peering: &'p Peering<'p>,
     selections: Vec<Selection<'p>>,
     by_place: BTreeMap<Place, SelectionId>,
 }
 
 impl<'p> Authorizer<'p> {
-    pub(super) fn new(policies: &'p Policies<'p>, crowd: &'p Crowd<'p>) -> Self {
+    pub(super) fn new(
+        policies: &'p Policies<'p>,
+        peering: &'p Peering<'p>,
+        crowd: &'p Crowd<'p>,
+    ) -> Self {
         Self {
             crowd,
             policies,
+            peering,
             selections: Vec::new(),
             by_place: BTreeMap::new(),
         }
@@ -88,6 +107,7 @@ impl<'p> Authorizer<'p> {
             };
             let role = setting.role(index);
             let policies = self.policies;
+            let today = setting.has_proxy_today(index);
             let place = Place {
                 policies: policies.selecting(&workload.meta.namespace, &workload.pod.labels),
                 enforcer: if role.keeps_sidecar {
@@ -95,7 +115,12 @@ impl<'p> Authorizer<'p> {
                 } else {
                     Enforcer::Ztunnel
                 },
-                today: setting.has_proxy_today(index),
+                today,
+                plaintext: if today == Some(false) {
+                    Allowance::all()
+                } else {
+                    self.peering.plaintext(workload)
+                },
             };
             let selection = self.intern(place);
             match selections.iter_mut().find(|(known, _)| *known == selection) {
@@ -125,6 +150,7 @@ impl<'p> Authorizer<'p> {
             policies,
             enforcer: Enforcer::Envoy,
             today: Some(false),
+            plaintext: Allowance::all(),
         })
     }
 
@@ -137,9 +163,10 @@ impl<'p> Authorizer<'p> {
         let people = policies.clone().filter(|p| !p.meta.is_ours());
         self.selections.push(Selection {
             after: Selected::listed(policies, place.enforcer),
-            today: (place.today != Some(false)).then(|| {
-                let surely = place.today == Some(true);
-                (Selected::listed(people, Enforcer::Envoy), surely)
+            today: (place.today != Some(false)).then(|| EnforcedToday {
+                policies: Selected::listed(people, Enforcer::Envoy),
+                plaintext: place.plaintext.clone(),
+                surely: place.today == Some(true),
             }),
             decision: OnceLock::new(),
             parts: OnceLock::new(),
@@ -178,15 +205,20 @@ impl<'p> Authorizer<'p> {
     ) -> Vec<Part> {
         let selection = &self.selections[selection.0];
         let decision = selection.after.decide(self.crowd);
-        let Some((policies, surely)) = &selection.today else {
+        let Some(enforced) = &selection.today else {
             return only_after(analysis, &decision);
         };
-        let today = policies.decide(self.crowd);
+        let today = enforced.policies.decide(self.crowd);
         let anonymous = allowance(&today, self.crowd.anonymous());
+        let anonymous = anonymous.unwrap_or_else(Allowance::all);
+        let plaintext = &enforced.plaintext;
         let today = Today {
             by_identity: today,
-            anonymous: anonymous.unwrap_or_else(Allowance::all),
-            surely: *surely,
+            anonymous: Allowance {
+                low: anonymous.low.intersection(&plaintext.low),
+                high: anonymous.high.intersection(&plaintext.high),
+            },
+            surely: enforced.surely,
         };
         today.with(analysis, &decision)
     }

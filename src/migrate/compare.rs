@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ambient_facts::ports;
+use ambient_facts::{namespaces, ports};
 use fixedbitset::FixedBitSet;
 use rayon::prelude::*;
 
@@ -18,6 +18,7 @@ use super::analysis::Analysis;
 use super::authorizer::{Authorizer, Part, SelectionId};
 use super::differences::{Difference, Differences};
 use super::outcome::Outcome;
+use super::peering::Peering;
 use super::relations::{Hops, plaintext, tunnel};
 use super::restore::Limits;
 use super::ways::{Asked, Way};
@@ -37,7 +38,8 @@ pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
         .filter(|p| !p.meta.is_ours() || !new.contains(&name(p)));
     let after = Policies::new(kept.chain(limits.policies.iter().map(|l| &l.policy)));
     let crowd = Crowd::new(&analysis.parties);
-    let mut authorizer = Authorizer::new(&after, &crowd);
+    let peering = Peering::of(world, namespaces::ROOT);
+    let mut authorizer = Authorizer::new(&after, &peering, &crowd);
     let tunnels = tunnels(analysis, &mut authorizer);
     let ways = ways(analysis, &mut authorizer);
     let comparer = || Comparer {

@@ -3,18 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ambient_facts::namespaces;
+
 use super::analysis::Analysis;
 use super::differences::Difference;
 use super::outcome::Doubt;
+use super::peering::Peering;
 use crate::authz;
-use crate::model::{AuthorizationPolicy, NetworkPolicy, ObjectRef, Workload};
+use crate::model::{AuthorizationPolicy, NetworkPolicy, ObjectRef, PeerAuthentication, Workload};
 use crate::netpol::{Direction, Node};
-use crate::plan::Relation;
+use crate::plan::{Relation, Verdict};
 
 /// Finds policies. Pairs in the thousands may be governed by the same ones in the hundreds, so each
 /// list of them is made once, and shared.
 pub(super) struct Responsible<'t, 's, 'w> {
     analysis: &'t Analysis<'s, 'w>,
+    peering: Peering<'t>,
     by_namespace: BTreeMap<&'t str, Vec<usize>>,
     /// By workload and direction: its list among [`Self::lists`].
     of_workload: BTreeMap<(usize, Direction), ListId>,
@@ -36,6 +40,7 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
         }
         Self {
             analysis,
+            peering: Peering::of(&analysis.setting.world, namespaces::ROOT),
             by_namespace,
             of_workload: BTreeMap::new(),
             lists: BTreeMap::new(),
@@ -55,14 +60,14 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
             self.references.insert(key, Arc::clone(&references));
             references
         });
-        if !difference.refused && difference.doubt != Some(Doubt::Authorization) {
+        let today = self.refuses_today(source, difference);
+        if !today && !difference.refused && difference.doubt != Some(Doubt::Authorization) {
             return network;
         }
-        let refusing = self.authorization(difference);
+        let refusing = self.refusing(source, difference);
         if refusing.is_empty() {
             return network;
         }
-        let refusing = refusing.into_iter().map(AuthorizationPolicy::reference);
         let all: BTreeSet<ObjectRef> = network.iter().cloned().chain(refusing).collect();
         all.into_iter().collect()
     }
@@ -96,6 +101,49 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
         };
         let policies = &self.analysis.setting.world.authorization_policies;
         policies.iter().filter(selecting).collect()
+    }
+
+    /// Whether something other than network policies keeps a source from what it gains.
+    pub(super) fn refuses_today(&self, source: Node, difference: &Difference) -> bool {
+        let analysis = self.analysis;
+        let today = analysis.value_at(source, difference.destination).before;
+        let today = analysis.sets.get(today.high);
+        difference.relation != Relation::Plaintext
+            && difference.verdict == Verdict::Gained
+            && !today.intersection(&difference.changed).is_empty()
+    }
+
+    /// The policies of Istio that may refuse connections of a source, today or in the mesh.
+    pub(super) fn refusing(&self, source: Node, difference: &Difference) -> Vec<ObjectRef> {
+        let authorization = self.authorization(difference).into_iter();
+        let authorization = authorization.map(AuthorizationPolicy::reference);
+        let strict = self.strict(source, difference).into_iter();
+        let strict = strict.map(|p| p.meta.reference("PeerAuthentication"));
+        let mut refusing: Vec<ObjectRef> = authorization.chain(strict).collect();
+        refusing.dedup();
+        refusing
+    }
+
+    /// The policies by which sidecars of the destination refuse a source that has no identity today.
+    fn strict(&self, source: Node, difference: &Difference) -> Vec<&'t PeerAuthentication> {
+        let setting = self.analysis.setting;
+        if difference.relation == Relation::Plaintext
+            || difference.verdict == Verdict::Lost
+            || self.analysis.has_proxy_today(source) == Some(true)
+        {
+            return Vec::new();
+        }
+        let mut strict: Vec<&PeerAuthentication> = Vec::new();
+        for index in difference.to_workloads(self.analysis) {
+            let workload = setting.world.workloads.get(index);
+            let workload = workload.filter(|_| setting.has_proxy_today(index) != Some(false));
+            for policy in workload.into_iter().flat_map(|w| self.peering.strict(w)) {
+                if !strict.iter().any(|known| std::ptr::eq(*known, policy)) {
+                    strict.push(policy);
+                }
+            }
+        }
+        strict
     }
 
     /// The network policy that a reference is to.

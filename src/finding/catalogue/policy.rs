@@ -274,6 +274,13 @@ area! {
          What it refuses in the tunnel is compared; what it refuses of plaintext, which has no identity, is not.",
         "Check with `kubectl ambient policy list --mode tunnel` that the policy allows what is needed, or remove it before the namespace is enrolled.";
 
+    GAINS_IDENTITY = "AMB0143", Error,
+        "connections that sidecars refuse today",
+        "The network policies allow these connections, and the sidecar of the destination refuses them: a PeerAuthentication asks for mutual TLS, \
+         or an AuthorizationPolicy for an identity, and the client has neither without a sidecar of its own. \
+         In the mesh every client has an identity, so the connections get through.",
+        "Say in an AuthorizationPolicy at the destination which identities may connect, or accept the finding with `--accept`.";
+
     LEFT_OVER = "AMB0150", Warning,
         "object of an earlier run that is no longer needed",
         "An object that this program made in an earlier run is not part of the plan any more: what it accompanied has changed or is gone. \
