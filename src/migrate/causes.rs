@@ -125,7 +125,7 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
         match (difference.doubt, difference.verdict) {
             (Some(Doubt::Peer), _) => self.doubtful_peer(difference, source),
             (Some(Doubt::Authorization), _) => self.doubtful_authorization(difference, source),
-            (None, Verdict::Lost) => self.lost(difference),
+            (None, Verdict::Lost) => self.lost(difference, source),
             (None, _) => self.gained(difference, source),
         }
     }
@@ -190,8 +190,8 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
         (&codes::UNKNOWN_AUTHORIZATION, because, Vec::new())
     }
 
-    fn lost(&self, difference: &Difference) -> Cause {
-        let policies = self.responsible.authorization(difference);
+    fn lost(&self, difference: &Difference, source: Node) -> Cause {
+        let policies = self.responsible.authorization(source, difference);
         if difference.refused
             && let Some(policy) = policies.first()
         {
