@@ -197,6 +197,26 @@ pub(super) fn ways_not_analysed(
             );
         }
     }
+    // What stands behind these is listed by hand, and may be pods. A headless Service and an alias
+    // have no address that could lead through a waypoint.
+    let by_hand = setting
+        .world
+        .services
+        .iter()
+        .filter(|s| s.selector.is_empty() && !s.headless && s.service_type != "ExternalName");
+    for service in by_hand {
+        if let Binding::Bound(waypoint) = waypoints.of_service(service) {
+            let because = format!(
+                "it has no selector, so what its clients reach through the waypoint `{}/{}` is not known",
+                waypoint.namespace, waypoint.name
+            );
+            report(
+                service.meta.reference("Service"),
+                &service.meta.origin,
+                because,
+            );
+        }
+    }
     if setting.cni.cni.keeps_ports_visible() {
         for &service in setting.waypoints.of_service.keys() {
             let Some(service) = setting.world.services.get(service) else {
