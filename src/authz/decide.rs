@@ -88,7 +88,9 @@ impl<'p> Selected<'p> {
     ) -> Self {
         let applies = |p: &&AuthorizationPolicy| {
             let known = match enforcer {
-                Enforcer::Ztunnel => matches!(p.action, Action::Allow | Action::Deny),
+                Enforcer::Ztunnel => {
+                    matches!(p.action, Action::Allow | Action::Deny) && !p.selects_nothing
+                }
                 Enforcer::Envoy => p.action != Action::Audit,
             };
             known && !p.is_dry_run()

@@ -78,6 +78,7 @@ struct Content<'p> {
     namespace: &'p str,
     action: Action,
     dry_run: bool,
+    selects_nothing: bool,
     rules: *const AuthorizationRule,
     count: usize,
     people: bool,
@@ -89,6 +90,7 @@ impl<'p> Content<'p> {
             namespace: &policy.meta.namespace,
             action: policy.action,
             dry_run: policy.is_dry_run(),
+            selects_nothing: policy.selects_nothing,
             rules: Arc::as_ptr(&policy.rules).cast(),
             count: policy.rules.len(),
             people: !policy.meta.is_ours(),
@@ -105,6 +107,7 @@ mod tests {
         AuthorizationPolicy {
             meta: Meta::synthetic(namespace, app),
             selector: Labels::from([("app".to_owned(), app.to_owned())]),
+            selects_nothing: false,
             targets: Vec::new(),
             action: Action::Deny,
             rules: Arc::clone(rules),

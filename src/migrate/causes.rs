@@ -226,8 +226,13 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
         if self.responsible.refuses_today(source, difference) {
             let policies = self.responsible.refusing(source, difference);
             let names: Vec<String> = policies.iter().map(|p| format!("`{p}`")).collect();
+            let then = if self.analysis.has_proxy_today(source) == Some(true) {
+                "nothing does in the mesh"
+            } else {
+                "the client gets an identity"
+            };
             let because = format!(
-                "sidecars refuse these connections today, by {}, and the client gets an identity",
+                "sidecars refuse these connections today, by {}, and {then}",
                 names.join(", ")
             );
             return (&codes::GAINS_IDENTITY, because, Vec::new());

@@ -243,6 +243,7 @@ pub(super) fn policy(action: Action, rules: Vec<AuthorizationRule>) -> Authoriza
     AuthorizationPolicy {
         meta: meta("shop", "rules", "policies.yaml"),
         selector: labels(&[("app", "web")]),
+        selects_nothing: false,
         targets: Vec::new(),
         action,
         rules: rules.into(),

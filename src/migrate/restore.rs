@@ -147,6 +147,7 @@ impl Limits {
                 policy: AuthorizationPolicy {
                     meta: companion_meta(candidate.beside, name.clone(), &candidate.of),
                     selector: candidate.labels.clone(),
+                    selects_nothing: false,
                     targets: Vec::new(),
                     action: want.action,
                     rules: Arc::clone(rules),
@@ -207,6 +208,7 @@ impl Limits {
                 policy: AuthorizationPolicy {
                     meta,
                     selector: Labels::new(),
+                    selects_nothing: false,
                     targets: vec![target],
                     action: Action::Deny,
                     rules: encoded.rules.into(),

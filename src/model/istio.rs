@@ -16,6 +16,10 @@ pub struct AuthorizationPolicy {
     pub meta: Meta,
     /// `spec.selector.matchLabels`; empty means the whole namespace.
     pub selector: Labels,
+    /// `spec.selector` is there without `matchLabels`. A sidecar reads that as the whole namespace;
+    /// ztunnel gets the policy for no workload (istiod `ambient/authorization.go`,
+    /// `convertAuthorizationPolicy`, and `workloads.go`, `buildWorkloadPolicies`).
+    pub selects_nothing: bool,
     /// `spec.targetRefs`, and `spec.targetRef` as a list of one.
     pub targets: Vec<TargetRef>,
     /// `spec.action`, `ALLOW` when absent.
@@ -180,6 +184,7 @@ mod tests {
         let mut policy = AuthorizationPolicy {
             meta: Meta::synthetic("shop", "a"),
             selector: Labels::new(),
+            selects_nothing: false,
             targets: Vec::new(),
             action: Action::Deny,
             rules: Arc::default(),

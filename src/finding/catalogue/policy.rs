@@ -276,10 +276,17 @@ area! {
 
     GAINS_IDENTITY = "AMB0143", Error,
         "connections that sidecars refuse today",
-        "The network policies allow these connections, and the sidecar of the destination refuses them: a PeerAuthentication asks for mutual TLS, \
-         or an AuthorizationPolicy for an identity, and the client has neither without a sidecar of its own. \
-         In the mesh every client has an identity, so the connections get through.",
+        "The network policies allow these connections, and the sidecar of the destination refuses them today: \
+         a PeerAuthentication asks for mutual TLS, or an AuthorizationPolicy does not allow the client. \
+         In the mesh every client has an identity, and ztunnel may read less of the policy than a sidecar does, so the connections get through.",
         "Say in an AuthorizationPolicy at the destination which identities may connect, or accept the finding with `--accept`.";
+
+    EMPTY_SELECTOR = "AMB0144", Error,
+        "policy with an empty selector",
+        "The AuthorizationPolicy has a `selector` without `matchLabels`. \
+         A sidecar reads that as every pod of the namespace, and ztunnel is given such a policy for no pod at all. \
+         What the policy denies today gets through in ambient mode.",
+        "Remove `spec.selector`, so that every proxy applies the policy to the whole namespace, or write `matchLabels`.";
 
     LEFT_OVER = "AMB0150", Warning,
         "object of an earlier run that is no longer needed",

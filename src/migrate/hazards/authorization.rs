@@ -35,6 +35,15 @@ fn selector_policy(
             predicate,
         )
     };
+    if policy.selects_nothing {
+        let message = format!(
+            "has an empty `spec.selector`, with which it holds for no pod in ambient mode; at {} \
+             nothing enforces it",
+            workloads(selected)
+        );
+        findings.push(whole(&codes::EMPTY_SELECTOR, message));
+        return;
+    }
     if policy.is_dry_run() {
         let message = format!("is in dry run and applies to {}", workloads(selected));
         findings.push(whole(&codes::DRY_RUN_POLICY, message));

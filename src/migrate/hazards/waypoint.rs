@@ -263,7 +263,8 @@ fn hidden_sources(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for policy in &context.world.authorization_policies {
         let ours = policy.meta.label(labels::MANAGED_BY) == Some(labels::MANAGED_BY_AMBIENT);
         let enforced = matches!(policy.action, Action::Allow | Action::Deny);
-        if ours || !enforced || !policy.targets.is_empty() || policy.is_dry_run() {
+        let idle = policy.is_dry_run() || policy.selects_nothing;
+        if ours || !enforced || !policy.targets.is_empty() || idle {
             continue;
         }
         let Some((service, waypoint)) = unguarded_service(context, policy) else {

@@ -26,6 +26,7 @@ pub(super) fn policy(count: usize) -> impl Strategy<Value = Value> {
     let home = prop_oneof![6 => namespace(count), 1 => Just("istio-system")];
     let scope = prop_oneof![
         2 => Just(None),
+        1 => Just(Some(("selector", json!({})))),
         4 => label_map(POD_LABELS).prop_filter_map("a selector without labels", |labels| {
             (!labels.is_empty()).then(|| Some(("selector", json!({ "matchLabels": labels }))))
         }),

@@ -54,7 +54,7 @@ pub(crate) fn authorized(world: &World, pod: &Pod, connection: &Connection) -> b
             .selector
             .iter()
             .all(|(key, value)| pod.labels.get(key) == Some(value));
-        policy.targets.is_empty() && scope_fits && selected
+        policy.targets.is_empty() && scope_fits && selected && !policy.selects_nothing
     };
     decide(
         world.authorization_policies.iter().filter(applying),

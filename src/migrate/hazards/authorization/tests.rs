@@ -296,3 +296,14 @@ fn a_copy_for_a_headless_service_does_not_count() {
     let found = fixture.findings();
     assert!(found.contains("error AMB0130"), "{found}");
 }
+
+#[test]
+fn an_empty_selector_reaches_nothing_in_ambient_mode() {
+    let mut empty = policy(Action::Deny, vec![rule(vec![], vec![])]);
+    empty.selector.clear();
+    empty.selects_nothing = true;
+    insta::assert_snapshot!(found(empty), @"
+    error AMB0144 shop/authorizationpolicy/rules at policies.yaml:1
+      `shop/authorizationpolicy/rules` has an empty `spec.selector`, with which it holds for no pod in ambient mode; at `shop/deployment/web` nothing enforces it
+    ");
+}
