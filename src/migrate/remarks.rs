@@ -238,7 +238,7 @@ pub(super) fn ways_not_analysed(
 pub(super) fn newly_enforced(setting: &Setting<'_>, findings: &mut Vec<Finding>) {
     let world = &*setting.world;
     let enforced = |p: &&AuthorizationPolicy| {
-        matches!(p.action, Action::Allow | Action::Deny) && !p.is_dry_run()
+        matches!(p.action, Action::Allow | Action::Deny) && !p.is_dry_run() && !p.selects_nothing
     };
     for policy in written_by_people(&world.authorization_policies).filter(enforced) {
         let selected = world
@@ -246,13 +246,10 @@ pub(super) fn newly_enforced(setting: &Setting<'_>, findings: &mut Vec<Finding>)
             .iter()
             .enumerate()
             .find(|(index, workload)| {
-                let pod = &workload.pod;
-                let has_sidecar = pod.annotations.contains_key(annotations::SIDECAR_STATUS)
-                    || pod.containers.iter().any(|c| c == "istio-proxy");
                 setting.role(*index).receives
                     && !setting.is_imagined(*index)
-                    && !has_sidecar
-                    && authz::selects(policy, &workload.meta.namespace, &pod.labels)
+                    && setting.has_proxy_today(*index) != Some(true)
+                    && authz::selects(policy, &workload.meta.namespace, &workload.pod.labels)
             });
         if let Some((_, workload)) = selected {
             let message = format!(
