@@ -211,7 +211,7 @@ impl<'p> Selected<'p> {
             crowd.constant(true)
         };
         let [principals, namespaces, accounts] = lists;
-        matched.by_lists(principals, |list| crowd.principals(list));
+        matched.by_lists(principals, |list| crowd.principals(list, self.enforcer));
         matched.by_lists(namespaces, |list| crowd.namespaces(list));
         matched.by_lists(accounts, |list| crowd.service_accounts(list, own));
         matched
@@ -222,7 +222,9 @@ impl<'p> Selected<'p> {
         let mut matched = crowd.constant(true);
         match condition.key.as_str() {
             "source.principal" => {
-                matched.by_lists((values, not_values), |list| crowd.principals(list));
+                matched.by_lists((values, not_values), |list| {
+                    crowd.principals(list, self.enforcer)
+                });
             }
             "source.namespace" => {
                 matched.by_lists((values, not_values), |list| crowd.namespaces(list));

@@ -22,7 +22,7 @@ use super::peering::Peering;
 use super::relations::{Hops, plaintext, tunnel};
 use super::restore::Limits;
 use super::ways::{Asked, Way};
-use crate::authz::{Allowance, Crowd, Policies};
+use crate::authz::{Allowance, Policies};
 use crate::model::{AuthorizationPolicy, Protocol};
 use crate::netpol::{Node, PortSet};
 use crate::plan::Relation;
@@ -37,7 +37,7 @@ pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
         .iter()
         .filter(|p| !p.meta.is_ours() || !new.contains(&name(p)));
     let after = Policies::new(kept.chain(limits.policies.iter().map(|l| &l.policy)));
-    let crowd = Crowd::new(&analysis.parties);
+    let crowd = analysis.crowd();
     let peering = Peering::of(world, namespaces::ROOT);
     let mut authorizer = Authorizer::new(&after, &peering, &crowd);
     let tunnels = tunnels(analysis, &mut authorizer);

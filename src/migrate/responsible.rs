@@ -56,7 +56,7 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
         }
         Self {
             analysis,
-            crowd: Crowd::new(&analysis.parties),
+            crowd: analysis.crowd(),
             by_ztunnel: world
                 .authorization_policies
                 .iter()

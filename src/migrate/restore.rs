@@ -45,7 +45,7 @@ impl Limits {
             return limits;
         }
         let here = ByNamespace::of(&analysis.setting.world);
-        let crowd = Crowd::new(&analysis.parties);
+        let crowd = analysis.crowd();
         let needs = limits.needs(analysis, &crowd, &here);
         limits.attach(analysis, &crowd, &here, &needs);
         limits.at_waypoints(analysis, &crowd);

@@ -169,7 +169,7 @@ area! {
         "What an AuthorizationPolicy does to these connections depends on something that is not in the manifests: \
          on requests, on source addresses, on the trust domain, or on whether the pods have sidecars today that enforce it. \
          The comparison is therefore not certain about them.",
-        "Add the Namespace objects with `-f`, so that sidecar injection is known, and check the pairs by hand.";
+        "Add the Namespace objects with `-f`, so that sidecar injection is known, and the ConfigMap `istio` of the control plane, so that the trust domain is, and check the pairs by hand.";
 
     UNKNOWN_NAMESPACE = "AMB0129", Warning,
         "rule by labels of a namespace that is not in the input",
