@@ -4,6 +4,7 @@
 //! where objects come from, how a plan is shown, or how it is written.
 
 mod analysis;
+mod attachment;
 mod authorizer;
 mod causes;
 mod cni;
@@ -16,6 +17,7 @@ mod naming;
 mod object;
 mod opening;
 mod outcome;
+mod peering;
 mod plan;
 mod probes;
 mod relations;

@@ -11,7 +11,7 @@ use super::waypoints::{Binding, Waypoints};
 use super::{AuthzMode, probes};
 use crate::authz;
 use crate::finding::{Finding, codes};
-use crate::model::{Meta, NetworkPolicy, ObjectRef, Origin, Peer};
+use crate::model::{Action, AuthorizationPolicy, Meta, NetworkPolicy, ObjectRef, Origin, Peer};
 use crate::plan::{Comparison, NamespacePlan, Relation, Verdict};
 
 pub(super) fn probe_findings(
@@ -197,6 +197,26 @@ pub(super) fn ways_not_analysed(
             );
         }
     }
+    // What stands behind these is listed by hand, and may be pods. A headless Service and an alias
+    // have no address that could lead through a waypoint.
+    let by_hand = setting
+        .world
+        .services
+        .iter()
+        .filter(|s| s.selector.is_empty() && !s.headless && s.service_type != "ExternalName");
+    for service in by_hand {
+        if let Binding::Bound(waypoint) = waypoints.of_service(service) {
+            let because = format!(
+                "it has no selector, so what its clients reach through the waypoint `{}/{}` is not known",
+                waypoint.namespace, waypoint.name
+            );
+            report(
+                service.meta.reference("Service"),
+                &service.meta.origin,
+                because,
+            );
+        }
+    }
     if setting.cni.cni.keeps_ports_visible() {
         for &service in setting.waypoints.of_service.keys() {
             let Some(service) = setting.world.services.get(service) else {
@@ -217,19 +237,19 @@ pub(super) fn ways_not_analysed(
 /// Policies of people that nothing enforces today and ztunnel will.
 pub(super) fn newly_enforced(setting: &Setting<'_>, findings: &mut Vec<Finding>) {
     let world = &*setting.world;
-    for policy in written_by_people(&world.authorization_policies) {
+    let enforced = |p: &&AuthorizationPolicy| {
+        matches!(p.action, Action::Allow | Action::Deny) && !p.is_dry_run() && !p.selects_nothing
+    };
+    for policy in written_by_people(&world.authorization_policies).filter(enforced) {
         let selected = world
             .workloads
             .iter()
             .enumerate()
             .find(|(index, workload)| {
-                let pod = &workload.pod;
-                let has_sidecar = pod.annotations.contains_key(annotations::SIDECAR_STATUS)
-                    || pod.containers.iter().any(|c| c == "istio-proxy");
                 setting.role(*index).receives
                     && !setting.is_imagined(*index)
-                    && !has_sidecar
-                    && authz::selects(policy, &workload.meta.namespace, &pod.labels)
+                    && setting.has_proxy_today(*index) != Some(true)
+                    && authz::selects(policy, &workload.meta.namespace, &workload.pod.labels)
             });
         if let Some((_, workload)) = selected {
             let message = format!(

@@ -47,7 +47,7 @@ impl Limits {
             return limits;
         }
         let here = ByNamespace::of(&analysis.setting.world);
-        let crowd = Crowd::new(&analysis.parties);
+        let crowd = analysis.crowd();
         let needs = limits.needs(analysis, &crowd, &here);
         limits.attach(analysis, &crowd, &here, &needs);
         limits.at_waypoints(analysis, &crowd);
@@ -150,6 +150,7 @@ impl Limits {
                 policy: AuthorizationPolicy {
                     meta: companion_meta(candidate.beside, name.clone(), &candidate.of),
                     selector: candidate.labels.clone(),
+                    selects_nothing: false,
                     targets: Vec::new(),
                     action: want.action,
                     rules: Arc::clone(rules),
@@ -182,10 +183,7 @@ impl Limits {
                 continue;
             };
             let people = written_by_people(&setting.world.authorization_policies);
-            let applying = people.filter(|p| {
-                let mut targets = p.targets.iter();
-                targets.any(|t| applies_at(t, &p.meta.namespace, waypoint, Some(service)))
-            });
+            let applying = people.filter(|p| applies_at(p, waypoint, Some(service)));
             let people = Selected::listed(applying, Enforcer::Envoy);
             if is_met(&demand, &people, crowd) {
                 continue;
@@ -214,6 +212,7 @@ impl Limits {
                 policy: AuthorizationPolicy {
                     meta,
                     selector: Labels::new(),
+                    selects_nothing: false,
                     targets: vec![target],
                     action: Action::Deny,
                     rules: encoded.rules.into(),

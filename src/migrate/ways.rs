@@ -59,6 +59,20 @@ impl Way {
             leading.intersection(&analysis.tunnelled)
         }
     }
+
+    /// Ports that clients ask for to reach some ports of the pods.
+    pub(super) fn asked_for(&self, targets: &PortSet) -> PortSet {
+        match &self.asked {
+            Asked::Pod => targets.clone(),
+            Asked::Service { ports, .. } => {
+                let leading = |(_, to): &&(u16, PortSet)| !to.intersection(targets).is_empty();
+                let ports = ports.iter().filter(leading);
+                ports
+                    .map(|(port, _)| PortSet::port(Protocol::Tcp, *port))
+                    .collect()
+            }
+        }
+    }
 }
 
 impl Analysis<'_, '_> {

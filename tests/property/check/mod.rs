@@ -286,7 +286,7 @@ fn plain(world: &World) -> String {
             let rules: Vec<_> = p.rules.iter().map(|r| (&r.from, &r.to, &r.when)).collect();
             (
                 (&p.meta.namespace, &p.meta.name),
-                (&p.selector, &p.targets),
+                (&p.selector, p.selects_nothing, &p.targets),
                 p.action,
                 rules,
             )
