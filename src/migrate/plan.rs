@@ -9,8 +9,8 @@ use super::compare::compare;
 use super::hazards::{self, HazardOptions};
 use super::opening::{self, Added, Means, Opener, Opening, Purpose};
 use super::remarks::{
-    left_over, namespaces, newly_enforced, plugin_policies, policy_findings, probe_findings,
-    ways_not_analysed,
+    inert_policies, left_over, namespaces, newly_enforced, plugin_policies, policy_findings,
+    probe_findings, ways_not_analysed,
 };
 use super::restore::Limits;
 use super::setting::Setting;
@@ -50,6 +50,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
 
     probe_findings(&setting, &opening, &mut findings);
     policy_findings(&setting, &mut findings);
+    inert_policies(world, &setting, &mut findings);
     plugin_policies(&setting, &mut proof.differences, &mut findings);
     ways_not_analysed(&setting, &mut proof.differences, &mut findings);
     newly_enforced(&setting, &mut findings);

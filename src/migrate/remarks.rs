@@ -11,7 +11,7 @@ use super::waypoints::{Binding, Waypoints};
 use super::{AuthzMode, probes};
 use crate::authz;
 use crate::finding::{Finding, codes};
-use crate::model::{Meta, NetworkPolicy, ObjectRef, Origin, Peer};
+use crate::model::{Meta, NetworkPolicy, ObjectRef, Origin, Peer, World};
 use crate::plan::{Comparison, NamespacePlan, Relation, Verdict};
 
 pub(super) fn probe_findings(
@@ -120,6 +120,25 @@ pub(super) fn policy_findings(setting: &Setting<'_>, findings: &mut Vec<Finding>
             ));
         }
     }
+}
+
+/// Network policies that the plugin does not enforce, of a world that planning left them out of.
+pub(super) fn inert_policies(world: &World, setting: &Setting<'_>, findings: &mut Vec<Finding>) {
+    if setting.cni.cni.enforces_policies() != Some(false) {
+        return;
+    }
+    let plugin = setting.cni.cni;
+    let message = match setting.cni.evidence.first() {
+        Some(evidence) => format!(
+            "`{plugin}`, which `{}` shows, does not enforce it; the plan leaves it out",
+            evidence.object
+        ),
+        None => format!("`{plugin}` does not enforce it; the plan leaves it out"),
+    };
+    findings.extend(world.network_policies.iter().map(|policy| {
+        let (subject, origin) = (policy.reference(), policy.meta.origin.clone());
+        Finding::new(&codes::POLICY_INERT, subject, origin, message.clone())
+    }));
 }
 
 /// Policy kinds that are not analysed make what they may touch unknown.
