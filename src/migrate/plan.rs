@@ -10,7 +10,7 @@ use super::hazards::{self, HazardOptions};
 use super::opening::{self, Added, Means, Opener, Opening, Purpose};
 use super::remarks::{
     inert_policies, left_over, namespaces, newly_enforced, plugin_policies, policy_findings,
-    probe_findings, ways_not_analysed,
+    probe_findings, rebuilt, templates, ways_not_analysed,
 };
 use super::restore::Limits;
 use super::setting::Setting;
@@ -52,6 +52,8 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     policy_findings(&setting, &mut findings);
     inert_policies(world, &setting, &mut findings);
     plugin_policies(&setting, &mut proof.differences, &mut findings);
+    rebuilt(world, &mut proof.differences, &mut findings);
+    templates(world, &mut proof.differences, &mut findings);
     ways_not_analysed(&setting, &mut proof.differences, &mut findings);
     newly_enforced(&setting, &mut findings);
     left_over(&setting, &opening, &limits, &mut findings);

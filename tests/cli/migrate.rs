@@ -312,18 +312,30 @@ fn input_without_anything_to_analyse_is_not_called_equal() {
            not analysed: 1 Secret
            not read: 1 Helm template
 
-    Proof   nothing to compare: the input holds no workload and no policy that is analysed
+    Proof   unknown: no connection is known to be lost or gained, some cannot be decided
+            equal 0, lost 0, gained 0, unknown 1 (0 pod classes, 2 address ranges)
+    VERDICT   SOURCE   DESTINATION   THROUGH   CONNECTIONS
+    unknown   (any)    (any pod)     tunnel    unknown
+              `./chart/templates/web.yaml` is a template of Helm and was not read
+
+    warning AMB0151   template that was not read
+      The file is a template of Helm and holds no objects before it is rendered. Policies and workloads
+      that come out of it are missing from the plan and from the comparison, so no verdict is certain.
+      What the plan opens or limits may then be too much or too little.
+      fix: Render the chart and pipe it in: `helm template NAME CHART | kubectl ambient migrate -f -`.
+      AMB0151-b639ad6e   template/./chart/templates/web.yaml   ./chart/templates/web.yaml:3
+        policies and workloads that it makes are not part of the plan
 
     Nothing was written.
     ----- stderr -----
     note: ./chart/templates/web.yaml:3: Helm template, not read; render it first: `helm template … | kubectl ambient migrate -f -`
+    warning: nothing was compared: the input holds no workload and no policy
     ");
     insta::assert_snapshot!(run(&["migrate", "diff"]), @"
     exit code: 0
     ----- stdout -----
     ----- stderr -----
     note: ./chart/templates/web.yaml:3: Helm template, not read; render it first: `helm template … | kubectl ambient migrate -f -`
-    warning: nothing was compared: the input holds no workload and no policy
     ");
 }
 

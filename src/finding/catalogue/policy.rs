@@ -159,7 +159,7 @@ area! {
 
     EDIT_REFUSED = "AMB0127", Warning,
         "file not edited",
-        "The file holds something that cannot be edited without risk: a template, an alias that several places share, a tab or a duplicate key. \
+        "The file holds something that cannot be edited without risk: an anchor or alias that several places share, a tag, or the braces of a template. \
          It is left as it is, byte for byte. \
          A companion object with the same effect is written beside it.",
         "Apply the companion, or make the change by hand as `--diff` shows it.";
@@ -280,4 +280,18 @@ area! {
          It stays in force until somebody deletes it, and the comparison takes it into account. \
          Left behind, a policy that limits ports may refuse what its workload needs later.",
         "Delete the object, in the manifests and with `kubectl delete` in the cluster.";
+
+    TEMPLATE = "AMB0151", Warning,
+        "template that was not read",
+        "The file is a template of Helm and holds no objects before it is rendered. \
+         Policies and workloads that come out of it are missing from the plan and from the comparison, so no verdict is certain. \
+         What the plan opens or limits may then be too much or too little.",
+        "Render the chart and pipe it in: `helm template NAME CHART | kubectl ambient migrate -f -`.";
+
+    REBUILT = "AMB0152", Error,
+        "objects that kustomize moves or renames",
+        "The files were read as they are, and a kustomization among them puts their objects into another namespace or gives them other names. \
+         Kustomize does not change the namespaces and service accounts that an AuthorizationPolicy names, so the policies of this plan would refuse everybody once they are built. \
+         The plan has to be made of what kustomize builds.",
+        "Run `kubectl ambient migrate -k FOLDER --output-dir DIR` for each overlay, or name the namespace with `-n` where the objects name none.";
 }
