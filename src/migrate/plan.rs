@@ -9,8 +9,8 @@ use super::compare::compare;
 use super::hazards::{self, HazardOptions};
 use super::opening::{self, Added, Means, Opener, Opening, Purpose};
 use super::remarks::{
-    inert_policies, left_over, namespaces, newly_enforced, plugin_policies, policy_findings,
-    probe_findings, rebuilt, templates, ways_not_analysed,
+    inert_policies, left_over, lets_probes_in, namespaces, newly_enforced, plugin_policies,
+    policy_findings, probe_findings, rebuilt, templates, ways_not_analysed,
 };
 use super::restore::Limits;
 use super::setting::Setting;
@@ -137,6 +137,11 @@ fn open(setting: &Setting<'_>) -> Opening {
         let people: Vec<NetworkPolicy> = written_by_people(before).cloned().collect();
         let refused = probes::refused(setting, &people);
         opening.added.extend(probes::policies(setting, &refused));
+    } else {
+        // Those of an earlier run let in nobody but the node, whether they are needed or not.
+        let ours = (0..).zip(before).filter(|(_, p)| lets_probes_in(p));
+        let ours = ours.map(|(index, _)| (index, Purpose::Service));
+        opening.kept.extend(ours);
     }
     settle(before, &mut opening);
     opening

@@ -1,5 +1,6 @@
 //! What a plan says beside its steps: about probes, policies, plugins and namespaces.
 
+use ambient_facts::addresses::{NODE_PROBE_V4, NODE_PROBE_V6};
 use ambient_facts::{annotations, labels};
 
 use super::analysis::written_by_people;
@@ -328,6 +329,17 @@ pub(super) fn newly_enforced(setting: &Setting<'_>, findings: &mut Vec<Finding>)
 
 /// What earlier runs made and this plan does not.
 pub(super) fn left_over(
+/// Whether an earlier run made a policy for nothing but the probes of the kubelet.
+pub(super) fn lets_probes_in(policy: &NetworkPolicy) -> bool {
+    let probe = |peer: &Peer| {
+        let mut addresses = [NODE_PROBE_V4, NODE_PROBE_V6].into_iter();
+        matches!(peer, Peer::Block { cidr, .. } if addresses.any(|a| *cidr == a.into()))
+    };
+    let mut rules = policy.rules();
+    let only = rules.all(|rule| !rule.peers.is_empty() && rule.peers.iter().all(probe));
+    policy.meta.is_ours() && !policy.ingress.is_empty() && only
+}
+
     setting: &Setting<'_>,
     opening: &Opening,
     limits: &Limits,
@@ -347,7 +359,9 @@ pub(super) fn left_over(
     for (index, policy) in world.network_policies.iter().enumerate() {
         let mut added = opening.added.iter();
         let replaced = added.any(|a| a.policy.meta.is_same(&policy.meta));
-        if policy.meta.is_ours() && !replaced && !opening.kept.contains_key(&index) {
+        let needless = lets_probes_in(policy) && setting.cni.cni.needs_probe_rule() == Some(false);
+        let kept = opening.kept.contains_key(&index) && !needless;
+        if policy.meta.is_ours() && !replaced && !kept {
             report(&policy.meta, "NetworkPolicy");
         }
     }
