@@ -304,17 +304,18 @@ pub(super) fn newly_enforced(setting: &Setting<'_>, findings: &mut Vec<Finding>)
             .iter()
             .enumerate()
             .find(|(index, workload)| {
-                let pod = &workload.pod;
-                let has_sidecar = pod.annotations.contains_key(annotations::SIDECAR_STATUS)
-                    || pod.containers.iter().any(|c| c == "istio-proxy");
                 setting.role(*index).receives
                     && !setting.is_imagined(*index)
-                    && !has_sidecar
-                    && authz::selects(policy, &workload.meta.namespace, &pod.labels)
+                    && setting.has_proxy_today(*index) != Some(true)
+                    && authz::selects(policy, &workload.meta.namespace, &workload.pod.labels)
             });
-        if let Some((_, workload)) = selected {
+        if let Some((index, workload)) = selected {
+            let unless = match setting.has_proxy_today(index) {
+                None => " unless its namespace asks for sidecars, which the input does not tell",
+                Some(_) => "",
+            };
             let message = format!(
-                "nothing enforces it at `{}` today; ztunnel does from enrolment on",
+                "nothing enforces it at `{}` today{unless}; ztunnel does from enrolment on",
                 workload.reference()
             );
             findings.push(Finding::new(

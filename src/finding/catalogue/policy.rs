@@ -269,7 +269,7 @@ area! {
 
     STARTS_TO_BE_ENFORCED = "AMB0142", Warning,
         "authorization policy that starts to be enforced",
-        "The AuthorizationPolicy selects pods that have no sidecar, so nothing enforces it today. \
+        "The AuthorizationPolicy selects pods that have no sidecar, as far as the input tells, so nothing enforces it today. \
          From enrolment on ztunnel does, for connections inside the tunnel and for plaintext ones. \
          What it refuses in the tunnel is compared; what it refuses of plaintext, which has no identity, is not.",
         "Check with `kubectl ambient policy list --mode tunnel` that the policy allows what is needed, or remove it before the namespace is enrolled.";
