@@ -8,6 +8,7 @@ use super::opening::{self, Opening};
 use super::restore::Limits;
 use super::scope::{Membership, NamespaceState, StaysOut};
 use super::setting::Setting;
+use super::steps::has_members;
 use super::waypoints::{Binding, Waypoints};
 use super::{AuthzMode, probes};
 use crate::authz;
@@ -328,8 +329,6 @@ pub(super) fn newly_enforced(setting: &Setting<'_>, findings: &mut Vec<Finding>)
     }
 }
 
-/// What earlier runs made and this plan does not.
-pub(super) fn left_over(
 /// Whether an earlier run made a policy for nothing but the probes of the kubelet.
 pub(super) fn lets_probes_in(policy: &NetworkPolicy) -> bool {
     let probe = |peer: &Peer| {
@@ -341,6 +340,8 @@ pub(super) fn lets_probes_in(policy: &NetworkPolicy) -> bool {
     policy.meta.is_ours() && !policy.ingress.is_empty() && only
 }
 
+/// What earlier runs made and this plan does not.
+pub(super) fn left_over(
     setting: &Setting<'_>,
     opening: &Opening,
     limits: &Limits,
@@ -402,15 +403,19 @@ pub(super) fn namespaces(setting: &Setting<'_>) -> Vec<NamespacePlan> {
                 Membership::Joins | Membership::JoinsWithoutSidecar => in_mesh += 1,
             }
         }
+        let labelled = *state == NamespaceState::Labelled;
         let reason = match state {
             NamespaceState::LeftOut(why) => why.to_string(),
+            NamespaceState::Enrolled if !has_members(setting, name) => {
+                "no workload of the input is in it".to_owned()
+            }
             NamespaceState::Labelled | NamespaceState::Enrolled => String::new(),
         };
         let waypoint = setting.waypoints.of_namespace(&setting.world, name);
         NamespacePlan {
             name: name.to_owned(),
-            enrolled: state.is_enrolled(),
-            labelled: *state == NamespaceState::Labelled,
+            enrolled: reason.is_empty(),
+            labelled,
             reason,
             in_mesh,
             staying_out,

@@ -12,11 +12,11 @@ fn a_plan_is_shown_and_nothing_is_written() {
     insta::assert_snapshot!(run, @"
     exit code: 0
     ----- stdout -----
-    Plan   1 namespace, 0 workloads   1 object to edit, 1 to create
+    Plan   0 namespaces, 0 workloads   1 object to edit, 1 to create
     Read   1 NetworkPolicy
 
     NAMESPACE   WORKLOADS   POLICIES          WAYPOINT   VERDICT
-    default     0           1 edited, 1 new   <none>     ready
+    default     0           1 edited, 1 new   <none>     left out: no workload of the input is in it
 
     Proof   equal: no connection is lost, none is gained
             equal 6, lost 0, gained 0, unknown 0 (1 pod class, 2 address ranges)
@@ -329,10 +329,10 @@ fn input_without_anything_to_analyse_is_not_called_equal() {
     Nothing was written.
     ----- stderr -----
     note: ./chart/templates/web.yaml:3: Helm template, not read; render it first: `helm template … | kubectl ambient migrate -f -`
-    warning: nothing was compared: the input holds no workload and no policy
     ");
     insta::assert_snapshot!(run(&["migrate", "diff"]), @"
     exit code: 0
+    warning: nothing was compared: the input holds no workload and no policy
     ----- stdout -----
     ----- stderr -----
     note: ./chart/templates/web.yaml:3: Helm template, not read; render it first: `helm template … | kubectl ambient migrate -f -`
@@ -349,7 +349,11 @@ fn namespaces_that_rules_only_mention_are_not_enrolled() {
     );
     let run = Ambient::new()
         .file("policy.yaml", &policy)
-        .args(["migrate", "-f", "policy.yaml"])
+        .file(
+            "pod.yaml",
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, image: a}]}\n",
+        )
+        .args(["migrate", "-f", "policy.yaml", "-f", "pod.yaml"])
         .run();
     let about: Vec<&str> = run
         .stdout

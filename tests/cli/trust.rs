@@ -1,7 +1,7 @@
 //! What keeps a plan from being trusted shows in its verdicts, and keeps it from being written.
 
 use crate::harness::{Ambient, Run};
-use crate::manifests::BROKEN;
+use crate::manifests::{BROKEN, NAMED};
 
 /// Two Deployments in a namespace that their manifests do not name.
 const APPS: &str = "\
@@ -178,4 +178,55 @@ fn files_that_kustomize_moves_are_not_written() {
         puts the objects of `./base/apps.yaml` and 1 more under other names, and not the names that the
     Nothing was written: findings have to be dealt with first, or be accepted with `--accept AMB0152-b2a8d992`
     ");
+}
+
+#[test]
+fn what_holds_no_workload_is_not_enrolled() {
+    let run = |flags: &[&str]| {
+        Ambient::new()
+            .file("policy.yaml", NAMED)
+            .file(
+                "empty.yaml",
+                "apiVersion: v1\nkind: Namespace\nmetadata: {name: cert-manager}\n",
+            )
+            .args(["migrate", "-f", "."])
+            .args(flags.iter().copied())
+            .run()
+    };
+    let words = ["Plan", "default  ", "cert-manager  ", "label"];
+    insta::assert_snapshot!(lines(&run(&[]), &words).join("\n"), @"
+    Plan   0 namespaces, 0 workloads   1 object to edit, 1 to create
+    cert-manager   0           <none>            <none>     left out: no workload of the input is in it
+    default        0           1 edited, 1 new   <none>     left out: no workload of the input is in it
+    ");
+    let asked = run(&["--only", "cert-manager"]);
+    insta::assert_snapshot!(lines(&asked, &words).join("\n"), @"
+    Plan   1 namespace, 0 workloads   0 objects to edit, 0 to create
+    cert-manager   0           <none>     <none>     ready
+    default        0           <none>     <none>     left out: not among the namespaces asked for
+      kubectl label namespace cert-manager istio.io/dataplane-mode=ambient
+    ");
+}
+
+#[test]
+fn enrolment_ends_injection_and_its_warning_keeps_its_name() {
+    let namespace = "apiVersion: v1\nkind: Namespace\n\
+                     metadata: {name: default, labels: {istio-injection: enabled}}\n";
+    let run = |namespace: &str| {
+        Ambient::new()
+            .file("apps.yaml", APPS)
+            .file("namespace.yaml", namespace)
+            .args(["migrate", "-f", ".", "--enroll", "--write"])
+            .run()
+    };
+    let first = run(namespace);
+    let words = ["AMB0301-", "kubectl label", "take the label"];
+    insta::assert_snapshot!(lines(&first, &words).join("\n"), @"
+    kubectl label namespace default istio-injection-
+    fix: kubectl label namespace default istio-injection-
+    fix: take the label out of `./namespace.yaml:1` as well: the plan only inserts
+    AMB0301-22aafb33   namespace/default   ./namespace.yaml:1
+    ");
+    let second = run(&first.read("namespace.yaml").unwrap());
+    assert_eq!(lines(&second, &words), lines(&first, &words));
 }
