@@ -63,7 +63,7 @@ pub(super) fn diff(settings: &MigrateDiff, output: &mut Output<'_>) -> Result<Ex
     input.tell(output);
     let report = report(input, &plan, &prepared, &settings.acceptance);
     warn_of_unused_acceptance(&report, &settings.acceptance, output);
-    // People pipe the diff into `git apply`: what may not be written is not printed either.
+    // People pipe the diff into `patch`: what may not be written is not printed either.
     if let Some(reason) = gate::standing(&report, settings.fail_on) {
         let flags = next::flags(&settings.request, &settings.options);
         let refusal = render::Failure {
