@@ -28,10 +28,7 @@ fn a_plan_is_shown_and_nothing_is_written() {
     Step 2   keep the port limits inside the tunnel
     ACTION   OBJECT                                        WHERE
     create   default/authorizationpolicy/my-app-np-ports   beside k8s/policy.yaml
-             keep tunnelled traffic to the ports that `default/networkpolicy/my-app` allows
-
-    Step 3   enrol
-      kubectl label namespace default istio.io/dataplane-mode=ambient
+             keep the tunnel to the ports allowed at the pods of `default/networkpolicy/my-app`
 
     INFO      OBJECT                         WHAT
     AMB0102   default/networkpolicy/my-app   tunnel port closed
@@ -332,10 +329,10 @@ fn input_without_anything_to_analyse_is_not_called_equal() {
     ");
     insta::assert_snapshot!(run(&["migrate", "diff"]), @"
     exit code: 0
-    warning: nothing was compared: the input holds no workload and no policy
     ----- stdout -----
     ----- stderr -----
     note: ./chart/templates/web.yaml:3: Helm template, not read; render it first: `helm template … | kubectl ambient migrate -f -`
+    warning: nothing was compared: the input holds no workload and no policy
     ");
 }
 
