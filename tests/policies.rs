@@ -4,8 +4,9 @@
 //! heading with fenced blocks under it: `yaml`, the manifests; `connections`, the lines between
 //! endpoints of the cluster; `external`, the lines with a range of addresses; `options`, with what
 //! `migrate` is called; `plan`, what it changes; `differences`, what it does not leave as it is;
-//! `findings`, what it says about connections, with what to do; `peer`, why another analyzer prints
-//! other lines. A case says nothing about what it has no block for.
+//! `findings`, what it says about connections, with what to do; `remarks`, what it says about
+//! objects; `peer`, why another analyzer prints other lines. A case says nothing about what it has
+//! no block for.
 
 #![allow(
     clippy::unwrap_used,
@@ -93,6 +94,19 @@ fn findings(plan: &Plan) -> String {
     printed
 }
 
+/// The findings about objects, as `remarks` blocks have them.
+fn remarks(plan: &Plan) -> String {
+    let mut printed = String::new();
+    for finding in plan.findings.iter().filter(|f| f.flows.is_empty()) {
+        let (code, subject) = (finding.code.id, &finding.subject);
+        writeln!(printed, "{code} {subject}: {}", finding.message).unwrap();
+        for fix in &finding.fixes {
+            writeln!(printed, "  fix: {fix}").unwrap();
+        }
+    }
+    printed
+}
+
 /// Options from lines of a name and a value.
 fn options(lines: &str) -> Options {
     let mut options = Options::default();
@@ -103,6 +117,7 @@ fn options(lines: &str) -> Options {
             ("authz", "allow") => options.authz = AuthzMode::Allow,
             ("strategy", "companion") => options.strategy = Strategy::Companion,
             ("cni", plugin) => options.cni = Some(plugin.parse().unwrap()),
+            ("only", namespace) => options.namespaces.push(namespace.to_owned()),
             ("pod-cidr", range) => options.pod_ranges.push(range.parse().unwrap()),
             ("waypoint", waypoint) => {
                 let (name, namespace) = waypoint.split_once('=').unwrap();
@@ -142,6 +157,7 @@ fn every_plan_is_as_written() {
             ("plan", &case.plan, changes as fn(&Plan) -> String),
             ("differences", &case.differences, differences),
             ("findings", &case.findings, findings),
+            ("remarks", &case.remarks, remarks),
         ];
         for (kind, written, print) in blocks {
             let Some(written) = written else { continue };
@@ -160,7 +176,7 @@ fn every_case_has_a_name_of_its_own_and_states_its_lines_in_order() {
     for case in cases() {
         assert!(names.insert(case.name.clone()), "twice: {}", case.name);
         let states_lines = case.connections.is_some() || case.external.is_some();
-        let about_plan = [&case.plan, &case.differences, &case.findings];
+        let about_plan = [&case.plan, &case.differences, &case.findings, &case.remarks];
         let states_plan = about_plan.iter().any(|block| block.is_some());
         assert!(states_lines || states_plan, "{}", case.name);
         if let Some(lines) = &case.connections {
@@ -227,6 +243,7 @@ struct Case {
     plan: Option<String>,
     differences: Option<String>,
     findings: Option<String>,
+    remarks: Option<String>,
     options: String,
     peer: Option<String>,
 }
@@ -241,6 +258,7 @@ impl Case {
             "plan" => self.plan = Some(block.to_owned()),
             "differences" => self.differences = Some(block.to_owned()),
             "findings" => self.findings = Some(block.to_owned()),
+            "remarks" => self.remarks = Some(block.to_owned()),
             "options" => block.clone_into(&mut self.options),
             "peer" => self.peer = Some(block.trim().to_owned()),
             other => panic!("{}: what is a block of `{other}`?", self.name),

@@ -41,9 +41,13 @@ pub enum MigrateAction {
     #[command(after_help = after_help!("kubectl ambient migrate plan -f k8s/ -R"))]
     Plan(Box<PlanArguments>),
     /// Print the changes as a unified diff
+    ///
+    /// Its paths start in the current folder, as `patch -p1` takes them. `git apply` takes them from
+    /// the top of the repository and skips all others without a word: below it, use
+    /// `git apply --directory="$(git rev-parse --show-prefix)"`.
     #[command(after_help = after_help!(
         "kubectl ambient migrate diff -f k8s/ -R",
-        "kubectl ambient migrate diff -f k8s/ -R | git apply",
+        "kubectl ambient migrate diff -f k8s/ -R | patch -p1",
     ))]
     Diff(Box<DiffArguments>),
 }

@@ -1,6 +1,7 @@
 //! Reading manifests, and saying what of them could not be used.
 
 use crate::error::ExpectedError;
+use crate::finding::{Finding, codes};
 use crate::model::{Note, Problem};
 use crate::render;
 use crate::sink::{self, FileRefusal, InputKind};
@@ -31,6 +32,17 @@ pub(super) fn load(request: &Request, output: &mut Output<'_>) -> Result<Input, 
         notes: std::mem::take(&mut loaded.notes),
         loaded,
     })
+}
+
+/// The finding that a companion stands in for an edit that was refused.
+pub(super) fn not_edited(refusal: &FileRefusal) -> Option<Finding> {
+    let companion = refusal.companion.as_ref()?;
+    let message = format!(
+        "{}; a companion in `{companion}` has the same effect",
+        refusal.reason
+    );
+    let (subject, origin) = (refusal.object.clone(), refusal.origin.clone());
+    Some(Finding::new(&codes::EDIT_REFUSED, subject, origin, message))
 }
 
 impl Input {

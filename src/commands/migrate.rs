@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::error::ExpectedError;
 use crate::exit::Exit;
+use crate::finding::Finding;
 use crate::migrate;
 use crate::plan::Plan;
 use crate::render::{self, Format, Inventory, Outcome, Report};
@@ -62,7 +63,7 @@ pub(super) fn diff(settings: &MigrateDiff, output: &mut Output<'_>) -> Result<Ex
     input.tell(output);
     let report = report(input, &plan, &prepared, &settings.acceptance);
     warn_of_unused_acceptance(&report, &settings.acceptance, output);
-    // People pipe the diff into `git apply`: what may not be written is not printed either.
+    // People pipe the diff into `patch`: what may not be written is not printed either.
     if let Some(reason) = gate::standing(&report, settings.fail_on) {
         let flags = next::flags(&settings.request, &settings.options);
         let refusal = render::Failure {
@@ -83,7 +84,7 @@ pub(super) fn diff(settings: &MigrateDiff, output: &mut Output<'_>) -> Result<Ex
     output.answer(&render::diff(files, output.folder(), output.style()))?;
     output.tell(&render::diff_summary(files, output.folder()));
     let members = plan.namespaces.iter().any(|n| n.in_mesh > 0);
-    if plan.proof.is_empty() && !members {
+    if plan.proof.equal == 0 && !members {
         let message = "nothing was compared: the input holds no workload and no policy";
         output.tell(&render::warning(message, output.error_style()));
     }
@@ -104,9 +105,12 @@ fn prepare(
     if input.problems.is_empty() {
         names::check(options, &input.loaded.world)?;
     }
-    let plan = migrate::plan(&input.loaded.world, options);
+    let mut plan = migrate::plan(&input.loaded.world, options);
     let prepared = sink::prepare(&plan, &input.texts());
     input.refuse(&prepared.refusals);
+    let replaced = prepared.refusals.iter().filter_map(input::not_edited);
+    plan.findings.extend(replaced);
+    Finding::sort(&mut plan.findings);
     Ok((plan, prepared))
 }
 
@@ -117,7 +121,7 @@ fn report<'p>(
     acceptance: &Acceptance,
 ) -> Report<'p> {
     Report {
-        inventory: Inventory::of(&input.loaded.world, input.loaded.templates),
+        inventory: Inventory::of(&input.loaded.world),
         problems: input.problems,
         notes: input.notes,
         ..Report::new(plan, prepared, |finding, id| {

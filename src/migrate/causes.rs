@@ -10,8 +10,9 @@ use super::naming::{name_of, names, names_of};
 use super::outcome::Doubt;
 use super::responsible::Responsible;
 use super::restore::Limits;
+use crate::authz::selects;
 use crate::finding::{Code, codes};
-use crate::model::{ObjectRef, Origin, WorkloadKind};
+use crate::model::{AuthorizationPolicy, ObjectRef, Origin, WorkloadKind};
 use crate::netpol::{Node, PortSet};
 use crate::plan::{Comparison, Relation, Verdict};
 
@@ -32,6 +33,8 @@ pub(super) struct Teller<'t, 's, 'w> {
     analysis: &'t Analysis<'s, 'w>,
     limits: &'t Limits,
     responsible: Responsible<'t, 's, 'w>,
+    /// Limits of an earlier run that this plan does not make.
+    left_over: Vec<&'t AuthorizationPolicy>,
 }
 
 /// A code, a sentence, and what to do.
@@ -39,10 +42,15 @@ type Cause = (&'static Code, String, Vec<String>);
 
 impl<'t, 's, 'w> Teller<'t, 's, 'w> {
     pub(super) fn new(analysis: &'t Analysis<'s, 'w>, limits: &'t Limits) -> Self {
+        let name = |p: &'t AuthorizationPolicy| (&p.meta.namespace, &p.meta.name);
+        let wanted: BTreeSet<_> = limits.policies.iter().map(|l| name(&l.policy)).collect();
+        let ours = analysis.setting.world.authorization_policies.iter();
+        let ours = ours.filter(|p| p.meta.is_ours());
         Self {
             analysis,
             limits,
             responsible: Responsible::new(analysis),
+            left_over: ours.filter(|p| !wanted.contains(&name(p))).collect(),
         }
     }
 
@@ -50,7 +58,11 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
     /// of endpoints: two classes of thousands have millions.
     pub(super) fn tell(&mut self, difference: &Difference, source: Node, room: usize) -> Told {
         let destination = difference.destination;
-        let policies = self.responsible.policies(source, difference);
+        let mut policies = self.responsible.policies(source, difference);
+        if difference.verdict == Verdict::Lost && !self.left_over.is_empty() {
+            let left_over = self.left_over(difference).into_iter();
+            policies = left_over.chain(policies.iter().cloned()).collect();
+        }
         let (code, because, fixes) = self.cause(difference, source);
         let example = self.example(destination, &difference.changed);
         let sources = names(self.analysis, source);
@@ -201,8 +213,30 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
             );
             return (&codes::LOST_TO_AUTHORIZATION, because, Vec::new());
         }
+        let left_over = self.left_over(difference);
+        if !left_over.is_empty() {
+            let names: Vec<String> = left_over.iter().map(|r| format!("`{r}`")).collect();
+            let names = names.join(", ");
+            let because = format!("{names} of an earlier run would refuse connections of today");
+            let fix = format!("delete {names}: the plan does not need it any more");
+            return (&codes::LOST, because, vec![fix]);
+        }
         let because = "connections of today would be refused".to_owned();
         (&codes::LOST, because, Vec::new())
+    }
+
+    /// Limits of an earlier run on the destination that this plan does not make.
+    fn left_over(&self, difference: &Difference) -> Vec<ObjectRef> {
+        let world = &self.analysis.setting.world;
+        let applies = |p: &&&AuthorizationPolicy| {
+            let mut workloads = difference.to_workloads(self.analysis);
+            workloads.any(|w| {
+                let workload = world.workloads.get(w);
+                workload.is_some_and(|w| selects(p, &w.meta.namespace, &w.pod.labels))
+            })
+        };
+        let left_over = self.left_over.iter().filter(applies);
+        left_over.map(|p| p.reference()).collect()
     }
 
     fn gained(&self, difference: &Difference, source: Node) -> Cause {

@@ -30,6 +30,7 @@ mod selectors;
 mod serving;
 mod setting;
 mod steps;
+mod unread;
 mod via;
 mod waypoints;
 mod ways;

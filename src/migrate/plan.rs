@@ -9,12 +9,13 @@ use super::compare::compare;
 use super::hazards::{self, HazardOptions};
 use super::opening::{self, Added, Means, Opener, Opening, Purpose};
 use super::remarks::{
-    left_over, namespaces, newly_enforced, plugin_policies, policy_findings, probe_findings,
-    ways_not_analysed,
+    inert_policies, left_over, lets_probes_in, namespaces, newly_enforced, plugin_policies,
+    policy_findings, probe_findings, ways_not_analysed,
 };
 use super::restore::Limits;
 use super::setting::Setting;
 use super::steps::{enrol_step, limit_step, open_step};
+use super::unread::{rebuilt, templates};
 use super::{Options, Strategy, object, probes, via};
 use crate::finding::Finding;
 use crate::model::{AuthorizationPolicy, NetworkPolicy, World};
@@ -50,7 +51,10 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
 
     probe_findings(&setting, &opening, &mut findings);
     policy_findings(&setting, &mut findings);
+    inert_policies(world, &setting, &mut findings);
     plugin_policies(&setting, &mut proof.differences, &mut findings);
+    rebuilt(world, &mut proof.differences, &mut findings);
+    templates(world, &mut proof.differences, &mut findings);
     ways_not_analysed(&setting, &mut proof.differences, &mut findings);
     newly_enforced(&setting, &mut findings);
     left_over(&setting, &opening, &limits, &mut findings);
@@ -134,6 +138,11 @@ fn open(setting: &Setting<'_>) -> Opening {
         let people: Vec<NetworkPolicy> = written_by_people(before).cloned().collect();
         let refused = probes::refused(setting, &people);
         opening.added.extend(probes::policies(setting, &refused));
+    } else {
+        // Those of an earlier run let in nobody but the node, whether they are needed or not.
+        let ours = (0..).zip(before).filter(|(_, p)| lets_probes_in(p));
+        let ours = ours.map(|(index, _)| (index, Purpose::Service));
+        opening.kept.extend(ours);
     }
     settle(before, &mut opening);
     opening

@@ -1,5 +1,6 @@
 //! What a plan says beside its steps: about probes, policies, plugins and namespaces.
 
+use ambient_facts::addresses::{NODE_PROBE_V4, NODE_PROBE_V6};
 use ambient_facts::{annotations, labels};
 
 use super::analysis::written_by_people;
@@ -7,12 +8,16 @@ use super::opening::{self, Opening};
 use super::restore::Limits;
 use super::scope::{Membership, NamespaceState, StaysOut};
 use super::setting::Setting;
+use super::steps::has_members;
+use super::unread::unknown;
 use super::waypoints::{Binding, Waypoints};
 use super::{AuthzMode, probes};
 use crate::authz;
 use crate::finding::{Finding, codes};
-use crate::model::{Action, AuthorizationPolicy, Meta, NetworkPolicy, ObjectRef, Origin, Peer};
-use crate::plan::{Comparison, NamespacePlan, Relation, Verdict};
+use crate::model::{
+    Action, AuthorizationPolicy, Meta, NetworkPolicy, ObjectRef, Origin, Peer, World,
+};
+use crate::plan::{Comparison, NamespacePlan, Relation};
 
 pub(super) fn probe_findings(
     setting: &Setting<'_>,
@@ -122,6 +127,25 @@ pub(super) fn policy_findings(setting: &Setting<'_>, findings: &mut Vec<Finding>
     }
 }
 
+/// Network policies that the plugin does not enforce, of a world that planning left them out of.
+pub(super) fn inert_policies(world: &World, setting: &Setting<'_>, findings: &mut Vec<Finding>) {
+    if setting.cni.cni.enforces_policies() != Some(false) {
+        return;
+    }
+    let plugin = setting.cni.cni;
+    let message = match setting.cni.evidence.first() {
+        Some(evidence) => format!(
+            "`{plugin}`, which `{}` shows, does not enforce it; the plan leaves it out",
+            evidence.object
+        ),
+        None => format!("`{plugin}` does not enforce it; the plan leaves it out"),
+    };
+    findings.extend(world.network_policies.iter().map(|policy| {
+        let (subject, origin) = (policy.reference(), policy.meta.origin.clone());
+        Finding::new(&codes::POLICY_INERT, subject, origin, message.clone())
+    }));
+}
+
 /// Policy kinds that are not analysed make what they may touch unknown.
 pub(super) fn plugin_policies(
     setting: &Setting<'_>,
@@ -144,26 +168,6 @@ pub(super) fn plugin_policies(
         differences.push(unknown(Relation::Tunnel, &reference, because));
     }
     differences.sort();
-}
-
-/// Everything about an object's namespace, or the cluster, as a comparison that came to nothing.
-fn unknown(relation: Relation, object: &ObjectRef, because: String) -> Comparison {
-    let pods = match &object.namespace {
-        Some(namespace) => format!("{namespace}/(any pod)"),
-        None => "(any pod)".to_owned(),
-    };
-    Comparison {
-        source: "(any)".to_owned(),
-        destination: pods,
-        relation,
-        verdict: Verdict::Unknown,
-        before: "unknown".to_owned(),
-        after: "unknown".to_owned(),
-        difference: "unknown".to_owned(),
-        example: String::new(),
-        because,
-        policies: [object.clone()].into(),
-    }
 }
 
 /// Ways through waypoints that the comparison does not follow make what takes them unknown.
@@ -251,9 +255,13 @@ pub(super) fn newly_enforced(setting: &Setting<'_>, findings: &mut Vec<Finding>)
                     && setting.has_proxy_today(*index) != Some(true)
                     && authz::selects(policy, &workload.meta.namespace, &workload.pod.labels)
             });
-        if let Some((_, workload)) = selected {
+        if let Some((index, workload)) = selected {
+            let unless = match setting.has_proxy_today(index) {
+                None => " unless its namespace asks for sidecars, which the input does not tell",
+                Some(_) => "",
+            };
             let message = format!(
-                "nothing enforces it at `{}` today; ztunnel does from enrolment on",
+                "nothing enforces it at `{}` today{unless}; ztunnel does from enrolment on",
                 workload.reference()
             );
             findings.push(Finding::new(
@@ -264,6 +272,17 @@ pub(super) fn newly_enforced(setting: &Setting<'_>, findings: &mut Vec<Finding>)
             ));
         }
     }
+}
+
+/// Whether an earlier run made a policy for nothing but the probes of the kubelet.
+pub(super) fn lets_probes_in(policy: &NetworkPolicy) -> bool {
+    let probe = |peer: &Peer| {
+        let mut addresses = [NODE_PROBE_V4, NODE_PROBE_V6].into_iter();
+        matches!(peer, Peer::Block { cidr, .. } if addresses.any(|a| *cidr == a.into()))
+    };
+    let mut rules = policy.rules();
+    let only = rules.all(|rule| !rule.peers.is_empty() && rule.peers.iter().all(probe));
+    policy.meta.is_ours() && !policy.ingress.is_empty() && only
 }
 
 /// What earlier runs made and this plan does not.
@@ -287,7 +306,9 @@ pub(super) fn left_over(
     for (index, policy) in world.network_policies.iter().enumerate() {
         let mut added = opening.added.iter();
         let replaced = added.any(|a| a.policy.meta.is_same(&policy.meta));
-        if policy.meta.is_ours() && !replaced && !opening.kept.contains_key(&index) {
+        let needless = lets_probes_in(policy) && setting.cni.cni.needs_probe_rule() == Some(false);
+        let kept = opening.kept.contains_key(&index) && !needless;
+        if policy.meta.is_ours() && !replaced && !kept {
             report(&policy.meta, "NetworkPolicy");
         }
     }
@@ -327,15 +348,19 @@ pub(super) fn namespaces(setting: &Setting<'_>) -> Vec<NamespacePlan> {
                 Membership::Joins | Membership::JoinsWithoutSidecar => in_mesh += 1,
             }
         }
+        let labelled = *state == NamespaceState::Labelled;
         let reason = match state {
             NamespaceState::LeftOut(why) => why.to_string(),
+            NamespaceState::Enrolled if !has_members(setting, name) => {
+                "no workload of the input is in it".to_owned()
+            }
             NamespaceState::Labelled | NamespaceState::Enrolled => String::new(),
         };
         let waypoint = setting.waypoints.of_namespace(&setting.world, name);
         NamespacePlan {
             name: name.to_owned(),
-            enrolled: state.is_enrolled(),
-            labelled: *state == NamespaceState::Labelled,
+            enrolled: reason.is_empty(),
+            labelled,
             reason,
             in_mesh,
             staying_out,

@@ -157,7 +157,7 @@ impl Limits {
                 },
                 beside: candidate.beside.origin.clone(),
                 reason: format!(
-                    "keep tunnelled traffic to the ports that `{}` allows",
+                    "keep the tunnel to the ports allowed at the pods of `{}`",
                     candidate.of
                 ),
                 is_spent: false,

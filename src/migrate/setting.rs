@@ -61,17 +61,18 @@ impl<'w> Setting<'w> {
             },
             None => cni::detect(world),
         };
+        let world = in_force(world, &cni);
         let assumptions = Assumptions {
             blocks_match_pods: cni.cni.block_matches_pods(),
             ..Assumptions::default().with_pod_ranges(&options.pod_ranges)
         };
-        let endpoints = Endpoints::of(world);
-        let scope = Scope::of(world, &endpoints, &scope_options);
-        let planned = serving::planned(world, &scope, options);
+        let endpoints = Endpoints::of(&world);
+        let scope = Scope::of(&world, &endpoints, &scope_options);
+        let planned = serving::planned(&world, &scope, options);
         let waypoints = ServingWaypoints::default();
 
         let mut setting = Self {
-            world: Cow::Borrowed(world),
+            world,
             options,
             endpoints,
             scope,
@@ -268,6 +269,15 @@ impl<'w> Setting<'w> {
         };
         parts.map(of).collect()
     }
+}
+
+/// A world without the network policies that nothing enforces: every pod reaches every other today.
+fn in_force<'w>(world: &'w World, cni: &Detection) -> Cow<'w, World> {
+    let mut world = Cow::Borrowed(world);
+    if cni.cni.enforces_policies() == Some(false) && !world.network_policies.is_empty() {
+        world.to_mut().network_policies.clear();
+    }
+    world
 }
 
 /// A Service that reaches a workload through a waypoint, by its index, and its ports with those

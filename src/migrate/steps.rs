@@ -8,10 +8,11 @@ use serde_json::Value;
 use super::object;
 use super::opening::{self, Means, Opening};
 use super::restore::Limits;
+use super::role::asks_for_injection;
 use super::scope::NamespaceState;
 use super::setting::Setting;
 use crate::finding::{Finding, codes};
-use crate::model::{AuthorizationPolicy, NetworkPolicy, ObjectRef, Origin};
+use crate::model::{AuthorizationPolicy, NetworkPolicy, ObjectRef, Origin, World};
 use crate::netpol::Direction;
 use crate::plan::{Body, Change, ChangeAction, Edit, Step, StepKind};
 
@@ -211,6 +212,11 @@ pub(super) fn enrol_step(setting: &Setting<'_>) -> Step {
         );
     }
     for (namespace, state) in setting.scope.namespaces() {
+        if state.is_enrolled() && has_members(setting, namespace) {
+            // Pods that restart would get sidecars again, and stay out of what was proven.
+            let removal = injection_removal(&setting.world, namespace);
+            step.commands.extend(removal);
+        }
         if *state == NamespaceState::Enrolled && has_members(setting, namespace) {
             label(
                 setting,
@@ -259,18 +265,61 @@ fn label(setting: &Setting<'_>, namespace: &str, key: &str, value: &str, step: &
     }
 }
 
-/// Whether something of a namespace in the input would be enrolled.
-fn has_members(setting: &Setting<'_>, namespace: &str) -> bool {
-    if setting.imagined_namespaces.contains(namespace) {
-        return false;
+/// Whether a namespace is to be enrolled: the input has something to enrol in it, or it was asked
+/// for.
+pub(super) fn has_members(setting: &Setting<'_>, namespace: &str) -> bool {
+    if setting.options.namespaces.iter().any(|n| n == namespace) {
+        return true;
     }
-    let mut workloads = setting.world.workloads.iter().enumerate();
     let declared = setting
         .world
         .namespaces
         .get(namespace)
         .is_some_and(|n| n.declared);
-    declared
-        || workloads
-            .any(|(i, w)| w.meta.namespace == namespace && setting.scope.workload(i).joins())
+    let mut workloads = setting.workloads_of(namespace).iter();
+    workloads.any(|&index| {
+        let workload = setting.world.workloads.get(index);
+        workload.is_some_and(|w| !w.meta.origin.is_synthetic())
+            && (declared || setting.scope.workload(index).joins())
+    })
+}
+
+/// The commands that end sidecar injection in a namespace, in their order; none when it does not
+/// ask for it.
+pub(super) fn injection_removal(world: &World, namespace: &str) -> Vec<String> {
+    let known = world.namespaces.get(namespace);
+    let Some(known) = known.filter(|n| asks_for_injection(&n.meta.labels)) else {
+        return Vec::new();
+    };
+    let present =
+        [labels::INJECTION, labels::REVISION].map(|key| Some((key, known.meta.label(key)?)));
+    let removals: Vec<String> = present
+        .iter()
+        .flatten()
+        .map(|(key, _)| format!("{key}-"))
+        .collect();
+    let revision = present
+        .iter()
+        .flatten()
+        .find(|(key, _)| *key == labels::REVISION);
+    let keep = revision.and_then(|(_, revision)| keep_gateways(world, namespace, revision));
+    let remove = format!("kubectl label namespace {namespace} {}", removals.join(" "));
+    keep.into_iter().chain([remove]).collect()
+}
+
+/// A Gateway without a revision of its own belongs to its namespace's: removing that label would
+/// hand it to another control plane.
+fn keep_gateways(world: &World, namespace: &str, revision: &str) -> Option<String> {
+    let gateways = world.gateways.iter();
+    let names: Vec<_> = gateways
+        .filter(|g| g.meta.namespace == namespace && g.meta.label(labels::REVISION).is_none())
+        .map(|g| g.meta.name.as_str())
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "kubectl label gateway {} --namespace {namespace} {}={revision}",
+            names.join(" "),
+            labels::REVISION
+        )
+    })
 }

@@ -64,13 +64,10 @@ impl Way {
     pub(super) fn asked_for(&self, targets: &PortSet) -> PortSet {
         match &self.asked {
             Asked::Pod => targets.clone(),
-            Asked::Service { ports, .. } => {
-                let leading = |(_, to): &&(u16, PortSet)| !to.intersection(targets).is_empty();
-                let ports = ports.iter().filter(leading);
-                ports
-                    .map(|(port, _)| PortSet::port(Protocol::Tcp, *port))
-                    .collect()
-            }
+            Asked::Service {
+                port, targets: to, ..
+            } if !to.intersection(targets).is_empty() => PortSet::port(Protocol::Tcp, *port),
+            Asked::Service { .. } => PortSet::none(),
         }
     }
 }

@@ -26,4 +26,4 @@ pub use service::{
     AllowedNamespaces, Gateway, Listener, Namespace, Service, ServicePort, TargetPort,
 };
 pub use workload::{ContainerPort, PodTemplate, Probe, Workload, WorkloadKind};
-pub use world::{Coverage, Kind, World, namespace_name_label};
+pub use world::{Coverage, Kind, Rebuilt, World, namespace_name_label};

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use super::{
-    AuthorizationPolicy, Gateway, GenericObject, Labels, Meta, Namespace, NetworkPolicy,
+    AuthorizationPolicy, Gateway, GenericObject, Labels, Meta, Namespace, NetworkPolicy, Origin,
     PeerAuthentication, RequestAuthentication, Service, Workload,
 };
 
@@ -77,6 +78,22 @@ pub enum Coverage {
     NotRequested,
 }
 
+/// A kustomization that puts objects which were read as they are into another namespace, or gives
+/// them other names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Its folder, as the user would name it.
+    pub folder: String,
+    /// Where it says so.
+    pub origin: Origin,
+    /// The namespace that it puts them into, if it does.
+    pub namespace: Option<String>,
+    /// Whether it changes names.
+    pub renames: bool,
+    /// The files of these objects, sorted.
+    pub files: Vec<Arc<str>>,
+}
+
 /// Everything that was read. Lists are sorted by namespace and name.
 #[derive(Debug, Clone, Default)]
 pub struct World {
@@ -108,6 +125,10 @@ pub struct World {
     pub trust_domains: BTreeSet<String>,
     /// Objects of kinds that analysis does not read, counted by `kind.group`.
     pub others: BTreeMap<String, usize>,
+    /// Files with templates of Helm, which say nothing before they are rendered: where it shows.
+    pub templates: Vec<Origin>,
+    /// Builds of kustomize that make other objects of those that were read.
+    pub rebuilt: Vec<Rebuilt>,
     /// How completely each kind was read.
     pub coverage: BTreeMap<Kind, Coverage>,
 }

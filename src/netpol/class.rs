@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Range;
 
+use ambient_facts::addresses::{NODE_PROBE_V4, NODE_PROBE_V6};
 use fixedbitset::FixedBitSet;
 use ipnet::IpNet;
 
@@ -235,10 +236,21 @@ impl Universe {
         };
         Block {
             atoms,
-            pods: matches(holds(&self.assumptions.pod_addresses)),
+            pods: if is_probe_address(cidr) {
+                Some(false)
+            } else {
+                matches(holds(&self.assumptions.pod_addresses))
+            },
             nodes: matches(holds(&self.assumptions.node_addresses)),
         }
     }
+}
+
+/// Whether a block is the address alone that the node agent gives to what comes from its node, which
+/// no pod has.
+fn is_probe_address(cidr: &IpNet) -> bool {
+    let mut probe = [NODE_PROBE_V4, NODE_PROBE_V6].into_iter();
+    probe.any(|address| *cidr == IpNet::from(address))
 }
 
 /// Whether a block holds all of an address space; `None` when it holds a part of it.

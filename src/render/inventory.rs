@@ -20,8 +20,8 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// What a world holds, and how many templates were left out of it.
-    pub fn of(world: &World, templates: usize) -> Self {
+    /// What a world holds, and what was left out of it.
+    pub fn of(world: &World) -> Self {
         let mut analysed: BTreeMap<String, usize> = BTreeMap::new();
         let mut add = |kind: &str, count: usize| {
             if count > 0 {
@@ -52,7 +52,7 @@ impl Inventory {
             analysed,
             not_evaluated,
             others: world.others.clone(),
-            templates,
+            templates: world.templates.len(),
         }
     }
 
@@ -116,14 +116,14 @@ mod tests {
         ];
         let loaded = source::load_texts([("all.yaml", text.concat().as_str())], "default");
         assert_eq!(loaded.problems, []);
-        let inventory = Inventory::of(&loaded.world, loaded.templates);
+        let inventory = Inventory::of(&loaded.world);
         insta::assert_snapshot!(inventory.lines().join("\n"), @"
         1 ConfigMap, 2 NetworkPolicies, 1 Pod, 1 Sidecar
         not evaluated: 1 CiliumNetworkPolicy.cilium.io
         not analysed: 1 Secret, 1 Widget.example.com
         not read: 1 Helm template
         ");
-        let nothing = Inventory::of(&World::default(), 0);
+        let nothing = Inventory::of(&World::default());
         assert_eq!(nothing.lines(), ["nothing that is analysed"]);
     }
 }

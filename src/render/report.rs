@@ -161,24 +161,48 @@ impl<'p> Report<'p> {
         super::diff(&self.prepared.changes, self.folder.as_deref(), style)
     }
 
-    /// The findings about a namespace or the objects in it.
-    pub(super) fn findings_of<'r>(
+    /// The findings about a namespace or the objects in it, and those that concern all namespaces.
+    fn findings_of<'r>(
         &'r self,
         namespace: &'r str,
     ) -> impl Iterator<Item = &'r Entry<'p>> + use<'r, 'p> {
         self.findings.iter().filter(move |entry| {
-            let subject = &entry.finding.subject;
-            match &subject.namespace {
-                Some(name) => name == namespace,
-                None => subject.kind == "Namespace" && subject.name == namespace,
-            }
+            let finding = entry.finding;
+            let subject = &finding.subject;
+            let about = match &subject.namespace {
+                Some(name) => name,
+                None if subject.kind == "Namespace" => &subject.name,
+                None => return true,
+            };
+            // An error stands against the whole plan. One about a namespace that is not enrolled,
+            // the network plugin's for example, would show nowhere else.
+            let elsewhere = || {
+                !self
+                    .plan
+                    .namespaces
+                    .iter()
+                    .any(|n| n.enrolled && n.name == *about)
+            };
+            about == namespace || (finding.code.severity == Severity::Error && elsewhere())
         })
+    }
+
+    /// How many problems of the input concern a namespace: those of its objects, and those of files
+    /// that may hold some.
+    fn problems_of(&self, namespace: &str) -> usize {
+        let concerns = |problem: &&Problem| {
+            let object = problem.object.as_ref();
+            let of = object.and_then(|o| o.namespace.as_deref());
+            of.is_none_or(|of| of == namespace)
+        };
+        self.problems.iter().filter(concerns).count()
     }
 
     /// The verdict on one namespace, in a few words, with the severity of what stands against it.
     pub(super) fn namespace_verdict(&self, name: &str) -> (String, Option<Severity>) {
         let entries: Vec<&Entry<'p>> = self.findings_of(name).collect();
         let counts = FindingCounts::of(entries.iter().copied());
+        let problems = self.problems_of(name);
         let mut blocking: Vec<&str> = entries
             .iter()
             .filter(|e| !e.accepted && e.finding.code.severity == Severity::Error)
@@ -188,6 +212,13 @@ impl<'p> Report<'p> {
         if !blocking.is_empty() {
             return (
                 format!("blocked by {}", blocking.join(", ")),
+                Some(Severity::Error),
+            );
+        }
+        if problems > 0 {
+            let problems = super::text::Count(problems, "problem");
+            return (
+                format!("blocked by {problems} of the input"),
                 Some(Severity::Error),
             );
         }

@@ -20,7 +20,10 @@ pub(super) fn world(
     files: &[SourceFile],
     problems: &mut Vec<Problem>,
 ) -> World {
-    let mut world = World::default();
+    let mut world = World {
+        templates: std::mem::take(&mut documents.templates),
+        ..World::default()
+    };
     let mut seen = Seen::new(files);
     let mut mentioned = std::collections::BTreeSet::new();
     for read in documents.objects {

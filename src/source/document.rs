@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use crate::model::{Kind, ObjectRef};
+use crate::model::{Kind, ObjectRef, Origin};
 use crate::yaml::{Chunk, Document, Format, Style, SyntaxError, View, split, split_json};
 
 use super::SourceFile;
@@ -29,8 +29,8 @@ pub(super) struct Documents {
     pub(super) notes: Vec<Note>,
     /// The kinds of which an object could not be read.
     pub(super) unread: BTreeSet<Kind>,
-    /// How many files hold templates.
-    pub(super) templates: usize,
+    /// The files that hold templates, at the line that shows it.
+    pub(super) templates: Vec<Origin>,
 }
 
 /// The syntax of a text: JSON by its name, or because all of it is.
@@ -244,7 +244,11 @@ fn merge(file: &SourceFile, outcomes: Vec<Outcome>, all: &mut Documents) {
         _ => None,
     });
     if let Some(line) = template {
-        all.templates += 1;
+        all.unread.extend(Kind::ALL);
+        all.templates.push(Origin {
+            file: Arc::clone(&file.name),
+            ..Origin::synthetic().at(line)
+        });
         note(
             line,
             "Helm template, not read; render it first: `helm template … | kubectl ambient migrate \

@@ -12,6 +12,7 @@ mod kustomize;
 mod mesh;
 mod problem;
 mod read;
+mod rebuild;
 mod syntax;
 mod template;
 
@@ -62,8 +63,6 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// What was skipped on purpose, or read in a way worth knowing, by file and line.
     pub notes: Vec<Note>,
-    /// How many files hold Helm templates, which are not read.
-    pub templates: usize,
 }
 
 /// One text that was read.
@@ -135,8 +134,9 @@ fn finish(gathered: read::Gathered, default_namespace: &str) -> Loaded {
     let mut documents = document::read_all(&files, default_namespace);
     problems.append(&mut documents.problems);
     notes.append(&mut documents.notes);
-    let templates = documents.templates;
-    let world = assemble::world(documents, incomplete, &files, &mut problems);
+    let rebuilt = rebuild::rebuilt(&kustomizations, &files, &documents.objects);
+    let mut world = assemble::world(documents, incomplete, &files, &mut problems);
+    world.rebuilt = rebuilt;
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     notes.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     Loaded {
@@ -145,6 +145,5 @@ fn finish(gathered: read::Gathered, default_namespace: &str) -> Loaded {
         kustomizations,
         problems,
         notes,
-        templates,
     }
 }

@@ -8,5 +8,6 @@ mod general;
 mod help;
 mod migrate;
 mod policy;
+mod trust;
 mod usage;
 mod write;

@@ -12,11 +12,11 @@ fn a_plan_is_shown_and_nothing_is_written() {
     insta::assert_snapshot!(run, @"
     exit code: 0
     ----- stdout -----
-    Plan   1 namespace, 0 workloads   1 object to edit, 1 to create
+    Plan   0 namespaces, 0 workloads   1 object to edit, 1 to create
     Read   1 NetworkPolicy
 
     NAMESPACE   WORKLOADS   POLICIES          WAYPOINT   VERDICT
-    default     0           1 edited, 1 new   <none>     ready
+    default     0           1 edited, 1 new   <none>     left out: no workload of the input is in it
 
     Proof   equal: no connection is lost, none is gained
             equal 6, lost 0, gained 0, unknown 0 (1 pod class, 2 address ranges)
@@ -28,10 +28,7 @@ fn a_plan_is_shown_and_nothing_is_written() {
     Step 2   keep the port limits inside the tunnel
     ACTION   OBJECT                                        WHERE
     create   default/authorizationpolicy/my-app-np-ports   beside k8s/policy.yaml
-             keep tunnelled traffic to the ports that `default/networkpolicy/my-app` allows
-
-    Step 3   enrol
-      kubectl label namespace default istio.io/dataplane-mode=ambient
+             keep the tunnel to the ports allowed at the pods of `default/networkpolicy/my-app`
 
     INFO      OBJECT                         WHAT
     AMB0102   default/networkpolicy/my-app   tunnel port closed
@@ -312,7 +309,19 @@ fn input_without_anything_to_analyse_is_not_called_equal() {
            not analysed: 1 Secret
            not read: 1 Helm template
 
-    Proof   nothing to compare: the input holds no workload and no policy that is analysed
+    Proof   unknown: no connection is known to be lost or gained, some cannot be decided
+            equal 0, lost 0, gained 0, unknown 1 (0 pod classes, 2 address ranges)
+    VERDICT   SOURCE   DESTINATION   THROUGH   CONNECTIONS
+    unknown   (any)    (any pod)     tunnel    unknown
+              `./chart/templates/web.yaml` is a template of Helm and was not read
+
+    warning AMB0151   template that was not read
+      The file is a template of Helm and holds no objects before it is rendered. Policies and workloads
+      that come out of it are missing from the plan and from the comparison, so no verdict is certain.
+      What the plan opens or limits may then be too much or too little.
+      fix: Render the chart and pipe it in: `helm template NAME CHART | kubectl ambient migrate -f -`.
+      AMB0151-b639ad6e   template/./chart/templates/web.yaml   ./chart/templates/web.yaml:3
+        policies and workloads that it makes are not part of the plan
 
     Nothing was written.
     ----- stderr -----
@@ -337,7 +346,11 @@ fn namespaces_that_rules_only_mention_are_not_enrolled() {
     );
     let run = Ambient::new()
         .file("policy.yaml", &policy)
-        .args(["migrate", "-f", "policy.yaml"])
+        .file(
+            "pod.yaml",
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, image: a}]}\n",
+        )
+        .args(["migrate", "-f", "policy.yaml", "-f", "pod.yaml"])
         .run();
     let about: Vec<&str> = run
         .stdout

@@ -92,7 +92,7 @@ fn gained_connections_refuse_until_they_are_accepted() {
     Step 2   keep the port limits inside the tunnel
     ACTION   OBJECT                                 WHERE
     create   shop/authorizationpolicy/db-np-ports   beside shop.yaml
-             keep tunnelled traffic to the ports that `shop/networkpolicy/db` allows
+             keep the tunnel to the ports allowed at the pods of `shop/networkpolicy/db`
 
     Step 3   enrol
       kubectl label namespace shop istio.io/dataplane-mode=ambient

@@ -31,7 +31,12 @@ pub(super) fn commands(report: &Report<'_>, settings: &Migrate) -> Vec<String> {
             commands.push(format!("kubectl ambient migrate {flags} --diff"));
         }
         if gate::objection(report, settings).is_none() && !reads_stdin(&settings.request) {
-            commands.push(format!("kubectl ambient migrate {flags} --write"));
+            // The files that kustomize built from may serve other builds too.
+            let how = match settings.request.kustomize {
+                Some(_) => "--output-dir DIR",
+                None => "--write",
+            };
+            commands.push(format!("kubectl ambient migrate {flags} {how}"));
         }
     }
     commands

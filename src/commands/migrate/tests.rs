@@ -141,6 +141,34 @@ fn a_failed_proof_refuses_even_without_a_finding() {
 }
 
 #[test]
+fn what_kustomize_built_is_written_elsewhere() {
+    let built = Migrate {
+        request: Request {
+            kustomize: Some(PathBuf::from("overlay")),
+            default_namespace: "default".to_owned(),
+            ..Request::default()
+        },
+        target: None,
+        ..settings(Severity::Error, &[])
+    };
+    let prepared = Prepared {
+        changes: vec![sink::FileChange {
+            name: "ambient-policies.yaml".into(),
+            path: None,
+            before: None,
+            after: "kind: AuthorizationPolicy\n".into(),
+        }],
+        ..Prepared::default()
+    };
+    let plan = plan_with(&[]);
+    let report = Report::new(&plan, &prepared, |_, _| false);
+    insta::assert_snapshot!(next::commands(&report, &built).join("\n"), @"
+    kubectl ambient migrate diff -k overlay
+    kubectl ambient migrate -k overlay --output-dir DIR
+    ");
+}
+
+#[test]
 fn the_next_command_can_be_pasted_into_a_shell() {
     let request = Request {
         files: vec![PathBuf::from("k8s/it's here"), PathBuf::from("a.yaml")],

@@ -6,9 +6,9 @@ area! {
     POLICY_INERT = "AMB0801", Warning,
         "network policies without effect",
         "The network plugin of this cluster does not enforce network policies: all pods reach each other today, whatever the policies say. \
-         The plan still rewrites them, so that they are right on a cluster that enforces them. \
-         AuthorizationPolicies are enforced by the mesh, however, so the port limits become real with enrolment.",
-        "Say which network plugin there is with `--cni` if this is wrong; otherwise check that the limits are wanted before you apply the AuthorizationPolicies.";
+         The plan leaves them out and compares with what is open today. \
+         The mesh does enforce AuthorizationPolicies, however: port limits made from these policies would begin to refuse connections that work.",
+        "Say which network plugin there is with `--cni` if this is wrong; otherwise nothing has to be done, or delete the policy.";
 
     PROBES_BLOCKED = "AMB0802", Error,
         "kubelet probes blocked",

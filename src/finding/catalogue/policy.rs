@@ -119,7 +119,7 @@ area! {
         "address block that may match pods",
         "An `ipBlock` covers addresses that pods may have, and network plugins differ on whether a block matches pods at all. \
          In the mesh the answer decides whether the tunnel port has to be open for this rule. \
-         The plan assumes nothing here and reports the pairs as unknown.",
+         The plan opens the port where the block may match pods, and reports the pairs as unknown.",
         "Name the network plugin with `--cni` and the addresses of pods with `--pod-cidr`, or select the pods with `podSelector` and `namespaceSelector` instead.";
 
     UNKNOWN_PLUGIN_POLICY = "AMB0122", Error,
@@ -159,7 +159,7 @@ area! {
 
     EDIT_REFUSED = "AMB0127", Warning,
         "file not edited",
-        "The file holds something that cannot be edited without risk: a template, an alias that several places share, a tab or a duplicate key. \
+        "The file holds something that cannot be edited without risk: an anchor or alias that several places share, a tag, or the braces of a template. \
          It is left as it is, byte for byte. \
          A companion object with the same effect is written beside it.",
         "Apply the companion, or make the change by hand as `--diff` shows it.";
@@ -269,7 +269,7 @@ area! {
 
     STARTS_TO_BE_ENFORCED = "AMB0142", Warning,
         "authorization policy that starts to be enforced",
-        "The AuthorizationPolicy selects pods that have no sidecar, so nothing enforces it today. \
+        "The AuthorizationPolicy selects pods that have no sidecar, as far as the input tells, so nothing enforces it today. \
          From enrolment on ztunnel does, for connections inside the tunnel and for plaintext ones. \
          What it refuses in the tunnel is compared; what it refuses of plaintext, which has no identity, is not.",
         "Check with `kubectl ambient policy list --mode tunnel` that the policy allows what is needed, or remove it before the namespace is enrolled.";
@@ -295,4 +295,18 @@ area! {
          Left behind, a policy that limits ports may refuse what its workload needs later. \
          An ALLOW policy is replaced by one that does nothing, since it would let in what other policies refuse.",
         "Delete the object, in the manifests and with `kubectl delete` in the cluster.";
+
+    TEMPLATE = "AMB0151", Warning,
+        "template that was not read",
+        "The file is a template of Helm and holds no objects before it is rendered. \
+         Policies and workloads that come out of it are missing from the plan and from the comparison, so no verdict is certain. \
+         What the plan opens or limits may then be too much or too little.",
+        "Render the chart and pipe it in: `helm template NAME CHART | kubectl ambient migrate -f -`.";
+
+    REBUILT = "AMB0152", Error,
+        "objects that kustomize moves or renames",
+        "The files were read as they are, and a kustomization among them puts their objects into another namespace or gives them other names. \
+         Kustomize does not change the namespaces and service accounts that an AuthorizationPolicy names, so the policies of this plan would refuse everybody once they are built. \
+         The plan has to be made of what kustomize builds.",
+        "Run `kubectl ambient migrate -k FOLDER --output-dir DIR` for each overlay, or name the namespace with `-n` where the objects name none.";
 }

@@ -6,6 +6,7 @@ use super::{Context, about, at_line};
 use crate::finding::{Finding, codes};
 use crate::migrate::role::asks_for_injection;
 use crate::migrate::scope::{LeftOut, NamespaceState};
+use crate::migrate::steps::injection_removal;
 use crate::model::ObjectRef;
 
 pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -57,7 +58,10 @@ pub(super) fn injects(context: &Context<'_>, namespace: &str) -> bool {
 
 fn injection(context: &Context<'_>, name: &str, state: &NamespaceState) -> Option<Finding> {
     let namespace = context.world.namespaces.get(name)?;
-    if !injects(context, name) {
+    let labelled = *state == NamespaceState::Labelled;
+    let mut workloads = context.world.workloads.iter();
+    let enrols = labelled || workloads.any(|w| w.meta.namespace == name);
+    if !enrols || !injects(context, name) {
         return None;
     }
     let present: Vec<_> = [labels::INJECTION, labels::REVISION]
@@ -65,50 +69,26 @@ fn injection(context: &Context<'_>, name: &str, state: &NamespaceState) -> Optio
         .filter_map(|key| Some((key, namespace.meta.label(key)?)))
         .collect();
     let shown: Vec<_> = present.iter().map(|(k, v)| format!("`{k}: {v}`")).collect();
-    let verb = match state {
-        NamespaceState::Labelled => "is",
-        _ => "will be",
-    };
+    // The same words before and after the label is written, so that the finding keeps its id.
     let message = format!(
-        "has the label {} and {verb} labelled for ambient mesh, so pods that restart get sidecars \
-         and are not captured",
+        "has the label {} beside that of ambient mesh, so pods that restart get sidecars and are \
+         not captured",
         shown.join(" and ")
     );
     let subject = ObjectRef::cluster("Namespace", name);
     let origin = namespace.meta.origin.clone();
     let mut finding = about(&codes::INJECTION_IN_AMBIENT, subject, origin, message);
-    let removals: Vec<_> = present.iter().map(|(k, _)| format!("{k}-")).collect();
-    finding.fixes = vec![format!(
-        "kubectl label namespace {name} {}",
-        removals.join(" ")
-    )];
-    finding
-        .fixes
-        .extend(revision_of_gateways(context, name, &present));
+    finding.fixes = injection_removal(context.world, name);
+    if !namespace.meta.origin.is_synthetic() {
+        let origin = &namespace.meta.origin;
+        let fix = format!("take the label out of `{origin}` as well: the plan only inserts");
+        finding.fixes.push(fix);
+    }
+    finding.fixes.push(format!(
+        "then restart its workloads: kubectl rollout restart deployment,statefulset,daemonset \
+         --namespace {name}"
+    ));
     Some(finding)
-}
-
-/// A Gateway without a revision of its own belongs to its namespace's: removing that label would
-/// hand it to another control plane.
-fn revision_of_gateways(
-    context: &Context<'_>,
-    name: &str,
-    present: &[(&str, &str)],
-) -> Option<String> {
-    let (_, revision) = present.iter().find(|(k, _)| *k == labels::REVISION)?;
-    let gateways = context.world.gateways.iter();
-    let names: Vec<_> = gateways
-        .filter(|g| g.meta.namespace == name && g.meta.label(labels::REVISION).is_none())
-        .map(|g| g.meta.name.as_str())
-        .collect();
-    (!names.is_empty()).then(|| {
-        format!(
-            "before that, keep its Gateways with their control plane: kubectl label gateway {} \
-             --namespace {name} {}={revision}",
-            names.join(" "),
-            labels::REVISION
-        )
-    })
 }
 
 #[cfg(test)]

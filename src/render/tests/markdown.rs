@@ -11,7 +11,7 @@ fn a_plan_as_markdown() {
 
     | Namespace | Workloads | Policies | Waypoint | Verdict |
     |---|---|---|---|---|
-    | assets | 3 |  |  | ready |
+    | assets | 3 |  |  | blocked by 1 problem of the input |
     | kube-system | 0 |  |  | left out: it belongs to the cluster |
     | shop | 8 of 9 | 1 edited, 1 new | shop/waypoint | blocked by AMB0110 |
 
@@ -88,6 +88,6 @@ fn markdown_stays_within_the_limit_of_a_comment() {
     let counts: Vec<&str> = text.lines().filter(|l| l.starts_with('…')).collect();
     insta::assert_snapshot!(counts.join("\n"), @"
     … and 296 findings more; `-o json` lists all
-    … and 8045 more lines: run `kubectl ambient migrate diff`
+    … and 8046 more lines: run `kubectl ambient migrate diff`
     ");
 }

@@ -7,7 +7,7 @@ fn a_plan_as_tables() {
     Read   nothing that is analysed
 
     NAMESPACE     WORKLOADS   POLICIES          WAYPOINT        VERDICT
-    assets        3           <none>            <none>          ready
+    assets        3           <none>            <none>          blocked by 1 problem of the input
     kube-system   0           <none>            <none>          left out: it belongs to the cluster
     shop          8 of 9      1 edited, 1 new   shop/waypoint   blocked by AMB0110
 

@@ -116,6 +116,8 @@ fn pods_that_were_never_restarted_are_captured() {
     warning AMB0204 shop/pod/db-0 at workloads.yaml:10
       `shop/pod/db-0` has pods without a sidecar although namespace `shop` asks for injection: `db-0`; they are captured as soon as it is labelled
       fix: set `istio.io/dataplane-mode: none` in `metadata.labels` to keep them out
+      fix: take the label out of `namespaces.yaml:1` as well: the plan only inserts
+      fix: then restart its workloads: kubectl rollout restart deployment,statefulset,daemonset --namespace shop
     ");
     assert_eq!(found(owned_pod("db-0", "db")), "");
 }
