@@ -154,7 +154,7 @@ impl<'p> Crowd<'p> {
                 matched.low.insert_range(range.clone());
                 matched.high.insert_range(range.clone());
             }
-            matched.high.insert(self.anyone());
+            self.anybody(&mut matched);
         }
         matched
     }
@@ -171,7 +171,7 @@ impl<'p> Crowd<'p> {
 
     fn account(&self, namespace: &str, name: &str, matched: &mut Matched) {
         let Some(range) = self.namespaces.get(namespace) else {
-            matched.high.insert(self.anyone());
+            self.anybody(matched);
             return;
         };
         let here = self.parties.get(range.clone()).unwrap_or_default();
@@ -192,12 +192,20 @@ impl<'p> Crowd<'p> {
 
     /// Someone of a namespace without a known name, who sorts first there, may match.
     fn perhaps(&self, first: usize, matched: &mut Matched) {
-        matched.high.insert(self.anyone());
+        self.anybody(matched);
         let first = self.parties.get(first).map(|p| (first, p));
         if let Some((first, party)) = first
             && party.service_account().is_none()
         {
             matched.high.insert(first);
+        }
+    }
+
+    /// Those of whom nothing is known may match.
+    fn anybody(&self, matched: &mut Matched) {
+        matched.high.insert(self.anyone());
+        if self.parties.first().is_some_and(Party::is_nameless) {
+            matched.high.insert(0);
         }
     }
 

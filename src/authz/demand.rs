@@ -30,10 +30,21 @@ impl Party {
         }
     }
 
+    /// A client of which not even the namespace is known. It sorts before all others.
+    pub fn nameless() -> Self {
+        Self::new("", None)
+    }
+
+    /// Whether not even the namespace is known.
+    pub fn is_nameless(&self) -> bool {
+        self.namespace.is_empty()
+    }
+
     /// The party as a destination sees it.
     pub fn identity(&self) -> Identity<'_> {
         let namespace = self.namespace();
         match self.service_account() {
+            _ if self.is_nameless() => Identity::Anyone,
             Some(service_account) => Identity::Workload {
                 namespace,
                 service_account,

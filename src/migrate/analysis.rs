@@ -80,7 +80,13 @@ impl<'s, 'w> Analysis<'s, 'w> {
             .map(|p| PortSet::port(Protocol::Tcp, p))
             .into_iter()
             .collect();
-        let party = |class: &Class| Party::new(&class.namespace, class.service_account.as_deref());
+        let party = |class: &Class| {
+            if setting.nameless.contains(&class.namespace) {
+                Party::nameless()
+            } else {
+                Party::new(&class.namespace, class.service_account.as_deref())
+            }
+        };
         let of_class: Vec<Party> = universe.classes().iter().map(party).collect();
         let parties: BTreeSet<Party> = of_class.iter().cloned().collect();
         let parties: Vec<Party> = parties.into_iter().collect();

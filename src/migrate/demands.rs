@@ -4,7 +4,7 @@
 use fixedbitset::FixedBitSet;
 
 use super::analysis::Analysis;
-use crate::authz::{Demand, disjoint};
+use crate::authz::{Demand, Party, disjoint};
 use crate::model::{LabelSelector, NetworkPolicy, Peer, Protocol, Rule, Service};
 use crate::netpol::{Direction, Node, PortSet, Selection, rule_ports};
 
@@ -53,7 +53,8 @@ impl Analysis<'_, '_> {
     /// What the tunnel to a class may carry; `None` when it may carry everything.
     pub(super) fn demand(&self, class: Node) -> Option<Demand<'_>> {
         let groups = self.tunnel_clients(class);
-        let others = self.for_others(class);
+        let (clients, nameless) = self.named(self.by_party(class, &groups));
+        let others = either(self.for_others(class), nameless);
         let unlimited = |ports: &PortSet| *ports == self.tunnelled;
         if groups.iter().all(|(ports, _)| unlimited(ports)) && others.as_ref().is_none_or(unlimited)
         {
@@ -61,7 +62,7 @@ impl Analysis<'_, '_> {
         }
         let mut demand = Demand {
             parties: &self.parties,
-            clients: disjoint(&self.by_party(class, &groups)),
+            clients: disjoint(&clients),
             others,
             declared: self.declared(class),
             universe: self.tunnelled.clone(),
@@ -122,6 +123,24 @@ impl Analysis<'_, '_> {
         parties
     }
 
+    /// Clients without those of which no rule can name even the namespace, and what these may use.
+    fn named(
+        &self,
+        mut clients: Vec<(PortSet, FixedBitSet)>,
+    ) -> (Vec<(PortSet, FixedBitSet)>, Option<PortSet>) {
+        let mut nameless = None;
+        if self.parties.first().is_some_and(Party::is_nameless) {
+            for (ports, parties) in &mut clients {
+                if parties.contains(0) {
+                    parties.set(0, false);
+                    nameless = either(nameless, Some(ports.clone()));
+                }
+            }
+            clients.retain(|(_, parties)| !parties.is_clear());
+        }
+        (clients, nameless)
+    }
+
     /// What pods that are not in the input may use, when they can reach the tunnel at all.
     fn for_others(&self, class: Node) -> Option<PortSet> {
         if !self.network.is_isolated(class, Direction::Ingress) {
@@ -169,6 +188,8 @@ impl Analysis<'_, '_> {
         let universe: PortSet = ports
             .map(|p| PortSet::port(Protocol::Tcp, p.port))
             .collect();
+        let (clients, nameless) = self.named(clients);
+        others = others.union(&nameless.unwrap_or_default());
         let clients = disjoint(&clients);
         let mut limits = clients.iter().map(|(ports, _)| ports);
         if limits.all(|ports| *ports == universe) && others == universe {
@@ -181,6 +202,14 @@ impl Analysis<'_, '_> {
             declared: PortSet::none(),
             universe,
         })
+    }
+}
+
+/// The ports of both.
+fn either(one: Option<PortSet>, another: Option<PortSet>) -> Option<PortSet> {
+    match (one, another) {
+        (Some(one), Some(another)) => Some(one.union(&another)),
+        (one, another) => one.or(another),
     }
 }
 

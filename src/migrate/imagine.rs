@@ -2,37 +2,49 @@
 //!
 //! A repository often keeps policies apart from workloads. A policy that selects nothing known
 //! still has to be rewritten and proved, so for every selector that matches no pod one pod is
-//! imagined that it matches. Its service account is not known.
+//! imagined that it matches. Its service account is not known. Where a rule asks for labels that no
+//! namespace of the input has, a namespace is imagined too, and not even its name is known.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use ambient_facts::labels;
 
 use super::object;
 use super::scope::Scope;
 use crate::model::{
-    LabelSelector, Labels, Meta, NetworkPolicy, Operator, Peer, PodTemplate, Workload,
+    LabelSelector, Labels, Meta, Namespace, NetworkPolicy, Operator, Peer, PodTemplate, Workload,
     WorkloadKind, World, namespace_name_label,
 };
 use crate::netpol::{Direction, Selection};
 
+/// What is imagined beside a world.
+#[derive(Default)]
+pub(super) struct Imagined {
+    pub(super) pods: Vec<Workload>,
+    /// Namespaces whose names are not known, by what they are called instead.
+    pub(super) namespaces: BTreeMap<String, Namespace>,
+}
+
 /// One imagined pod for each selector of an analysed policy that matches no pod of the input.
-pub(super) fn pods<'w>(
+pub(super) fn beside<'w>(
     world: &'w World,
     scope: &Scope,
     selection: &mut Selection<'w>,
-) -> Vec<Workload> {
+) -> Imagined {
     let unnamed = world.network_policies.iter().map(|p| &p.meta);
     let unnamed = unnamed.filter(|meta| !meta.namespace_given);
-    let mut imagined = Imagined {
+    let mut imagination = Imagination {
+        world,
+        scope,
         unnamed: unnamed.map(|meta| meta.namespace.as_str()).collect(),
-        ..Imagined::default()
+        by_namespace: world.workloads_by_namespace(),
+        known: BTreeSet::new(),
+        imagined: Imagined::default(),
     };
-    let here = world.workloads_by_namespace();
     for policy in world.network_policies.iter().filter(|p| !p.meta.is_ours()) {
         let namespace = &policy.meta.namespace;
-        let relevant = scope.is_enrolled(namespace);
-        let here = here.get(namespace.as_str()).map_or(&[][..], Vec::as_slice);
-        if relevant && !selects_something(world, here, policy) {
-            imagined.add(namespace, &policy.pod_selector);
+        if scope.is_enrolled(namespace) && !imagination.holds(namespace, &policy.pod_selector) {
+            imagination.add(namespace, &policy.pod_selector);
         }
         for direction in Direction::BOTH {
             if !direction.isolated_by(policy) {
@@ -45,73 +57,130 @@ pub(super) fn pods<'w>(
                 };
                 let set = selection.peers(namespace, std::slice::from_ref(peer));
                 let set = selection.get(set);
-                if set.yes.is_clear() && set.maybe.is_clear() {
-                    imagined.peer(world, scope, namespace, namespaces.as_ref(), pods.as_ref());
-                }
+                let matched = if !set.yes.is_clear() {
+                    Some(true)
+                } else if set.maybe.is_clear() {
+                    Some(false)
+                } else {
+                    None
+                };
+                let everything = LabelSelector::default();
+                let pods = pods.as_ref().unwrap_or(&everything);
+                imagination.peer(policy, namespaces.as_ref(), pods, matched);
             }
         }
     }
-    imagined.pods
+    imagination.imagined
 }
 
-/// Whether a policy selects some pod of its namespace, be it one on the node's network.
-fn selects_something(world: &World, here: &[usize], policy: &NetworkPolicy) -> bool {
-    let mut here = here.iter().filter_map(|&index| world.workloads.get(index));
-    here.any(|w| !w.terminated && policy.pod_selector.matches(&w.pod.labels))
-}
-
-#[derive(Default)]
-struct Imagined<'w> {
+struct Imagination<'w> {
+    world: &'w World,
+    scope: &'w Scope,
     /// Namespaces that policies are in without naming them.
     unnamed: BTreeSet<&'w str>,
-    pods: Vec<Workload>,
+    by_namespace: BTreeMap<&'w str, Vec<usize>>,
     known: BTreeSet<(String, Labels)>,
+    imagined: Imagined,
 }
 
-impl Imagined<'_> {
+impl Imagination<'_> {
+    /// Imagines what a peer selects, unless pods of the input match it: surely, surely not, or
+    /// perhaps.
     fn peer(
         &mut self,
-        world: &World,
-        scope: &Scope,
-        own: &str,
+        policy: &NetworkPolicy,
         namespaces: Option<&LabelSelector>,
-        pods: Option<&LabelSelector>,
+        pods: &LabelSelector,
+        matched: Option<bool>,
     ) {
-        let everything = LabelSelector::default();
-        let pods = pods.unwrap_or(&everything);
         let Some(namespaces) = namespaces else {
-            if scope.is_enrolled(own) {
+            let own = &policy.meta.namespace;
+            if matched == Some(false) && self.scope.is_enrolled(own) {
                 self.add(own, pods);
             }
             return;
         };
+        if let Some(names) = asked_names(namespaces) {
+            for name in names {
+                self.named(name, namespaces, pods);
+            }
+            return;
+        }
+        let world = self.world;
         let matching = |name: &&String| namespaces.matches(&world.namespace_labels(name));
         let known: Vec<&String> = world.namespaces.keys().filter(matching).collect();
-        if let Some(namespace) = known.iter().find(|n| scope.is_enrolled(n)) {
-            self.add(namespace, pods);
-        } else if known.is_empty() {
-            // Nothing is known of that namespace but the labels that the rule asks for.
-            let labels = satisfying(namespaces);
-            if let Some(name) = labels.get(ambient_facts::labels::NAMESPACE_NAME)
-                && is_namespace_name(name)
-                && namespaces.matches(&namespace_name_label(name))
-            {
-                self.add(name, pods);
+        if known.is_empty() {
+            if matched != Some(true) {
+                self.somewhere(namespaces, pods);
             }
+        } else if matched == Some(false)
+            && let Some(namespace) = known.iter().find(|n| self.scope.is_enrolled(n))
+        {
+            self.add(namespace, pods);
         }
     }
 
-    fn add(&mut self, namespace: &str, selector: &LabelSelector) {
-        let labels = satisfying(selector);
-        if !selector.matches(&labels) || !self.known.insert((namespace.to_owned(), labels.clone()))
-        {
+    /// Imagines a pod in a namespace that a rule names.
+    fn named(&mut self, name: &str, namespaces: &LabelSelector, pods: &LabelSelector) {
+        let (by_name, _) = namespaces.split_at(labels::NAMESPACE_NAME);
+        if !is_namespace_name(name) || !by_name.matches(&namespace_name_label(name)) {
             return;
         }
-        let shown: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        let name = if shown.is_empty() {
-            "any".to_owned()
-        } else {
-            shown.join(",")
+        let wanted = match self.world.namespaces.get(name) {
+            Some(known) => {
+                let selected = !known.declared || namespaces.matches(&known.meta.labels);
+                selected && self.scope.is_enrolled(name)
+            }
+            None => true,
+        };
+        if wanted && !self.holds(name, pods) {
+            self.add(name, pods);
+        }
+    }
+
+    /// Imagines a pod in a namespace of which only labels are known: those that a rule asks for.
+    fn somewhere(&mut self, namespaces: &LabelSelector, pods: &LabelSelector) {
+        let mut own = satisfying(namespaces);
+        let name = match shown(&own) {
+            labels if labels.is_empty() => "other namespaces".to_owned(),
+            labels => format!("namespaces with {labels}"),
+        };
+        own.entry(labels::NAMESPACE_NAME.to_owned())
+            .or_insert_with(|| name.clone());
+        if !namespaces.matches(&own) || !self.add(&name, pods) {
+            return;
+        }
+        let mut meta = Meta::synthetic("", &name);
+        meta.labels = own;
+        let namespace = Namespace {
+            meta,
+            declared: true,
+        };
+        self.imagined.namespaces.insert(name, namespace);
+    }
+
+    /// Whether a selector selects some pod of a namespace, be it one on the node's network.
+    fn holds(&self, namespace: &str, selector: &LabelSelector) -> bool {
+        let here = self.by_namespace.get(namespace);
+        let mut here = here.into_iter().flatten();
+        here.any(|&index| {
+            let workload = self.world.workloads.get(index);
+            workload.is_some_and(|w| !w.terminated && selector.matches(&w.pod.labels))
+        })
+    }
+
+    /// Adds a pod with labels that satisfy a selector, unless it contradicts itself.
+    fn add(&mut self, namespace: &str, selector: &LabelSelector) -> bool {
+        let labels = satisfying(selector);
+        if !selector.matches(&labels) {
+            return false;
+        }
+        if !self.known.insert((namespace.to_owned(), labels.clone())) {
+            return true;
+        }
+        let name = match shown(&labels) {
+            labels if labels.is_empty() => "any".to_owned(),
+            labels => labels,
         };
         let pod = PodTemplate {
             labels,
@@ -120,7 +189,7 @@ impl Imagined<'_> {
         };
         let mut meta = Meta::synthetic(namespace, name);
         meta.namespace_given = !self.unnamed.contains(namespace);
-        self.pods.push(Workload {
+        self.imagined.pods.push(Workload {
             meta,
             kind: WorkloadKind::Pod,
             pod,
@@ -129,7 +198,28 @@ impl Imagined<'_> {
             addresses: Vec::new(),
             terminated: false,
         });
+        true
     }
+}
+
+/// The names that a selector asks for one by one; `None` when it does not.
+fn asked_names(namespaces: &LabelSelector) -> Option<Vec<&str>> {
+    if let Some(name) = namespaces.match_labels.get(labels::NAMESPACE_NAME) {
+        return Some(vec![name]);
+    }
+    namespaces
+        .match_expressions
+        .iter()
+        .filter(|r| r.key == labels::NAMESPACE_NAME)
+        .find_map(|r| match &r.operator {
+            Operator::In(names) => Some(names.iter().map(String::as_str).collect()),
+            _ => None,
+        })
+}
+
+fn shown(labels: &Labels) -> String {
+    let shown: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    shown.join(",")
 }
 
 /// Whether a namespace can have this name (RFC 1123 label). Labels that satisfy a selector need not

@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ambient_facts::{labels, ports};
 
+use super::Options;
 use super::cni::{self, Detection};
+use super::imagine::{self, Imagined};
 use super::role::{self, Role};
 use super::scope::{Scope, ScopeOptions};
 use super::serving::{self, ServingWaypoints};
-use super::{Options, imagine};
 use crate::model::{Endpoints, Protocol, Service, TargetPort, Workload, World};
 use crate::netpol::{Assumptions, PortSet, Selection, Trait, Universe};
 
@@ -40,6 +41,8 @@ pub(super) struct Setting<'w> {
     by_namespace: BTreeMap<String, Vec<usize>>,
     /// Namespaces that rules mention and that hold nothing of the input, so that they may not exist.
     pub(super) imagined_namespaces: BTreeSet<String>,
+    /// Those among them whose names are not known, by what they are called instead.
+    pub(super) nameless: BTreeSet<String>,
     /// Planned waypoints by the namespace that they serve.
     pub(super) planned: BTreeMap<String, String>,
     pub(super) waypoints: ServingWaypoints,
@@ -49,7 +52,7 @@ pub(super) struct Setting<'w> {
 
 impl<'w> Setting<'w> {
     pub(super) fn of(world: &'w World, options: &'w Options) -> Self {
-        let scope_options = ScopeOptions {
+        let mut scope_options = ScopeOptions {
             namespaces: options.namespaces.clone(),
             exclude: options.exclude.clone(),
         };
@@ -78,6 +81,7 @@ impl<'w> Setting<'w> {
             parts: Vec::new(),
             by_namespace: BTreeMap::new(),
             imagined_namespaces: BTreeSet::new(),
+            nameless: BTreeSet::new(),
             planned,
             waypoints,
             cni,
@@ -85,7 +89,7 @@ impl<'w> Setting<'w> {
         };
         setting.add_waypoint_pods(&scope_options);
         let first_imagined = setting.world.workloads.len();
-        let imagined_pods = {
+        let Imagined { pods, namespaces } = {
             let world = &*setting.world;
             let policies = &world.network_policies;
             let universe = Universe::of(
@@ -96,15 +100,26 @@ impl<'w> Setting<'w> {
                 &[],
                 setting.assumptions.clone(),
             );
-            imagine::pods(world, &setting.scope, &mut Selection::new(world, &universe))
+            imagine::beside(world, &setting.scope, &mut Selection::new(world, &universe))
         };
-        let imagined = first_imagined..first_imagined + imagined_pods.len();
-        let namespaces = imagined_pods.iter().map(|pod| &pod.meta.namespace);
-        setting.imagined_namespaces = namespaces
+        let imagined = first_imagined..first_imagined + pods.len();
+        setting.imagined_namespaces = pods
+            .iter()
+            .map(|pod| &pod.meta.namespace)
             .filter(|name| !setting.world.namespaces.contains_key(*name))
             .cloned()
             .collect();
-        setting.extend(imagined_pods, &scope_options);
+        setting.nameless = namespaces.keys().cloned().collect();
+        // Whether what the input does not hold is in the mesh already is not for options to say
+        // that are about what it holds.
+        if !scope_options.namespaces.is_empty() {
+            let unknown = setting.imagined_namespaces.iter().cloned();
+            scope_options.namespaces.extend(unknown);
+        }
+        if !namespaces.is_empty() {
+            setting.world.to_mut().namespaces.extend(namespaces);
+        }
+        setting.extend(pods, &scope_options);
         setting.add_waypoint_pods(&scope_options);
         let by_namespace = setting.world.workloads_by_namespace().into_iter();
         setting.by_namespace = by_namespace
