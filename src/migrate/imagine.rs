@@ -7,10 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ambient_facts::labels;
+use ambient_facts::{annotations, labels, namespaces};
 
 use super::object;
-use super::scope::Scope;
+use super::role;
+use super::scope::{Scope, is_gateway, is_mesh};
 use crate::model::{
     LabelSelector, Labels, Meta, Namespace, NetworkPolicy, Operator, Peer, PodTemplate, Workload,
     WorkloadKind, World, namespace_name_label,
@@ -39,6 +40,7 @@ pub(super) fn beside<'w>(
         unnamed: unnamed.map(|meta| meta.namespace.as_str()).collect(),
         by_namespace: world.workloads_by_namespace(),
         known: BTreeSet::new(),
+        sends: false,
         imagined: Imagined::default(),
     };
     for policy in world.network_policies.iter().filter(|p| !p.meta.is_ours()) {
@@ -66,6 +68,7 @@ pub(super) fn beside<'w>(
                 };
                 let everything = LabelSelector::default();
                 let pods = pods.as_ref().unwrap_or(&everything);
+                imagination.sends = direction == Direction::Ingress;
                 imagination.peer(policy, namespaces.as_ref(), pods, matched);
             }
         }
@@ -80,6 +83,8 @@ struct Imagination<'w> {
     unnamed: BTreeSet<&'w str>,
     by_namespace: BTreeMap<&'w str, Vec<usize>>,
     known: BTreeSet<(String, Labels)>,
+    /// Whether what is imagined next is to send; else it is to receive.
+    sends: bool,
     imagined: Imagined,
 }
 
@@ -93,47 +98,96 @@ impl Imagination<'_> {
         pods: &LabelSelector,
         matched: Option<bool>,
     ) {
-        let Some(namespaces) = namespaces else {
+        let Some(asked) = namespaces else {
             let own = &policy.meta.namespace;
             if matched == Some(false) && self.scope.is_enrolled(own) {
                 self.add(own, pods);
             }
             return;
         };
-        if let Some(names) = asked_names(namespaces) {
+        if let Some(names) = asked_names(asked) {
             for name in names {
-                self.named(name, namespaces, pods);
+                self.named(name, asked, pods);
+            }
+            return;
+        }
+        if asked.is_empty() {
+            // Some namespace that the input does not hold may have such pods, and pods of any kind
+            // are those that no limit is about.
+            if !pods.is_empty() {
+                self.somewhere(asked, pods);
             }
             return;
         }
         let world = self.world;
-        let matching = |name: &&String| namespaces.matches(&world.namespace_labels(name));
+        let matching = |name: &&String| asked.matches(&world.namespace_labels(name));
         let known: Vec<&String> = world.namespaces.keys().filter(matching).collect();
         if known.is_empty() {
             if matched != Some(true) {
-                self.somewhere(namespaces, pods);
+                self.somewhere(asked, pods);
+            }
+            return;
+        }
+        let mut speaking = known.iter().filter(|n| self.speaks(n));
+        if pods.is_empty() {
+            let empty: Vec<&&String> = speaking.filter(|n| !self.holds(n, pods)).collect();
+            for namespace in empty {
+                self.add(namespace, pods);
             }
         } else if matched == Some(false)
-            && let Some(namespace) = known.iter().find(|n| self.scope.is_enrolled(n))
+            && let Some(namespace) = speaking.next()
         {
-            self.add(namespace, pods);
+            if known.len() > 1 {
+                self.somewhere(asked, pods);
+            } else {
+                self.add(namespace, pods);
+            }
+        }
+        if known.iter().any(|n| *n == namespaces::ROOT) {
+            self.gateway(namespaces::ROOT, pods);
+        }
+    }
+
+    /// Whether pods of a namespace that is not among those that were matched use the tunnel in the
+    /// direction in question: they are in the mesh, or a sidecar may send for them.
+    fn speaks(&self, namespace: &str) -> bool {
+        self.scope.is_enrolled(namespace)
+            || (self.sends && role::may_be_injected(self.world, namespace))
+    }
+
+    /// Imagines a gateway in the namespace where ingress gateways are installed by default, unless
+    /// one of the input is selected.
+    fn gateway(&mut self, namespace: &str, selector: &LabelSelector) {
+        let here = self.by_namespace.get(namespace);
+        let mut here = here.into_iter().flatten();
+        let known = here.any(|&index| {
+            let workload = self.world.workloads.get(index);
+            workload.is_some_and(|w| is_gateway(&w.pod) && selector.matches(&w.pod.labels))
+        });
+        let pod = PodTemplate {
+            labels: satisfying(selector),
+            ..PodTemplate::default()
+        };
+        if self.sends && !known && !is_mesh(&pod) {
+            let template = "gateway".to_owned();
+            let annotations = Labels::from([(annotations::INJECT_TEMPLATES.to_owned(), template)]);
+            self.add_annotated(namespace, selector, annotations);
         }
     }
 
     /// Imagines a pod in a namespace that a rule names.
-    fn named(&mut self, name: &str, namespaces: &LabelSelector, pods: &LabelSelector) {
-        let (by_name, _) = namespaces.split_at(labels::NAMESPACE_NAME);
+    fn named(&mut self, name: &str, asked: &LabelSelector, pods: &LabelSelector) {
+        let (by_name, _) = asked.split_at(labels::NAMESPACE_NAME);
         if !is_namespace_name(name) || !by_name.matches(&namespace_name_label(name)) {
             return;
         }
-        let wanted = match self.world.namespaces.get(name) {
-            Some(known) => {
-                let selected = !known.declared || namespaces.matches(&known.meta.labels);
-                selected && self.scope.is_enrolled(name)
-            }
-            None => true,
-        };
-        if wanted && !self.holds(name, pods) {
+        let known = self.world.namespaces.get(name);
+        if known.is_some_and(|n| n.declared && !asked.matches(&n.meta.labels)) {
+            return;
+        }
+        if name == namespaces::ROOT {
+            self.gateway(name, pods);
+        } else if (known.is_none() || self.speaks(name)) && !self.holds(name, pods) {
             self.add(name, pods);
         }
     }
@@ -171,6 +225,15 @@ impl Imagination<'_> {
 
     /// Adds a pod with labels that satisfy a selector, unless it contradicts itself.
     fn add(&mut self, namespace: &str, selector: &LabelSelector) -> bool {
+        self.add_annotated(namespace, selector, Labels::new())
+    }
+
+    fn add_annotated(
+        &mut self,
+        namespace: &str,
+        selector: &LabelSelector,
+        annotations: Labels,
+    ) -> bool {
         let labels = satisfying(selector);
         if !selector.matches(&labels) {
             return false;
@@ -184,6 +247,7 @@ impl Imagination<'_> {
         };
         let pod = PodTemplate {
             labels,
+            annotations,
             service_account: String::new(),
             ..PodTemplate::default()
         };

@@ -88,6 +88,9 @@ impl<'w> Setting<'w> {
             assumptions,
         };
         setting.add_waypoint_pods(&scope_options);
+        let mut gateways = serving::pods_of_gateways(&setting.world);
+        gateways.retain(|pod| !setting.world.workloads.iter().any(|w| is_pod_of(w, pod)));
+        setting.extend(gateways, &scope_options);
         let first_imagined = setting.world.workloads.len();
         let Imagined { pods, namespaces } = {
             let world = &*setting.world;
@@ -162,7 +165,7 @@ impl<'w> Setting<'w> {
             let gateway = workload.pod.labels.get(labels::GATEWAY_NAME);
             w.namespace == workload.meta.namespace && gateway.is_some_and(|name| *name == w.name)
         });
-        let role = Role::of(&workload.pod, self.scope.workload(index));
+        let role = Role::of(&self.world, workload, self.scope.workload(index));
         let taken = self.waypoints.of_workload.get(&index).copied();
         Part {
             role,
