@@ -153,8 +153,10 @@ impl<'p> Crowd<'p> {
             if let Some(range) = self.namespaces.get(pattern) {
                 matched.low.insert_range(range.clone());
                 matched.high.insert_range(range.clone());
+                matched.high.insert(self.anyone());
+            } else {
+                self.anybody(&mut matched);
             }
-            self.anybody(&mut matched);
         }
         matched
     }
@@ -192,7 +194,7 @@ impl<'p> Crowd<'p> {
 
     /// Someone of a namespace without a known name, who sorts first there, may match.
     fn perhaps(&self, first: usize, matched: &mut Matched) {
-        self.anybody(matched);
+        matched.high.insert(self.anyone());
         let first = self.parties.get(first).map(|p| (first, p));
         if let Some((first, party)) = first
             && party.service_account().is_none()
@@ -201,7 +203,8 @@ impl<'p> Crowd<'p> {
         }
     }
 
-    /// Those of whom nothing is known may match.
+    /// Those of whom nothing is known may match. A nameless party is of none of the namespaces that
+    /// others are of.
     fn anybody(&self, matched: &mut Matched) {
         matched.high.insert(self.anyone());
         if self.parties.first().is_some_and(Party::is_nameless) {

@@ -10,11 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use ambient_facts::{annotations, labels, namespaces};
 
 use super::object;
+use super::opening;
 use super::role;
 use super::scope::{Scope, is_gateway, is_mesh};
 use crate::model::{
-    LabelSelector, Labels, Meta, Namespace, NetworkPolicy, Operator, Peer, PodTemplate, Workload,
-    WorkloadKind, World, namespace_name_label,
+    Coverage, Kind, LabelSelector, Labels, Meta, Namespace, NetworkPolicy, Operator, Peer,
+    PodTemplate, PortMatch, Protocol, Rule, Workload, WorkloadKind, World, namespace_name_label,
 };
 use crate::netpol::{Direction, Selection};
 
@@ -52,8 +53,12 @@ pub(super) fn beside<'w>(
             if !direction.isolated_by(policy) {
                 continue;
             }
-            let peers = direction.rules(policy).iter().flat_map(|r| &r.peers);
-            for peer in peers {
+            let rules = direction.rules(policy);
+            let mut leads = |rule| is_limited(rule) && leads_anywhere(policy, rule, selection);
+            if direction == Direction::Egress && rules.iter().any(&mut leads) {
+                imagination.anywhere(namespace);
+            }
+            for peer in rules.iter().flat_map(|r| &r.peers) {
                 let Peer::Pods { namespaces, pods } = peer else {
                     continue;
                 };
@@ -175,6 +180,17 @@ impl Imagination<'_> {
         }
     }
 
+    /// Imagines a pod of another namespace where a rule lets pods of a namespace send to all: what
+    /// the input holds cannot limit what the tunnel carries there.
+    fn anywhere(&mut self, from: &str) {
+        let everything = LabelSelector::default();
+        self.sends = true;
+        let is_all = self.world.coverage(Kind::Workload) == Coverage::Complete;
+        if self.speaks(from) && !is_all {
+            self.somewhere(&everything, &everything);
+        }
+    }
+
     /// Imagines a pod in a namespace that a rule names.
     fn named(&mut self, name: &str, asked: &LabelSelector, pods: &LabelSelector) {
         let (by_name, _) = asked.split_at(labels::NAMESPACE_NAME);
@@ -264,6 +280,36 @@ impl Imagination<'_> {
         });
         true
     }
+}
+
+/// Whether a rule grants some ports of TCP that go through the tunnel, and not all.
+fn is_limited(rule: &Rule) -> bool {
+    let all = PortMatch::Range(1, u16::MAX);
+    let mut tcp = rule.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
+    opening::grants_some_tcp(rule)
+        && !opening::is_dns_only(rule)
+        && tcp.all(|p| p.port != PortMatch::All && p.port != all)
+}
+
+/// Whether a rule has pods of every namespace among its peers, those that the input does not hold
+/// too.
+fn leads_anywhere<'w>(
+    policy: &'w NetworkPolicy,
+    rule: &'w Rule,
+    selection: &mut Selection<'w>,
+) -> bool {
+    let mut is_any = |peer: &'w Peer| match peer {
+        Peer::Pods { namespaces, pods } => {
+            let any = |s: &LabelSelector| s.is_empty();
+            namespaces.as_ref().is_some_and(any) && pods.as_ref().is_none_or(any)
+        }
+        Peer::Block { .. } => {
+            let set = selection.peers(&policy.meta.namespace, std::slice::from_ref(peer));
+            let mut surely = selection.get(set).yes.ones();
+            surely.any(|node| node < selection.universe().classes().len())
+        }
+    };
+    rule.peers.is_empty() || rule.peers.iter().any(&mut is_any)
 }
 
 /// The names that a selector asks for one by one; `None` when it does not.
