@@ -125,7 +125,7 @@ impl Ord for Demand<'_> {
     }
 }
 
-impl<'p> Demand<'p> {
+impl Demand<'_> {
     /// What each client may use of what either allows: the limits of two workloads that no selector
     /// tells apart.
     #[must_use]
@@ -182,11 +182,6 @@ impl<'p> Demand<'p> {
     pub(super) fn without(&self, entries: &BTreeSet<usize>) -> FixedBitSet {
         let rest = (0..self.clients.len()).filter(|e| !entries.contains(e));
         self.of(&rest.collect())
-    }
-
-    /// Parties by index.
-    pub(super) fn named(&self, parties: &FixedBitSet) -> impl Iterator<Item = &'p Party> {
-        parties.ones().filter_map(|p| self.parties.get(p))
     }
 }
 
