@@ -117,6 +117,7 @@ fn options(lines: &str) -> Options {
             ("authz", "allow") => options.authz = AuthzMode::Allow,
             ("strategy", "companion") => options.strategy = Strategy::Companion,
             ("cni", plugin) => options.cni = Some(plugin.parse().unwrap()),
+            ("exclude", namespace) => options.exclude.push(namespace.to_owned()),
             ("only", namespace) => options.namespaces.push(namespace.to_owned()),
             ("pod-cidr", range) => options.pod_ranges.push(range.parse().unwrap()),
             ("waypoint", waypoint) => {

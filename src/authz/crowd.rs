@@ -168,8 +168,10 @@ impl<'p> Crowd<'p> {
             if let Some(range) = self.namespaces.get(pattern) {
                 matched.low.insert_range(range.clone());
                 matched.high.insert_range(range.clone());
+                matched.high.insert(self.anyone());
+            } else {
+                self.anybody(&mut matched);
             }
-            matched.high.insert(self.anyone());
         }
         matched
     }
@@ -186,7 +188,7 @@ impl<'p> Crowd<'p> {
 
     fn account(&self, namespace: &str, name: &str, matched: &mut Matched) {
         let Some(range) = self.namespaces.get(namespace) else {
-            matched.high.insert(self.anyone());
+            self.anybody(matched);
             return;
         };
         let here = self.parties.get(range.clone()).unwrap_or_default();
@@ -213,6 +215,15 @@ impl<'p> Crowd<'p> {
             && party.service_account().is_none()
         {
             matched.high.insert(first);
+        }
+    }
+
+    /// Those of whom nothing is known may match. A nameless party is of none of the namespaces that
+    /// others are of.
+    fn anybody(&self, matched: &mut Matched) {
+        matched.high.insert(self.anyone());
+        if self.parties.first().is_some_and(Party::is_nameless) {
+            matched.high.insert(0);
         }
     }
 

@@ -30,10 +30,21 @@ impl Party {
         }
     }
 
+    /// A client of which not even the namespace is known. It sorts before all others.
+    pub fn nameless() -> Self {
+        Self::new("", None)
+    }
+
+    /// Whether not even the namespace is known.
+    pub fn is_nameless(&self) -> bool {
+        self.namespace.is_empty()
+    }
+
     /// The party as a destination sees it.
     pub fn identity(&self) -> Identity<'_> {
         let namespace = self.namespace();
         match self.service_account() {
+            _ if self.is_nameless() => Identity::Anyone,
             Some(service_account) => Identity::Workload {
                 namespace,
                 service_account,
@@ -114,7 +125,7 @@ impl Ord for Demand<'_> {
     }
 }
 
-impl<'p> Demand<'p> {
+impl Demand<'_> {
     /// What each client may use of what either allows: the limits of two workloads that no selector
     /// tells apart.
     #[must_use]
@@ -171,11 +182,6 @@ impl<'p> Demand<'p> {
     pub(super) fn without(&self, entries: &BTreeSet<usize>) -> FixedBitSet {
         let rest = (0..self.clients.len()).filter(|e| !entries.contains(e));
         self.of(&rest.collect())
-    }
-
-    /// Parties by index.
-    pub(super) fn named(&self, parties: &FixedBitSet) -> impl Iterator<Item = &'p Party> {
-        parties.ones().filter_map(|p| self.parties.get(p))
     }
 }
 

@@ -127,37 +127,71 @@ fn pieces(demand: &Demand<'_>) -> Vec<Piece> {
 }
 
 fn deny(demand: &Demand<'_>, crowd: &Crowd<'_>, piece: &Piece, encoded: &mut Encoded) {
-    let source = if piece.others {
-        // Everybody but a few may: name the few.
-        let refused = demand.without(&piece.clients);
-        let principals: Vec<Name> = demand
-            .named(&refused)
-            .filter_map(Party::principal)
-            .cloned()
-            .collect();
-        if refused.count_ones(..) > principals.len() {
+    let from = if piece.others {
+        let refused = refused(demand, crowd, piece);
+        if refused.by_guess {
             encoded.unnamed = encoded.unnamed.union(&piece.ports);
         }
-        if principals.is_empty() {
+        let from = by_name(refused);
+        if from.is_empty() {
             return;
         }
-        Source {
-            principals,
-            ..Source::default()
-        }
+        from
     } else {
         let exempt = name(demand, crowd, &piece.clients);
         if exempt.by_guess {
             encoded.unnamed = encoded.unnamed.union(&piece.ports);
         }
-        Source {
+        vec![Source {
             principals: vec!["*".into()],
             not_principals: exempt.principals,
             not_namespaces: exempt.namespaces,
             ..Source::default()
-        }
+        }]
     };
-    push(demand, source, &piece.ports, encoded);
+    push(demand, from, &piece.ports, encoded);
+}
+
+/// Everybody but a few may use the ports of a piece: the few. One without a known name is named by
+/// its namespace if nobody of it may.
+fn refused(demand: &Demand<'_>, crowd: &Crowd<'_>, piece: &Piece) -> Named {
+    let (all, refused) = (demand.all(), demand.without(&piece.clients));
+    let mut named = Named {
+        principals: Vec::new(),
+        namespaces: Vec::new(),
+        by_guess: false,
+    };
+    for namespace in crowd.of_each_namespace() {
+        let parties = demand.parties.get(namespace.clone()).unwrap_or_default();
+        let inside = refused.count_ones(namespace.clone());
+        let unknown = refused.contains(namespace.start)
+            && parties.first().is_some_and(|p| p.principal().is_none());
+        if unknown && inside == all.count_ones(namespace.clone()) {
+            let first = parties.first().map(Party::namespace_name);
+            named.namespaces.extend(first.cloned());
+            continue;
+        }
+        named.by_guess |= unknown;
+        let numbered = (namespace.start..).zip(parties);
+        let listed = numbered.filter(|(index, _)| refused.contains(*index));
+        let principals = listed.filter_map(|(_, party)| party.principal().cloned());
+        named.principals.extend(principals);
+    }
+    named
+}
+
+/// Sources for those who are named.
+fn by_name(named: Named) -> Vec<Source> {
+    let principals = Source {
+        principals: named.principals,
+        ..Source::default()
+    };
+    let namespaces = Source {
+        namespaces: named.namespaces,
+        ..Source::default()
+    };
+    let sources = [principals, namespaces].into_iter();
+    sources.filter(|s| *s != Source::default()).collect()
 }
 
 fn allow(
@@ -186,18 +220,7 @@ fn allow(
         if named.by_guess {
             encoded.unnamed = encoded.unnamed.union(&piece.ports);
         }
-        let principals = Source {
-            principals: named.principals,
-            ..Source::default()
-        };
-        let namespaces = Source {
-            namespaces: named.namespaces,
-            ..Source::default()
-        };
-        [principals, namespaces]
-            .into_iter()
-            .filter(|s| *s != Source::default())
-            .collect()
+        by_name(named)
     };
     let to = operation(demand, &piece.ports).unwrap_or_else(|| {
         // Too many ports either way: allow more rather than less.
@@ -240,11 +263,12 @@ fn name(demand: &Demand<'_>, crowd: &Crowd<'_>, groups: &BTreeSet<usize>) -> Nam
         if inside == 0 {
             continue;
         }
-        let whole = demand.others.is_none() && inside == all.count_ones(namespace.clone());
+        let full = inside == all.count_ones(namespace.clone());
+        let whole = demand.others.is_none() && full;
         only_whole &= whole;
-        parts.push((namespace, inside, whole));
+        parts.push((namespace, inside, full, whole));
     }
-    for (namespace, inside, whole) in parts {
+    for (namespace, inside, full, whole) in parts {
         let parties = demand.parties.get(namespace.clone()).unwrap_or_default();
         let Some(first) = parties.first() else {
             continue;
@@ -252,7 +276,7 @@ fn name(demand: &Demand<'_>, crowd: &Crowd<'_>, groups: &BTreeSet<usize>) -> Nam
         // A party without a known name sorts first.
         let unknown = chosen.contains(namespace.start) && first.principal().is_none();
         if unknown || (whole && (only_whole || inside > 1)) {
-            named.by_guess |= !whole;
+            named.by_guess |= !full;
             named.namespaces.push(Name::clone(first.namespace_name()));
         } else {
             let numbered = (namespace.start..).zip(parties);
@@ -265,7 +289,7 @@ fn name(demand: &Demand<'_>, crowd: &Crowd<'_>, groups: &BTreeSet<usize>) -> Nam
     named
 }
 
-fn push(demand: &Demand<'_>, source: Source, ports: &PortSet, encoded: &mut Encoded) {
+fn push(demand: &Demand<'_>, from: Vec<Source>, ports: &PortSet, encoded: &mut Encoded) {
     let listable = operation(demand, ports);
     let to = if let Some(to) = listable {
         to
@@ -281,7 +305,7 @@ fn push(demand: &Demand<'_>, source: Source, ports: &PortSet, encoded: &mut Enco
         }]
     };
     encoded.rules.push(AuthorizationRule {
-        from: vec![source],
+        from,
         to,
         when: Vec::new(),
         line: 0,

@@ -1,10 +1,12 @@
 //! The compiled policies before and after, and what each destination's tunnel may carry.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ambient_facts::ports;
 use fixedbitset::FixedBitSet;
 
+use super::demands::unlisted_parties;
 use super::opening::{Opening, Speakers};
 use super::setting::Setting;
 use super::ways::Way;
@@ -33,6 +35,9 @@ pub(super) struct Analysis<'s, 'w> {
     sources: Vec<Vec<(Value, FixedBitSet)>>,
     /// By class: ports granted to any pod there may be.
     pub(super) for_anybody: Vec<PortSet>,
+    /// By class: ports granted to any pod of some namespaces, and the parties that stand there for
+    /// pods that are not in the input.
+    pub(super) for_namespaces: Vec<Vec<(PortSet, Arc<FixedBitSet>)>>,
     /// By class: the ways to it through waypoints.
     pub(super) ways: Vec<Vec<Way>>,
     /// By waypoint: the classes of its pods.
@@ -80,9 +85,16 @@ impl<'s, 'w> Analysis<'s, 'w> {
             .map(|p| PortSet::port(Protocol::Tcp, p))
             .into_iter()
             .collect();
-        let party = |class: &Class| Party::new(&class.namespace, class.service_account.as_deref());
+        let party = |class: &Class| {
+            if setting.nameless.contains(&class.namespace) {
+                Party::nameless()
+            } else {
+                Party::new(&class.namespace, class.service_account.as_deref())
+            }
+        };
         let of_class: Vec<Party> = universe.classes().iter().map(party).collect();
-        let parties: BTreeSet<Party> = of_class.iter().cloned().collect();
+        let mut parties: BTreeSet<Party> = of_class.iter().cloned().collect();
+        parties.extend(unlisted_parties(setting));
         let parties: Vec<Party> = parties.into_iter().collect();
         let place = |party: &Party| parties.binary_search(party).unwrap_or_default();
         let party_of: Vec<usize> = of_class.iter().map(place).collect();
@@ -106,6 +118,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
             speakers,
             tunnelled: PortSet::protocol(Protocol::Tcp).difference(&reserved),
             for_anybody: vec![PortSet::none(); universe.classes().len()],
+            for_namespaces: vec![Vec::new(); universe.classes().len()],
             ways: vec![Vec::new(); universe.classes().len()],
             nodes_of_waypoint: vec![Vec::new(); setting.waypoints.all.len()],
             in_the_clear: BTreeMap::new(),
@@ -113,6 +126,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
             weights: Weights::default(),
         };
         analysis.find_grants_for_anybody(&world.network_policies);
+        analysis.find_grants_for_namespaces(&world.network_policies);
         analysis.find_ways();
         analysis.weigh();
         analysis

@@ -1,10 +1,14 @@
 //! What the tunnel to a destination may carry, and what a waypoint may let through: the port limits
 //! of the network policies, by who the client is.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use fixedbitset::FixedBitSet;
 
 use super::analysis::Analysis;
-use crate::authz::{Demand, disjoint};
+use super::setting::Setting;
+use crate::authz::{Demand, Party, disjoint};
 use crate::model::{LabelSelector, NetworkPolicy, Peer, Protocol, Rule, Service};
 use crate::netpol::{Direction, Node, PortSet, Selection, rule_ports};
 
@@ -26,6 +30,51 @@ impl Analysis<'_, '_> {
                 self.for_anybody[node] = self.for_anybody[node].union(&granted);
             }
         }
+    }
+
+    /// The same for rules that admit every pod of some namespaces: these are not only the pods of the
+    /// input, and may use less than those that other rules admit too.
+    pub(super) fn find_grants_for_namespaces(&mut self, policies: &[NetworkPolicy]) {
+        let setting = self.setting;
+        let selection = Selection::new(&setting.world, self.universe);
+        let mut known: BTreeMap<(&str, &Peer), Arc<FixedBitSet>> = BTreeMap::new();
+        for policy in policies.iter().filter(|p| p.isolates_ingress) {
+            let own = policy.meta.namespace.as_str();
+            for rule in &policy.ingress {
+                for peer in rule.peers.iter().filter(|p| admits_namespaces(p)) {
+                    let parties = known.entry((own, peer)).or_insert_with(|| {
+                        let admitted = admitted_namespaces(setting, own, peer);
+                        let parties = admitted.into_iter().map(|name| Party::new(name, None));
+                        let mut bits = FixedBitSet::with_capacity(self.parties.len());
+                        bits.extend(parties.filter_map(|p| self.parties.binary_search(&p).ok()));
+                        Arc::new(bits)
+                    });
+                    for node in selection.subjects(own, &policy.pod_selector) {
+                        let ports = rule_ports(rule, &self.universe.classes()[node]);
+                        self.for_namespaces[node].push((ports, Arc::clone(parties)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Pods that are not in the input, of namespaces of which all may reach a class and some of the
+    /// input do so through the tunnel, with what they may use.
+    fn unlisted(&self, class: Node, reaching: &FixedBitSet) -> Vec<(PortSet, FixedBitSet)> {
+        let is_there = |party: &usize| {
+            let namespace = self.parties.get(*party).map(Party::namespace);
+            let mut same = (*party..self.parties.len())
+                .take_while(|&p| self.parties.get(p).map(Party::namespace) == namespace);
+            same.any(|p| reaching.contains(p))
+        };
+        let of_rule = |(ports, parties): &(PortSet, Arc<FixedBitSet>)| {
+            let mut there = FixedBitSet::with_capacity(self.parties.len());
+            there.extend(parties.ones().filter(is_there));
+            let ports = ports.union(&self.for_anybody[class]);
+            (ports.intersection(&self.tunnelled), there)
+        };
+        let unlisted = self.for_namespaces[class].iter().map(of_rule);
+        unlisted.filter(|(_, there)| !there.is_clear()).collect()
     }
 
     /// The senders of each group that can reach a class through the tunnel, with what they may use
@@ -53,7 +102,9 @@ impl Analysis<'_, '_> {
     /// What the tunnel to a class may carry; `None` when it may carry everything.
     pub(super) fn demand(&self, class: Node) -> Option<Demand<'_>> {
         let groups = self.tunnel_clients(class);
-        let others = self.for_others(class);
+        let (mut clients, nameless) = self.named(self.by_party(class, &groups));
+        clients.extend(self.unlisted(class, &union(&clients)));
+        let others = either(self.for_others(class), nameless);
         let unlimited = |ports: &PortSet| *ports == self.tunnelled;
         if groups.iter().all(|(ports, _)| unlimited(ports)) && others.as_ref().is_none_or(unlimited)
         {
@@ -61,7 +112,7 @@ impl Analysis<'_, '_> {
         }
         let mut demand = Demand {
             parties: &self.parties,
-            clients: disjoint(&self.by_party(class, &groups)),
+            clients: disjoint(&clients),
             others,
             declared: self.declared(class),
             universe: self.tunnelled.clone(),
@@ -122,6 +173,24 @@ impl Analysis<'_, '_> {
         parties
     }
 
+    /// Clients without those of which no rule can name even the namespace, and what these may use.
+    fn named(
+        &self,
+        mut clients: Vec<(PortSet, FixedBitSet)>,
+    ) -> (Vec<(PortSet, FixedBitSet)>, Option<PortSet>) {
+        let mut nameless = None;
+        if self.parties.first().is_some_and(Party::is_nameless) {
+            for (ports, parties) in &mut clients {
+                if parties.contains(0) {
+                    parties.set(0, false);
+                    nameless = either(nameless, Some(ports.clone()));
+                }
+            }
+            clients.retain(|(_, parties)| !parties.is_clear());
+        }
+        (clients, nameless)
+    }
+
     /// What pods that are not in the input may use, when they can reach the tunnel at all.
     fn for_others(&self, class: Node) -> Option<PortSet> {
         if !self.network.is_isolated(class, Direction::Ingress) {
@@ -164,11 +233,15 @@ impl Analysis<'_, '_> {
                 let today = today.intersection(&self.tunnelled);
                 clients.push((leading(&today), direct(nodes)));
             }
+            let unlisted = self.unlisted(class, &union(&clients)).into_iter();
+            clients.extend(unlisted.map(|(ports, parties)| (leading(&ports), parties)));
         }
         let ports = service.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
         let universe: PortSet = ports
             .map(|p| PortSet::port(Protocol::Tcp, p.port))
             .collect();
+        let (clients, nameless) = self.named(clients);
+        others = others.union(&nameless.unwrap_or_default());
         let clients = disjoint(&clients);
         let mut limits = clients.iter().map(|(ports, _)| ports);
         if limits.all(|ports| *ports == universe) && others == universe {
@@ -181,6 +254,66 @@ impl Analysis<'_, '_> {
             declared: PortSet::none(),
             universe,
         })
+    }
+}
+
+/// All parties of some groups.
+fn union(groups: &[(PortSet, FixedBitSet)]) -> FixedBitSet {
+    let mut all = FixedBitSet::new();
+    for (_, parties) in groups {
+        all.union_with(parties);
+    }
+    all
+}
+
+/// Parties that stand for the pods of a namespace that are not in the input, for each that a rule
+/// admits as a whole.
+pub(super) fn unlisted_parties(setting: &Setting<'_>) -> BTreeSet<Party> {
+    let mut peers: BTreeSet<(&str, &Peer)> = BTreeSet::new();
+    let policies = setting.world.network_policies.iter();
+    for policy in policies.filter(|p| p.isolates_ingress) {
+        let whole = policy.ingress.iter().flat_map(|r| &r.peers);
+        let whole = whole.filter(|p| admits_namespaces(p));
+        peers.extend(whole.map(|peer| (policy.meta.namespace.as_str(), peer)));
+    }
+    let admitted = peers
+        .into_iter()
+        .flat_map(|(own, peer)| admitted_namespaces(setting, own, peer));
+    admitted.map(|name| Party::new(name, None)).collect()
+}
+
+/// Whether a peer admits all pods of some namespaces, but not of all.
+fn admits_namespaces(peer: &Peer) -> bool {
+    match peer {
+        Peer::Pods { namespaces, pods } => {
+            pods.as_ref().is_none_or(LabelSelector::is_empty)
+                && namespaces.as_ref().is_none_or(|n| !n.is_empty())
+        }
+        Peer::Block { .. } => false,
+    }
+}
+
+/// The namespaces of the input that a peer of a policy selects.
+fn admitted_namespaces<'s>(setting: &'s Setting<'_>, own: &'s str, peer: &Peer) -> Vec<&'s str> {
+    let selector = match peer {
+        Peer::Pods {
+            namespaces: Some(selector),
+            ..
+        } => selector,
+        Peer::Pods { .. } => return vec![own],
+        Peer::Block { .. } => return Vec::new(),
+    };
+    let known = setting.world.namespaces.iter();
+    let known = known.filter(|(name, _)| !setting.nameless.contains(*name));
+    let selected = known.filter(|(_, n)| selector.matches(&n.meta.labels));
+    selected.map(|(name, _)| name.as_str()).collect()
+}
+
+/// The ports of both.
+fn either(one: Option<PortSet>, another: Option<PortSet>) -> Option<PortSet> {
+    match (one, another) {
+        (Some(one), Some(another)) => Some(one.union(&another)),
+        (one, another) => one.or(another),
     }
 }
 

@@ -2,17 +2,30 @@
 //!
 //! A repository often keeps policies apart from workloads. A policy that selects nothing known
 //! still has to be rewritten and proved, so for every selector that matches no pod one pod is
-//! imagined that it matches. Its service account is not known.
+//! imagined that it matches. Its service account is not known. Where a rule asks for labels that no
+//! namespace of the input has, a namespace is imagined too, and not even its name is known.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use ambient_facts::{annotations, labels, namespaces};
 
 use super::object;
-use super::scope::Scope;
+use super::opening;
+use super::role;
+use super::scope::{Scope, is_gateway, is_mesh};
 use crate::model::{
-    LabelSelector, Labels, Meta, NetworkPolicy, Operator, Peer, PodTemplate, Workload,
-    WorkloadKind, World, namespace_name_label,
+    Coverage, Kind, LabelSelector, Labels, Meta, Namespace, NetworkPolicy, Operator, Peer,
+    PodTemplate, PortMatch, Protocol, Rule, Workload, WorkloadKind, World, namespace_name_label,
 };
 use crate::netpol::{Direction, Selection};
+
+/// What is imagined beside a world.
+#[derive(Default)]
+pub(super) struct Imagined {
+    pub(super) pods: Vec<Workload>,
+    /// Namespaces whose names are not known, by what they are called instead.
+    pub(super) namespaces: BTreeMap<String, Namespace>,
+}
 
 /// The namespaces that are objects of the input, or hold some. One that holds nothing but what
 /// earlier runs added is as unknown as it was to them.
@@ -44,116 +57,253 @@ pub(super) fn known_namespaces(world: &World) -> BTreeSet<&str> {
 }
 
 /// One imagined pod for each selector of an analysed policy that matches no pod of the input.
-pub(super) fn pods<'w>(
+pub(super) fn beside<'w>(
     world: &'w World,
     known_namespaces: &BTreeSet<&'w str>,
     scope: &Scope,
     selection: &mut Selection<'w>,
-) -> Vec<Workload> {
+) -> Imagined {
     let unnamed = world.network_policies.iter().map(|p| &p.meta);
     let unnamed = unnamed.filter(|meta| !meta.namespace_given);
-    let mut imagined = Imagined {
-        unnamed: unnamed.map(|meta| meta.namespace.as_str()).collect(),
+    let mut imagination = Imagination {
+        world,
         known_namespaces: known_namespaces.clone(),
-        ..Imagined::default()
+        scope,
+        unnamed: unnamed.map(|meta| meta.namespace.as_str()).collect(),
+        by_namespace: world.workloads_by_namespace(),
+        known: BTreeSet::new(),
+        sends: false,
+        imagined: Imagined::default(),
     };
-    let here = world.workloads_by_namespace();
     for policy in world.network_policies.iter().filter(|p| !p.meta.is_ours()) {
         let namespace = &policy.meta.namespace;
-        let relevant = scope.is_enrolled(namespace);
-        let here = here.get(namespace.as_str()).map_or(&[][..], Vec::as_slice);
-        if relevant && !selects_something(world, here, policy) {
-            imagined.add(namespace, &policy.pod_selector);
+        if scope.is_enrolled(namespace) && !imagination.holds(namespace, &policy.pod_selector) {
+            imagination.add(namespace, &policy.pod_selector);
         }
         for direction in Direction::BOTH {
             if !direction.isolated_by(policy) {
                 continue;
             }
-            let peers = direction.rules(policy).iter().flat_map(|r| &r.peers);
-            for peer in peers {
+            let rules = direction.rules(policy);
+            let mut leads = |rule| is_limited(rule) && leads_anywhere(policy, rule, selection);
+            if direction == Direction::Egress && rules.iter().any(&mut leads) {
+                imagination.anywhere(namespace);
+            }
+            for peer in rules.iter().flat_map(|r| &r.peers) {
                 let Peer::Pods { namespaces, pods } = peer else {
                     continue;
                 };
                 let set = selection.peers(namespace, std::slice::from_ref(peer));
                 let set = selection.get(set);
-                if set.yes.is_clear() && set.maybe.is_clear() {
-                    imagined.peer(world, scope, namespace, namespaces.as_ref(), pods.as_ref());
-                }
+                let matched = if !set.yes.is_clear() {
+                    Some(true)
+                } else if set.maybe.is_clear() {
+                    Some(false)
+                } else {
+                    None
+                };
+                let everything = LabelSelector::default();
+                let pods = pods.as_ref().unwrap_or(&everything);
+                imagination.sends = direction == Direction::Ingress;
+                imagination.peer(policy, namespaces.as_ref(), pods, matched);
             }
         }
     }
-    imagined.pods
+    imagination.imagined
 }
 
-/// Whether a policy selects some pod of its namespace, be it one on the node's network.
-fn selects_something(world: &World, here: &[usize], policy: &NetworkPolicy) -> bool {
-    let mut here = here.iter().filter_map(|&index| world.workloads.get(index));
-    here.any(|w| !w.terminated && policy.pod_selector.matches(&w.pod.labels))
-}
-
-#[derive(Default)]
-struct Imagined<'w> {
+struct Imagination<'w> {
+    world: &'w World,
+    known_namespaces: BTreeSet<&'w str>,
+    scope: &'w Scope,
     /// Namespaces that policies are in without naming them.
     unnamed: BTreeSet<&'w str>,
-    known_namespaces: BTreeSet<&'w str>,
-    pods: Vec<Workload>,
+    by_namespace: BTreeMap<&'w str, Vec<usize>>,
     known: BTreeSet<(String, Labels)>,
+    /// Whether what is imagined next is to send; else it is to receive.
+    sends: bool,
+    imagined: Imagined,
 }
 
-impl Imagined<'_> {
+impl Imagination<'_> {
+    /// Imagines what a peer selects, unless pods of the input match it: surely, surely not, or
+    /// perhaps.
     fn peer(
         &mut self,
-        world: &World,
-        scope: &Scope,
-        own: &str,
+        policy: &NetworkPolicy,
         namespaces: Option<&LabelSelector>,
-        pods: Option<&LabelSelector>,
+        pods: &LabelSelector,
+        matched: Option<bool>,
     ) {
-        let everything = LabelSelector::default();
-        let pods = pods.unwrap_or(&everything);
-        let Some(namespaces) = namespaces else {
-            if scope.is_enrolled(own) {
+        let Some(asked) = namespaces else {
+            let own = &policy.meta.namespace;
+            if matched == Some(false) && self.scope.is_enrolled(own) {
                 self.add(own, pods);
             }
             return;
         };
-        let matching = |name: &&str| namespaces.matches(&world.namespace_labels(name));
+        if let Some(names) = asked_names(asked) {
+            for name in names {
+                self.named(name, asked, pods);
+            }
+            return;
+        }
+        if asked.is_empty() {
+            // Some namespace that the input does not hold may have such pods, and pods of any kind
+            // are those that no limit is about.
+            if !pods.is_empty() {
+                self.somewhere(asked, pods);
+            }
+            return;
+        }
+        let world = self.world;
+        let matching = |name: &&str| asked.matches(&world.namespace_labels(name));
         let known = self.known_namespaces.iter().copied();
         let known: Vec<&str> = known.filter(matching).collect();
-        if let Some(namespace) = known.iter().find(|n| scope.is_enrolled(n)) {
-            self.add(namespace, pods);
-        } else if known.is_empty() {
-            // Nothing is known of that namespace but the labels that the rule asks for.
-            let labels = satisfying(namespaces);
-            if let Some(name) = labels.get(ambient_facts::labels::NAMESPACE_NAME)
-                && is_namespace_name(name)
-                && namespaces.matches(&namespace_name_label(name))
-            {
-                self.add(name, pods);
+        if known.is_empty() {
+            if matched != Some(true) {
+                self.somewhere(asked, pods);
             }
+            return;
+        }
+        let mut speaking = known.iter().filter(|n| self.speaks(n));
+        if pods.is_empty() {
+            let empty: Vec<&&str> = speaking.filter(|n| !self.holds(n, pods)).collect();
+            for namespace in empty {
+                self.add(namespace, pods);
+            }
+        } else if matched == Some(false)
+            && let Some(namespace) = speaking.next()
+        {
+            if known.len() > 1 {
+                self.somewhere(asked, pods);
+            } else {
+                self.add(namespace, pods);
+            }
+        }
+        if known.contains(&namespaces::ROOT) {
+            self.gateway(namespaces::ROOT, pods);
         }
     }
 
-    fn add(&mut self, namespace: &str, selector: &LabelSelector) {
-        let labels = satisfying(selector);
-        if !selector.matches(&labels) || !self.known.insert((namespace.to_owned(), labels.clone()))
-        {
+    /// Whether pods of a namespace that is not among those that were matched use the tunnel in the
+    /// direction in question: they are in the mesh, or a sidecar may send for them.
+    fn speaks(&self, namespace: &str) -> bool {
+        self.scope.is_enrolled(namespace)
+            || (self.sends && role::may_be_injected(self.world, namespace))
+    }
+
+    /// Imagines a gateway in the namespace where ingress gateways are installed by default, unless
+    /// one of the input is selected.
+    fn gateway(&mut self, namespace: &str, selector: &LabelSelector) {
+        let here = self.by_namespace.get(namespace);
+        let mut here = here.into_iter().flatten();
+        let known = here.any(|&index| {
+            let workload = self.world.workloads.get(index);
+            workload.is_some_and(|w| is_gateway(&w.pod) && selector.matches(&w.pod.labels))
+        });
+        let pod = PodTemplate {
+            labels: satisfying(selector),
+            ..PodTemplate::default()
+        };
+        if self.sends && !known && !is_mesh(&pod) {
+            let template = "gateway".to_owned();
+            let annotations = Labels::from([(annotations::INJECT_TEMPLATES.to_owned(), template)]);
+            self.add_annotated(namespace, selector, annotations);
+        }
+    }
+
+    /// Imagines a pod of another namespace where a rule lets pods of a namespace send to all: what
+    /// the input holds cannot limit what the tunnel carries there.
+    fn anywhere(&mut self, from: &str) {
+        let everything = LabelSelector::default();
+        self.sends = true;
+        let is_all = self.world.coverage(Kind::Workload) == Coverage::Complete;
+        if self.speaks(from) && !is_all {
+            self.somewhere(&everything, &everything);
+        }
+    }
+
+    /// Imagines a pod in a namespace that a rule names.
+    fn named(&mut self, name: &str, asked: &LabelSelector, pods: &LabelSelector) {
+        let (by_name, _) = asked.split_at(labels::NAMESPACE_NAME);
+        if !is_namespace_name(name) || !by_name.matches(&namespace_name_label(name)) {
             return;
         }
-        let shown: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        let name = if shown.is_empty() {
-            "any".to_owned()
-        } else {
-            shown.join(",")
+        let known = self.world.namespaces.get(name);
+        let known = known.filter(|_| self.known_namespaces.contains(name));
+        if known.is_some_and(|n| n.declared && !asked.matches(&n.meta.labels)) {
+            return;
+        }
+        if name == namespaces::ROOT {
+            self.gateway(name, pods);
+        } else if (known.is_none() || self.speaks(name)) && !self.holds(name, pods) {
+            self.add(name, pods);
+        }
+    }
+
+    /// Imagines a pod in a namespace of which only labels are known: those that a rule asks for.
+    fn somewhere(&mut self, namespaces: &LabelSelector, pods: &LabelSelector) {
+        let mut own = satisfying(namespaces);
+        let name = match shown(&own) {
+            labels if labels.is_empty() => "other namespaces".to_owned(),
+            labels => format!("namespaces with {labels}"),
+        };
+        own.entry(labels::NAMESPACE_NAME.to_owned())
+            .or_insert_with(|| name.clone());
+        if !namespaces.matches(&own) || !self.add(&name, pods) {
+            return;
+        }
+        let mut meta = Meta::synthetic("", &name);
+        meta.labels = own;
+        let namespace = Namespace {
+            meta,
+            declared: true,
+        };
+        self.imagined.namespaces.insert(name, namespace);
+    }
+
+    /// Whether a selector selects some pod of a namespace, be it one on the node's network.
+    fn holds(&self, namespace: &str, selector: &LabelSelector) -> bool {
+        let here = self.by_namespace.get(namespace);
+        let mut here = here.into_iter().flatten();
+        here.any(|&index| {
+            let workload = self.world.workloads.get(index);
+            workload.is_some_and(|w| !w.terminated && selector.matches(&w.pod.labels))
+        })
+    }
+
+    /// Adds a pod with labels that satisfy a selector, unless it contradicts itself.
+    fn add(&mut self, namespace: &str, selector: &LabelSelector) -> bool {
+        self.add_annotated(namespace, selector, Labels::new())
+    }
+
+    fn add_annotated(
+        &mut self,
+        namespace: &str,
+        selector: &LabelSelector,
+        annotations: Labels,
+    ) -> bool {
+        let labels = satisfying(selector);
+        if !selector.matches(&labels) {
+            return false;
+        }
+        if !self.known.insert((namespace.to_owned(), labels.clone())) {
+            return true;
+        }
+        let name = match shown(&labels) {
+            labels if labels.is_empty() => "any".to_owned(),
+            labels => labels,
         };
         let pod = PodTemplate {
             labels,
+            annotations,
             service_account: String::new(),
             ..PodTemplate::default()
         };
         let mut meta = Meta::synthetic(namespace, name);
         meta.namespace_given = !self.unnamed.contains(namespace);
-        self.pods.push(Workload {
+        self.imagined.pods.push(Workload {
             meta,
             kind: WorkloadKind::Pod,
             pod,
@@ -162,7 +312,58 @@ impl Imagined<'_> {
             addresses: Vec::new(),
             terminated: false,
         });
+        true
     }
+}
+
+/// Whether a rule grants some ports of TCP that go through the tunnel, and not all.
+fn is_limited(rule: &Rule) -> bool {
+    let all = PortMatch::Range(1, u16::MAX);
+    let mut tcp = rule.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
+    opening::grants_some_tcp(rule)
+        && !opening::is_dns_only(rule)
+        && tcp.all(|p| p.port != PortMatch::All && p.port != all)
+}
+
+/// Whether a rule has pods of every namespace among its peers, those that the input does not hold
+/// too.
+fn leads_anywhere<'w>(
+    policy: &'w NetworkPolicy,
+    rule: &'w Rule,
+    selection: &mut Selection<'w>,
+) -> bool {
+    let mut is_any = |peer: &'w Peer| match peer {
+        Peer::Pods { namespaces, pods } => {
+            let any = |s: &LabelSelector| s.is_empty();
+            namespaces.as_ref().is_some_and(any) && pods.as_ref().is_none_or(any)
+        }
+        Peer::Block { .. } => {
+            let set = selection.peers(&policy.meta.namespace, std::slice::from_ref(peer));
+            let mut surely = selection.get(set).yes.ones();
+            surely.any(|node| node < selection.universe().classes().len())
+        }
+    };
+    rule.peers.is_empty() || rule.peers.iter().any(&mut is_any)
+}
+
+/// The names that a selector asks for one by one; `None` when it does not.
+fn asked_names(namespaces: &LabelSelector) -> Option<Vec<&str>> {
+    if let Some(name) = namespaces.match_labels.get(labels::NAMESPACE_NAME) {
+        return Some(vec![name]);
+    }
+    namespaces
+        .match_expressions
+        .iter()
+        .filter(|r| r.key == labels::NAMESPACE_NAME)
+        .find_map(|r| match &r.operator {
+            Operator::In(names) => Some(names.iter().map(String::as_str).collect()),
+            _ => None,
+        })
+}
+
+fn shown(labels: &Labels) -> String {
+    let shown: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    shown.join(",")
 }
 
 /// Whether a namespace can have this name (RFC 1123 label). Labels that satisfy a selector need not
@@ -190,31 +391,7 @@ fn satisfying(selector: &LabelSelector) -> Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migrate::fixture::{Fixture, deployment, policy};
-    use crate::model::{Action, Requirement};
-
-    #[test]
-    fn namespaces_that_hold_only_what_was_planned_before_are_not_known() {
-        let planned = |namespace: &str| {
-            let mut policy = policy(Action::Deny, Vec::new());
-            policy.meta = object::companion_meta(
-                &Meta::synthetic(namespace, "api"),
-                "api-np-ports".to_owned(),
-                &policy.reference(),
-            );
-            policy
-        };
-        let mut fixture = Fixture::with_namespace("declared", &[])
-            .workload(deployment("shop", "web"))
-            .authorization(planned("declared"))
-            .authorization(planned("shop"))
-            .authorization(planned("elsewhere"));
-        for name in ["shop", "elsewhere", "empty"] {
-            fixture.world.add_namespace(name);
-        }
-        let known = known_namespaces(&fixture.world);
-        assert_eq!(Vec::from_iter(known), ["declared", "empty", "shop"]);
-    }
+    use crate::model::Requirement;
 
     #[test]
     fn labels_are_made_to_satisfy_a_selector() {

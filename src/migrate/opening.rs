@@ -403,7 +403,7 @@ pub(super) fn covers_tunnel(rule: &Rule) -> bool {
 }
 
 /// Whether DNS is all that the rule grants of TCP.
-fn is_dns_only(rule: &Rule) -> bool {
+pub(super) fn is_dns_only(rule: &Rule) -> bool {
     let tcp = rule.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
     tcp.map(|p| &p.port)
         .all(|p| *p == PortMatch::Range(ports::DNS, ports::DNS))

@@ -15,7 +15,7 @@ use super::{AuthzMode, probes};
 use crate::authz;
 use crate::finding::{Finding, codes};
 use crate::model::{
-    Action, AuthorizationPolicy, Meta, NetworkPolicy, ObjectRef, Origin, Peer, World,
+    Action, AuthorizationPolicy, Meta, Namespace, NetworkPolicy, ObjectRef, Origin, Peer, World,
 };
 use crate::plan::{Comparison, NamespacePlan, Relation};
 
@@ -99,6 +99,35 @@ pub(super) fn policy_findings(setting: &Setting<'_>, findings: &mut Vec<Finding>
                 policy.reference(),
                 policy.meta.origin.clone(),
                 "it selects by `matchExpressions`, so its limits are restored for the workloads of the input alone".to_owned(),
+            ));
+        }
+    }
+    for name in &setting.nameless {
+        let Some(namespace) = world.namespaces.get(name) else {
+            continue;
+        };
+        let is_given = |(name, _): &(&String, _)| !setting.nameless.contains(*name);
+        let given = || world.namespaces.iter().filter(is_given);
+        let asks = |peer: &Peer| match peer {
+            Peer::Pods {
+                namespaces: Some(selector),
+                ..
+            } => {
+                let selects = |n: &Namespace| selector.matches(&n.meta.labels);
+                !selector.is_empty() && selects(namespace) && !given().any(|(_, n)| selects(n))
+            }
+            _ => false,
+        };
+        for policy in world.network_policies.iter().filter(|p| !p.meta.is_ours()) {
+            let mut rules = policy.ingress.iter().chain(&policy.egress);
+            let Some(rule) = rules.find(|r| r.peers.iter().any(asks)) else {
+                continue;
+            };
+            findings.push(Finding::new(
+                &codes::UNKNOWN_NAMESPACE,
+                policy.reference(),
+                policy.meta.origin.at(rule.line),
+                format!("a rule is for {name}, and no Namespace of the input is one of them"),
             ));
         }
     }

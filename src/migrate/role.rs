@@ -2,8 +2,8 @@
 
 use ambient_facts::{annotations, labels};
 
-use super::scope::{Membership, StaysOut, has_sidecar, injection_of, is_gateway};
-use crate::model::{Labels, PodTemplate, Workload, World};
+use super::scope::{Membership, StaysOut, has_sidecar, injection_of, is_gateway, is_system};
+use crate::model::{Labels, Workload, World};
 
 /// What a pod does with the tunnel, once everything is in place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,17 +19,23 @@ pub struct Role {
 }
 
 impl Role {
-    /// The role of a pod, given whether it joins the mesh. Gateways and sidecars speak the tunnel's
-    /// protocol themselves; a sidecar accepts it only when its pod says so.
-    pub fn of(pod: &PodTemplate, membership: Membership) -> Self {
+    /// The role of a workload's pods, given whether they join the mesh. Gateways and sidecars speak
+    /// the tunnel's protocol themselves; a sidecar accepts it only when its pod says so. Where a
+    /// sidecar may be injected, it is taken to send: a port that is open for nobody does no harm.
+    pub fn of(world: &World, workload: &Workload, membership: Membership) -> Self {
+        let pod = &workload.pod;
         let joins = membership.joins();
+        let proxy = has_proxy_today(world, workload);
+        let injected = proxy == Some(true);
+        let left_out = matches!(membership, Membership::StaysOut(StaysOut::Namespace));
+        let perhaps = proxy.is_none() && left_out && !is_system(&workload.meta.namespace);
         let is_gateway = matches!(membership, Membership::StaysOut(StaysOut::Gateway));
-        let injected = is_gateway || has_sidecar(pod);
+        let is_out = pod.host_network || workload.terminated;
         let accepts = pod.labels.get(labels::TUNNEL).is_some_and(|v| v == "http");
         let capture = pod.annotations.get(annotations::DNS_CAPTURE);
         Self {
-            sends: !pod.host_network && (joins || injected),
-            receives: !pod.host_network && (joins || (injected && accepts)),
+            sends: !is_out && (joins || injected || perhaps || is_gateway),
+            receives: !is_out && (joins || (injected && accepts)),
             dns_captured: joins && capture.is_none_or(|v| v != "false"),
             keeps_sidecar: injected && !joins && !is_gateway,
         }
@@ -54,6 +60,15 @@ pub(super) fn has_proxy_today(world: &World, workload: &Workload) -> Option<bool
     let namespace = world.namespaces.get(&workload.meta.namespace);
     let namespace = namespace.filter(|n| n.declared)?;
     Some(asks_for_injection(&namespace.meta.labels))
+}
+
+/// Whether the pods of a namespace may speak through the tunnel though it is not enrolled: because
+/// sidecars are injected, or may be.
+pub(super) fn may_be_injected(world: &World, namespace: &str) -> bool {
+    match world.namespaces.get(namespace).filter(|n| n.declared) {
+        Some(namespace) => asks_for_injection(&namespace.meta.labels),
+        None => !is_system(namespace),
+    }
 }
 
 /// Whether the labels of a namespace ask for injection: `istio-injection` decides where it is set,

@@ -231,12 +231,13 @@ fn namespace_state(
     NamespaceState::LeftOut(left_out)
 }
 
-fn is_system(name: &str) -> bool {
+/// Whether a namespace belongs to Kubernetes, the mesh or the network plugin.
+pub(super) fn is_system(name: &str) -> bool {
     name.starts_with(namespaces::KUBERNETES_PREFIX) || namespaces::SYSTEM.contains(&name)
 }
 
 /// The labels that Istio's charts give to the control plane, ztunnel and the node agent.
-fn is_mesh(pod: &PodTemplate) -> bool {
+pub(super) fn is_mesh(pod: &PodTemplate) -> bool {
     let label = |key: &str| pod.labels.get(key).map(String::as_str);
     matches!(label(labels::APP), Some("istiod" | "ztunnel"))
         || label("k8s-app") == Some("istio-cni-node")

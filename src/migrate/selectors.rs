@@ -134,6 +134,9 @@ pub(super) fn candidates<'a>(
         return Vec::new();
     };
     let namespace = subject.meta.namespace.as_str();
+    if analysis.setting.nameless.contains(namespace) {
+        return Vec::new();
+    }
     let isolating = index.isolating.get(namespace).into_iter().flatten();
     let selecting = isolating.filter(|p| p.pod_selector.matches(&subject.pod.labels));
     let by_policy = selecting.filter_map(|p| {

@@ -9,7 +9,7 @@ use super::Options;
 use super::scope::{SIDECAR_CONTAINER, Scope};
 use super::waypoints::{Binding, Waypoint, Waypoints};
 use crate::model::{
-    ContainerPort, Labels, Meta, PodTemplate, Protocol, Workload, WorkloadKind, World,
+    ContainerPort, Gateway, Labels, Meta, PodTemplate, Protocol, Workload, WorkloadKind, World,
 };
 
 /// A waypoint that serves some Service.
@@ -122,15 +122,42 @@ pub(super) fn pod_labels(name: &str) -> Labels {
     Labels::from([(labels::GATEWAY_NAME.to_owned(), name.to_owned())])
 }
 
-fn pod(waypoint: &Serving) -> Workload {
-    let mut pod_labels = pod_labels(&waypoint.name);
+/// The pods that the control plane makes for the Gateways of a world that are no waypoints. They
+/// send through the tunnel (Istio `pilot/pkg/config/kube/gateway/deploymentcontroller.go`).
+pub(super) fn pods_of_gateways(world: &World) -> Vec<Workload> {
+    let classes = [
+        (labels::GATEWAY_CLASS, labels::MANAGED_GATEWAY),
+        (labels::EAST_WEST_CLASS, labels::MANAGED_EAST_WEST),
+    ];
+    let pod = |gateway: &Gateway| {
+        let (class, managed) = classes.into_iter().find(|(c, _)| *c == gateway.class)?;
+        let meta = &gateway.meta;
+        let name = format!("{}-{class}", meta.name);
+        let account = meta.annotation(annotations::GATEWAY_SERVICE_ACCOUNT);
+        let pod = PodTemplate {
+            labels: labels_of(&meta.name, class, managed),
+            service_account: account.unwrap_or(&name).to_owned(),
+            containers: vec!["istio-proxy".to_owned()],
+            ..PodTemplate::default()
+        };
+        Some(deployment(&meta.namespace, &name, pod))
+    };
+    world.gateways.iter().filter_map(pod).collect()
+}
+
+fn labels_of(gateway: &str, class: &str, managed: &str) -> Labels {
+    let mut own = pod_labels(gateway);
     for (key, value) in [
-        (labels::GATEWAY_CLASS_NAME, labels::WAYPOINT_CLASS),
-        (labels::GATEWAY_MANAGED, labels::MANAGED_WAYPOINT),
+        (labels::GATEWAY_CLASS_NAME, class),
+        (labels::GATEWAY_MANAGED, managed),
         (labels::DATAPLANE_MODE, labels::NONE),
     ] {
-        pod_labels.insert(key.to_owned(), value.to_owned());
+        own.insert(key.to_owned(), value.to_owned());
     }
+    own
+}
+
+fn pod(waypoint: &Serving) -> Workload {
     let port = |number| ContainerPort {
         name: String::new(),
         number,
@@ -138,7 +165,11 @@ fn pod(waypoint: &Serving) -> Workload {
         line: 0,
     };
     let pod = PodTemplate {
-        labels: pod_labels,
+        labels: labels_of(
+            &waypoint.name,
+            labels::WAYPOINT_CLASS,
+            labels::MANAGED_WAYPOINT,
+        ),
         service_account: waypoint.service_account.clone(),
         ports: [ports::HBONE, ports::METRICS, ports::STATUS]
             .map(port)
@@ -146,8 +177,12 @@ fn pod(waypoint: &Serving) -> Workload {
         containers: vec![SIDECAR_CONTAINER.to_owned()],
         ..PodTemplate::default()
     };
+    deployment(&waypoint.namespace, &waypoint.name, pod)
+}
+
+fn deployment(namespace: &str, name: &str, pod: PodTemplate) -> Workload {
     Workload {
-        meta: Meta::synthetic(&waypoint.namespace, &waypoint.name),
+        meta: Meta::synthetic(namespace, name),
         kind: WorkloadKind::Deployment,
         pod,
         selector: None,

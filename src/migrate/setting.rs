@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ambient_facts::{labels, ports};
 
+use super::Options;
 use super::cni::{self, Detection};
+use super::imagine::{self, Imagined};
 use super::role::{self, Role};
 use super::scope::{Scope, ScopeOptions};
 use super::serving::{self, ServingWaypoints};
-use super::{Options, imagine};
 use crate::model::{Endpoints, Protocol, Service, TargetPort, Workload, World};
 use crate::netpol::{Assumptions, PortSet, Selection, Trait, Universe};
 
@@ -40,6 +41,8 @@ pub(super) struct Setting<'w> {
     by_namespace: BTreeMap<String, Vec<usize>>,
     /// Namespaces that rules mention and that hold nothing of the input, so that they may not exist.
     pub(super) imagined_namespaces: BTreeSet<String>,
+    /// Those among them whose names are not known, by what they are called instead.
+    pub(super) nameless: BTreeSet<String>,
     /// Planned waypoints by the namespace that they serve.
     pub(super) planned: BTreeMap<String, String>,
     pub(super) waypoints: ServingWaypoints,
@@ -49,7 +52,7 @@ pub(super) struct Setting<'w> {
 
 impl<'w> Setting<'w> {
     pub(super) fn of(world: &'w World, options: &'w Options) -> Self {
-        let scope_options = ScopeOptions {
+        let mut scope_options = ScopeOptions {
             namespaces: options.namespaces.clone(),
             exclude: options.exclude.clone(),
         };
@@ -79,14 +82,18 @@ impl<'w> Setting<'w> {
             parts: Vec::new(),
             by_namespace: BTreeMap::new(),
             imagined_namespaces: BTreeSet::new(),
+            nameless: BTreeSet::new(),
             planned,
             waypoints,
             cni,
             assumptions,
         };
         setting.add_waypoint_pods(&scope_options);
+        let mut gateways = serving::pods_of_gateways(&setting.world);
+        gateways.retain(|pod| !setting.world.workloads.iter().any(|w| is_pod_of(w, pod)));
+        setting.extend(gateways, &scope_options);
         let first_imagined = setting.world.workloads.len();
-        while setting.imagine_pods(&scope_options) {}
+        while setting.imagine(&mut scope_options) {}
         let imagined = first_imagined..setting.world.workloads.len();
         setting.add_waypoint_pods(&scope_options);
         let by_namespace = setting.world.workloads_by_namespace().into_iter();
@@ -101,21 +108,31 @@ impl<'w> Setting<'w> {
 
     /// Adds the pods that policies speak of. Returns whether some of them are in namespaces that were
     /// not known: other selectors may ask for these too.
-    fn imagine_pods(&mut self, options: &ScopeOptions) -> bool {
+    fn imagine(&mut self, options: &mut ScopeOptions) -> bool {
         let world = &*self.world;
         let policies = &world.network_policies;
         let assumptions = self.assumptions.clone();
         let universe = Universe::of(world, &self.endpoints, policies, [], &[], assumptions);
         let known = imagine::known_namespaces(world);
         let mut selection = Selection::new(world, &universe);
-        let pods = imagine::pods(world, &known, &self.scope, &mut selection);
-        let namespaces = pods.iter().map(|pod| &pod.meta.namespace);
-        let new: BTreeSet<String> = namespaces
+        let Imagined { pods, namespaces } =
+            imagine::beside(world, &known, &self.scope, &mut selection);
+        let lived_in = pods.iter().map(|pod| &pod.meta.namespace);
+        let new: BTreeSet<String> = lived_in
             .filter(|name| !known.contains(name.as_str()))
             .cloned()
             .collect();
         let found_namespaces = !new.is_empty();
+        // Whether what the input does not hold is in the mesh already is not for options to say
+        // that are about what it holds.
+        if !options.namespaces.is_empty() {
+            options.namespaces.extend(new.iter().cloned());
+        }
         self.imagined_namespaces.extend(new);
+        self.nameless.extend(namespaces.keys().cloned());
+        if !namespaces.is_empty() {
+            self.world.to_mut().namespaces.extend(namespaces);
+        }
         self.extend(pods, options);
         found_namespaces
     }
@@ -151,7 +168,7 @@ impl<'w> Setting<'w> {
             let gateway = workload.pod.labels.get(labels::GATEWAY_NAME);
             w.namespace == workload.meta.namespace && gateway.is_some_and(|name| *name == w.name)
         });
-        let role = Role::of(&workload.pod, self.scope.workload(index));
+        let role = Role::of(&self.world, workload, self.scope.workload(index));
         let taken = self.waypoints.of_workload.get(&index).copied();
         Part {
             role,

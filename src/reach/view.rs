@@ -68,7 +68,8 @@ impl<'w> View<'w> {
             Mode::Plaintext => vec![Role::default(); world.workloads.len()],
             Mode::Tunnel => {
                 let scope = Scope::of(world, &endpoints, &ScopeOptions::default());
-                let role = |(index, w): (usize, &Workload)| Role::of(&w.pod, scope.workload(index));
+                let role =
+                    |(index, w): (usize, &Workload)| Role::of(world, w, scope.workload(index));
                 world.workloads.iter().enumerate().map(role).collect()
             }
         };

@@ -30,6 +30,10 @@ pub const GATEWAY_MANAGED: &str = "gateway.istio.io/managed";
 pub const ISTIO_CLASSES: &str = "istio";
 /// GatewayClass of a waypoint.
 pub const WAYPOINT_CLASS: &str = "istio-waypoint";
+/// GatewayClass of a gateway at the edge of the mesh.
+pub const GATEWAY_CLASS: &str = "istio";
+/// GatewayClass of a gateway between clusters.
+pub const EAST_WEST_CLASS: &str = "istio-east-west";
 /// Name of a namespace, on every namespace since Kubernetes 1.21.
 pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// Hash that a Deployment gives to the pods of one revision.
@@ -54,6 +58,8 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const MANAGED_BY_AMBIENT: &str = "kubectl-ambient";
 /// Value of [`GATEWAY_MANAGED`] for waypoints.
 pub const MANAGED_WAYPOINT: &str = "istio.io-mesh-controller";
+/// Value of [`GATEWAY_MANAGED`] for gateways at the edge of the mesh.
+pub const MANAGED_GATEWAY: &str = "istio.io-gateway-controller";
 /// Value of [`GATEWAY_MANAGED`] for east-west gateways.
 pub const MANAGED_EAST_WEST: &str = "istio.io-eastwest-controller";
 /// `true` on a Service or namespace whose ingress gateways pass through its waypoint.

@@ -173,8 +173,9 @@ area! {
 
     UNKNOWN_NAMESPACE = "AMB0129", Warning,
         "rule by labels of a namespace that is not in the input",
-        "A rule selects namespaces by label, and the Namespace of one of the two ends is not in the input, so whether it is selected is not known. \
-         The tunnel port is opened where it might be, and the pair is reported as unknown.",
+        "A rule selects namespaces by label, and either no Namespace of the input has the labels, or that of one of the two ends is not in the input. \
+         The tunnel port is opened where it might be needed. \
+         Pairs of which it is not known whether they are selected are reported as unknown; pods that the input does not hold have no name by which a policy could limit or except them.",
         "Add the Namespace object to the manifests, or select it by the label `kubernetes.io/metadata.name`.";
 
     DENY_HAS_NO_EFFECT = "AMB0130", Error,
