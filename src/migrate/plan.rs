@@ -104,6 +104,13 @@ fn open(setting: &Setting<'_>) -> Opening {
         changed,
         ..Opening::default()
     };
+    // These first, so that what their names are does not depend on which files can be edited.
+    opening.added.extend(via::policies_of_waypoints(setting));
+    if setting.cni.cni.needs_probe_rule() == Some(true) {
+        let people: Vec<NetworkPolicy> = written_by_people(before).cloned().collect();
+        let refused = probes::refused(setting, &people);
+        opening.added.extend(probes::policies(setting, &refused));
+    }
     let companions = Companions::of(before);
     for change in &mut opening.changed {
         let Some(policy) = before.get(change.policy) else {
@@ -127,13 +134,8 @@ fn open(setting: &Setting<'_>) -> Opening {
             });
         } else if let Some(after) = opening.after.get_mut(change.policy) {
             *after = opening::opened(policy, change);
+            change.fallback = Some(opening::companion(policy, change));
         }
-    }
-    opening.added.extend(via::policies_of_waypoints(setting));
-    if setting.cni.cni.needs_probe_rule() == Some(true) {
-        let people: Vec<NetworkPolicy> = written_by_people(before).cloned().collect();
-        let refused = probes::refused(setting, &people);
-        opening.added.extend(probes::policies(setting, &refused));
     }
     settle(before, &mut opening);
     opening
@@ -202,6 +204,11 @@ fn settle(before: &[NetworkPolicy], opening: &mut Opening) {
         }
         true
     });
+    // One that is not a companion yet may not take the place of what an earlier run made.
+    names.reserve(ours.keys());
+    for fallback in changed.iter_mut().filter_map(|c| c.fallback.as_mut()) {
+        names.take(&mut fallback.meta);
+    }
 }
 
 /// The policies that people wrote, not this program.

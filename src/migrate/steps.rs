@@ -41,14 +41,14 @@ pub(super) fn open_step(
         }
         findings.push(closed_tunnel(policy, change));
         if change.means == Means::Edit {
-            let companion = object::network_policy(&opening::companion(policy, change));
+            let companion = change.fallback.as_ref().map(object::network_policy);
             changes.push(Change {
                 object: policy.reference(),
                 reason,
                 action: ChangeAction::Edit {
                     origin: policy.meta.origin.clone(),
                     edits: opening::edits(policy, change),
-                    companion: Some(companion.into()),
+                    companion: companion.map(Body::from),
                 },
             });
         }

@@ -242,6 +242,7 @@ fn append(changed: &mut Vec<Changed>, index: usize, direction: Direction, rule: 
             rules: Vec::new(),
             appended: vec![(direction, rule)],
             means: Means::default(),
+            fallback: None,
         }),
     }
 }
