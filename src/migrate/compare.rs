@@ -61,7 +61,14 @@ pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
     });
     let through_waypoints = ways.par_iter().map(|way| {
         let mut comparer = comparer();
-        comparer.through(way);
+        let waypoints = analysis.nodes_of_waypoint(way.way.waypoint);
+        for &waypoint in waypoints {
+            comparer.through(way, waypoint);
+        }
+        if !waypoints.is_empty() {
+            let pairs = analysis.weights.clients * analysis.weight(way.class);
+            comparer.found.compared(pairs);
+        }
         comparer.found
     });
     let found: Vec<Differences> = in_the_clear
@@ -158,7 +165,7 @@ impl Comparer<'_, '_, '_, '_, '_> {
             for (waypoint, targets) in &analysis.in_the_clear {
                 // A waypoint sends in the clear only to pods behind it that are not in the mesh, and
                 // that is judged by who sends it through the waypoint.
-                let nodes = analysis.nodes_of_waypoint(*waypoint).unwrap_or_default();
+                let nodes = analysis.nodes_of_waypoint(*waypoint);
                 for &node in nodes.iter().filter(|&&n| sources.contains(n)) {
                     rest.set(node, false);
                     let outcome = outcome.without_gains(targets);
@@ -221,15 +228,11 @@ impl Comparer<'_, '_, '_, '_, '_> {
         }
     }
 
-    /// Connections to a class on one way through a waypoint.
-    fn through(&mut self, through: &Through<'_>) {
+    /// Connections to a class on one way through pods of a waypoint, any of which may be the one
+    /// that takes a connection.
+    fn through(&mut self, through: &Through<'_>, waypoint: Node) {
         let Through { class, way, .. } = *through;
         let analysis = self.analysis;
-        let Some(&[waypoint, ..]) = analysis.nodes_of_waypoint(way.waypoint) else {
-            return;
-        };
-        self.found
-            .compared(analysis.weights.clients * analysis.weight(class));
         let last = analysis.value_at(waypoint, class);
         let parts = self.authorizer.parts(analysis, through.at_waypoint);
         let today = analysis.all_sources_of(class);
