@@ -3,6 +3,10 @@
 //! A repository often keeps policies apart from workloads. A policy that selects nothing known
 //! still has to be rewritten and proved, so for every selector that matches no pod one pod is
 //! imagined that it matches. Its service account is not known.
+//!
+//! Clients may come to every namespace that a rule admits as a whole. Where one is declared and holds
+//! nothing of the input, a pod of it is imagined too: its name is all that limits have to let
+//! through.
 
 use std::collections::BTreeSet;
 
@@ -26,11 +30,11 @@ pub(super) fn pods<'w>(
         unnamed: unnamed.map(|meta| meta.namespace.as_str()).collect(),
         ..Imagined::default()
     };
-    let here = world.workloads_by_namespace();
+    let all = world.workloads_by_namespace();
     for policy in world.network_policies.iter().filter(|p| !p.meta.is_ours()) {
         let namespace = &policy.meta.namespace;
         let relevant = scope.is_enrolled(namespace);
-        let here = here.get(namespace.as_str()).map_or(&[][..], Vec::as_slice);
+        let here = all.get(namespace.as_str()).map_or(&[][..], Vec::as_slice);
         if relevant && !selects_something(world, here, policy) {
             imagined.add(namespace, &policy.pod_selector);
         }
@@ -47,6 +51,20 @@ pub(super) fn pods<'w>(
                 let set = selection.get(set);
                 if set.yes.is_clear() && set.maybe.is_clear() {
                     imagined.peer(world, scope, namespace, namespaces.as_ref(), pods.as_ref());
+                }
+                if direction == Direction::Ingress
+                    && let Some(asked) = namespaces.as_ref().filter(|s| !s.is_empty())
+                    && pods.as_ref().is_none_or(LabelSelector::is_empty)
+                {
+                    let empty = world.namespaces.iter().filter(|(name, n)| {
+                        n.declared
+                            && asked.matches(&n.meta.labels)
+                            && scope.is_enrolled(name)
+                            && !all.contains_key(name.as_str())
+                    });
+                    for (name, _) in empty {
+                        imagined.add(name, &LabelSelector::default());
+                    }
                 }
             }
         }
