@@ -12,6 +12,7 @@ mod demands;
 mod differences;
 mod hazards;
 mod imagine;
+mod later;
 mod naming;
 mod object;
 mod opening;

@@ -7,6 +7,7 @@ use ambient_facts::{annotations, labels};
 use super::analysis::Analysis;
 use super::compare::compare;
 use super::hazards::{self, HazardOptions};
+use super::later::later_clients;
 use super::opening::{self, Added, Means, Opener, Opening, Purpose};
 use super::remarks::{
     left_over, namespaces, newly_enforced, plugin_policies, policy_findings, probe_findings,
@@ -50,6 +51,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
 
     probe_findings(&setting, &opening, &mut findings);
     policy_findings(&setting, &mut findings);
+    later_clients(&setting, &limits, &mut findings);
     plugin_policies(&setting, &mut proof.differences, &mut findings);
     ways_not_analysed(&setting, &mut proof.differences, &mut findings);
     newly_enforced(&setting, &mut findings);
