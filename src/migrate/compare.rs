@@ -61,13 +61,8 @@ pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
     });
     let through_waypoints = ways.par_iter().map(|way| {
         let mut comparer = comparer();
-        let waypoints = analysis.nodes_of_waypoint(way.way.waypoint);
-        for &waypoint in waypoints {
+        for &waypoint in analysis.nodes_of_waypoint(way.way.waypoint) {
             comparer.through(way, waypoint);
-        }
-        if !waypoints.is_empty() {
-            let pairs = analysis.weights.clients * analysis.weight(way.class);
-            comparer.found.compared(pairs);
         }
         comparer.found
     });
@@ -80,9 +75,6 @@ pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
     let mut differences = comparer.found;
     for found in found {
         differences.append(found);
-    }
-    for class in analysis.speakers.receivers.ones() {
-        differences.compared(analysis.weights.clients * analysis.weight(class));
     }
     differences
 }
@@ -151,8 +143,6 @@ impl Comparer<'_, '_, '_, '_, '_> {
     /// All connections to a class, in plaintext.
     fn plaintext_to(&mut self, class: Node) {
         let analysis = self.analysis;
-        self.found
-            .compared(analysis.weights.all * analysis.weight(class));
         let listens = analysis
             .declared(class)
             .contains(Protocol::Tcp, ports::HBONE)
@@ -213,8 +203,6 @@ impl Comparer<'_, '_, '_, '_, '_> {
         let classes = analysis.universe.classes().len();
         for source in 0..classes {
             let ranges = classes..analysis.universe.nodes();
-            self.found
-                .compared(ranges.len() as u64 * analysis.weight(source));
             for (value, destination) in analysis.network.egress_changes(source, ranges) {
                 let outcome = plaintext(analysis, value, false);
                 self.add(

@@ -17,6 +17,7 @@ mod naming;
 mod object;
 mod opening;
 mod outcome;
+mod pairs;
 mod plan;
 mod probes;
 mod relations;
