@@ -1,8 +1,13 @@
 //! The proof: before against after, for every pair and in every relation.
 //!
 //! A pair is governed by the plaintext relation until both its ends are enrolled, and by the tunnel
-//! (or waypoint) relation from then on, whatever else is enrolled. So equality of these relations
-//! with what is allowed today covers every order of enrolment.
+//! relation from then on, whatever else is enrolled. So equality of these relations with what is
+//! allowed today covers every order of enrolment.
+//!
+//! The waypoint relation is compared for the pods behind a waypoint as they are in the end. Those that
+//! are not captured yet would be reached from the waypoint in the clear, on ports that no policy
+//! opens to it. Therefore waypoints are used in a step of their own, the last; where one is used
+//! already while pods behind it are enrolled, the comparison does not cover the time between.
 //!
 //! The plaintext relation is what network policies allow. What ztunnel does beyond it with
 //! plaintext that enters an enrolled pod, by the policies of people and by `PeerAuthentication`, is

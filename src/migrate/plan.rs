@@ -15,7 +15,7 @@ use super::remarks::{
 };
 use super::restore::Limits;
 use super::setting::Setting;
-use super::steps::{enrol_step, limit_step, open_step};
+use super::steps::{enrol_step, limit_step, open_step, waypoint_step};
 use super::{Options, Strategy, object, probes, via};
 use crate::finding::Finding;
 use crate::model::{AuthorizationPolicy, NetworkPolicy, World};
@@ -47,6 +47,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     let mut steps = vec![open_step(&setting, &opening, &mut findings)];
     steps.push(limit_step(&setting, &limits, &mut findings));
     steps.push(enrol_step(&setting));
+    steps.push(waypoint_step(&setting));
     steps.retain(|s| !s.changes.is_empty() || !s.commands.is_empty());
 
     probe_findings(&setting, &opening, &mut findings);

@@ -1,5 +1,8 @@
 //! The steps of a plan: what is changed in which order, and why.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 
 use ambient_facts::{annotations, labels, ports};
@@ -194,6 +197,25 @@ pub(super) fn enrol_step(setting: &Setting<'_>) -> Step {
         changes: Vec::new(),
         commands: Vec::new(),
     };
+    for (namespace, state) in setting.scope.namespaces() {
+        if *state == NamespaceState::Enrolled && has_members(setting, namespace) {
+            let reason = "enrol the namespace";
+            let own = (labels::DATAPLANE_MODE, labels::AMBIENT);
+            label(setting, namespace, own, reason, &mut step);
+        }
+    }
+    step.changes.sort_by(|a, b| a.object.cmp(&b.object));
+    step
+}
+
+/// Waypoints are used when everything behind them is in the mesh: what is not they reach in the
+/// clear, from an address of their own.
+pub(super) fn waypoint_step(setting: &Setting<'_>) -> Step {
+    let mut step = Step {
+        kind: StepKind::UseWaypoints,
+        changes: Vec::new(),
+        commands: Vec::new(),
+    };
     for (namespace, waypoint) in &setting.planned {
         let mut gateways = setting.world.gateways.iter();
         if !gateways.any(|g| g.meta.namespace == *namespace && g.meta.name == *waypoint) {
@@ -201,31 +223,22 @@ pub(super) fn enrol_step(setting: &Setting<'_>) -> Step {
                 "istioctl waypoint apply --namespace {namespace} --name {waypoint}"
             ));
         }
-        label(
-            setting,
-            namespace,
-            labels::USE_WAYPOINT,
-            waypoint,
-            &mut step,
-        );
-    }
-    for (namespace, state) in setting.scope.namespaces() {
-        if *state == NamespaceState::Enrolled && has_members(setting, namespace) {
-            label(
-                setting,
-                namespace,
-                labels::DATAPLANE_MODE,
-                labels::AMBIENT,
-                &mut step,
-            );
-        }
+        let reason = format!("use waypoint `{waypoint}`, once the pods behind it are in the mesh");
+        let own = (labels::USE_WAYPOINT, waypoint.as_str());
+        label(setting, namespace, own, &reason, &mut step);
     }
     step.changes.sort_by(|a, b| a.object.cmp(&b.object));
     step
 }
 
 /// Labels a namespace: in its manifest where there is one and labels are wanted, else by command.
-fn label(setting: &Setting<'_>, namespace: &str, key: &str, value: &str, step: &mut Step) {
+fn label(
+    setting: &Setting<'_>,
+    namespace: &str,
+    (key, value): (&str, &str),
+    reason: &str,
+    step: &mut Step,
+) {
     let known = setting.world.namespaces.get(namespace);
     if known.is_some_and(|n| n.meta.labels.contains_key(key)) {
         return;
@@ -237,20 +250,15 @@ fn label(setting: &Setting<'_>, namespace: &str, key: &str, value: &str, step: &
                 key: key.to_owned(),
                 value: Value::String(value.to_owned()),
             };
-            let object = ObjectRef::cluster("Namespace", namespace);
-            let same = step.changes.iter_mut().find(|c| c.object == object);
-            match same.map(|c| &mut c.action) {
-                Some(ChangeAction::Edit { edits, .. }) => edits.push(edit),
-                _ => step.changes.push(Change {
-                    object,
-                    reason: "enrol the namespace".to_owned(),
-                    action: ChangeAction::Edit {
-                        origin: declared.meta.origin.clone(),
-                        edits: vec![edit],
-                        companion: None,
-                    },
-                }),
-            }
+            step.changes.push(Change {
+                object: ObjectRef::cluster("Namespace", namespace),
+                reason: reason.to_owned(),
+                action: ChangeAction::Edit {
+                    origin: declared.meta.origin.clone(),
+                    edits: vec![edit],
+                    companion: None,
+                },
+            });
         }
         None => step
             .commands
