@@ -26,6 +26,9 @@ use kubectl_ambient::plan::{ChangeAction, DisplayPath, Edit, Plan};
 use kubectl_ambient::reach::{self, Mode};
 use kubectl_ambient::{source, yamledit};
 
+#[path = "policies/companions.rs"]
+mod companions;
+
 /// What `policy list` prints for these manifests, in the plaintext relation.
 fn connections(yaml: &str) -> String {
     let mut printed = String::new();

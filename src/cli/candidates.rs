@@ -337,6 +337,7 @@ mod tests {
         AMB0116	port limits not restored
         AMB0117	connections gained outside the tunnel
         AMB0118	pods that come later are not limited
+        AMB0119	clients that come later are refused
         :4
 
         [explain AMB011]
@@ -349,6 +350,7 @@ mod tests {
         AMB0116	port limits not restored
         AMB0117	connections gained outside the tunnel
         AMB0118	pods that come later are not limited
+        AMB0119	clients that come later are refused
         :4
 
         [explain -- AMB011]
@@ -361,6 +363,7 @@ mod tests {
         AMB0116	port limits not restored
         AMB0117	connections gained outside the tunnel
         AMB0118	pods that come later are not limited
+        AMB0119	clients that come later are refused
         :4
 
         [help m]

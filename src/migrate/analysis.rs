@@ -44,18 +44,6 @@ pub(super) struct Analysis<'s, 'w> {
     pub(super) nodes_of_waypoint: Vec<Vec<Node>>,
     /// By waypoint: the ports of pods behind it that it reaches in the clear.
     pub(super) in_the_clear: BTreeMap<usize, PortSet>,
-    /// By class: how many endpoints its pods are of.
-    weight: Vec<u64>,
-    pub(super) weights: Weights,
-}
-
-/// How much there is to compare.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Weights {
-    /// All endpoints, by class, and all address ranges.
-    pub(super) all: u64,
-    /// Endpoints that speak for themselves through the tunnel.
-    pub(super) clients: u64,
 }
 
 impl<'s, 'w> Analysis<'s, 'w> {
@@ -122,13 +110,10 @@ impl<'s, 'w> Analysis<'s, 'w> {
             ways: vec![Vec::new(); universe.classes().len()],
             nodes_of_waypoint: vec![Vec::new(); setting.waypoints.all.len()],
             in_the_clear: BTreeMap::new(),
-            weight: Vec::new(),
-            weights: Weights::default(),
         };
         analysis.find_grants_for_anybody(&world.network_policies);
         analysis.find_grants_for_namespaces(&world.network_policies);
         analysis.find_ways();
-        analysis.weigh();
         analysis
     }
 
@@ -136,27 +121,6 @@ impl<'s, 'w> Analysis<'s, 'w> {
     pub(super) fn crowd(&self) -> Crowd<'_> {
         let domain = TrustDomain::of(&self.setting.world.trust_domains);
         Crowd::new(&self.parties).of_domain(domain)
-    }
-
-    fn weigh(&mut self) {
-        let endpoints = &self.setting.endpoints;
-        let weight = |class: &Class| {
-            let of = class
-                .workloads
-                .iter()
-                .filter_map(|&w| endpoints.of_workload(w));
-            of.collect::<BTreeSet<_>>().len() as u64
-        };
-        self.weight = self.universe.classes().iter().map(weight).collect();
-        let ranges = self.universe.address_ranges().len() as u64;
-        self.weights.all = self.weight.iter().sum::<u64>() + ranges;
-        let clients = self.speakers.clients.ones();
-        self.weights.clients = clients.map(|n| self.weight(n)).sum();
-    }
-
-    /// How many endpoints a node stands for.
-    pub(super) fn weight(&self, node: Node) -> u64 {
-        self.weight.get(node).copied().unwrap_or(1)
     }
 
     /// The waypoint that a class is the pods of.

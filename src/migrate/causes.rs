@@ -21,11 +21,11 @@ pub(super) struct Told {
     pub(super) code: &'static Code,
     pub(super) subject: ObjectRef,
     pub(super) origin: Origin,
-    pub(super) message: String,
+    /// In one sentence.
+    pub(super) because: String,
     pub(super) fixes: Vec<String>,
-    pub(super) comparisons: Vec<Comparison>,
-    /// Pairs of endpoints for which there was no room.
-    pub(super) hidden: u64,
+    /// Those responsible.
+    pub(super) policies: Arc<[ObjectRef]>,
 }
 
 /// Tells differences, one source at a time.
@@ -54,28 +54,44 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
         }
     }
 
-    /// What there is to say about one of the sources of a difference, with no more than `room` pairs
-    /// of endpoints: two classes of thousands have millions.
-    pub(super) fn tell(&mut self, difference: &Difference, source: Node, room: usize) -> Told {
-        let destination = difference.destination;
+    /// What there is to say about one of the sources of a difference.
+    pub(super) fn tell(&mut self, difference: &Difference, source: Node) -> Told {
         let mut policies = self.responsible.policies(source, difference);
         if difference.verdict == Verdict::Lost && !self.left_over.is_empty() {
             let left_over = self.left_over(difference).into_iter();
             policies = left_over.chain(policies.iter().cloned()).collect();
         }
         let (code, because, fixes) = self.cause(difference, source);
+        let (subject, origin) = self.subject(source, difference.destination, &policies);
+        Told {
+            code,
+            subject,
+            origin,
+            because,
+            fixes,
+            policies,
+        }
+    }
+
+    /// The pairs of endpoints that it is told of, no more than `room`: two classes of thousands have
+    /// millions.
+    pub(super) fn list(
+        &self,
+        difference: &Difference,
+        source: Node,
+        told: &Told,
+        room: usize,
+    ) -> Vec<Comparison> {
+        let destination = difference.destination;
         let example = self.example(destination, &difference.changed);
         let sources = names(self.analysis, source);
         let destinations = names_of(self.analysis, destination, difference.workloads.as_deref());
         let mut comparisons = Vec::new();
-        let pairs = sources.len() as u64 * destinations.len() as u64;
-        let mut seen = 0;
         'pairs: for from in &sources {
             for to in &destinations {
                 if comparisons.len() >= room {
                     break 'pairs;
                 }
-                seen += 1;
                 let itself = source == destination && from == to;
                 if itself && self.is_one_pod(source, from) {
                     continue;
@@ -89,22 +105,12 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
                     after: difference.after.to_string(),
                     difference: difference.changed.to_string(),
                     example: example.clone(),
-                    because: because.clone(),
-                    policies: Arc::clone(&policies),
+                    because: told.because.clone(),
+                    policies: Arc::clone(&told.policies),
                 });
             }
         }
-        let (subject, origin) = self.subject(source, destination, &policies);
-        let message = format!("{because} ({})", difference.relation);
-        Told {
-            code,
-            subject,
-            origin,
-            message,
-            fixes,
-            comparisons,
-            hidden: pairs - seen,
-        }
+        comparisons
     }
 
     /// Whether an endpoint has a single pod in a class.

@@ -201,17 +201,20 @@ impl Analysis<'_, '_> {
     }
 
     /// What a waypoint may let through to a Service, by Service port.
-    pub(super) fn service_demand(&self, service: &Service, waypoint: Node) -> Option<Demand<'_>> {
+    pub(super) fn service_demand(
+        &self,
+        service: &Service,
+        waypoints: &[Node],
+    ) -> Option<Demand<'_>> {
         let mut others = PortSet::none();
         let direct = |nodes: &FixedBitSet| {
             let mut direct = nodes.clone();
             direct.intersect_with(&self.speakers.clients);
             self.parties_of(&direct)
         };
-        let reaching = self.tunnel_clients(waypoint);
+        let reaching = waypoints.iter().flat_map(|&w| self.tunnel_clients(w));
         let mut clients: Vec<(PortSet, FixedBitSet)> = reaching
-            .iter()
-            .map(|(_, nodes)| (PortSet::none(), direct(nodes)))
+            .map(|(_, nodes)| (PortSet::none(), direct(&nodes)))
             .collect();
         for workload in self.setting.backends(service) {
             let Some(class) = self.universe.class_of(workload) else {

@@ -1,4 +1,4 @@
-//! Differences as the comparison finds them, and how much was compared.
+//! Differences as the comparison finds them, and what is said of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::analysis::Analysis;
 use super::causes::Teller;
 use super::outcome::Doubt;
+use super::pairs::{self, Differing};
 use super::restore::Limits;
 use crate::finding::{Finding, Flow};
 use crate::model::ObjectRef;
@@ -48,21 +49,15 @@ impl Difference {
     }
 }
 
-/// All differences, and how many pairs were compared.
+/// All differences.
 #[derive(Debug, Default)]
 pub(super) struct Differences {
     list: Vec<Difference>,
-    compared: u64,
 }
 
 impl Differences {
-    pub(super) fn compared(&mut self, pairs: u64) {
-        self.compared += pairs;
-    }
-
     /// Takes in what another part of the comparison found.
     pub(super) fn append(&mut self, mut other: Self) {
-        self.compared += other.compared;
         self.list.append(&mut other.list);
     }
 
@@ -106,37 +101,40 @@ impl Differences {
         let mut findings: BTreeMap<(&'static str, ObjectRef), Finding> = BTreeMap::new();
         let mut teller = Teller::new(analysis, limits);
         let mut comparisons: BTreeSet<Comparison> = BTreeSet::new();
+        let mut differing = Differing::default();
         for difference in &self.list {
+            differing.add(analysis, difference);
             for &source in &difference.sources {
-                let full = comparisons.len() >= LISTED_PAIRS;
-                if full && source != difference.sources[0] {
-                    let pairs = analysis.weight(source) * analysis.weight(difference.destination);
-                    *proof.unlisted.entry(difference.verdict).or_default() += pairs;
-                    continue;
-                }
-                let room = LISTED_PAIRS.saturating_sub(comparisons.len()).max(1);
-                let told = teller.tell(difference, source, room);
-                if told.hidden > 0 {
-                    *proof.unlisted.entry(difference.verdict).or_default() += told.hidden;
-                }
+                let told = teller.tell(difference, source);
                 let key = (told.code.id, told.subject.clone());
+                let room = LISTED_PAIRS.saturating_sub(comparisons.len());
+                let listed = if room == 0 && findings.contains_key(&key) {
+                    Vec::new()
+                } else {
+                    // Each finding has one at least.
+                    teller.list(difference, source, &told, room.max(1))
+                };
                 let finding = findings.entry(key).or_insert_with(|| {
-                    Finding::new(told.code, told.subject, told.origin, told.message)
+                    let message = format!("{} ({})", told.because, difference.relation);
+                    Finding::new(told.code, told.subject, told.origin, message)
                 });
                 for fix in told.fixes {
                     if !finding.fixes.contains(&fix) {
                         finding.fixes.push(fix);
                     }
                 }
-                finding.flows.extend(told.comparisons.iter().map(flow));
-                comparisons.extend(told.comparisons);
+                finding.flows.extend(listed.iter().map(flow));
+                comparisons.extend(listed);
             }
         }
-        let unlisted: u64 = proof.unlisted.values().sum();
-        proof.equal = self
-            .compared
-            .saturating_sub(comparisons.len() as u64 + unlisted);
+        proof.equal = pairs::compared(analysis).saturating_sub(differing.all());
         proof.differences = comparisons.into_iter().collect();
+        for (verdict, pairs) in differing.by_verdict() {
+            let unlisted = pairs.saturating_sub(proof.count(verdict));
+            if unlisted > 0 {
+                proof.unlisted.insert(verdict, unlisted);
+            }
+        }
         let mut findings: Vec<Finding> = findings.into_values().collect();
         for finding in &mut findings {
             finding.flows.sort();

@@ -4,6 +4,10 @@
 //! still has to be rewritten and proved, so for every selector that matches no pod one pod is
 //! imagined that it matches. Its service account is not known. Where a rule asks for labels that no
 //! namespace of the input has, a namespace is imagined too, and not even its name is known.
+//!
+//! Clients may come to every namespace that a rule admits as a whole. Where one is declared and holds
+//! nothing of the input, a pod of it is imagined too: its name is all that limits have to let
+//! through.
 
 use std::collections::{BTreeMap, BTreeSet};
 

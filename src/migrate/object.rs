@@ -78,6 +78,12 @@ impl Names {
         }
     }
 
+    /// Keeps more names, of a namespace each, from being given.
+    pub(super) fn reserve<'m>(&mut self, names: impl Iterator<Item = &'m (&'m str, &'m str)>) {
+        let own = names.map(|&(namespace, name)| (namespace.to_owned(), name.to_owned()));
+        self.taken.extend(own);
+    }
+
     /// Gives an object that we add a name that no other has, by a number where it must be.
     pub(super) fn take(&mut self, meta: &mut Meta) {
         let key = |name: &str| (meta.namespace.clone(), name.to_owned());

@@ -78,6 +78,8 @@ pub(super) struct Changed {
     /// Rules that are appended for waypoints.
     pub(super) appended: Vec<(Direction, Rule)>,
     pub(super) means: Means,
+    /// The policy that stands in for the insertions where the file cannot be edited.
+    pub(super) fallback: Option<NetworkPolicy>,
 }
 
 /// How a policy gets what it lacks.
@@ -199,6 +201,7 @@ impl<'s, 'w> Opener<'s, 'w> {
                     rules,
                     appended: Vec::new(),
                     means: Means::default(),
+                    fallback: None,
                 });
             }
         }
@@ -354,8 +357,13 @@ pub(super) fn companion(policy: &NetworkPolicy, change: &Changed) -> NetworkPoli
             Direction::Egress => (&mut companion.isolates_egress, &mut companion.egress),
         };
         *isolates = true;
-        if !rules.iter().any(|r| r.peers == rule.peers) {
-            rules.push(rule);
+        match rules.iter_mut().find(|r| r.peers == rule.peers) {
+            Some(known) => {
+                let missing = rule.ports.into_iter().filter(|p| !known.ports.contains(p));
+                let missing: Vec<PortRule> = missing.collect();
+                known.ports.extend(missing);
+            }
+            None => rules.push(rule),
         }
     }
     companion

@@ -7,6 +7,7 @@ use ambient_facts::{annotations, labels};
 use super::analysis::Analysis;
 use super::compare::compare;
 use super::hazards::{self, HazardOptions};
+use super::later::later_clients;
 use super::opening::{self, Added, Means, Opener, Opening, Purpose};
 use super::remarks::{
     inert_policies, left_over, lets_probes_in, namespaces, newly_enforced, plugin_policies,
@@ -14,7 +15,7 @@ use super::remarks::{
 };
 use super::restore::Limits;
 use super::setting::Setting;
-use super::steps::{enrol_step, limit_step, open_step};
+use super::steps::{enrol_step, limit_step, open_step, waypoint_step};
 use super::unread::{rebuilt, templates};
 use super::{Options, Strategy, object, probes, via};
 use crate::finding::Finding;
@@ -47,11 +48,13 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     let mut steps = vec![open_step(&setting, &opening, &mut findings)];
     steps.push(limit_step(&setting, &limits, &mut findings));
     steps.push(enrol_step(&setting));
+    steps.push(waypoint_step(&setting));
     steps.retain(|s| !s.changes.is_empty() || !s.commands.is_empty());
 
     probe_findings(&setting, &opening, &mut findings);
     policy_findings(&setting, &mut findings);
     inert_policies(world, &setting, &mut findings);
+    later_clients(&setting, &limits, &mut findings);
     plugin_policies(&setting, &mut proof.differences, &mut findings);
     rebuilt(world, &mut proof.differences, &mut findings);
     templates(world, &mut proof.differences, &mut findings);
@@ -108,6 +111,18 @@ fn open(setting: &Setting<'_>) -> Opening {
         changed,
         ..Opening::default()
     };
+    // These first, so that what their names are does not depend on which files can be edited.
+    opening.added.extend(via::policies_of_waypoints(setting));
+    if setting.cni.cni.needs_probe_rule() == Some(true) {
+        let people: Vec<NetworkPolicy> = written_by_people(before).cloned().collect();
+        let refused = probes::refused(setting, &people);
+        opening.added.extend(probes::policies(setting, &refused));
+    } else {
+        // Those of an earlier run let in nobody but the node, whether they are needed or not.
+        let ours = (0..).zip(before).filter(|(_, p)| lets_probes_in(p));
+        let ours = ours.map(|(index, _)| (index, Purpose::Service));
+        opening.kept.extend(ours);
+    }
     let companions = Companions::of(before);
     for change in &mut opening.changed {
         let Some(policy) = before.get(change.policy) else {
@@ -131,18 +146,8 @@ fn open(setting: &Setting<'_>) -> Opening {
             });
         } else if let Some(after) = opening.after.get_mut(change.policy) {
             *after = opening::opened(policy, change);
+            change.fallback = Some(opening::companion(policy, change));
         }
-    }
-    opening.added.extend(via::policies_of_waypoints(setting));
-    if setting.cni.cni.needs_probe_rule() == Some(true) {
-        let people: Vec<NetworkPolicy> = written_by_people(before).cloned().collect();
-        let refused = probes::refused(setting, &people);
-        opening.added.extend(probes::policies(setting, &refused));
-    } else {
-        // Those of an earlier run let in nobody but the node, whether they are needed or not.
-        let ours = (0..).zip(before).filter(|(_, p)| lets_probes_in(p));
-        let ours = ours.map(|(index, _)| (index, Purpose::Service));
-        opening.kept.extend(ours);
     }
     settle(before, &mut opening);
     opening
@@ -211,6 +216,11 @@ fn settle(before: &[NetworkPolicy], opening: &mut Opening) {
         }
         true
     });
+    // One that is not a companion yet may not take the place of what an earlier run made.
+    names.reserve(ours.keys());
+    for fallback in changed.iter_mut().filter_map(|c| c.fallback.as_mut()) {
+        names.take(&mut fallback.meta);
+    }
 }
 
 /// The policies that people wrote, not this program.

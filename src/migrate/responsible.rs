@@ -179,7 +179,7 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
             let last = match way {
                 Some(way) => {
                     let nodes = analysis.nodes_of_waypoint(way.waypoint);
-                    nodes.and_then(|n| n.first().copied())
+                    nodes.first().copied()
                 }
                 None => Some(source),
             };

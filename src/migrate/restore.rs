@@ -175,11 +175,11 @@ impl Limits {
             ) else {
                 continue;
             };
-            let pods = setting.pods_of_waypoint(place);
-            let Some(node) = pods.and_then(|w| analysis.universe.class_of(w)) else {
+            let nodes = analysis.nodes_of_waypoint(place);
+            if nodes.is_empty() {
                 continue;
-            };
-            let Some(demand) = analysis.service_demand(service, node) else {
+            }
+            let Some(demand) = analysis.service_demand(service, nodes) else {
                 continue;
             };
             let people = written_by_people(&setting.world.authorization_policies);

@@ -204,11 +204,6 @@ impl<'w> Setting<'w> {
         self.parts.get(workload).is_some_and(|p| p.imagined)
     }
 
-    /// The workload that is the pods of a waypoint.
-    pub(super) fn pods_of_waypoint(&self, waypoint: usize) -> Option<usize> {
-        self.parts.iter().position(|p| p.waypoint == Some(waypoint))
-    }
-
     /// The workloads that a Service sends to, by index.
     pub(super) fn backends(&self, service: &Service) -> impl Iterator<Item = usize> {
         let here = self.workloads_of(&service.meta.namespace).iter().copied();

@@ -1,5 +1,8 @@
 //! The steps of a plan: what is changed in which order, and why.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 
 use ambient_facts::{annotations, labels, ports};
@@ -42,14 +45,14 @@ pub(super) fn open_step(
         }
         findings.push(closed_tunnel(policy, change));
         if change.means == Means::Edit {
-            let companion = object::network_policy(&opening::companion(policy, change));
+            let companion = change.fallback.as_ref().map(object::network_policy);
             changes.push(Change {
                 object: policy.reference(),
                 reason,
                 action: ChangeAction::Edit {
                     origin: policy.meta.origin.clone(),
                     edits: opening::edits(policy, change),
-                    companion: Some(companion.into()),
+                    companion: companion.map(Body::from),
                 },
             });
         }
@@ -196,21 +199,6 @@ pub(super) fn enrol_step(setting: &Setting<'_>) -> Step {
         changes: Vec::new(),
         commands: Vec::new(),
     };
-    for (namespace, waypoint) in &setting.planned {
-        let mut gateways = setting.world.gateways.iter();
-        if !gateways.any(|g| g.meta.namespace == *namespace && g.meta.name == *waypoint) {
-            step.commands.push(format!(
-                "istioctl waypoint apply --namespace {namespace} --name {waypoint}"
-            ));
-        }
-        label(
-            setting,
-            namespace,
-            labels::USE_WAYPOINT,
-            waypoint,
-            &mut step,
-        );
-    }
     for (namespace, state) in setting.scope.namespaces() {
         if state.is_enrolled() && has_members(setting, namespace) {
             // Pods that restart would get sidecars again, and stay out of what was proven.
@@ -218,21 +206,46 @@ pub(super) fn enrol_step(setting: &Setting<'_>) -> Step {
             step.commands.extend(removal);
         }
         if *state == NamespaceState::Enrolled && has_members(setting, namespace) {
-            label(
-                setting,
-                namespace,
-                labels::DATAPLANE_MODE,
-                labels::AMBIENT,
-                &mut step,
-            );
+            let reason = "enrol the namespace";
+            let own = (labels::DATAPLANE_MODE, labels::AMBIENT);
+            label(setting, namespace, own, reason, &mut step);
         }
     }
     step.changes.sort_by(|a, b| a.object.cmp(&b.object));
     step
 }
 
+/// Waypoints are used when everything behind them is in the mesh: what is not they reach in the
+/// clear, from an address of their own.
+pub(super) fn waypoint_step(setting: &Setting<'_>) -> Step {
+    let mut step = Step {
+        kind: StepKind::UseWaypoints,
+        changes: Vec::new(),
+        commands: Vec::new(),
+    };
+    for (namespace, waypoint) in &setting.planned {
+        let mut gateways = setting.world.gateways.iter();
+        if !gateways.any(|g| g.meta.namespace == *namespace && g.meta.name == *waypoint) {
+            step.commands.push(format!(
+                "istioctl waypoint apply --namespace {namespace} --name {waypoint}"
+            ));
+        }
+        let reason = format!("use waypoint `{waypoint}`, once the pods behind it are in the mesh");
+        let own = (labels::USE_WAYPOINT, waypoint.as_str());
+        label(setting, namespace, own, &reason, &mut step);
+    }
+    step.changes.sort_by(|a, b| a.object.cmp(&b.object));
+    step
+}
+
 /// Labels a namespace: in its manifest where there is one and labels are wanted, else by command.
-fn label(setting: &Setting<'_>, namespace: &str, key: &str, value: &str, step: &mut Step) {
+fn label(
+    setting: &Setting<'_>,
+    namespace: &str,
+    (key, value): (&str, &str),
+    reason: &str,
+    step: &mut Step,
+) {
     let known = setting.world.namespaces.get(namespace);
     if known.is_some_and(|n| n.meta.labels.contains_key(key)) {
         return;
@@ -244,20 +257,15 @@ fn label(setting: &Setting<'_>, namespace: &str, key: &str, value: &str, step: &
                 key: key.to_owned(),
                 value: Value::String(value.to_owned()),
             };
-            let object = ObjectRef::cluster("Namespace", namespace);
-            let same = step.changes.iter_mut().find(|c| c.object == object);
-            match same.map(|c| &mut c.action) {
-                Some(ChangeAction::Edit { edits, .. }) => edits.push(edit),
-                _ => step.changes.push(Change {
-                    object,
-                    reason: "enrol the namespace".to_owned(),
-                    action: ChangeAction::Edit {
-                        origin: declared.meta.origin.clone(),
-                        edits: vec![edit],
-                        companion: None,
-                    },
-                }),
-            }
+            step.changes.push(Change {
+                object: ObjectRef::cluster("Namespace", namespace),
+                reason: reason.to_owned(),
+                action: ChangeAction::Edit {
+                    origin: declared.meta.origin.clone(),
+                    edits: vec![edit],
+                    companion: None,
+                },
+            });
         }
         None => step
             .commands

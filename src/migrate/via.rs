@@ -17,7 +17,7 @@ use super::opening::{
 use super::serving::{Serving, pod_labels};
 use super::setting::Setting;
 use crate::model::{
-    LabelSelector, Meta, NetworkPolicy, ObjectRef, Operator, Origin, Peer, PortMatch, PortRule,
+    LabelSelector, Labels, NetworkPolicy, ObjectRef, Operator, Origin, Peer, PortMatch, PortRule,
     Protocol, Requirement, Rule,
 };
 use crate::netpol::{Direction, Node, PortSet, rule_ports};
@@ -242,6 +242,7 @@ fn append(changed: &mut Vec<Changed>, index: usize, direction: Direction, rule: 
             rules: Vec::new(),
             appended: vec![(direction, rule)],
             means: Means::default(),
+            fallback: None,
         }),
     }
 }
@@ -250,59 +251,89 @@ fn append(changed: &mut Vec<Changed>, index: usize, direction: Direction, rule: 
 pub(super) fn policies_of_waypoints(setting: &Setting<'_>) -> Vec<Added> {
     let mut added = Vec::new();
     for (place, waypoint) in setting.waypoints.all.iter().enumerate() {
-        let pods: Vec<usize> = (0..setting.world.workloads.len())
-            .filter(|&w| setting.waypoint_at(w) == Some(place))
-            .collect();
-        let isolating = |direction: Direction| {
-            setting.world.network_policies.iter().find(|p| {
-                !p.meta.is_ours()
-                    && p.meta.namespace == waypoint.namespace
-                    && direction.isolated_by(p)
-                    && pods.iter().any(|&w| {
-                        setting
-                            .world
-                            .workloads
-                            .get(w)
-                            .is_some_and(|w| p.pod_selector.matches(&w.pod.labels))
-                    })
-            })
-        };
-        let (ingress, egress) = (isolating(Direction::Ingress), isolating(Direction::Egress));
-        let Some(beside) = ingress.or(egress) else {
-            continue;
-        };
-        added.push(Added {
-            policy: policy_of(
-                setting,
-                place,
-                waypoint,
-                &beside.meta,
-                ingress.is_some(),
-                egress.is_some(),
-            ),
-            beside: beside.meta.origin.clone(),
-            reason: format!(
-                "the waypoint is isolated by `{}`: let its clients in and let it reach its servers",
-                beside.meta.name
-            ),
-            purpose: Purpose::Service,
-            accompanies: None,
-            replaces: None,
-        });
+        added.extend(isolated(setting, place, waypoint).iter().map(|isolated| {
+            let by = &isolated.by.meta;
+            Added {
+                policy: policy_of(setting, place, waypoint, isolated),
+                beside: by.origin.clone(),
+                reason: format!(
+                    "the waypoint is isolated by `{}`: let its clients in and let it reach its servers",
+                    by.name
+                ),
+                purpose: Purpose::Service,
+                accompanies: None,
+                replaces: None,
+            }
+        }));
     }
     added
+}
+
+/// Pods of a waypoint that policies of people isolate.
+struct Isolated<'s> {
+    by: &'s NetworkPolicy,
+    /// These are only those of its pods that the policy selects.
+    some: bool,
+    directions: Vec<Direction>,
+}
+
+/// The pods of a waypoint that are isolated: all of them at once where all are. A policy of ours for
+/// pods that are not would isolate them.
+fn isolated<'s>(setting: &'s Setting<'_>, place: usize, waypoint: &Serving) -> Vec<Isolated<'s>> {
+    let pods =
+        (0..setting.world.workloads.len()).filter(|&w| setting.waypoint_at(w) == Some(place));
+    let pods = pods.filter_map(|w| setting.world.workloads.get(w));
+    let pods: Vec<&Labels> = pods.map(|w| &w.pod.labels).collect();
+    let mut found: Vec<Isolated<'s>> = Vec::new();
+    for direction in Direction::BOTH {
+        let policies = setting.world.network_policies.iter().filter(|p| {
+            !p.meta.is_ours()
+                && p.meta.namespace == waypoint.namespace
+                && direction.isolated_by(p)
+                && pods.iter().any(|labels| p.pod_selector.matches(labels))
+        });
+        let mut policies: Vec<&NetworkPolicy> = policies.collect();
+        let is_isolated =
+            |labels: &&Labels| policies.iter().any(|p| p.pod_selector.matches(labels));
+        let some = !pods.iter().all(is_isolated);
+        if !some {
+            policies.truncate(1);
+        }
+        for by in policies {
+            let known = found
+                .iter_mut()
+                .find(|i| i.some == some && (!some || std::ptr::eq(i.by, by)));
+            match known {
+                Some(known) => known.directions.push(direction),
+                None => found.push(Isolated {
+                    by,
+                    some,
+                    directions: vec![direction],
+                }),
+            }
+        }
+    }
+    found
 }
 
 fn policy_of(
     setting: &Setting<'_>,
     place: usize,
     waypoint: &Serving,
-    beside: &Meta,
-    ingress: bool,
-    egress: bool,
+    isolated: &Isolated<'_>,
 ) -> NetworkPolicy {
     let of = ObjectRef::namespaced(&waypoint.namespace, "Gateway", &waypoint.name);
-    let name = object::derived_name(&waypoint.name, "hbone");
+    let by = isolated.by;
+    let mut pod_selector = LabelSelector::default();
+    let mut name = waypoint.name.clone();
+    if isolated.some {
+        pod_selector = by.pod_selector.clone();
+        name = format!("{name}-{}", by.meta.name);
+    }
+    // It selects pods of the waypoint, so it asks for no other value of these.
+    pod_selector.match_labels.extend(pod_labels(&waypoint.name));
+    let ingress = isolated.directions.contains(&Direction::Ingress);
+    let egress = isolated.directions.contains(&Direction::Egress);
     let mut mesh: BTreeSet<String> = BTreeSet::new();
     let mut plain: BTreeMap<String, PortSet> = BTreeMap::new();
     for server in servers(setting, place) {
@@ -337,11 +368,8 @@ fn policy_of(
         line: 0,
     };
     let mut policy = NetworkPolicy {
-        meta: object::companion_meta(beside, name, &of),
-        pod_selector: LabelSelector {
-            match_labels: pod_labels(&waypoint.name),
-            ..Default::default()
-        },
+        meta: object::companion_meta(&by.meta, object::derived_name(&name, "hbone"), &of),
+        pod_selector,
         isolates_ingress: ingress,
         isolates_egress: egress,
         ingress: Vec::new(),

@@ -129,8 +129,9 @@ impl Analysis<'_, '_> {
     }
 
     /// The classes that the pods of a waypoint are.
-    pub(super) fn nodes_of_waypoint(&self, waypoint: usize) -> Option<&[Node]> {
-        self.nodes_of_waypoint.get(waypoint).map(Vec::as_slice)
+    pub(super) fn nodes_of_waypoint(&self, waypoint: usize) -> &[Node] {
+        let nodes = self.nodes_of_waypoint.get(waypoint);
+        nodes.map_or(&[], Vec::as_slice)
     }
 
     /// The ports of the pods that a way leads to.

@@ -64,7 +64,8 @@ pub struct Step {
     pub commands: Vec<String>,
 }
 
-/// Kinds of steps, in their order: opening before closing before moving.
+/// Kinds of steps, in their order: opening before closing before moving, and going through waypoints
+/// when all that is behind them has moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StepKind {
     /// Open the tunnel port in network policies.
@@ -73,6 +74,8 @@ pub enum StepKind {
     RestorePorts,
     /// Label namespaces and pods.
     Enrol,
+    /// Send through waypoints.
+    UseWaypoints,
 }
 
 /// One change of one object.

@@ -1,6 +1,6 @@
 //! What the comparison of before and after came to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// One pair of endpoints whose verdict is not [`Verdict::Equal`].
+/// Connections of one pair of endpoints whose verdict is not [`Verdict::Equal`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Comparison {
     /// Source, as printed.
@@ -79,9 +79,10 @@ pub struct Comparison {
 /// The comparison of every pair of endpoints in every relation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proof {
-    /// How many (pair, relation) comparisons came to [`Verdict::Equal`].
+    /// How many pairs of endpoints have [`Verdict::Equal`], counted once in each relation.
     pub equal: u64,
-    /// How many of the others are not listed, because there are too many, by verdict.
+    /// How many of the others are not listed, because there are too many, by verdict. A pair may have
+    /// several.
     pub unlisted: BTreeMap<Verdict, u64>,
     /// The others, sorted.
     pub differences: Vec<Comparison>,
@@ -104,13 +105,15 @@ impl Proof {
         self.equal == 0 && self.differences.is_empty() && self.unlisted.is_empty()
     }
 
-    /// How many comparisons came to a verdict.
+    /// How many pairs have a verdict, counted once in each relation.
     pub fn count(&self, verdict: Verdict) -> u64 {
         let listed = self.differences.iter().filter(|c| c.verdict == verdict);
+        let listed = listed.map(|c| (&c.source, &c.destination, c.relation));
+        let listed: BTreeSet<_> = listed.collect();
         let unlisted = match verdict {
             Verdict::Equal => self.equal,
             other => self.unlisted.get(&other).copied().unwrap_or_default(),
         };
-        listed.count() as u64 + unlisted
+        listed.len() as u64 + unlisted
     }
 }

@@ -346,6 +346,8 @@ impl<'p> Preparation<'p> {
         };
         let changes = self.files.into_iter().filter_map(difference).collect();
         self.refusals.sort();
+        // Several steps may change one object.
+        self.refusals.dedup();
         Prepared {
             changes,
             refusals: self.refusals,

@@ -1,5 +1,6 @@
 //! Whole runs over the applications and examples in `testdata`.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -104,11 +105,8 @@ fn a_plugin_that_sees_the_ports_leaves_nothing_to_compare() {
     );
 }
 
-/// What is gained between many pods alike is counted whole, and listed only up to a number.
-#[test]
-fn many_pairs_are_counted_and_not_all_listed() {
-    use std::fmt::Write as _;
-    let pods = 150;
+/// Deployments that may use one port of each other: more pairs than are listed.
+fn many(pods: usize) -> String {
     let mut text = String::from(
         "apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -117,7 +115,7 @@ spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}], ports: [{port: 80}
 ",
     );
     for number in 0..pods {
-        writeln!(
+        _ = writeln!(
             text,
             "---
 apiVersion: apps/v1
@@ -128,14 +126,102 @@ spec:
   template:
     metadata: {{labels: {{app: web}}}}
     spec: {{containers: [{{name: main, image: web}}]}}"
-        )
-        .unwrap();
+        );
     }
+    text
+}
+
+/// The plan for some manifests without limits inside the tunnel, as JSON.
+fn without_limits(manifests: String) -> String {
     let arguments = ["migrate", "-f", "-", "--authz", "none", "-o", "json"];
-    let run = Ambient::new().stdin(text).args(arguments).run();
-    let plan: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    Ambient::new().stdin(manifests).args(arguments).run().stdout
+}
+
+/// What is gained between many pods alike is counted whole, and listed only up to a number.
+#[test]
+fn many_pairs_are_counted_and_not_all_listed() {
+    let pods = 150;
+    let plan: serde_json::Value = serde_json::from_str(&without_limits(many(pods))).unwrap();
     let proof = &plan["proof"];
     assert_eq!(proof["differences"].as_array().unwrap().len(), 10_000);
     assert_eq!(proof["unlisted"], pods * pods - 10_000);
     assert_eq!(proof["gained"], pods * pods);
+}
+
+/// Where pairs are too many to be listed, each policy still has its finding.
+#[test]
+fn policies_have_findings_when_their_pairs_are_not_listed() {
+    let mut text = many(150);
+    for client in ["a", "b"] {
+        writeln!(
+            text,
+            "---
+apiVersion: v1
+kind: Pod
+metadata: {{name: {client}, namespace: till, labels: {{app: {client}}}}}
+spec: {{serviceAccountName: {client}, containers: [{{name: main, image: client}}]}}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: out-{client}, namespace: till}}
+spec:
+  podSelector: {{matchLabels: {{app: {client}}}}}
+  policyTypes: [Egress]
+  egress: [{{to: [{{podSelector: {{matchLabels: {{app: server}}}}}}], ports: [{{port: 80}}]}}]"
+        )
+        .unwrap();
+    }
+    text += "---
+apiVersion: v1
+kind: Pod
+metadata: {name: server, namespace: till, labels: {app: server}}
+spec: {serviceAccountName: server, containers: [{name: main, image: server}]}
+";
+    let plan: serde_json::Value = serde_json::from_str(&without_limits(text)).unwrap();
+    let findings = plan["findings"].as_array().unwrap().iter();
+    let gained = findings.filter(|f| f["code"] == "AMB0110");
+    let subjects: Vec<String> = gained.map(|f| f["subject"].to_string()).collect();
+    insta::assert_snapshot!(subjects.join("\n"), @r#"
+    {"namespace":"shop","kind":"NetworkPolicy","name":"web"}
+    {"namespace":"till","kind":"NetworkPolicy","name":"out-a"}
+    {"namespace":"till","kind":"NetworkPolicy","name":"out-b"}
+    "#);
+}
+
+/// A pair counts once, of however many classes the pods of its ends are.
+#[test]
+fn a_pair_of_endpoints_is_counted_once_in_each_relation() {
+    let mut text = String::from(
+        "apiVersion: v1
+kind: Pod
+metadata: {name: client, namespace: shop, labels: {app: client}}
+spec: {serviceAccountName: client, containers: [{name: main, image: client}]}
+",
+    );
+    for tier in ["a", "b"] {
+        writeln!(
+            text,
+            "---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web-{tier}
+  namespace: shop
+  labels: {{tier: {tier}}}
+  ownerReferences: [{{apiVersion: apps/v1, kind: ReplicaSet, name: web, uid: x, controller: true}}]
+spec: {{serviceAccountName: web, containers: [{{name: main, image: web}}]}}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: in-{tier}, namespace: shop}}
+spec:
+  podSelector: {{matchLabels: {{tier: {tier}}}}}
+  ingress: [{{from: [{{podSelector: {{matchLabels: {{app: client}}}}}}], ports: [{{port: 80}}]}}]"
+        )
+        .unwrap();
+    }
+    let mut plan: serde_json::Value = serde_json::from_str(&without_limits(text)).unwrap();
+    let proof = plan["proof"].as_object_mut().unwrap();
+    proof.remove("differences");
+    insta::assert_snapshot!(serde_json::to_string(proof).unwrap(), @r#"{"verdict":"gained","equal":15,"lost":0,"gained":1,"unknown":0,"unlisted":0,"classes":3,"addressRanges":2}"#);
 }

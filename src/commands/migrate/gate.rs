@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::exit::Exit;
 use crate::finding::Severity;
-use crate::plan::{Plan, Verdict};
+use crate::plan::{Comparison, Plan, Verdict};
 use crate::render::{Outcome, Report};
 use crate::settings::Migrate;
 
@@ -39,18 +39,33 @@ pub(super) fn standing(report: &Report<'_>, fail_on: Severity) -> Option<String>
             names.join(" --accept ")
         ));
     }
-    // A plan whose proof fails says so in an error finding. Should one not, nobody can have
-    // accepted it.
-    let explained = has_errors(report.plan);
-    let verdict = report.plan.proof.verdict();
-    (matches!(verdict, Verdict::Lost | Verdict::Gained) && !explained)
-        .then(|| format!("connections are {verdict}, and no finding accounts for them"))
+    // A plan whose proof fails says so in error findings. Should one of its differences not be
+    // among them, nobody can have accepted it.
+    let verdict = unexplained(report.plan)?;
+    Some(format!(
+        "connections are {verdict}, and no finding accounts for them"
+    ))
 }
 
-fn has_errors(plan: &Plan) -> bool {
-    plan.findings
-        .iter()
-        .any(|finding| finding.code.severity == Severity::Error)
+/// The worst verdict of connections that no error finding is about.
+fn unexplained(plan: &Plan) -> Option<Verdict> {
+    let errors = plan.findings.iter();
+    let errors = errors.filter(|f| f.code.severity == Severity::Error);
+    let told: BTreeSet<(&str, &str, &str)> = errors
+        .flat_map(|finding| &finding.flows)
+        .map(|flow| (&*flow.source, &*flow.destination, &*flow.connections))
+        .collect();
+    let proof = &plan.proof;
+    [Verdict::Lost, Verdict::Gained]
+        .into_iter()
+        .find(|&verdict| {
+            let mut listed = proof.differences.iter().filter(|c| c.verdict == verdict);
+            // Of what is not listed, something of each finding is.
+            let is_listed = proof.differences.iter().any(|c| c.verdict == verdict);
+            let is_told =
+                |c: &Comparison| told.contains(&(&*c.source, &*c.destination, &*c.difference));
+            !listed.all(is_told) || (proof.count(verdict) > 0 && !is_listed)
+        })
 }
 
 /// The exit code of a report that came to this.

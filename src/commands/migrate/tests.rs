@@ -107,7 +107,13 @@ fn bad_input_refuses_unless_told_to_keep_going_and_always_shows_in_the_exit_code
 #[test]
 fn a_failed_proof_refuses_even_without_a_finding() {
     let mut settled = Vec::new();
-    for verdict in [Verdict::Unknown, Verdict::Gained, Verdict::Lost] {
+    let cases: [(Verdict, &[&'static Code]); 4] = [
+        (Verdict::Unknown, &[]),
+        (Verdict::Gained, &[]),
+        (Verdict::Lost, &[]),
+        (Verdict::Gained, &[&codes::UNKNOWN_PLUGIN_POLICY]),
+    ];
+    for (verdict, codes) in cases {
         let difference = Comparison {
             source: "a".to_owned(),
             destination: "b".to_owned(),
@@ -125,7 +131,7 @@ fn a_failed_proof_refuses_even_without_a_finding() {
                 differences: vec![difference],
                 ..Proof::default()
             },
-            ..Plan::default()
+            ..plan_with(codes)
         };
         settled.push(settle(
             &plan,
@@ -137,6 +143,7 @@ fn a_failed_proof_refuses_even_without_a_finding() {
     0 DryRun
     1 Refused("connections are gained, and no finding accounts for them")
     1 Refused("connections are lost, and no finding accounts for them")
+    1 Refused("connections are gained, and no finding accounts for them")
     "#);
 }
 

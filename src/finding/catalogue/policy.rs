@@ -108,6 +108,13 @@ area! {
          A workload that comes later and is selected too is reached through the tunnel on every port, until the plan is made again.",
         "Select by `matchLabels` where that is possible, or run the plan in CI so that new workloads get their limits.";
 
+    LATER_CLIENTS_REFUSED = "AMB0119", Warning,
+        "clients that come later are refused",
+        "The policy admits clients by their labels, and inside the tunnel there are no labels, only service accounts. \
+         The AuthorizationPolicy that keeps the port limit therefore names the clients of the input. \
+         One that comes later under another service account is refused by it, although the network policy admits it, until the plan is made again.",
+        "Run the plan in CI so that new clients are named, and add the manifests of all clients with `-f`.";
+
     UNKNOWN_HOST_NETWORK = "AMB0120", Warning,
         "pods on the host network",
         "These pods share the network of their node, and Kubernetes does not define how a network policy sees them. \

@@ -96,6 +96,7 @@ impl<'r> StepDocument<'r> {
                 StepKind::OpenTunnel => "openTunnel",
                 StepKind::RestorePorts => "restorePorts",
                 StepKind::Enrol => "enroll",
+                StepKind::UseWaypoints => "useWaypoints",
             },
             changes: step.changes.iter().map(ChangeDocument::of).collect(),
             commands: &step.commands,

@@ -113,6 +113,9 @@ pub(in crate::render) fn step_title(kind: StepKind) -> &'static str {
         StepKind::OpenTunnel => "open the tunnel port in network policies",
         StepKind::RestorePorts => "keep the port limits inside the tunnel",
         StepKind::Enrol => "enrol",
+        StepKind::UseWaypoints => {
+            "use waypoints, once the pods behind them are enrolled, and restarted where they have sidecars"
+        }
     }
 }
 

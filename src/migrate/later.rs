@@ -1,0 +1,173 @@
+//! Clients that come later: admitted by their labels, and refused by limits that name others.
+
+use ambient_facts::labels;
+
+use super::opening;
+use super::restore::Limits;
+use super::setting::Setting;
+use crate::finding::{Finding, codes};
+use crate::model::{
+    Action, AuthorizationPolicy, LabelSelector, NetworkPolicy, Operator, Peer, Rule, Workload,
+};
+
+/// Tells of every policy whose rules select clients by label where its limits name them.
+pub(super) fn later_clients(setting: &Setting<'_>, limits: &Limits, findings: &mut Vec<Finding>) {
+    let naming: Vec<&AuthorizationPolicy> = limits
+        .policies
+        .iter()
+        .map(|l| &l.policy)
+        .filter(|p| names_clients(p))
+        .collect();
+    let people = setting.world.network_policies.iter();
+    for policy in people.filter(|p| p.isolates_ingress && !p.meta.is_ours()) {
+        if !policy.ingress.iter().any(admits_by_label) {
+            continue;
+        }
+        let limit = naming
+            .iter()
+            .find(|limit| limits_pods_of(setting, limit, policy));
+        if let Some(limit) = limit {
+            findings.push(Finding::new(
+                &codes::LATER_CLIENTS_REFUSED,
+                policy.reference(),
+                policy.meta.origin.clone(),
+                format!(
+                    "it selects clients by label, and `{}` names those of the input",
+                    limit.reference()
+                ),
+            ));
+        }
+    }
+}
+
+/// Whether a policy of ours refuses something to everybody but those that it names.
+fn names_clients(policy: &AuthorizationPolicy) -> bool {
+    let mut sources = policy.rules.iter().flat_map(|r| &r.from);
+    sources.any(|source| match policy.action {
+        Action::Allow => {
+            let mut principals = source.principals.iter();
+            principals.any(|p| &**p != "*") || !source.namespaces.is_empty()
+        }
+        _ => !source.not_principals.is_empty() || !source.not_namespaces.is_empty(),
+    })
+}
+
+/// Whether pods that a network policy selects are limited by one of ours: themselves, or at the
+/// waypoint of a Service in front of them.
+fn limits_pods_of(
+    setting: &Setting<'_>,
+    limit: &AuthorizationPolicy,
+    policy: &NetworkPolicy,
+) -> bool {
+    if limit.meta.namespace != policy.meta.namespace {
+        return false;
+    }
+    let selector = LabelSelector {
+        match_labels: limit.selector.clone(),
+        ..LabelSelector::default()
+    };
+    let services = setting.world.services.iter().filter(|service| {
+        let mut targets = limit.targets.iter();
+        service.meta.namespace == limit.meta.namespace
+            && targets.any(|t| t.kind == "Service" && t.name == service.meta.name)
+    });
+    let services: Vec<_> = services.collect();
+    let is_limited = |&index: &usize| {
+        let selects = |w: &Workload| policy.pod_selector.matches(&w.pod.labels);
+        let workload = setting.world.workloads.get(index).filter(|w| selects(w));
+        workload.is_some_and(|workload| {
+            if limit.targets.is_empty() {
+                selector.matches(&workload.pod.labels)
+            } else {
+                services.iter().any(|s| setting.is_backend(s, index))
+            }
+        })
+    };
+    setting
+        .workloads_of(&policy.meta.namespace)
+        .iter()
+        .any(is_limited)
+}
+
+/// Whether a rule admits clients that may come under any name: not whole namespaces that it names.
+fn admits_by_label(rule: &Rule) -> bool {
+    let by_label = |peer: &Peer| match peer {
+        Peer::Block { .. } => false,
+        Peer::Pods { namespaces, pods } => {
+            pods.as_ref().is_some_and(|p| !p.is_empty())
+                || namespaces
+                    .as_ref()
+                    .is_some_and(|n| !n.is_empty() && !is_by_name(n))
+        }
+    };
+    (rule.ports.is_empty() || opening::grants_some_tcp(rule)) && rule.peers.iter().any(by_label)
+}
+
+/// Whether a selector lists the names of the namespaces that it selects.
+fn is_by_name(namespaces: &LabelSelector) -> bool {
+    namespaces.match_labels.contains_key(labels::NAMESPACE_NAME)
+        || namespaces
+            .match_expressions
+            .iter()
+            .any(|r| r.key == labels::NAMESPACE_NAME && matches!(r.operator, Operator::In(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migrate::fixture::{Fixture, deployment, meta};
+    use crate::migrate::{Options, plan};
+    use crate::model::{PortMatch, PortRule, Protocol};
+
+    /// What is said about a policy for `web` with these rules, of one peer and one port each.
+    fn said(rules: &[(Peer, u16)]) -> String {
+        let rule = |(peer, port): &(Peer, u16)| Rule {
+            peers: vec![peer.clone()],
+            ports: vec![PortRule {
+                protocol: Protocol::Tcp,
+                port: PortMatch::Range(*port, *port),
+            }],
+            line: 0,
+        };
+        let mut fixture = Fixture::with_namespace("shop", &[]).namespace("pay", &[("team", "x")]);
+        for (namespace, name) in [("shop", "web"), ("shop", "api"), ("pay", "till")] {
+            fixture = fixture.workload(deployment(namespace, name));
+        }
+        let fixture = fixture.network(NetworkPolicy {
+            meta: meta("shop", "in", "policy.yaml"),
+            pod_selector: LabelSelector::labels([("app", "web")]),
+            isolates_ingress: true,
+            isolates_egress: false,
+            ingress: rules.iter().map(rule).collect(),
+            egress: Vec::new(),
+        });
+        let findings = plan(&fixture.world, &Options::default()).findings;
+        let findings = findings.into_iter().filter(|f| f.code.id == "AMB0119");
+        let said: Vec<String> = findings
+            .map(|f| format!("{}: {}", f.subject, f.message))
+            .collect();
+        said.join("\n")
+    }
+
+    fn pods(namespaces: Option<(&str, &str)>, pods: Option<(&str, &str)>) -> Peer {
+        Peer::Pods {
+            namespaces: namespaces.map(|label| LabelSelector::labels([label])),
+            pods: pods.map(|label| LabelSelector::labels([label])),
+        }
+    }
+
+    #[test]
+    fn rules_that_admit_by_label_are_told_where_limits_name_clients() {
+        let api = pods(None, Some(("app", "api")));
+        let team = pods(Some(("team", "x")), None);
+        let pay = pods(Some((labels::NAMESPACE_NAME, "pay")), None);
+        let shop = Peer::Pods {
+            namespaces: None,
+            pods: Some(LabelSelector::default()),
+        };
+        insta::assert_snapshot!(said(&[(api, 80), (pay.clone(), 90)]), @"shop/networkpolicy/in: it selects clients by label, and `shop/authorizationpolicy/in-np-ports` names those of the input");
+        insta::assert_snapshot!(said(&[(team.clone(), 80), (shop.clone(), 90)]), @"shop/networkpolicy/in: it selects clients by label, and `shop/authorizationpolicy/in-np-ports` names those of the input");
+        assert_eq!(said(&[(team, 80)]), "", "all clients have the same ports");
+        assert_eq!(said(&[(pay, 80), (shop, 90)]), "", "namespaces are named");
+    }
+}

@@ -1,0 +1,56 @@
+use crate::migrate::fixture::Fixture;
+use crate::migrate::{Options, WaypointRequest, plan};
+use crate::plan::{ChangeAction, Edit};
+
+/// The steps of the plan for a namespace with a waypoint, as text.
+fn steps(enroll: bool) -> String {
+    let options = Options {
+        enroll,
+        waypoints: vec![WaypointRequest {
+            name: "waypoint".to_owned(),
+            namespace: Some("shop".to_owned()),
+        }],
+        ..Options::default()
+    };
+    let plan = plan(&Fixture::shop().world, &options);
+    let mut lines = Vec::new();
+    for step in &plan.steps {
+        lines.push(format!("{:?}", step.kind));
+        for change in &step.changes {
+            lines.push(format!("  {}: {}", change.object, change.reason));
+            let edits = match &change.action {
+                ChangeAction::Edit { edits, .. } => edits.as_slice(),
+                ChangeAction::Create { .. } | ChangeAction::Replace { .. } => &[],
+            };
+            for edit in edits {
+                if let Edit::Add { key, value, .. } = edit {
+                    lines.push(format!("    {key}: {value}"));
+                }
+            }
+        }
+        lines.extend(step.commands.iter().map(|command| format!("  {command}")));
+    }
+    lines.join("\n")
+}
+
+/// A waypoint reaches pods that are not captured yet in the clear and from its own address, which
+/// nobody has let in.
+#[test]
+fn waypoints_are_used_after_everything_behind_them_is_enrolled() {
+    insta::assert_snapshot!(steps(false), @r"
+    Enrol
+      kubectl label namespace shop istio.io/dataplane-mode=ambient
+    UseWaypoints
+      istioctl waypoint apply --namespace shop --name waypoint
+      kubectl label namespace shop istio.io/use-waypoint=waypoint
+    ");
+    insta::assert_snapshot!(steps(true), @r#"
+    Enrol
+      namespace/shop: enrol the namespace
+        istio.io/dataplane-mode: "ambient"
+    UseWaypoints
+      namespace/shop: use waypoint `waypoint`, once the pods behind it are in the mesh
+        istio.io/use-waypoint: "waypoint"
+      istioctl waypoint apply --namespace shop --name waypoint
+    "#);
+}
