@@ -10,6 +10,7 @@ mod cni;
 mod compare;
 mod demands;
 mod differences;
+mod gaps;
 mod hazards;
 mod imagine;
 mod naming;

@@ -6,11 +6,12 @@ use ambient_facts::{annotations, labels};
 
 use super::analysis::Analysis;
 use super::compare::compare;
+use super::gaps::{rebuilt, templates};
 use super::hazards::{self, HazardOptions};
 use super::opening::{self, Added, Means, Opener, Opening, Purpose};
 use super::remarks::{
     inert_policies, left_over, lets_probes_in, namespaces, newly_enforced, plugin_policies,
-    policy_findings, probe_findings, rebuilt, templates, ways_not_analysed,
+    policy_findings, probe_findings, ways_not_analysed,
 };
 use super::restore::Limits;
 use super::setting::Setting;
