@@ -6,8 +6,9 @@ use std::ops::Range;
 
 use fixedbitset::FixedBitSet;
 
+use super::decide::Enforcer;
 use super::demand::Party;
-use super::matching::{namespace, principal};
+use super::matching::{TrustDomain, namespace, principal};
 
 /// Who opens a connection, as the destination's proxy sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +42,7 @@ pub struct Crowd<'p> {
     principals: HashMap<&'p str, usize>,
     /// By party: the first of its namespace.
     first_of_namespace: Vec<usize>,
+    trust_domain: TrustDomain,
 }
 
 impl<'p> Crowd<'p> {
@@ -61,6 +63,16 @@ impl<'p> Crowd<'p> {
             namespaces,
             principals: principals.collect(),
             first_of_namespace: firsts,
+            trust_domain: TrustDomain::default(),
+        }
+    }
+
+    /// The same crowd, in this trust domain.
+    #[must_use]
+    pub fn of_domain(self, trust_domain: TrustDomain) -> Self {
+        Self {
+            trust_domain,
+            ..self
         }
     }
 
@@ -124,7 +136,7 @@ impl<'p> Crowd<'p> {
     }
 
     /// Who is on a list of principals.
-    pub(super) fn principals(&self, list: &[impl AsRef<str>]) -> Matched {
+    pub(super) fn principals(&self, list: &[impl AsRef<str>], enforcer: Enforcer) -> Matched {
         let mut matched = self.constant(false);
         for pattern in list.iter().map(AsRef::as_ref) {
             if pattern == "*" {
@@ -136,7 +148,10 @@ impl<'p> Crowd<'p> {
             if let Some(&index) = self.principals.get(pattern) {
                 self.one(index, &mut matched);
             } else {
-                self.each(&mut matched, |identity| principal(pattern, identity));
+                let domain = &self.trust_domain;
+                self.each(&mut matched, |identity| {
+                    principal(pattern, identity, domain, enforcer)
+                });
             }
         }
         matched

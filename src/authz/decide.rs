@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use ambient_facts::{annotations, namespaces};
+use ambient_facts::namespaces;
 use fixedbitset::FixedBitSet;
 
 use super::crowd::{Crowd, Matched};
@@ -88,10 +88,12 @@ impl<'p> Selected<'p> {
     ) -> Self {
         let applies = |p: &&AuthorizationPolicy| {
             let known = match enforcer {
-                Enforcer::Ztunnel => matches!(p.action, Action::Allow | Action::Deny),
+                Enforcer::Ztunnel => {
+                    matches!(p.action, Action::Allow | Action::Deny) && !p.selects_nothing
+                }
                 Enforcer::Envoy => p.action != Action::Audit,
             };
-            known && p.meta.annotation(annotations::DRY_RUN) != Some("true")
+            known && !p.is_dry_run()
         };
         Self {
             policies: policies.into_iter().filter(applies).collect(),
@@ -209,7 +211,7 @@ impl<'p> Selected<'p> {
             crowd.constant(true)
         };
         let [principals, namespaces, accounts] = lists;
-        matched.by_lists(principals, |list| crowd.principals(list));
+        matched.by_lists(principals, |list| crowd.principals(list, self.enforcer));
         matched.by_lists(namespaces, |list| crowd.namespaces(list));
         matched.by_lists(accounts, |list| crowd.service_accounts(list, own));
         matched
@@ -220,7 +222,9 @@ impl<'p> Selected<'p> {
         let mut matched = crowd.constant(true);
         match condition.key.as_str() {
             "source.principal" => {
-                matched.by_lists((values, not_values), |list| crowd.principals(list));
+                matched.by_lists((values, not_values), |list| {
+                    crowd.principals(list, self.enforcer)
+                });
             }
             "source.namespace" => {
                 matched.by_lists((values, not_values), |list| crowd.namespaces(list));

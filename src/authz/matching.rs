@@ -2,9 +2,12 @@
 //!
 //! The answers are Kleene's three: `None` where the input does not tell.
 
+use std::collections::BTreeSet;
+
 use ambient_facts::namespaces;
 
 use super::crowd::Identity;
+use super::decide::Enforcer;
 use crate::model::{Condition, Protocol};
 use crate::netpol::PortSet;
 
@@ -55,9 +58,48 @@ fn text(pattern: &str, value: &str) -> bool {
     }
 }
 
+/// The trust domain of the workloads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum TrustDomain {
+    /// Nothing was read: the usual one, but another may be in use.
+    #[default]
+    Usual,
+    /// This one.
+    Known(String),
+    /// One of several.
+    Ambiguous,
+}
+
+impl TrustDomain {
+    /// Of all that were read.
+    pub fn of(domains: &BTreeSet<String>) -> Self {
+        let mut domains = domains.iter();
+        match (domains.next(), domains.next()) {
+            (None, _) => Self::Usual,
+            (Some(one), None) => Self::Known(one.clone()),
+            (Some(_), Some(_)) => Self::Ambiguous,
+        }
+    }
+
+    /// Whether it fits. Envoy takes the aliases of the mesh for it as well, ztunnel does not.
+    fn fits(&self, enforcer: Enforcer, fits: impl Fn(&str) -> bool) -> Option<bool> {
+        match self {
+            Self::Usual if fits(namespaces::TRUST_DOMAIN) => Some(true),
+            Self::Known(domain) if fits(domain) => Some(true),
+            Self::Known(_) if enforcer == Enforcer::Ztunnel => Some(false),
+            _ => None,
+        }
+    }
+}
+
 /// `principals`: `trust-domain/ns/NAMESPACE/sa/NAME`, with `*` at one end, or alone. `None` when it
 /// depends on what is not known: the trust domain, or parts of the identity.
-pub(super) fn principal(pattern: &str, identity: Identity<'_>) -> Option<bool> {
+pub(super) fn principal(
+    pattern: &str,
+    identity: Identity<'_>,
+    domain: &TrustDomain,
+    enforcer: Enforcer,
+) -> Option<bool> {
     let (namespace, service_account) = match identity {
         Identity::Anonymous => return Some(false),
         _ if pattern == "*" => return Some(true),
@@ -74,6 +116,8 @@ pub(super) fn principal(pattern: &str, identity: Identity<'_>) -> Option<bool> {
     let known = Known {
         path: &path,
         whole: service_account.is_some(),
+        domain,
+        enforcer,
     };
     if let Some(suffix) = pattern.strip_prefix('*') {
         known.ends_with(suffix)
@@ -88,6 +132,8 @@ pub(super) fn principal(pattern: &str, identity: Identity<'_>) -> Option<bool> {
 struct Known<'k> {
     path: &'k str,
     whole: bool,
+    domain: &'k TrustDomain,
+    enforcer: Enforcer,
 }
 
 impl Known<'_> {
@@ -100,26 +146,32 @@ impl Known<'_> {
             path.strip_prefix(self.path)
                 .is_some_and(|name| !name.is_empty() && !name.contains('/'))
         };
-        match fits {
-            false => Some(false),
-            // Another trust domain than the usual one may be in use.
-            true if self.whole && domain == namespaces::TRUST_DOMAIN => Some(true),
-            true => None,
+        if !fits {
+            return Some(false);
+        }
+        match self.domain.fits(self.enforcer, |own| own == domain) {
+            Some(true) if !self.whole => None,
+            answer => answer,
         }
     }
 
     fn starts_with(&self, prefix: &str) -> Option<bool> {
         let Some(slash) = prefix.find('/') else {
-            let usual = namespaces::TRUST_DOMAIN.starts_with(prefix);
-            return usual.then_some(true);
+            let begins = |own: &str| own.starts_with(prefix);
+            return self.domain.fits(self.enforcer, begins);
         };
         let (domain, path) = prefix.split_at(slash);
+        let fits = self.domain.fits(self.enforcer, |own| own == domain);
         if self.path.starts_with(path) {
-            return (domain == namespaces::TRUST_DOMAIN).then_some(true);
+            return fits;
         }
         let name = path.strip_prefix(self.path);
         let perhaps = !self.whole && name.is_some_and(|n| !n.contains('/'));
-        if perhaps { None } else { Some(false) }
+        if perhaps && fits != Some(false) {
+            None
+        } else {
+            Some(false)
+        }
     }
 
     fn ends_with(&self, suffix: &str) -> Option<bool> {
@@ -189,12 +241,55 @@ mod tests {
                 (Identity::Anonymous, Some(false)),
             ];
             for (identity, answer) in expected {
-                assert_eq!(
-                    principal(pattern, identity),
-                    answer,
-                    "{pattern} {identity:?}"
-                );
+                for enforcer in [Enforcer::Ztunnel, Enforcer::Envoy] {
+                    assert_eq!(
+                        principal(pattern, identity, &TrustDomain::Usual, enforcer),
+                        answer,
+                        "{pattern} {identity:?}"
+                    );
+                }
             }
         }
+    }
+
+    #[test]
+    fn ztunnel_knows_no_other_name_of_the_trust_domain() {
+        let cart = Identity::Workload {
+            namespace: "shop",
+            service_account: "cart",
+        };
+        let someone = Identity::SomeoneIn { namespace: "shop" };
+        let corp = TrustDomain::of(&BTreeSet::from(["corp.example".to_owned()]));
+        // Pattern, then the answer for the cart at ztunnel and at Envoy, and for someone at ztunnel.
+        let cases = [
+            ("corp.example/ns/shop/sa/cart", Some(true), Some(true), None),
+            (
+                "cluster.local/ns/shop/sa/cart",
+                Some(false),
+                None,
+                Some(false),
+            ),
+            ("corp.example/ns/shop/*", Some(true), Some(true), Some(true)),
+            ("cluster.local/ns/shop/*", Some(false), None, Some(false)),
+            ("corp*", Some(true), Some(true), Some(true)),
+            ("clus*", Some(false), None, Some(false)),
+            (
+                "cluster.local/ns/shop/sa/ca*",
+                Some(false),
+                None,
+                Some(false),
+            ),
+            ("*/ns/shop/sa/cart", Some(true), Some(true), None),
+        ];
+        for (pattern, at_ztunnel, at_envoy, of_someone) in cases {
+            let answer = |identity, enforcer| principal(pattern, identity, &corp, enforcer);
+            assert_eq!(answer(cart, Enforcer::Ztunnel), at_ztunnel, "{pattern}");
+            assert_eq!(answer(cart, Enforcer::Envoy), at_envoy, "{pattern}");
+            assert_eq!(answer(someone, Enforcer::Ztunnel), of_someone, "{pattern}");
+        }
+        let two = ["corp.example".to_owned(), "cluster.local".to_owned()];
+        let two = TrustDomain::of(&BTreeSet::from(two));
+        let pattern = "cluster.local/ns/shop/sa/cart";
+        assert_eq!(principal(pattern, cart, &two, Enforcer::Ztunnel), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ambient_facts::{annotations, namespaces};
+use ambient_facts::namespaces;
 
 use super::decide::selects;
 use crate::model::{Action, AuthorizationPolicy, AuthorizationRule, Labels};
@@ -77,7 +77,8 @@ struct Content<'p> {
     /// Service accounts without a namespace are of this one.
     namespace: &'p str,
     action: Action,
-    dry_run: Option<&'p str>,
+    dry_run: bool,
+    selects_nothing: bool,
     rules: *const AuthorizationRule,
     count: usize,
     people: bool,
@@ -88,7 +89,8 @@ impl<'p> Content<'p> {
         Self {
             namespace: &policy.meta.namespace,
             action: policy.action,
-            dry_run: policy.meta.annotation(annotations::DRY_RUN),
+            dry_run: policy.is_dry_run(),
+            selects_nothing: policy.selects_nothing,
             rules: Arc::as_ptr(&policy.rules).cast(),
             count: policy.rules.len(),
             people: !policy.meta.is_ours(),
@@ -105,6 +107,7 @@ mod tests {
         AuthorizationPolicy {
             meta: Meta::synthetic(namespace, app),
             selector: Labels::from([("app".to_owned(), app.to_owned())]),
+            selects_nothing: false,
             targets: Vec::new(),
             action: Action::Deny,
             rules: Arc::clone(rules),

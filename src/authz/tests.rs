@@ -32,6 +32,7 @@ fn policy(action: Action, rules: Vec<AuthorizationRule>) -> AuthorizationPolicy 
     AuthorizationPolicy {
         meta: Meta::synthetic("shop", "limits"),
         selector: Labels::new(),
+        selects_nothing: false,
         targets: Vec::new(),
         action,
         rules: rules.into(),

@@ -8,7 +8,7 @@ use fixedbitset::FixedBitSet;
 use super::opening::{Opening, Speakers};
 use super::setting::Setting;
 use super::ways::Way;
-use crate::authz::Party;
+use crate::authz::{Crowd, Party, TrustDomain};
 use crate::model::{AuthorizationPolicy, Protocol, WorkloadKind};
 use crate::netpol::{Class, Network, Node, PortSet, PortSets, Selection, Universe, Value};
 
@@ -116,6 +116,12 @@ impl<'s, 'w> Analysis<'s, 'w> {
         analysis.find_ways();
         analysis.weigh();
         analysis
+    }
+
+    /// Everybody, for policies to decide about.
+    pub(super) fn crowd(&self) -> Crowd<'_> {
+        let domain = TrustDomain::of(&self.setting.world.trust_domains);
+        Crowd::new(&self.parties).of_domain(domain)
     }
 
     fn weigh(&mut self) {

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use ambient_facts::{labels, namespaces};
+use ambient_facts::namespaces;
 use fixedbitset::FixedBitSet;
 
 use super::analysis::Analysis;
+use super::attachment::Place as Attachment;
+use super::peering::Peering;
 use super::serving::Serving;
 use crate::authz::{Allowance, Crowd, Decision, Enforcer, Policies, Selected};
-use crate::model::{AuthorizationPolicy, Service, TargetRef};
+use crate::model::{AuthorizationPolicy, Service};
 use crate::netpol::Node;
 
 /// What AuthorizationPolicies let a client use.
@@ -40,32 +42,50 @@ struct Place {
     enforcer: Enforcer,
     /// Whether a sidecar enforces those of people today; `None` when the input does not tell.
     today: Option<bool>,
+    /// What a sidecar accepts without an identity.
+    plaintext: Allowance,
 }
 
 /// Policies that apply together.
 struct Selection<'p> {
     after: Selected<'p>,
-    /// Those of people, where something may enforce them today, and whether it surely does.
-    today: Option<(Selected<'p>, bool)>,
+    /// What something may enforce today.
+    today: Option<EnforcedToday<'p>>,
     /// Once it was asked for.
     decision: OnceLock<Decision>,
     /// The same.
     parts: OnceLock<Vec<Part>>,
 }
 
+/// What sidecars enforce, where there may be some.
+struct EnforcedToday<'p> {
+    /// The policies of people.
+    policies: Selected<'p>,
+    /// What the mode of mutual TLS leaves clients without an identity.
+    plaintext: Allowance,
+    /// Whether there surely are sidecars.
+    surely: bool,
+}
+
 /// All AuthorizationPolicies there will be.
 pub(super) struct Authorizer<'p> {
     crowd: &'p Crowd<'p>,
     policies: &'p Policies<'p>,
+    peering: &'p Peering<'p>,
     selections: Vec<Selection<'p>>,
     by_place: BTreeMap<Place, SelectionId>,
 }
 
 impl<'p> Authorizer<'p> {
-    pub(super) fn new(policies: &'p Policies<'p>, crowd: &'p Crowd<'p>) -> Self {
+    pub(super) fn new(
+        policies: &'p Policies<'p>,
+        peering: &'p Peering<'p>,
+        crowd: &'p Crowd<'p>,
+    ) -> Self {
         Self {
             crowd,
             policies,
+            peering,
             selections: Vec::new(),
             by_place: BTreeMap::new(),
         }
@@ -87,6 +107,7 @@ impl<'p> Authorizer<'p> {
             };
             let role = setting.role(index);
             let policies = self.policies;
+            let today = setting.has_proxy_today(index);
             let place = Place {
                 policies: policies.selecting(&workload.meta.namespace, &workload.pod.labels),
                 enforcer: if role.keeps_sidecar {
@@ -94,7 +115,12 @@ impl<'p> Authorizer<'p> {
                 } else {
                     Enforcer::Ztunnel
                 },
-                today: setting.has_proxy_today(index),
+                today,
+                plaintext: if today == Some(false) {
+                    Allowance::all()
+                } else {
+                    self.peering.plaintext(workload)
+                },
             };
             let selection = self.intern(place);
             match selections.iter_mut().find(|(known, _)| *known == selection) {
@@ -111,11 +137,7 @@ impl<'p> Authorizer<'p> {
         waypoint: &Serving,
         service: Option<&Service>,
     ) -> SelectionId {
-        let own = |p: &AuthorizationPolicy| {
-            p.targets
-                .iter()
-                .any(|t| applies_at(t, &p.meta.namespace, waypoint, service))
-        };
+        let own = |p: &AuthorizationPolicy| applies_at(p, waypoint, service);
         let mut policies = self.policies.matching(&waypoint.namespace, own);
         if let Some(service) = service
             && service.meta.namespace != waypoint.namespace
@@ -128,6 +150,7 @@ impl<'p> Authorizer<'p> {
             policies,
             enforcer: Enforcer::Envoy,
             today: Some(false),
+            plaintext: Allowance::all(),
         })
     }
 
@@ -140,9 +163,10 @@ impl<'p> Authorizer<'p> {
         let people = policies.clone().filter(|p| !p.meta.is_ours());
         self.selections.push(Selection {
             after: Selected::listed(policies, place.enforcer),
-            today: (place.today != Some(false)).then(|| {
-                let surely = place.today == Some(true);
-                (Selected::listed(people, Enforcer::Envoy), surely)
+            today: (place.today != Some(false)).then(|| EnforcedToday {
+                policies: Selected::listed(people, Enforcer::Envoy),
+                plaintext: place.plaintext.clone(),
+                surely: place.today == Some(true),
             }),
             decision: OnceLock::new(),
             parts: OnceLock::new(),
@@ -181,15 +205,20 @@ impl<'p> Authorizer<'p> {
     ) -> Vec<Part> {
         let selection = &self.selections[selection.0];
         let decision = selection.after.decide(self.crowd);
-        let Some((policies, surely)) = &selection.today else {
+        let Some(enforced) = &selection.today else {
             return only_after(analysis, &decision);
         };
-        let today = policies.decide(self.crowd);
+        let today = enforced.policies.decide(self.crowd);
         let anonymous = allowance(&today, self.crowd.anonymous());
+        let anonymous = anonymous.unwrap_or_else(Allowance::all);
+        let plaintext = &enforced.plaintext;
         let today = Today {
             by_identity: today,
-            anonymous: anonymous.unwrap_or_else(Allowance::all),
-            surely: *surely,
+            anonymous: Allowance {
+                low: anonymous.low.intersection(&plaintext.low),
+                high: anonymous.high.intersection(&plaintext.high),
+            },
+            surely: enforced.surely,
         };
         today.with(analysis, &decision)
     }
@@ -290,26 +319,19 @@ impl Today {
     }
 }
 
-/// Whether a policy of a namespace that is attached to `target` applies at a waypoint, to
-/// connections for a Service where one is given: to the Service, the Gateway, or, in the root
-/// namespace, to the class of all waypoints.
+/// Whether a policy with targets applies at a waypoint, to connections for a Service where one is
+/// given.
 pub(super) fn applies_at(
-    target: &TargetRef,
-    policy_namespace: &str,
+    policy: &AuthorizationPolicy,
     waypoint: &Serving,
     service: Option<&Service>,
 ) -> bool {
-    match target.kind.as_str() {
-        "Service" => {
-            target.group.is_empty()
-                && service.is_some_and(|s| {
-                    s.meta.namespace == policy_namespace && s.meta.name == target.name
-                })
-        }
-        "Gateway" => waypoint.namespace == policy_namespace && waypoint.name == target.name,
-        "GatewayClass" => {
-            policy_namespace == namespaces::ROOT && target.name == labels::WAYPOINT_CLASS
-        }
-        _ => false,
-    }
+    let place = Attachment {
+        root_namespace: namespaces::ROOT,
+        namespace: &waypoint.namespace,
+        name: &waypoint.name,
+        service: service.map(|s| &s.meta),
+    };
+    let mut targets = policy.targets.iter();
+    targets.any(|t| place.has(t, &policy.meta.namespace))
 }

@@ -136,8 +136,8 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
         }
         match (difference.doubt, difference.verdict) {
             (Some(Doubt::Peer), _) => self.doubtful_peer(difference, source),
-            (Some(Doubt::Authorization), _) => self.doubtful_authorization(difference),
-            (None, Verdict::Lost) => self.lost(difference),
+            (Some(Doubt::Authorization), _) => self.doubtful_authorization(difference, source),
+            (None, Verdict::Lost) => self.lost(difference, source),
             (None, _) => self.gained(difference, source),
         }
     }
@@ -192,10 +192,9 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
         governing.any(|p| p.rules().any(crate::model::Rule::asks_for_namespace_labels))
     }
 
-    fn doubtful_authorization(&self, difference: &Difference) -> Cause {
-        let policies = self.responsible.authorization(difference);
-        let names = policies.iter().map(|p| format!("`{}`", p.reference()));
-        let names: Vec<String> = names.collect();
+    fn doubtful_authorization(&self, difference: &Difference, source: Node) -> Cause {
+        let policies = self.responsible.refusing(source, difference);
+        let names: Vec<String> = policies.iter().map(|p| format!("`{p}`")).collect();
         let because = format!(
             "what {} does to these connections, today or in the mesh, cannot be told from the input",
             names.join(", ")
@@ -203,8 +202,8 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
         (&codes::UNKNOWN_AUTHORIZATION, because, Vec::new())
     }
 
-    fn lost(&self, difference: &Difference) -> Cause {
-        let policies = self.responsible.authorization(difference);
+    fn lost(&self, difference: &Difference, source: Node) -> Cause {
+        let policies = self.responsible.authorization(source, difference);
         if difference.refused
             && let Some(policy) = policies.first()
         {
@@ -257,6 +256,20 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
             let because = "no AuthorizationPolicy limits what the tunnel carries".to_owned();
             let fix = "leave out `--authz none`".to_owned();
             return (&codes::GAINED, because, vec![fix]);
+        }
+        if self.responsible.refuses_today(source, difference) {
+            let policies = self.responsible.refusing(source, difference);
+            let names: Vec<String> = policies.iter().map(|p| format!("`{p}`")).collect();
+            let then = if self.analysis.has_proxy_today(source) == Some(true) {
+                "nothing does in the mesh"
+            } else {
+                "the client gets an identity"
+            };
+            let because = format!(
+                "sidecars refuse these connections today, by {}, and {then}",
+                names.join(", ")
+            );
+            return (&codes::GAINS_IDENTITY, because, Vec::new());
         }
         let mut workloads = difference.to_workloads(self.analysis);
         if workloads.any(|w| self.limits.unselectable.contains(&w)) {

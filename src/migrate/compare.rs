@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ambient_facts::ports;
+use ambient_facts::{namespaces, ports};
 use fixedbitset::FixedBitSet;
 use rayon::prelude::*;
 
@@ -18,10 +18,11 @@ use super::analysis::Analysis;
 use super::authorizer::{Authorizer, Part, SelectionId};
 use super::differences::{Difference, Differences};
 use super::outcome::Outcome;
+use super::peering::Peering;
 use super::relations::{Hops, plaintext, tunnel};
 use super::restore::Limits;
 use super::ways::{Asked, Way};
-use crate::authz::{Allowance, Crowd, Policies};
+use crate::authz::{Allowance, Policies};
 use crate::model::{AuthorizationPolicy, Protocol};
 use crate::netpol::{Node, PortSet};
 use crate::plan::Relation;
@@ -36,8 +37,9 @@ pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
         .iter()
         .filter(|p| !p.meta.is_ours() || !new.contains(&name(p)));
     let after = Policies::new(kept.chain(limits.policies.iter().map(|l| &l.policy)));
-    let crowd = Crowd::new(&analysis.parties);
-    let mut authorizer = Authorizer::new(&after, &crowd);
+    let crowd = analysis.crowd();
+    let peering = Peering::of(world, namespaces::ROOT);
+    let mut authorizer = Authorizer::new(&after, &peering, &crowd);
     let tunnels = tunnels(analysis, &mut authorizer);
     let ways = ways(analysis, &mut authorizer);
     let comparer = || Comparer {
@@ -103,6 +105,8 @@ fn tunnels(
 struct Through<'a> {
     class: Node,
     way: &'a Way,
+    /// Its place among the ways to the class.
+    place: usize,
     at_waypoint: SelectionId,
     at_server: Vec<(SelectionId, Vec<usize>)>,
 }
@@ -111,7 +115,7 @@ fn ways<'a>(analysis: &'a Analysis<'_, '_>, authorizer: &mut Authorizer<'_>) -> 
     let setting = analysis.setting;
     let mut ways = Vec::new();
     for class in 0..analysis.universe.classes().len() {
-        for way in analysis.ways_to(class) {
+        for (place, way) in analysis.ways_to(class).iter().enumerate() {
             let Some(serving) = setting.waypoints.all.get(way.waypoint) else {
                 continue;
             };
@@ -122,6 +126,7 @@ fn ways<'a>(analysis: &'a Analysis<'_, '_>, authorizer: &mut Authorizer<'_>) -> 
             ways.push(Through {
                 class,
                 way,
+                place,
                 at_waypoint: authorizer.at_waypoint(serving, service),
                 at_server: authorizer.selections(analysis, class),
             });
@@ -132,6 +137,27 @@ fn ways<'a>(analysis: &'a Analysis<'_, '_>, authorizer: &mut Authorizer<'_>) -> 
 
 fn name(policy: &AuthorizationPolicy) -> (&str, &str) {
     (&policy.meta.namespace, &policy.meta.name)
+}
+
+/// Where connections lead, and how.
+struct To<'t> {
+    destination: Node,
+    /// `None` means all of the destination.
+    workloads: Option<&'t [usize]>,
+    relation: Relation,
+    /// Which of the ways through waypoints.
+    way: Option<usize>,
+}
+
+impl To<'_> {
+    fn plaintext(destination: Node) -> Self {
+        Self {
+            destination,
+            workloads: None,
+            relation: Relation::Plaintext,
+            way: None,
+        }
+    }
 }
 
 struct Comparer<'c, 'p, 'a, 's, 'w> {
@@ -162,10 +188,10 @@ impl Comparer<'_, '_, '_, '_, '_> {
                 for &node in nodes.iter().filter(|&&n| sources.contains(n)) {
                     rest.set(node, false);
                     let outcome = outcome.without_gains(targets);
-                    self.add(&single(node), class, None, Relation::Plaintext, outcome);
+                    self.add(&single(node), &To::plaintext(class), outcome);
                 }
             }
-            self.add(&rest, class, None, Relation::Plaintext, Some(outcome));
+            self.add(&rest, &To::plaintext(class), Some(outcome));
         }
     }
 
@@ -185,9 +211,14 @@ impl Comparer<'_, '_, '_, '_, '_> {
                 let (direct, captured) = self.by_dns(&nodes);
                 let dns = PortSet::port(Protocol::Tcp, ports::DNS);
                 let without_dns = outcome.without(&dns);
-                let workloads = Some(workloads);
-                self.add(&captured, class, workloads, Relation::Tunnel, without_dns);
-                self.add(&direct, class, workloads, Relation::Tunnel, Some(outcome));
+                let to = To {
+                    destination: class,
+                    workloads: Some(workloads),
+                    relation: Relation::Tunnel,
+                    way: None,
+                };
+                self.add(&captured, &to, without_dns);
+                self.add(&direct, &to, Some(outcome));
             }
         }
     }
@@ -210,13 +241,7 @@ impl Comparer<'_, '_, '_, '_, '_> {
                 .compared(ranges.len() as u64 * analysis.weight(source));
             for (value, destination) in analysis.network.egress_changes(source, ranges) {
                 let outcome = plaintext(analysis, value, false);
-                self.add(
-                    &single(source),
-                    destination,
-                    None,
-                    Relation::Plaintext,
-                    outcome,
-                );
+                self.add(&single(source), &To::plaintext(destination), outcome);
             }
         }
     }
@@ -241,6 +266,12 @@ impl Comparer<'_, '_, '_, '_, '_> {
                 self.authorizer.party(analysis, *selection, waypoint)
             };
             let direct = self.authorizer.parts(analysis, *selection);
+            let to = To {
+                destination: class,
+                workloads: Some(workloads),
+                relation: Relation::Waypoint,
+                way: Some(through.place),
+            };
             for (today, nodes) in &today {
                 let mut nodes = nodes.clone();
                 nodes.intersect_with(&analysis.speakers.clients);
@@ -269,8 +300,7 @@ impl Comparer<'_, '_, '_, '_, '_> {
                                 }
                                 let today = &part.authorized.today;
                                 let outcome = hops.outcome(analysis, way, today, dns);
-                                let workloads = Some(workloads.as_slice());
-                                self.add(&nodes, class, workloads, Relation::Waypoint, outcome);
+                                self.add(&nodes, &to, outcome);
                             }
                         }
                     }
@@ -280,34 +310,28 @@ impl Comparer<'_, '_, '_, '_, '_> {
     }
 
     /// Writes down how the connections of some sources to a destination differ.
-    fn add(
-        &mut self,
-        sources: &FixedBitSet,
-        destination: Node,
-        workloads: Option<&[usize]>,
-        relation: Relation,
-        outcome: Option<Outcome>,
-    ) {
+    fn add(&mut self, sources: &FixedBitSet, to: &To<'_>, outcome: Option<Outcome>) {
         let Some(outcome) = outcome else { return };
-        let itself = |n: &Node| *n == destination && self.analysis.is_one_pod(*n);
+        let itself = |n: &Node| *n == to.destination && self.analysis.is_one_pod(*n);
         let sources: Vec<Node> = sources.ones().filter(|n| !itself(n)).collect();
         if sources.is_empty() {
             return;
         }
-        for (verdict, changed) in outcome.verdicts() {
+        for (verdict, doubt, changed) in outcome.verdicts() {
             self.found.add(
                 self.analysis,
                 &Difference {
                     sources: sources.clone(),
-                    destination,
-                    workloads: workloads.map(<[usize]>::to_vec),
-                    relation,
+                    destination: to.destination,
+                    workloads: to.workloads.map(<[usize]>::to_vec),
+                    relation: to.relation,
+                    way: to.way,
                     verdict,
-                    doubt: outcome.doubt,
+                    doubt,
                     refused: outcome.refused,
                     before: outcome.before.clone(),
                     after: outcome.after.clone(),
-                    changed,
+                    changed: changed.clone(),
                 },
             );
         }

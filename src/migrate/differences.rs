@@ -24,6 +24,8 @@ pub(super) struct Difference {
     /// The workloads of the destination that it is about; `None` means all.
     pub(super) workloads: Option<Vec<usize>>,
     pub(super) relation: Relation,
+    /// Which of the ways to the destination it is about.
+    pub(super) way: Option<usize>,
     pub(super) verdict: Verdict,
     pub(super) doubt: Option<Doubt>,
     /// AuthorizationPolicies refuse what is lost.

@@ -243,6 +243,7 @@ pub(super) fn policy(action: Action, rules: Vec<AuthorizationRule>) -> Authoriza
     AuthorizationPolicy {
         meta: meta("shop", "rules", "policies.yaml"),
         selector: labels(&[("app", "web")]),
+        selects_nothing: false,
         targets: Vec::new(),
         action,
         rules: rules.into(),
@@ -264,10 +265,10 @@ pub(super) fn targeted(
 }
 
 pub(super) fn target(kind: &str, name: &str) -> TargetRef {
-    let group = if kind == "Service" {
-        ""
-    } else {
-        "gateway.networking.k8s.io"
+    let group = match kind {
+        "Service" => "",
+        "ServiceEntry" => "networking.istio.io",
+        _ => "gateway.networking.k8s.io",
     };
     TargetRef {
         group: group.to_owned(),

@@ -14,9 +14,39 @@ use crate::model::{
 };
 use crate::netpol::{Direction, Selection};
 
+/// The namespaces that are objects of the input, or hold some. One that holds nothing but what
+/// earlier runs added is as unknown as it was to them.
+pub(super) fn known_namespaces(world: &World) -> BTreeSet<&str> {
+    let network = world.network_policies.iter().map(|p| &p.meta);
+    let authorization = world.authorization_policies.iter().map(|p| &p.meta);
+    let policies = || network.clone().chain(authorization.clone());
+    let workloads = world.workloads.iter().map(|w| &w.meta);
+    let services = world.services.iter().map(|s| &s.meta);
+    let others = policies()
+        .filter(|meta| !meta.is_ours())
+        .chain(workloads)
+        .chain(services)
+        .chain(&world.service_accounts)
+        .chain(world.gateways.iter().map(|g| &g.meta))
+        .chain(world.peer_authentications.iter().map(|p| &p.meta))
+        .chain(world.request_authentications.iter().map(|r| &r.meta))
+        .chain(world.networking.iter().map(|o| &o.meta))
+        .chain(world.plugin_policies.iter().map(|o| &o.meta))
+        .chain(world.configuration.iter().map(|o| &o.meta));
+    let lived_in: BTreeSet<&str> = others.map(|meta| meta.namespace.as_str()).collect();
+    let ours = policies().filter(|meta| meta.is_ours());
+    let ours: BTreeSet<&str> = ours.map(|meta| meta.namespace.as_str()).collect();
+    let known = world.namespaces.iter().filter(|(name, namespace)| {
+        let name = name.as_str();
+        namespace.declared || lived_in.contains(name) || !ours.contains(name)
+    });
+    known.map(|(name, _)| name.as_str()).collect()
+}
+
 /// One imagined pod for each selector of an analysed policy that matches no pod of the input.
 pub(super) fn pods<'w>(
     world: &'w World,
+    known_namespaces: &BTreeSet<&'w str>,
     scope: &Scope,
     selection: &mut Selection<'w>,
 ) -> Vec<Workload> {
@@ -24,6 +54,7 @@ pub(super) fn pods<'w>(
     let unnamed = unnamed.filter(|meta| !meta.namespace_given);
     let mut imagined = Imagined {
         unnamed: unnamed.map(|meta| meta.namespace.as_str()).collect(),
+        known_namespaces: known_namespaces.clone(),
         ..Imagined::default()
     };
     let here = world.workloads_by_namespace();
@@ -64,6 +95,7 @@ fn selects_something(world: &World, here: &[usize], policy: &NetworkPolicy) -> b
 struct Imagined<'w> {
     /// Namespaces that policies are in without naming them.
     unnamed: BTreeSet<&'w str>,
+    known_namespaces: BTreeSet<&'w str>,
     pods: Vec<Workload>,
     known: BTreeSet<(String, Labels)>,
 }
@@ -85,8 +117,9 @@ impl Imagined<'_> {
             }
             return;
         };
-        let matching = |name: &&String| namespaces.matches(&world.namespace_labels(name));
-        let known: Vec<&String> = world.namespaces.keys().filter(matching).collect();
+        let matching = |name: &&str| namespaces.matches(&world.namespace_labels(name));
+        let known = self.known_namespaces.iter().copied();
+        let known: Vec<&str> = known.filter(matching).collect();
         if let Some(namespace) = known.iter().find(|n| scope.is_enrolled(n)) {
             self.add(namespace, pods);
         } else if known.is_empty() {
@@ -157,7 +190,31 @@ fn satisfying(selector: &LabelSelector) -> Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Requirement;
+    use crate::migrate::fixture::{Fixture, deployment, policy};
+    use crate::model::{Action, Requirement};
+
+    #[test]
+    fn namespaces_that_hold_only_what_was_planned_before_are_not_known() {
+        let planned = |namespace: &str| {
+            let mut policy = policy(Action::Deny, Vec::new());
+            policy.meta = object::companion_meta(
+                &Meta::synthetic(namespace, "api"),
+                "api-np-ports".to_owned(),
+                &policy.reference(),
+            );
+            policy
+        };
+        let mut fixture = Fixture::with_namespace("declared", &[])
+            .workload(deployment("shop", "web"))
+            .authorization(planned("declared"))
+            .authorization(planned("shop"))
+            .authorization(planned("elsewhere"));
+        for name in ["shop", "elsewhere", "empty"] {
+            fixture.world.add_namespace(name);
+        }
+        let known = known_namespaces(&fixture.world);
+        assert_eq!(Vec::from_iter(known), ["declared", "empty", "shop"]);
+    }
 
     #[test]
     fn labels_are_made_to_satisfy_a_selector() {

@@ -4,19 +4,20 @@
 //! where objects come from, how a plan is shown, or how it is written.
 
 mod analysis;
+mod attachment;
 mod authorizer;
 mod causes;
 mod cni;
 mod compare;
 mod demands;
 mod differences;
-mod gaps;
 mod hazards;
 mod imagine;
 mod naming;
 mod object;
 mod opening;
 mod outcome;
+mod peering;
 mod plan;
 mod probes;
 mod relations;
@@ -29,6 +30,7 @@ mod selectors;
 mod serving;
 mod setting;
 mod steps;
+mod unread;
 mod via;
 mod waypoints;
 mod ways;

@@ -22,23 +22,23 @@ pub(super) enum Doubt {
     Authorization,
 }
 
-/// A difference, within the ports that its relation is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A difference, within the ports that its relation is about. No port is in two of its sets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Outcome {
     /// Allowed today, at the most.
     pub(super) before: PortSet,
     /// Allowed afterwards, at the most.
     pub(super) after: PortSet,
-    /// Perhaps lost.
+    /// Lost, whatever is not known.
     pub(super) lost: PortSet,
-    /// Perhaps gained.
+    /// Gained, whatever is not known.
     pub(super) gained: PortSet,
-    /// `None` when what is perhaps so is so.
-    pub(super) doubt: Option<Doubt>,
-    /// The ports that are in question, when there is doubt. Between the two extreme readings are
-    /// others, in which some peers match and some do not, so these are all whose answer depends on
-    /// a peer.
-    pub(super) question: PortSet,
+    /// Whether there is a difference depends on whether a peer matches. Between the two extreme
+    /// readings are others, in which some peers match and some do not, so these are all ports whose
+    /// answer depends on a peer.
+    pub(super) by_peer: PortSet,
+    /// Whether there is a difference depends on an AuthorizationPolicy.
+    pub(super) by_authorization: PortSet,
     /// What is lost gets as far as the AuthorizationPolicies, which refuse it.
     pub(super) refused: bool,
 }
@@ -46,50 +46,30 @@ pub(super) struct Outcome {
 /// Compares the two extreme readings. `today` is what AuthorizationPolicies that are in force today
 /// leave of what the network policies allow.
 pub(super) fn compare_sides(low: &Side, high: &Side, today: &Allowance) -> Option<Outcome> {
-    let peers_in_doubt = low.before != high.before || low.after != high.after;
-    let (mut lost, mut gained) = (PortSet::none(), PortSet::none());
-    let mut certain = true;
-    for side in [low, high] {
-        let limited = |set: &PortSet| {
-            // Policies of authorization know TCP only.
-            side.before.intersection(set)
-        };
-        let (surely, perhaps) = (limited(&today.low), limited(&today.high));
-        let perhaps_lost = perhaps.difference(&side.after.low);
-        let perhaps_gained = side.after.high.difference(&surely);
-        certain &= perhaps_lost == surely.difference(&side.after.high);
-        certain &= perhaps_gained == side.after.low.difference(&perhaps);
-        lost = lost.union(&perhaps_lost);
-        gained = gained.union(&perhaps_gained);
-    }
-    let open = peers_in_doubt && low.before != high.before;
-    if lost.is_empty() && gained.is_empty() && !open {
-        return None;
-    }
-    let doubt = if peers_in_doubt {
-        Some(Doubt::Peer)
-    } else if certain {
-        None
-    } else {
-        Some(Doubt::Authorization)
-    };
+    // What is allowed in every reading, and in some.
+    let surely_before = low.before.intersection(&today.low);
     let before = high.before.intersection(&today.high);
-    let question = if peers_in_doubt {
-        let surely = low.before.intersection(&today.low);
-        let alike = surely.intersection(&low.after.low);
-        before.union(&high.after.high).difference(&alike)
-    } else {
-        lost.union(&gained)
-    };
-    Some(Outcome {
+    let surely_after = low.after.low.intersection(&high.after.low);
+    let after = low.after.high.union(&high.after.high);
+    let lost = surely_before.difference(&after);
+    let gained = surely_after.difference(&before);
+    let alike = surely_before.intersection(&surely_after);
+    let open = before.union(&after).difference(&alike);
+    let question = open.difference(&lost).difference(&gained);
+    let depends = |low: &PortSet, high: &PortSet| high.difference(low).union(&low.difference(high));
+    let on_peers = depends(&low.before, &high.before)
+        .union(&depends(&low.after.low, &high.after.low))
+        .union(&depends(&low.after.high, &high.after.high));
+    let outcome = Outcome {
+        by_peer: question.intersection(&on_peers),
+        by_authorization: question.difference(&on_peers),
         before,
-        after: high.after.high.clone(),
-        question,
+        after,
         lost,
         gained,
-        doubt,
         refused: false,
-    })
+    };
+    outcome.or_none()
 }
 
 impl Outcome {
@@ -100,34 +80,123 @@ impl Outcome {
             before: rest(&self.before),
             after: rest(&self.after),
             lost: rest(&self.lost),
-            gained: rest(&self.gained),
-            question: rest(&self.question),
-            ..*self
+            ..self.without_gains_of(ports)
         };
-        outcome.is_something().then_some(outcome)
+        outcome.or_none()
     }
 
     /// The same without gains of some ports; `None` when nothing is left.
     pub(super) fn without_gains(&self, ports: &PortSet) -> Option<Self> {
-        let outcome = Self {
-            gained: self.gained.difference(ports),
-            question: self.question.difference(ports),
+        let outcome = self.without_gains_of(ports);
+        outcome.or_none()
+    }
+
+    fn without_gains_of(&self, ports: &PortSet) -> Self {
+        let rest = |set: &PortSet| set.difference(ports);
+        Self {
+            gained: rest(&self.gained),
+            by_peer: rest(&self.by_peer),
+            by_authorization: rest(&self.by_authorization),
             ..self.clone()
-        };
-        outcome.is_something().then_some(outcome)
-    }
-
-    fn is_something(&self) -> bool {
-        !self.lost.is_empty() || !self.gained.is_empty() || !self.question.is_empty()
-    }
-
-    /// The verdicts, each with the ports that it is about.
-    pub(super) fn verdicts(&self) -> Vec<(Verdict, PortSet)> {
-        if self.doubt.is_some() {
-            return vec![(Verdict::Unknown, self.question.clone())];
         }
-        let sides = [(Verdict::Lost, &self.lost), (Verdict::Gained, &self.gained)];
-        let there = sides.into_iter().filter(|(_, ports)| !ports.is_empty());
-        there.map(|(v, ports)| (v, ports.clone())).collect()
+    }
+
+    /// `None` when there is no difference.
+    pub(super) fn or_none(self) -> Option<Self> {
+        let differs = self.verdicts().next().is_some();
+        differs.then_some(self)
+    }
+
+    /// The verdicts, each with the ports that it is about and with what keeps it from being certain.
+    pub(super) fn verdicts(&self) -> impl Iterator<Item = (Verdict, Option<Doubt>, &PortSet)> {
+        let all = [
+            (Verdict::Lost, None, &self.lost),
+            (Verdict::Gained, None, &self.gained),
+            (Verdict::Unknown, Some(Doubt::Peer), &self.by_peer),
+            (
+                Verdict::Unknown,
+                Some(Doubt::Authorization),
+                &self.by_authorization,
+            ),
+        ];
+        all.into_iter().filter(|(_, _, ports)| !ports.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Protocol;
+
+    fn ports(numbers: &[u16]) -> PortSet {
+        let ports = numbers.iter().map(|&n| PortSet::port(Protocol::Tcp, n));
+        ports.collect()
+    }
+
+    fn side(before: &[u16], after: [&[u16]; 2]) -> Side {
+        let [low, high] = after.map(ports);
+        Side {
+            before: ports(before),
+            after: Allowance { low, high },
+        }
+    }
+
+    fn compared(low: &Side, high: &Side, today: [&[u16]; 2]) -> String {
+        let [surely, perhaps] = today.map(ports);
+        let today = Allowance {
+            low: surely,
+            high: perhaps,
+        };
+        let Some(outcome) = compare_sides(low, high, &today) else {
+            return "equal".to_owned();
+        };
+        let verdicts = outcome.verdicts();
+        let shown = verdicts.map(|(verdict, doubt, ports)| match doubt {
+            Some(doubt) => format!("{verdict} {ports} by {doubt:?}"),
+            None => format!("{verdict} {ports}"),
+        });
+        shown.collect::<Vec<_>>().join("; ")
+    }
+
+    const ALL: [&[u16]; 2] = [&[1, 2, 3, 4], &[1, 2, 3, 4]];
+
+    #[test]
+    fn what_is_known_is_compared() {
+        let compared = |before: &[u16], after: &[u16]| {
+            let side = side(before, [after, after]);
+            compared(&side, &side, ALL)
+        };
+        assert_eq!(compared(&[1, 2], &[1, 2]), "equal");
+        assert_eq!(compared(&[1, 2], &[2, 3]), "lost TCP 1; gained TCP 3");
+    }
+
+    #[test]
+    fn doubt_about_one_port_leaves_the_others_certain() {
+        // Port 3 depends on a peer, before and after; 1 is lost and 2 gained in any case.
+        let low = side(&[1], [&[2], &[2]]);
+        let high = side(&[1, 3], [&[2, 3], &[2, 3]]);
+        assert_eq!(
+            compared(&low, &high, ALL),
+            "lost TCP 1; gained TCP 2; unknown TCP 3 by Peer"
+        );
+        // Port 2 depends on what policies of authorization do afterwards, 3 on what they do today.
+        let side = side(&[1, 2, 3], [&[3, 4], &[2, 3, 4]]);
+        assert_eq!(
+            compared(&side, &side, [&[1, 2], &[1, 2, 3]]),
+            "lost TCP 1; gained TCP 4; unknown TCP 2-3 by Authorization"
+        );
+    }
+
+    #[test]
+    fn parts_are_left_out_on_request() {
+        let low = side(&[1, 2], [&[3], &[3]]);
+        let high = side(&[1, 2, 4], [&[3, 4], &[3, 4]]);
+        let outcome = compare_sides(&low, &high, &Allowance::all()).unwrap();
+        let without = outcome.without(&ports(&[1, 3])).unwrap();
+        assert_eq!((without.lost, without.gained), (ports(&[2]), ports(&[])));
+        let without = outcome.without_gains(&ports(&[1, 3, 4])).unwrap();
+        assert_eq!((without.lost, without.gained), (ports(&[1, 2]), ports(&[])));
+        assert_eq!(without.by_peer, ports(&[]));
+        assert_eq!(outcome.without(&ports(&[1, 2, 3, 4])), None);
     }
 }

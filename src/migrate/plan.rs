@@ -6,7 +6,6 @@ use ambient_facts::{annotations, labels};
 
 use super::analysis::Analysis;
 use super::compare::compare;
-use super::gaps::{rebuilt, templates};
 use super::hazards::{self, HazardOptions};
 use super::opening::{self, Added, Means, Opener, Opening, Purpose};
 use super::remarks::{
@@ -16,6 +15,7 @@ use super::remarks::{
 use super::restore::Limits;
 use super::setting::Setting;
 use super::steps::{enrol_step, limit_step, open_step};
+use super::unread::{rebuilt, templates};
 use super::{Options, Strategy, object, probes, via};
 use crate::finding::Finding;
 use crate::model::{AuthorizationPolicy, NetworkPolicy, World};

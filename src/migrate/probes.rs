@@ -5,6 +5,7 @@
 //! isolated pods, unless a policy allows that address on the probe ports.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use ambient_facts::addresses::{NODE_PROBE_V4, NODE_PROBE_V6};
 use ipnet::IpNet;
@@ -53,11 +54,12 @@ pub(super) fn refused<'s>(
         let Some(&policy) = isolating.iter().min_by_key(narrowest) else {
             continue;
         };
+        let sources = sources(setting, workload);
         let open = |port: u16| {
-            isolating
-                .iter()
-                .flat_map(|p| &p.ingress)
-                .any(|rule| admits(rule, workload, port))
+            sources.iter().all(|source| {
+                let mut rules = isolating.iter().flat_map(|p| &p.ingress);
+                rules.any(|rule| admits(rule, workload, port, *source))
+            })
         };
         let ports: BTreeSet<u16> = probe_ports(workload).filter(|&p| !open(p)).collect();
         if !ports.is_empty() {
@@ -163,10 +165,31 @@ fn probe_ports(workload: &Workload) -> impl Iterator<Item = u16> {
         })
 }
 
-fn admits(rule: &Rule, workload: &Workload, port: u16) -> bool {
+/// Where probes of a workload come from: by the families of its addresses, or of all pods', where the
+/// input tells.
+fn sources(setting: &Setting<'_>, workload: &Workload) -> Vec<IpAddr> {
+    let known = |v4: &dyn Fn(bool) -> bool| {
+        let families = [(true, NODE_PROBE_V4), (false, NODE_PROBE_V6)];
+        let there = families.into_iter().filter(|(family, _)| v4(*family));
+        there.map(|(_, source)| source).collect::<Vec<_>>()
+    };
+    let own = known(&|v4| workload.addresses.iter().any(|a| a.is_ipv4() == v4));
+    if !own.is_empty() {
+        return own;
+    }
+    let ranges = &setting.options.pod_ranges;
+    let all = known(&|v4| ranges.iter().any(|r| r.addr().is_ipv4() == v4));
+    if all.is_empty() {
+        vec![NODE_PROBE_V4, NODE_PROBE_V6]
+    } else {
+        all
+    }
+}
+
+fn admits(rule: &Rule, workload: &Workload, port: u16, source: IpAddr) -> bool {
     let address = |peer: &Peer| match peer {
         Peer::Block { cidr, except } => {
-            cidr.contains(&NODE_PROBE_V4) && !except.iter().any(|e| e.contains(&NODE_PROBE_V4))
+            cidr.contains(&source) && !except.iter().any(|e| e.contains(&source))
         }
         Peer::Pods { .. } => false,
     };

@@ -5,7 +5,7 @@ use ambient_facts::ports;
 
 use super::analysis::Analysis;
 use super::authorizer::Authorized;
-use super::outcome::{Doubt, Outcome, Side, compare_sides};
+use super::outcome::{Outcome, Side, compare_sides};
 use super::ways::Way;
 use crate::authz::Allowance;
 use crate::model::Protocol;
@@ -32,24 +32,21 @@ pub(super) fn plaintext(
     };
     let more = |a, b| counted(set(a).difference(set(b)));
     let (before, after) = (value.before, value.after);
-    let gained = more(value.gained, PortSets::NONE);
-    let lost = [more(before.low, after.low), more(before.high, after.high)];
-    let certain = lost[0] == lost[1] && gained == more(after.low, before.high);
-    let lost = lost[0].union(&lost[1]);
-    let question = lost.union(&gained);
-    if question.is_empty() {
-        return None;
-    }
+    let lost = more(before.low, after.high);
+    let gained = more(after.low, before.high);
+    let perhaps = more(before.low, after.low)
+        .union(&more(before.high, after.high))
+        .union(&more(value.gained, PortSets::NONE));
     let of_tunnel = set(before.high).intersection(&tunnel);
-    Some(Outcome {
+    let outcome = Outcome {
         before: set(before.high).clone(),
         after: counted(set(after.high).clone()).union(&of_tunnel),
+        by_peer: perhaps.difference(&lost).difference(&gained),
         lost,
         gained,
-        doubt: (!certain).then_some(Doubt::Peer),
-        question,
-        refused: false,
-    })
+        ..Outcome::default()
+    };
+    outcome.or_none()
 }
 
 /// The tunnel relation.

@@ -9,12 +9,15 @@ use super::restore::Limits;
 use super::scope::{Membership, NamespaceState, StaysOut};
 use super::setting::Setting;
 use super::steps::has_members;
+use super::unread::unknown;
 use super::waypoints::{Binding, Waypoints};
 use super::{AuthzMode, probes};
 use crate::authz;
 use crate::finding::{Finding, codes};
-use crate::model::{Meta, NetworkPolicy, ObjectRef, Origin, Peer, World};
-use crate::plan::{Comparison, NamespacePlan, Relation, Verdict};
+use crate::model::{
+    Action, AuthorizationPolicy, Meta, NetworkPolicy, ObjectRef, Origin, Peer, World,
+};
+use crate::plan::{Comparison, NamespacePlan, Relation};
 
 pub(super) fn probe_findings(
     setting: &Setting<'_>,
@@ -167,26 +170,6 @@ pub(super) fn plugin_policies(
     differences.sort();
 }
 
-/// Everything about an object's namespace, or the cluster, as a comparison that came to nothing.
-pub(super) fn unknown(relation: Relation, object: &ObjectRef, because: String) -> Comparison {
-    let pods = match &object.namespace {
-        Some(namespace) => format!("{namespace}/(any pod)"),
-        None => "(any pod)".to_owned(),
-    };
-    Comparison {
-        source: "(any)".to_owned(),
-        destination: pods,
-        relation,
-        verdict: Verdict::Unknown,
-        before: "unknown".to_owned(),
-        after: "unknown".to_owned(),
-        difference: "unknown".to_owned(),
-        example: String::new(),
-        because,
-        policies: [object.clone()].into(),
-    }
-}
-
 /// Ways through waypoints that the comparison does not follow make what takes them unknown.
 pub(super) fn ways_not_analysed(
     setting: &Setting<'_>,
@@ -218,6 +201,26 @@ pub(super) fn ways_not_analysed(
             );
         }
     }
+    // What stands behind these is listed by hand, and may be pods. A headless Service and an alias
+    // have no address that could lead through a waypoint.
+    let by_hand = setting
+        .world
+        .services
+        .iter()
+        .filter(|s| s.selector.is_empty() && !s.headless && s.service_type != "ExternalName");
+    for service in by_hand {
+        if let Binding::Bound(waypoint) = waypoints.of_service(service) {
+            let because = format!(
+                "it has no selector, so what its clients reach through the waypoint `{}/{}` is not known",
+                waypoint.namespace, waypoint.name
+            );
+            report(
+                service.meta.reference("Service"),
+                &service.meta.origin,
+                because,
+            );
+        }
+    }
     if setting.cni.cni.keeps_ports_visible() {
         for &service in setting.waypoints.of_service.keys() {
             let Some(service) = setting.world.services.get(service) else {
@@ -238,7 +241,10 @@ pub(super) fn ways_not_analysed(
 /// Policies of people that nothing enforces today and ztunnel will.
 pub(super) fn newly_enforced(setting: &Setting<'_>, findings: &mut Vec<Finding>) {
     let world = &*setting.world;
-    for policy in written_by_people(&world.authorization_policies) {
+    let enforced = |p: &&AuthorizationPolicy| {
+        matches!(p.action, Action::Allow | Action::Deny) && !p.is_dry_run() && !p.selects_nothing
+    };
+    for policy in written_by_people(&world.authorization_policies).filter(enforced) {
         let selected = world
             .workloads
             .iter()
@@ -308,7 +314,7 @@ pub(super) fn left_over(
     }
     for policy in &world.authorization_policies {
         let mut wanted = limits.policies.iter();
-        let wanted = wanted.any(|l| l.policy.meta.is_same(&policy.meta));
+        let wanted = wanted.any(|l| !l.is_spent && l.policy.meta.is_same(&policy.meta));
         if policy.meta.is_ours() && !wanted {
             report(&policy.meta, "AuthorizationPolicy");
         }

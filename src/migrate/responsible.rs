@@ -1,20 +1,31 @@
 //! Which policies decide about a pair, so that people know where to look.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use ambient_facts::namespaces;
 
 use super::analysis::Analysis;
+use super::authorizer::applies_at;
 use super::differences::Difference;
 use super::outcome::Doubt;
-use crate::authz;
-use crate::model::{AuthorizationPolicy, NetworkPolicy, ObjectRef, Workload};
-use crate::netpol::{Direction, Node};
-use crate::plan::Relation;
+use super::peering::Peering;
+use super::ways::Asked;
+use crate::authz::{self, Crowd, Decision, Enforcer, Selected};
+use crate::model::{AuthorizationPolicy, NetworkPolicy, ObjectRef, PeerAuthentication};
+use crate::netpol::{Direction, Node, PortSet};
+use crate::plan::{Relation, Verdict};
 
 /// Finds policies. Pairs in the thousands may be governed by the same ones in the hundreds, so each
 /// list of them is made once, and shared.
 pub(super) struct Responsible<'t, 's, 'w> {
     analysis: &'t Analysis<'s, 'w>,
+    peering: Peering<'t>,
+    crowd: Crowd<'t>,
+    /// What each policy decides alone, once it was asked for.
+    by_ztunnel: Vec<OnceLock<Decision>>,
+    /// The same.
+    by_envoy: Vec<OnceLock<Decision>>,
     by_namespace: BTreeMap<&'t str, Vec<usize>>,
     /// By workload and direction: its list among [`Self::lists`].
     of_workload: BTreeMap<(usize, Direction), ListId>,
@@ -23,19 +34,40 @@ pub(super) struct Responsible<'t, 's, 'w> {
     references: BTreeMap<(ListId, ListId), Arc<[ObjectRef]>>,
 }
 
+/// A connection as a policy sees it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct View {
+    enforcer: Enforcer,
+    /// Who opens it, among the crowd.
+    member: usize,
+    ports: PortSet,
+}
+
 /// Which of some lists.
 type ListId = usize;
 
 impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
     pub(super) fn new(analysis: &'t Analysis<'s, 'w>) -> Self {
         let mut by_namespace: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        let policies = &analysis.setting.world.network_policies;
-        for (index, policy) in policies.iter().enumerate() {
+        let world = &*analysis.setting.world;
+        for (index, policy) in world.network_policies.iter().enumerate() {
             let here = by_namespace.entry(&policy.meta.namespace);
             here.or_default().push(index);
         }
         Self {
             analysis,
+            crowd: analysis.crowd(),
+            by_ztunnel: world
+                .authorization_policies
+                .iter()
+                .map(|_| OnceLock::new())
+                .collect(),
+            by_envoy: world
+                .authorization_policies
+                .iter()
+                .map(|_| OnceLock::new())
+                .collect(),
+            peering: Peering::of(world, namespaces::ROOT),
             by_namespace,
             of_workload: BTreeMap::new(),
             lists: BTreeMap::new(),
@@ -55,14 +87,14 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
             self.references.insert(key, Arc::clone(&references));
             references
         });
-        if !difference.refused && difference.doubt != Some(Doubt::Authorization) {
+        let today = self.refuses_today(source, difference);
+        if !today && !difference.refused && difference.doubt != Some(Doubt::Authorization) {
             return network;
         }
-        let refusing = self.authorization(difference);
+        let refusing = self.refusing(source, difference);
         if refusing.is_empty() {
             return network;
         }
-        let refusing = refusing.into_iter().map(AuthorizationPolicy::reference);
         let all: BTreeSet<ObjectRef> = network.iter().cloned().chain(refusing).collect();
         all.into_iter().collect()
     }
@@ -80,22 +112,158 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
         governing.into_iter()
     }
 
-    /// The policies of people that ztunnel, a sidecar, or the waypoint applies for the destination.
-    pub(super) fn authorization(&self, difference: &Difference) -> Vec<&'t AuthorizationPolicy> {
-        let world = &self.analysis.setting.world;
-        let workloads: Vec<&Workload> = difference
-            .to_workloads(self.analysis)
-            .filter_map(|w| world.workloads.get(w))
-            .collect();
-        let selecting = |p: &&AuthorizationPolicy| {
-            let on_pods = workloads
-                .iter()
-                .any(|w| authz::selects(p, &w.meta.namespace, &w.pod.labels));
-            let on_the_way = difference.relation == Relation::Waypoint && !p.targets.is_empty();
-            !p.meta.is_ours() && (on_pods || on_the_way)
+    /// The AuthorizationPolicies of people that keep a source from the destination, today or in the
+    /// mesh. Where none of those that apply does so alone, all that apply.
+    pub(super) fn authorization(
+        &self,
+        source: Node,
+        difference: &Difference,
+    ) -> Vec<&'t AuthorizationPolicy> {
+        let policies = self.analysis.setting.world.authorization_policies.iter();
+        let mut applying = Vec::new();
+        let mut refusing = Vec::new();
+        for (index, policy) in policies.enumerate().filter(|(_, p)| !p.meta.is_ours()) {
+            let views = self.views(policy, source, difference);
+            let refuses = |view: &View| self.may_refuse(index, policy, view);
+            if views.iter().any(refuses) {
+                refusing.push(policy);
+            } else if !views.is_empty() {
+                applying.push(policy);
+            }
+        }
+        if refusing.is_empty() {
+            applying
+        } else {
+            refusing
+        }
+    }
+
+    /// Who sees connections of a source, at each place on their way where a policy applies.
+    fn views(
+        &self,
+        policy: &AuthorizationPolicy,
+        source: Node,
+        difference: &Difference,
+    ) -> Vec<View> {
+        let analysis = self.analysis;
+        let setting = analysis.setting;
+        let member = |node: Node| analysis.party_of.get(node).copied();
+        let mut views = Vec::new();
+        let mut see = |enforcer, member: Option<usize>, ports: &PortSet| {
+            views.extend(member.map(|member| View {
+                enforcer,
+                member,
+                ports: ports.clone(),
+            }));
         };
-        let policies = &self.analysis.setting.world.authorization_policies;
-        policies.iter().filter(selecting).collect()
+        let ways = analysis.ways_to(difference.destination);
+        let way = difference.way.and_then(|place| ways.get(place));
+        let afterwards = difference.verdict != Verdict::Gained;
+        if let Some(way) = way.filter(|_| afterwards) {
+            let service = match way.asked {
+                Asked::Service { service, .. } => setting.world.services.get(service),
+                Asked::Pod => None,
+            };
+            let waypoint = setting.waypoints.all.get(way.waypoint);
+            if waypoint.is_some_and(|w| applies_at(policy, w, service)) {
+                let asked = way.asked_for(&difference.changed);
+                see(Enforcer::Envoy, member(source), &asked);
+            }
+        }
+        let at_pods = |index: &usize| {
+            let workload = setting.world.workloads.get(*index);
+            workload.is_some_and(|w| authz::selects(policy, &w.meta.namespace, &w.pod.labels))
+        };
+        let workloads = difference.to_workloads(analysis);
+        for index in workloads.filter(at_pods) {
+            let last = match way {
+                Some(way) => {
+                    let nodes = analysis.nodes_of_waypoint(way.waypoint);
+                    nodes.and_then(|n| n.first().copied())
+                }
+                None => Some(source),
+            };
+            if afterwards && way.is_none_or(|w| !w.plain) {
+                let enforcer = if setting.role(index).keeps_sidecar {
+                    Enforcer::Envoy
+                } else {
+                    Enforcer::Ztunnel
+                };
+                see(enforcer, last.and_then(member), &difference.changed);
+            }
+            if difference.verdict == Verdict::Lost || setting.has_proxy_today(index) == Some(false)
+            {
+                continue;
+            }
+            let vouched = analysis.has_proxy_today(source);
+            if vouched != Some(false) {
+                see(Enforcer::Envoy, member(source), &difference.changed);
+            }
+            if vouched != Some(true) {
+                let anonymous = Some(self.crowd.anonymous());
+                see(Enforcer::Envoy, anonymous, &difference.changed);
+            }
+        }
+        views.sort_unstable();
+        views.dedup();
+        views
+    }
+
+    /// Whether a policy alone might refuse some of the ports.
+    fn may_refuse(&self, index: usize, policy: &AuthorizationPolicy, view: &View) -> bool {
+        let decided = match view.enforcer {
+            Enforcer::Ztunnel => &self.by_ztunnel,
+            Enforcer::Envoy => &self.by_envoy,
+        };
+        let decide = || Selected::listed([policy], view.enforcer).decide(&self.crowd);
+        let decision = decided.get(index).map(|d| d.get_or_init(decide));
+        let mut parts = decision.into_iter().flatten();
+        parts.any(|(allowance, members)| {
+            members.contains(view.member) && !allowance.low.includes(&view.ports)
+        })
+    }
+
+    /// Whether something other than network policies keeps a source from what it gains.
+    pub(super) fn refuses_today(&self, source: Node, difference: &Difference) -> bool {
+        let analysis = self.analysis;
+        let today = analysis.value_at(source, difference.destination).before;
+        let today = analysis.sets.get(today.high);
+        difference.relation != Relation::Plaintext
+            && difference.verdict == Verdict::Gained
+            && !today.intersection(&difference.changed).is_empty()
+    }
+
+    /// The policies of Istio that may refuse connections of a source, today or in the mesh.
+    pub(super) fn refusing(&self, source: Node, difference: &Difference) -> Vec<ObjectRef> {
+        let authorization = self.authorization(source, difference).into_iter();
+        let authorization = authorization.map(AuthorizationPolicy::reference);
+        let strict = self.strict(source, difference).into_iter();
+        let strict = strict.map(|p| p.meta.reference("PeerAuthentication"));
+        let mut refusing: Vec<ObjectRef> = authorization.chain(strict).collect();
+        refusing.dedup();
+        refusing
+    }
+
+    /// The policies by which sidecars of the destination refuse a source that has no identity today.
+    fn strict(&self, source: Node, difference: &Difference) -> Vec<&'t PeerAuthentication> {
+        let setting = self.analysis.setting;
+        if difference.relation == Relation::Plaintext
+            || difference.verdict == Verdict::Lost
+            || self.analysis.has_proxy_today(source) == Some(true)
+        {
+            return Vec::new();
+        }
+        let mut strict: Vec<&PeerAuthentication> = Vec::new();
+        for index in difference.to_workloads(self.analysis) {
+            let workload = setting.world.workloads.get(index);
+            let workload = workload.filter(|_| setting.has_proxy_today(index) != Some(false));
+            for policy in workload.into_iter().flat_map(|w| self.peering.strict(w)) {
+                if !strict.iter().any(|known| std::ptr::eq(*known, policy)) {
+                    strict.push(policy);
+                }
+            }
+        }
+        strict
     }
 
     /// The network policy that a reference is to.

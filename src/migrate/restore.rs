@@ -13,7 +13,7 @@ use super::selectors::{ByNamespace, Candidate, candidates};
 use super::via;
 use crate::authz::{Crowd, Demand, Encoded, Enforcer, Mode, Selected, encode};
 use crate::model::{
-    Action, AuthorizationPolicy, AuthorizationRule, Labels, Origin, TargetRef, World,
+    Action, AuthorizationPolicy, AuthorizationRule, Labels, Origin, Source, TargetRef, World,
 };
 use crate::netpol::{Node, PortSet};
 
@@ -35,6 +35,8 @@ pub(super) struct Limit {
     pub(super) policy: AuthorizationPolicy,
     pub(super) beside: Origin,
     pub(super) reason: String,
+    /// It does nothing, and replaces one of an earlier run that is not needed any more.
+    pub(super) is_spent: bool,
 }
 
 impl Limits {
@@ -45,11 +47,12 @@ impl Limits {
             return limits;
         }
         let here = ByNamespace::of(&analysis.setting.world);
-        let crowd = Crowd::new(&analysis.parties);
+        let crowd = analysis.crowd();
         let needs = limits.needs(analysis, &crowd, &here);
         limits.attach(analysis, &crowd, &here, &needs);
         limits.at_waypoints(analysis, &crowd);
         limits.number_names(&analysis.setting.world);
+        limits.spend(&analysis.setting.world);
         limits
     }
 
@@ -147,6 +150,7 @@ impl Limits {
                 policy: AuthorizationPolicy {
                     meta: companion_meta(candidate.beside, name.clone(), &candidate.of),
                     selector: candidate.labels.clone(),
+                    selects_nothing: false,
                     targets: Vec::new(),
                     action: want.action,
                     rules: Arc::clone(rules),
@@ -156,6 +160,7 @@ impl Limits {
                     "keep the tunnel to the ports allowed at the pods of `{}`",
                     candidate.of
                 ),
+                is_spent: false,
             });
         }
     }
@@ -178,10 +183,7 @@ impl Limits {
                 continue;
             };
             let people = written_by_people(&setting.world.authorization_policies);
-            let applying = people.filter(|p| {
-                let mut targets = p.targets.iter();
-                targets.any(|t| applies_at(t, &p.meta.namespace, waypoint, Some(service)))
-            });
+            let applying = people.filter(|p| applies_at(p, waypoint, Some(service)));
             let people = Selected::listed(applying, Enforcer::Envoy);
             if is_met(&demand, &people, crowd) {
                 continue;
@@ -210,6 +212,7 @@ impl Limits {
                 policy: AuthorizationPolicy {
                     meta,
                     selector: Labels::new(),
+                    selects_nothing: false,
                     targets: vec![target],
                     action: Action::Deny,
                     rules: encoded.rules.into(),
@@ -219,6 +222,7 @@ impl Limits {
                     "keep the waypoint `{}` to the clients that the network policies allow",
                     waypoint.name
                 ),
+                is_spent: false,
             });
         }
     }
@@ -230,6 +234,45 @@ impl Limits {
         for limit in &mut self.policies {
             names.take(&mut limit.policy.meta);
         }
+    }
+
+    /// Replaces what an earlier run allowed and the plan does not need by policies that do nothing:
+    /// an ALLOW that is left behind lets in what those of people refuse.
+    fn spend(&mut self, world: &World) {
+        let left = world.authorization_policies.iter().filter(|policy| {
+            let wanted = || {
+                let mut limits = self.policies.iter();
+                limits.any(|l| l.policy.meta.is_same(&policy.meta))
+            };
+            policy.meta.is_ours() && policy.action == Action::Allow && !wanted()
+        });
+        let spent: Vec<Limit> = left
+            .map(|policy| Limit {
+                policy: AuthorizationPolicy {
+                    action: Action::Deny,
+                    rules: [never()].into(),
+                    ..policy.clone()
+                },
+                beside: policy.meta.origin.clone(),
+                reason: "allow nothing beyond what people's policies allow".to_owned(),
+                is_spent: true,
+            })
+            .collect();
+        self.policies.extend(spent);
+    }
+}
+
+/// A rule that matches nobody: everybody with an identity, and without. istiod refuses a DENY that has
+/// no rule at all (`ValidateAuthorizationPolicy`).
+fn never() -> AuthorizationRule {
+    let anybody = || vec!["*".into()];
+    AuthorizationRule {
+        from: vec![Source {
+            principals: anybody(),
+            not_principals: anybody(),
+            ..Source::default()
+        }],
+        ..AuthorizationRule::default()
     }
 }
 

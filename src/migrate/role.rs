@@ -23,13 +23,12 @@ impl Role {
     /// protocol themselves; a sidecar accepts it only when its pod says so.
     pub fn of(pod: &PodTemplate, membership: Membership) -> Self {
         let joins = membership.joins();
-        let injected = pod.annotations.contains_key(annotations::SIDECAR_STATUS)
-            || pod.containers.iter().any(|c| c == "istio-proxy");
         let is_gateway = matches!(membership, Membership::StaysOut(StaysOut::Gateway));
+        let injected = is_gateway || has_sidecar(pod);
         let accepts = pod.labels.get(labels::TUNNEL).is_some_and(|v| v == "http");
         let capture = pod.annotations.get(annotations::DNS_CAPTURE);
         Self {
-            sends: !pod.host_network && (joins || injected || is_gateway),
+            sends: !pod.host_network && (joins || injected),
             receives: !pod.host_network && (joins || (injected && accepts)),
             dns_captured: joins && capture.is_none_or(|v| v != "false"),
             keeps_sidecar: injected && !joins && !is_gateway,

@@ -269,15 +269,17 @@ fn membership(workload: &Workload, namespace: Option<&NamespaceState>) -> Member
     Membership::StaysOut(reason)
 }
 
-/// Whether these are pods that the control plane generates for a Gateway, an installed gateway that
-/// gets its proxy by injection, or one that is nothing but a proxy.
+/// Whether these are pods that Istio's control plane generates for a Gateway, an installed gateway
+/// that gets its proxy by injection, or one that is nothing but a proxy. That a pod names its Gateway
+/// says nothing: other implementations do it too, and the node agent captures theirs.
 pub(super) fn is_gateway(pod: &PodTemplate) -> bool {
     let injected = pod
         .annotations
         .get(annotations::INJECT_TEMPLATES)
         .is_some_and(|t| t.split(',').any(|t| t.trim() == "gateway"));
-    pod.labels.contains_key(labels::GATEWAY_NAME)
-        || pod.labels.contains_key(labels::GATEWAY_MANAGED)
+    let class = pod.labels.get(labels::GATEWAY_CLASS_NAME);
+    pod.labels.contains_key(labels::GATEWAY_MANAGED)
+        || class.is_some_and(|class| class.starts_with(labels::ISTIO_CLASSES))
         || injected
         || pod.containers == [SIDECAR_CONTAINER]
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ambient_facts::{annotations, labels, ports};
 
 use super::Options;
-use super::scope::Scope;
+use super::scope::{SIDECAR_CONTAINER, Scope};
 use super::waypoints::{Binding, Waypoint, Waypoints};
 use crate::model::{
     ContainerPort, Labels, Meta, PodTemplate, Protocol, Workload, WorkloadKind, World,
@@ -143,7 +143,7 @@ fn pod(waypoint: &Serving) -> Workload {
         ports: [ports::HBONE, ports::METRICS, ports::STATUS]
             .map(port)
             .to_vec(),
-        containers: vec!["istio-proxy".to_owned()],
+        containers: vec![SIDECAR_CONTAINER.to_owned()],
         ..PodTemplate::default()
     };
     Workload {

@@ -86,26 +86,8 @@ impl<'w> Setting<'w> {
         };
         setting.add_waypoint_pods(&scope_options);
         let first_imagined = setting.world.workloads.len();
-        let imagined_pods = {
-            let world = &*setting.world;
-            let policies = &world.network_policies;
-            let universe = Universe::of(
-                world,
-                &setting.endpoints,
-                policies,
-                [],
-                &[],
-                setting.assumptions.clone(),
-            );
-            imagine::pods(world, &setting.scope, &mut Selection::new(world, &universe))
-        };
-        let imagined = first_imagined..first_imagined + imagined_pods.len();
-        let namespaces = imagined_pods.iter().map(|pod| &pod.meta.namespace);
-        setting.imagined_namespaces = namespaces
-            .filter(|name| !setting.world.namespaces.contains_key(*name))
-            .cloned()
-            .collect();
-        setting.extend(imagined_pods, &scope_options);
+        while setting.imagine_pods(&scope_options) {}
+        let imagined = first_imagined..setting.world.workloads.len();
         setting.add_waypoint_pods(&scope_options);
         let by_namespace = setting.world.workloads_by_namespace().into_iter();
         setting.by_namespace = by_namespace
@@ -115,6 +97,27 @@ impl<'w> Setting<'w> {
             .map(|index| setting.part(index, imagined.contains(&index)))
             .collect();
         setting
+    }
+
+    /// Adds the pods that policies speak of. Returns whether some of them are in namespaces that were
+    /// not known: other selectors may ask for these too.
+    fn imagine_pods(&mut self, options: &ScopeOptions) -> bool {
+        let world = &*self.world;
+        let policies = &world.network_policies;
+        let assumptions = self.assumptions.clone();
+        let universe = Universe::of(world, &self.endpoints, policies, [], &[], assumptions);
+        let known = imagine::known_namespaces(world);
+        let mut selection = Selection::new(world, &universe);
+        let pods = imagine::pods(world, &known, &self.scope, &mut selection);
+        let namespaces = pods.iter().map(|pod| &pod.meta.namespace);
+        let new: BTreeSet<String> = namespaces
+            .filter(|name| !known.contains(name.as_str()))
+            .cloned()
+            .collect();
+        let found_namespaces = !new.is_empty();
+        self.imagined_namespaces.extend(new);
+        self.extend(pods, options);
+        found_namespaces
     }
 
     /// Finds the waypoints of everything there is, and adds the pods that they are going to have.

@@ -128,17 +128,18 @@ pub(super) fn limit_step(
         if known.is_some_and(|known| same_authorization(known, policy)) {
             continue;
         }
-        let subject = accompanied(policy);
-        let message = format!(
-            "ports are limited; `{}` keeps the limit inside the tunnel",
-            policy.reference()
-        );
-        findings.push(Finding::new(
-            &codes::PORT_LIMIT_IN_TUNNEL,
-            subject,
-            limit.beside.clone(),
-            message,
-        ));
+        if !limit.is_spent {
+            let message = format!(
+                "ports are limited; `{}` keeps the limit inside the tunnel",
+                policy.reference()
+            );
+            findings.push(Finding::new(
+                &codes::PORT_LIMIT_IN_TUNNEL,
+                accompanied(policy),
+                limit.beside.clone(),
+                message,
+            ));
+        }
         changes.push(Change {
             object: policy.reference(),
             reason: limit.reason.clone(),

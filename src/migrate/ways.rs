@@ -19,11 +19,13 @@ pub(super) struct Way {
 /// What clients on a way ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// A Service, by index.
+    /// A port of a Service, by index.
     Service {
         service: usize,
-        /// Its ports, with those of the pods that they lead to.
-        ports: Vec<(u16, PortSet)>,
+        port: u16,
+        /// The ports of the pods that it leads to. Another port may lead to the same: what becomes
+        /// of connections to one says nothing about those to the other.
+        targets: PortSet,
     },
     /// The pods themselves.
     Pod,
@@ -46,17 +48,26 @@ impl Way {
         };
         let leading: PortSet = match &self.asked {
             Asked::Pod => asked,
-            Asked::Service { ports, .. } => {
-                let asked = ports
-                    .iter()
-                    .filter(|(p, _)| asked.contains(Protocol::Tcp, *p));
-                asked.map(|(_, target)| target.clone()).collect()
+            Asked::Service { port, targets, .. } if asked.contains(Protocol::Tcp, *port) => {
+                targets.clone()
             }
+            Asked::Service { .. } => PortSet::none(),
         };
         if self.plain {
             leading.intersection(&PortSet::protocol(Protocol::Tcp))
         } else {
             leading.intersection(&analysis.tunnelled)
+        }
+    }
+
+    /// Ports that clients ask for to reach some ports of the pods.
+    pub(super) fn asked_for(&self, targets: &PortSet) -> PortSet {
+        match &self.asked {
+            Asked::Pod => targets.clone(),
+            Asked::Service {
+                port, targets: to, ..
+            } if !to.intersection(targets).is_empty() => PortSet::port(Protocol::Tcp, *port),
+            Asked::Service { .. } => PortSet::none(),
         }
     }
 }
@@ -78,22 +89,25 @@ impl Analysis<'_, '_> {
                 let Some(node) = self.universe.class_of(workload) else {
                     continue;
                 };
-                let way = Way {
-                    waypoint,
-                    asked: Asked::Service {
-                        service,
-                        ports: setting.targets(object, workload),
-                    },
-                    plain: !self.speakers.receivers.contains(node),
-                };
-                if way.plain {
-                    let targets = self.targets_of(&way);
-                    let known = self.in_the_clear.entry(waypoint).or_default();
-                    *known = known.union(&targets);
-                }
-                // All pods of a class are behind the same Services.
-                if !self.ways[node].contains(&way) {
-                    self.ways[node].push(way);
+                for (port, targets) in setting.targets(object, workload) {
+                    let way = Way {
+                        waypoint,
+                        asked: Asked::Service {
+                            service,
+                            port,
+                            targets,
+                        },
+                        plain: !self.speakers.receivers.contains(node),
+                    };
+                    if way.plain {
+                        let targets = self.targets_of(&way);
+                        let known = self.in_the_clear.entry(waypoint).or_default();
+                        *known = known.union(&targets);
+                    }
+                    // All pods of a class are behind the same Services.
+                    if !self.ways[node].contains(&way) {
+                        self.ways[node].push(way);
+                    }
                 }
             }
         }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ambient_facts::annotations;
+
 use super::{LabelSelector, Labels, Meta, ObjectRef};
 
 /// A name, or a pattern of names, that many rules may share.
@@ -14,6 +16,10 @@ pub struct AuthorizationPolicy {
     pub meta: Meta,
     /// `spec.selector.matchLabels`; empty means the whole namespace.
     pub selector: Labels,
+    /// `spec.selector` is there without `matchLabels`. A sidecar reads that as the whole namespace;
+    /// ztunnel gets the policy for no workload (istiod `ambient/authorization.go`,
+    /// `convertAuthorizationPolicy`, and `workloads.go`, `buildWorkloadPolicies`).
+    pub selects_nothing: bool,
     /// `spec.targetRefs`, and `spec.targetRef` as a list of one.
     pub targets: Vec<TargetRef>,
     /// `spec.action`, `ALLOW` when absent.
@@ -26,6 +32,13 @@ impl AuthorizationPolicy {
     /// The reference to this policy.
     pub fn reference(&self) -> ObjectRef {
         self.meta.reference("AuthorizationPolicy")
+    }
+
+    /// Whether it is evaluated and not enforced.
+    pub fn is_dry_run(&self) -> bool {
+        let value = self.meta.annotation(annotations::DRY_RUN);
+        // Go's `strconv.ParseBool`, which the control plane uses.
+        value.is_some_and(|v| matches!(v, "1" | "t" | "T" | "true" | "TRUE" | "True"))
     }
 }
 
@@ -158,6 +171,35 @@ impl From<&Labels> for LabelSelector {
         Self {
             match_labels: labels.clone(),
             match_expressions: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dry_run_is_what_go_reads_as_true() {
+        let mut policy = AuthorizationPolicy {
+            meta: Meta::synthetic("shop", "a"),
+            selector: Labels::new(),
+            selects_nothing: false,
+            targets: Vec::new(),
+            action: Action::Deny,
+            rules: Arc::default(),
+        };
+        assert!(!policy.is_dry_run());
+        let mut says = |value: &str| {
+            let annotations = [(annotations::DRY_RUN.to_owned(), value.to_owned())];
+            policy.meta.annotations = annotations.into();
+            policy.is_dry_run()
+        };
+        for value in ["1", "t", "T", "true", "TRUE", "True"] {
+            assert!(says(value), "{value}");
+        }
+        for value in ["", "0", "f", "false", "tRUE", "yes", "on", " true"] {
+            assert!(!says(value), "{value}");
         }
     }
 }

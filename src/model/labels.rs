@@ -82,6 +82,30 @@ impl LabelSelector {
         Some(labels)
     }
 
+    /// Whether no labels satisfy it, whatever they are.
+    pub fn is_contradiction(&self) -> bool {
+        let keys: BTreeSet<&str> = self.keys().collect();
+        keys.into_iter().any(|key| {
+            let (about, _) = self.split_at(key);
+            // A value that nothing speaks of, for what may be anything else.
+            let mut values = about.values();
+            values.insert(values.iter().fold("x".to_owned(), |new, v| new + v));
+            let labelled = |value: String| Labels::from([(key.to_owned(), value)]);
+            let satisfied = values.into_iter().map(labelled).chain([Labels::new()]);
+            !satisfied.into_iter().any(|labels| about.matches(&labels))
+        })
+    }
+
+    /// Every value that it names.
+    fn values(&self) -> BTreeSet<String> {
+        let of = |r: &Requirement| match &r.operator {
+            Operator::In(values) | Operator::NotIn(values) => values.clone(),
+            Operator::Exists | Operator::DoesNotExist => BTreeSet::new(),
+        };
+        let named = self.match_expressions.iter().flat_map(of);
+        self.match_labels.values().cloned().chain(named).collect()
+    }
+
     /// What it asks about one key, and the rest.
     pub fn split_at(&self, key: &str) -> (Self, Self) {
         let (mut about, mut rest) = (Self::default(), Self::default());
@@ -119,5 +143,62 @@ impl Requirement {
             Operator::Exists => value.is_some(),
             Operator::DoesNotExist => value.is_none(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selector(requirements: &[(&str, Operator)]) -> LabelSelector {
+        let requirement = |(key, operator): &(&str, Operator)| Requirement {
+            key: (*key).to_owned(),
+            operator: operator.clone(),
+        };
+        LabelSelector {
+            match_labels: Labels::new(),
+            match_expressions: requirements.iter().map(requirement).collect(),
+        }
+    }
+
+    #[test]
+    fn selectors_that_nothing_satisfies_are_known() {
+        let set = |values: &[&str]| values.iter().map(|&v| v.to_owned()).collect();
+        let (inside, outside) = (
+            |values: &[&str]| Operator::In(set(values)),
+            |values: &[&str]| Operator::NotIn(set(values)),
+        );
+        let contradictions = [
+            vec![("a", Operator::Exists), ("a", Operator::DoesNotExist)],
+            vec![("a", inside(&["1", "2"])), ("a", outside(&["1", "2"]))],
+            vec![
+                ("a", inside(&["1"])),
+                ("b", Operator::Exists),
+                ("a", inside(&["2"])),
+            ],
+            vec![("a", inside(&[]))],
+        ];
+        for requirements in contradictions {
+            assert!(
+                selector(&requirements).is_contradiction(),
+                "{requirements:?}"
+            );
+        }
+        let others = [
+            vec![],
+            vec![("a", Operator::Exists), ("b", Operator::DoesNotExist)],
+            vec![("a", inside(&["1", "2"])), ("a", outside(&["1"]))],
+            vec![("a", outside(&["x", "1"])), ("a", Operator::Exists)],
+            vec![("a", outside(&["1"])), ("a", Operator::DoesNotExist)],
+        ];
+        for requirements in others {
+            assert!(
+                !selector(&requirements).is_contradiction(),
+                "{requirements:?}"
+            );
+        }
+        let mut both = selector(&[("a", inside(&["2"]))]);
+        both.match_labels = Labels::from([("a".to_owned(), "1".to_owned())]);
+        assert!(both.is_contradiction());
     }
 }

@@ -1,6 +1,6 @@
 //! The [`World`]: everything that was read, and how completely.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -121,6 +121,8 @@ pub struct World {
     pub plugin_policies: Vec<GenericObject>,
     /// ConfigMaps and plugin configuration kinds that say which network plugin there is.
     pub configuration: Vec<GenericObject>,
+    /// Trust domains of the meshes that are configured here; empty when no MeshConfig was read.
+    pub trust_domains: BTreeSet<String>,
     /// Objects of kinds that analysis does not read, counted by `kind.group`.
     pub others: BTreeMap<String, usize>,
     /// Files with templates of Helm, which say nothing before they are rendered: where it shows.

@@ -278,7 +278,7 @@ fn selects_namespace(world: &World, name: &str, selector: &LabelSelector) -> Opt
         return Some(selector.matches(&labels));
     }
     let (known, unknown) = selector.split_at(labels::NAMESPACE_NAME);
-    if !known.matches(&labels) {
+    if !known.matches(&labels) || unknown.is_contradiction() {
         Some(false)
     } else if unknown.is_empty() {
         Some(true)

@@ -1,9 +1,9 @@
 //! What AuthorizationPolicies let the tunnel carry, worked out once for all that they treat alike.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::authz::{Allowance, Crowd, Enforcer, Party, Policies, Selected};
+use crate::authz::{Allowance, Crowd, Enforcer, Party, Policies, Selected, TrustDomain};
 use crate::model::{AuthorizationPolicy, Workload, World};
 use crate::netpol::{Bounds, PortSets};
 
@@ -26,10 +26,14 @@ pub(super) struct Authorizer<'w> {
 }
 
 impl<'w> Authorizer<'w> {
-    pub(super) fn new(policies: &'w [AuthorizationPolicy], parties: &'w [Party]) -> Self {
+    pub(super) fn new(
+        policies: &'w [AuthorizationPolicy],
+        parties: &'w [Party],
+        trust_domains: &BTreeSet<String>,
+    ) -> Self {
         Self {
             policies: Policies::new(policies),
-            crowd: Crowd::new(parties),
+            crowd: Crowd::new(parties).of_domain(TrustDomain::of(trust_domains)),
             parties,
             decided: BTreeMap::new(),
         }

@@ -10,6 +10,7 @@ use crate::model::{
 use super::SourceFile;
 use super::decode::{Object, Read};
 use super::document::Documents;
+use super::mesh;
 use super::problem::{Defect, Lines, Problem};
 
 /// Puts a world together. `incomplete` says that a whole file could not be read.
@@ -76,7 +77,10 @@ fn add(world: &mut World, object: Object) {
         Object::RequestAuthentication(object) => world.request_authentications.push(object),
         Object::Networking(object) => world.networking.push(object),
         Object::PluginPolicy(object) => world.plugin_policies.push(object),
-        Object::Configuration(object) => world.configuration.push(object),
+        Object::Configuration(object) => {
+            world.trust_domains.extend(mesh::trust_domain(&object));
+            world.configuration.push(object);
+        }
         Object::Other(name) => *world.others.entry(name).or_default() += 1,
     }
 }

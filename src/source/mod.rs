@@ -9,6 +9,7 @@ mod decode;
 mod document;
 mod kinds;
 mod kustomize;
+mod mesh;
 mod problem;
 mod read;
 mod rebuild;

@@ -240,6 +240,7 @@ fn authorization_policy(meta: Meta, spec: &Value) -> AuthorizationPolicy {
     AuthorizationPolicy {
         meta,
         selector: labels(&spec["selector"]["matchLabels"]),
+        selects_nothing: spec["selector"].is_object() && spec["selector"]["matchLabels"].is_null(),
         targets: list(&spec["targetRefs"])
             .iter()
             .map(|target| TargetRef {

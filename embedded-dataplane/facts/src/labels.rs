@@ -26,6 +26,8 @@ pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 pub const GATEWAY_CLASS_NAME: &str = "gateway.networking.k8s.io/gateway-class-name";
 /// Marks pods and Services that the control plane generated for a Gateway.
 pub const GATEWAY_MANAGED: &str = "gateway.istio.io/managed";
+/// What the names of Istio's own GatewayClasses begin with.
+pub const ISTIO_CLASSES: &str = "istio";
 /// GatewayClass of a waypoint.
 pub const WAYPOINT_CLASS: &str = "istio-waypoint";
 /// Name of a namespace, on every namespace since Kubernetes 1.21.

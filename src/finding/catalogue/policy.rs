@@ -169,7 +169,7 @@ area! {
         "What an AuthorizationPolicy does to these connections depends on something that is not in the manifests: \
          on requests, on source addresses, on the trust domain, or on whether the pods have sidecars today that enforce it. \
          The comparison is therefore not certain about them.",
-        "Add the Namespace objects with `-f`, so that sidecar injection is known, and check the pairs by hand.";
+        "Add the Namespace objects with `-f`, so that sidecar injection is known, and the ConfigMap `istio` of the control plane, so that the trust domain is, and check the pairs by hand.";
 
     UNKNOWN_NAMESPACE = "AMB0129", Warning,
         "rule by labels of a namespace that is not in the input",
@@ -274,11 +274,26 @@ area! {
          What it refuses in the tunnel is compared; what it refuses of plaintext, which has no identity, is not.",
         "Check with `kubectl ambient policy list --mode tunnel` that the policy allows what is needed, or remove it before the namespace is enrolled.";
 
+    GAINS_IDENTITY = "AMB0143", Error,
+        "connections that sidecars refuse today",
+        "The network policies allow these connections, and the sidecar of the destination refuses them today: \
+         a PeerAuthentication asks for mutual TLS, or an AuthorizationPolicy does not allow the client. \
+         In the mesh every client has an identity, and ztunnel may read less of the policy than a sidecar does, so the connections get through.",
+        "Say in an AuthorizationPolicy at the destination which identities may connect, or accept the finding with `--accept`.";
+
+    EMPTY_SELECTOR = "AMB0144", Error,
+        "policy with an empty selector",
+        "The AuthorizationPolicy has a `selector` without `matchLabels`. \
+         A sidecar reads that as every pod of the namespace, and ztunnel is given such a policy for no pod at all. \
+         What the policy denies today gets through in ambient mode.",
+        "Remove `spec.selector`, so that every proxy applies the policy to the whole namespace, or write `matchLabels`.";
+
     LEFT_OVER = "AMB0150", Warning,
         "object of an earlier run that is no longer needed",
         "An object that this program made in an earlier run is not part of the plan any more: what it accompanied has changed or is gone. \
          It stays in force until somebody deletes it, and the comparison takes it into account. \
-         Left behind, a policy that limits ports may refuse what its workload needs later.",
+         Left behind, a policy that limits ports may refuse what its workload needs later. \
+         An ALLOW policy is replaced by one that does nothing, since it would let in what other policies refuse.",
         "Delete the object, in the manifests and with `kubectl delete` in the cluster.";
 
     TEMPLATE = "AMB0151", Warning,

@@ -93,7 +93,7 @@ area! {
 
     WAY_NOT_ANALYSED = "AMB0612", Error,
         "way through a waypoint that is not analysed",
-        "Traffic takes a way through a waypoint that the comparison does not follow: to the address of a pod, or on to a pod that is not in the mesh. \
+        "Traffic takes a way through a waypoint that the comparison does not follow: to the hosts of a ServiceEntry, to a Service without a selector, or past a network plugin that takes the waypoint for the client. \
          For these connections nothing is proved, and no policy is written, so some may be lost or gained.",
         "Give the Gateway the traffic type `service`, or take the Service off the waypoint with the label value `none`, and run `kubectl ambient migrate` again.";
 }

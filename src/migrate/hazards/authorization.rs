@@ -3,8 +3,6 @@
 //! The rules of conversion are istiod's (`pilot/pkg/serviceregistry/ambient/authorization.go`,
 //! `handleRule`) and ztunnel's (`src/rbac.rs`: an entry without any condition matches nothing).
 
-use ambient_facts::annotations;
-
 use super::identity::{has_layer4_operation, has_layer4_source, has_layer7, is_layer4_key};
 use super::target::{copy_to_waypoint, covers, is_copied};
 use super::{Context, about, at_line, list, workloads};
@@ -37,7 +35,16 @@ fn selector_policy(
             predicate,
         )
     };
-    if is_dry_run(policy) {
+    if policy.selects_nothing {
+        let message = format!(
+            "has an empty `spec.selector`, with which it holds for no pod in ambient mode; at {} \
+             nothing enforces it",
+            workloads(selected)
+        );
+        findings.push(whole(&codes::EMPTY_SELECTOR, message));
+        return;
+    }
+    if policy.is_dry_run() {
         let message = format!("is in dry run and applies to {}", workloads(selected));
         findings.push(whole(&codes::DRY_RUN_POLICY, message));
         return;
@@ -91,19 +98,12 @@ fn selector_policy(
 /// Whether waypoints ask an external authorizer for every Service of the workloads.
 fn is_asked_by_waypoint(context: &Context<'_>, selected: &[&Workload]) -> bool {
     let policies = context.world.authorization_policies.iter();
-    let custom = policies.filter(|p| p.action == Action::Custom);
+    let custom = policies.filter(|p| p.action == Action::Custom && !p.is_dry_run());
     covers(
         context,
         custom.map(|p| (&p.meta, p.targets.as_slice())),
         selected,
     )
-}
-
-/// Whether the policy is only evaluated.
-pub(super) fn is_dry_run(policy: &AuthorizationPolicy) -> bool {
-    let value = policy.meta.annotation(annotations::DRY_RUN);
-    // Go's `strconv.ParseBool`, which the control plane uses.
-    value.is_some_and(|v| matches!(v, "1" | "t" | "T" | "true" | "TRUE" | "True"))
 }
 
 type Found = Vec<(&'static Code, String)>;

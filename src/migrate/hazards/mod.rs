@@ -196,7 +196,8 @@ impl<'w> Context<'w> {
         let wide = self.authorization_in(root).filter(move |_| root != own);
         self.authorization_in(own)
             .chain(wide)
-            .filter(|p| p.targets.is_empty() && includes(&workload.pod.labels, &p.selector))
+            .filter(|p| p.targets.is_empty() && !p.selects_nothing)
+            .filter(|p| includes(&workload.pod.labels, &p.selector))
     }
 
     /// The Services of a namespace.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Context, about, list, workloads};
 use crate::finding::{Finding, codes};
+use crate::migrate::peering::Peering;
 use crate::migrate::scope::{Membership, StaysOut};
 use crate::model::{ObjectRef, PeerAuthentication, PeerMode, Workload};
 
@@ -51,9 +52,10 @@ fn strict(context: &Context<'_>, findings: &mut Vec<Finding>) {
     if callers.is_empty() {
         return;
     }
+    let peering = Peering::of(context.world, &context.options.root_namespace);
     let mut servers: BTreeMap<usize, Vec<&Workload>> = BTreeMap::new();
     for workload in context.members.values().flatten() {
-        let decisive = decisive(context, workload);
+        let decisive = peering.decisive(workload);
         if let Some((index, _)) = decisive.filter(|(_, p)| p.mode == PeerMode::Strict) {
             servers.entry(index).or_default().push(workload);
         }
@@ -89,29 +91,6 @@ fn callers(context: &Context<'_>) -> Vec<String> {
         })
         .map(|(_, endpoint)| endpoint.to_string())
         .collect()
-}
-
-/// The policy whose mode holds for a workload: its own, else its namespace's, else the mesh's. Of
-/// several the control plane takes the oldest, which manifests do not show; the first counts here.
-fn decisive<'w>(
-    context: &Context<'w>,
-    workload: &Workload,
-) -> Option<(usize, &'w PeerAuthentication)> {
-    let root = &context.options.root_namespace;
-    let namespace = &workload.meta.namespace;
-    let policies = || {
-        let all = context.world.peer_authentications.iter().enumerate();
-        all.filter(|(_, p)| p.mode != PeerMode::Unset)
-    };
-    let own = policies().find(|(_, p)| {
-        p.meta.namespace == *namespace
-            && namespace != root
-            && !p.selector.is_empty()
-            && super::includes(&workload.pod.labels, &p.selector)
-    });
-    let wide =
-        |at: &String| policies().find(|(_, p)| p.meta.namespace == *at && p.selector.is_empty());
-    own.or_else(|| wide(namespace)).or_else(|| wide(root))
 }
 
 fn reference(policy: &PeerAuthentication) -> ObjectRef {

@@ -4,6 +4,7 @@ use ambient_facts::labels;
 
 use super::{Context, about, list, workloads};
 use crate::finding::{Finding, codes};
+use crate::migrate::attachment::{Place, TargetKind, group};
 use crate::migrate::waypoints::Binding;
 use crate::model::{
     AuthorizationPolicy, AuthorizationRule, Coverage, Gateway, Kind, Labels, Meta, ObjectRef,
@@ -64,7 +65,8 @@ fn problem(context: &Context<'_>, meta: &Meta, target: &TargetRef) -> Option<Str
     let name = &target.name;
     let kind = &target.kind;
     let root = meta.namespace == context.options.root_namespace;
-    if kind == "GatewayClass" {
+    let target_kind = TargetKind::of(target);
+    if target_kind == Some(TargetKind::GatewayClass) {
         let message = "a GatewayClass counts in the root namespace only, which is";
         return (!root).then(|| format!("{message} `{}`", context.options.root_namespace));
     }
@@ -84,17 +86,17 @@ fn problem(context: &Context<'_>, meta: &Meta, target: &TargetRef) -> Option<Str
         ))
     };
     let here = |m: &Meta| m.namespace == meta.namespace && m.name == *name;
-    match kind.as_str() {
-        "Service" => match context.world.services.iter().find(|s| here(&s.meta)) {
+    match target_kind {
+        Some(TargetKind::Service) => match context.world.services.iter().find(|s| here(&s.meta)) {
             None => missing(Kind::Service),
             Some(service) => unserved_service(context, service),
         },
-        "Gateway" => match context.waypoints.gateway(&meta.namespace, name) {
+        Some(TargetKind::Gateway) => match context.waypoints.gateway(&meta.namespace, name) {
             None if context.waypoints.is_planned(&meta.namespace, name) => None,
             None => missing(Kind::Gateway),
             Some(gateway) => unused_gateway(context, gateway),
         },
-        "ServiceEntry" => {
+        Some(TargetKind::ServiceEntry) => {
             let mut entries = context
                 .world
                 .networking
@@ -112,7 +114,12 @@ fn problem(context: &Context<'_>, meta: &Meta, target: &TargetRef) -> Option<Str
                 },
             }
         }
-        _ => Some(format!("{kind} is not a kind that a policy can target")),
+        // What it selects may be anywhere.
+        Some(TargetKind::IstioGateway | TargetKind::GatewayClass) => None,
+        None => Some(format!(
+            "{kind} of group `{}` is not a kind that a policy can target",
+            group(target)
+        )),
     }
 }
 
@@ -239,7 +246,7 @@ pub(super) fn is_copied(
     };
     let copies = policies
         .into_iter()
-        .filter(|p| p.action == policy.action && p.rules.iter().any(same));
+        .filter(|p| p.action == policy.action && !p.is_dry_run() && p.rules.iter().any(same));
     covers(
         context,
         copies.map(|p| (&p.meta, p.targets.as_slice())),
@@ -276,18 +283,13 @@ pub(super) fn reaches(
     let Binding::Bound(waypoint) = context.waypoints.of_service(service) else {
         return false;
     };
-    let here = meta.namespace == service.meta.namespace;
-    let root = meta.namespace == context.options.root_namespace;
-    let class = waypoint
-        .gateway
-        .map_or(labels::WAYPOINT_CLASS, |g| &g.class);
-    !service.headless
-        && targets.iter().any(|target| match target.kind.as_str() {
-            "Service" => here && target.name == service.meta.name,
-            "Gateway" => target.name == waypoint.name && waypoint.namespace == meta.namespace,
-            "GatewayClass" => root && target.name == class,
-            _ => false,
-        })
+    let place = Place {
+        root_namespace: &context.options.root_namespace,
+        namespace: waypoint.namespace,
+        name: waypoint.name,
+        service: Some(&service.meta),
+    };
+    !service.headless && targets.iter().any(|t| place.has(t, &meta.namespace))
 }
 
 /// How to let a waypoint enforce a policy.

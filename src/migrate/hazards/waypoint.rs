@@ -2,7 +2,6 @@
 
 use ambient_facts::labels;
 
-use super::authorization::is_dry_run;
 use super::identity::{Answer, Identity, has_layer7};
 use super::target::reaches;
 use super::{Context, about, at_line, list};
@@ -185,7 +184,7 @@ fn admission(
     let (mut ports, mut responsible) = (Vec::new(), Vec::new());
     for workload in backends {
         let policies = context.authorization_of(workload);
-        let policies: Vec<_> = policies.filter(|p| !is_dry_run(p)).collect();
+        let policies: Vec<_> = policies.filter(|p| !p.is_dry_run()).collect();
         for port in target_ports(service, workload) {
             let refusing = refusing(identity, &policies, port);
             if !refusing.is_empty() {
@@ -264,7 +263,8 @@ fn hidden_sources(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for policy in &context.world.authorization_policies {
         let ours = policy.meta.label(labels::MANAGED_BY) == Some(labels::MANAGED_BY_AMBIENT);
         let enforced = matches!(policy.action, Action::Allow | Action::Deny);
-        if ours || !enforced || !policy.targets.is_empty() || is_dry_run(policy) {
+        let idle = policy.is_dry_run() || policy.selects_nothing;
+        if ours || !enforced || !policy.targets.is_empty() || idle {
             continue;
         }
         let Some((service, waypoint)) = unguarded_service(context, policy) else {

@@ -104,7 +104,23 @@ fn pods_join_unless_they_cannot_be_captured() {
         .workload(labelled(
             "shop",
             "way",
-            &[("gateway.networking.k8s.io/gateway-name", "way")],
+            &[
+                ("gateway.networking.k8s.io/gateway-name", "way"),
+                ("gateway.istio.io/managed", "istio.io-mesh-controller"),
+            ],
+        ))
+        .workload(labelled(
+            "shop",
+            "generated",
+            &[
+                ("gateway.networking.k8s.io/gateway-name", "generated"),
+                ("gateway.networking.k8s.io/gateway-class-name", "istio"),
+            ],
+        ))
+        .workload(labelled(
+            "shop",
+            "nginx",
+            &[("gateway.networking.k8s.io/gateway-name", "nginx")],
         ))
         .workload(labelled("mesh", "ztunnel", &[("app", "ztunnel")]))
         .workload(deployment("post", "web"))
@@ -125,8 +141,10 @@ fn pods_join_unless_they_cannot_be_captured() {
     post/web[Deployment]: stays out, its namespace is not enrolled
     shop/asks[Deployment]: JoinsWithoutSidecar
     shop/edge[Deployment]: stays out, it is a gateway
+    shop/generated[Deployment]: stays out, it is a gateway
     shop/host[Deployment]: stays out, it uses the host network
     shop/native[Deployment]: JoinsWithoutSidecar
+    shop/nginx[Deployment]: Joins
     shop/out[Deployment]: stays out, its label `istio.io/dataplane-mode` is `none`
     shop/proxy[Deployment]: stays out, it is a gateway
     shop/status[Deployment]: JoinsWithoutSidecar

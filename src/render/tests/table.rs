@@ -222,7 +222,9 @@ fn many_policies_of_one_connection_are_counted() {
         report(&report_of, format, Style::default())
     };
     let table = shown(Format::Table);
-    let example = table.lines().skip_while(|line| !line.contains("for example"));
+    let example = table
+        .lines()
+        .skip_while(|line| !line.contains("for example"));
     let named: Vec<&str> = example.take(2).map(str::trim).collect();
     insta::assert_snapshot!(named.join("\n"), @"
     for example TCP 81, by shop/networkpolicy/p00, shop/networkpolicy/p01,

@@ -18,6 +18,7 @@ pub(super) fn authorization_policy(object: Mapping<'_, '_, '_>, meta: Meta) -> A
     let mut policy = AuthorizationPolicy {
         meta,
         selector: Labels::new(),
+        selects_nothing: false,
         targets: Vec::new(),
         action: Action::Allow,
         rules: Arc::default(),
@@ -34,6 +35,8 @@ pub(super) fn authorization_policy(object: Mapping<'_, '_, '_>, meta: Meta) -> A
         "targetRefs",
     ]);
     (policy.selector, policy.targets) = attachment(spec);
+    let selector = spec.get("selector").and_then(Field::mapping);
+    policy.selects_nothing = selector.is_some_and(|s| s.get("matchLabels").is_none());
     if let Some(field) = spec.get("action") {
         policy.action = match field.string() {
             Some("ALLOW") | None => Action::Allow,

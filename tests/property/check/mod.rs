@@ -123,7 +123,7 @@ pub(crate) fn check(
     let claims = Claims::of(case.plan).map_err(one)?;
     let (fates, found) = compare(&case, &claims);
     violations.extend(found);
-    let (mut summary, found) = verdicts::judge(&fates, &claims, case.plan);
+    let (mut summary, found) = verdicts::judge(&fates, &claims, &case);
     violations.extend(found);
     violations.extend(nothing_left(migration, &outcome.after, request));
     if violations.is_empty() {
@@ -286,7 +286,7 @@ fn plain(world: &World) -> String {
             let rules: Vec<_> = p.rules.iter().map(|r| (&r.from, &r.to, &r.when)).collect();
             (
                 (&p.meta.namespace, &p.meta.name),
-                (&p.selector, &p.targets),
+                (&p.selector, p.selects_nothing, &p.targets),
                 p.action,
                 rules,
             )

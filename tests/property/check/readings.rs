@@ -102,17 +102,26 @@ pub(super) fn labels_of(case: &Case<'_>, namespace: &str) -> BTreeSet<Labels> {
     possible
 }
 
-/// Labels that a selector selects, as far as it can select any.
+/// Labels that a selector selects, as far as it can select any: for each key a value that satisfies
+/// all that is asked about it.
 fn selected_labels(selector: &LabelSelector) -> Labels {
-    let mut labels = selector.match_labels.clone();
-    for Requirement { key, operator } in &selector.match_expressions {
-        let value = match operator {
-            Operator::In(values) => values.first().cloned(),
-            Operator::Exists => Some(String::new()),
-            Operator::NotIn(_) | Operator::DoesNotExist => None,
+    let mut labels = Labels::new();
+    for key in selector.keys() {
+        let asked = selector.match_expressions.iter().filter(|r| r.key == key);
+        let asked: Vec<&Requirement> = asked.collect();
+        let fixed = selector.match_labels.get(key);
+        let named = asked.iter().flat_map(|r| match &r.operator {
+            Operator::In(values) => values.iter().cloned().collect(),
+            _ => vec![String::new()],
+        });
+        let mut values = fixed.cloned().into_iter().chain(named);
+        let satisfies = |value: &String| {
+            let labelled = Labels::from([(key.to_owned(), value.clone())]);
+            fixed.is_none_or(|f| f == value) && asked.iter().all(|r| r.matches(&labelled))
         };
-        if let Some(value) = value {
-            labels.entry(key.clone()).or_insert(value);
+        let absent = fixed.is_none() && asked.iter().all(|r| r.matches(&Labels::new()));
+        if let Some(value) = values.find(satisfies).filter(|_| !absent) {
+            labels.insert(key.to_owned(), value);
         }
     }
     labels

@@ -7,11 +7,15 @@ use kubectl_ambient::plan::{Plan, Relation, Verdict};
 
 use super::claims::{Claims, Pair};
 use super::mesh::{Certainty, Fate, Fates};
-use super::{Summary, Violations};
+use super::{Case, Summary, Violations};
 use crate::reference::Port;
 
 /// Holds the claims of a plan against the fates.
-pub(super) fn judge(fates: &Fates, claims: &Claims, plan: &Plan) -> (Summary, Violations) {
+pub(super) fn judge(fates: &Fates, claims: &Claims, case: &Case<'_>) -> (Summary, Violations) {
+    let plan = case.plan;
+    // Readings of what proxies do today are fewer than what the manifests leave open.
+    let mut policies = case.before.authorization_policies.iter();
+    let is_exhaustive = policies.all(|p| p.meta.is_ours());
     let mut violations = Vec::new();
     let mut summary = Summary {
         flows: fates.flows,
@@ -22,7 +26,7 @@ pub(super) fn judge(fates: &Fates, claims: &Claims, plan: &Plan) -> (Summary, Vi
         let (source, destination, relation) = pair;
         let mut wrong: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (port, fate) in ports {
-            for what in judge_port(pair, *port, *fate, claims) {
+            for what in judge_port(pair, *port, *fate, claims, is_exhaustive) {
                 wrong.entry(what).or_default().push(port.number.to_string());
             }
             if fate.widened && !is_mentioned(pair, *port, claims, plan) {
@@ -58,11 +62,20 @@ pub(super) fn judge(fates: &Fates, claims: &Claims, plan: &Plan) -> (Summary, Vi
 }
 
 /// What is wrong about the claims for one port. What is so in some readings only is *unknown*.
-fn judge_port(pair: &Pair, port: Port, fate: Fate, claims: &Claims) -> Vec<&'static str> {
+fn judge_port(
+    pair: &Pair,
+    port: Port,
+    fate: Fate,
+    claims: &Claims,
+    is_exhaustive: bool,
+) -> Vec<&'static str> {
     let said = claims.about(pair, port);
     let says = |verdict| said.contains(&verdict);
     let mut wrong = Vec::new();
     match (fate.gained, says(Verdict::Gained), says(Verdict::Unknown)) {
+        (Certainty::Always, false, true) if is_exhaustive => {
+            wrong.push("gained and reported as unknown");
+        }
         (Certainty::Always, true, _) | (_, false, true) | (Certainty::Never, false, _) => {}
         (Certainty::Always, false, false) => wrong.push("gained and not reported"),
         (Certainty::Sometimes, false, false) => wrong.push("perhaps gained and not reported"),
@@ -71,6 +84,9 @@ fn judge_port(pair: &Pair, port: Port, fate: Fate, claims: &Claims) -> Vec<&'sta
         (Certainty::Never, true, _) => wrong.push("reported as gained and not gained"),
     }
     match (fate.lost, says(Verdict::Lost), says(Verdict::Unknown)) {
+        (Certainty::Always, false, true) if is_exhaustive => {
+            wrong.push("lost and reported as unknown");
+        }
         (Certainty::Always, true, _) | (_, false, true) | (Certainty::Never, false, _) => {}
         (Certainty::Always, false, false) => wrong.push("lost and not reported"),
         (Certainty::Sometimes, false, false) => wrong.push("perhaps lost and not reported"),

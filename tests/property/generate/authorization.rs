@@ -26,16 +26,17 @@ pub(super) fn policy(count: usize) -> impl Strategy<Value = Value> {
     let home = prop_oneof![6 => namespace(count), 1 => Just("istio-system")];
     let scope = prop_oneof![
         2 => Just(None),
+        1 => Just(Some(("selector", json!({})))),
         4 => label_map(POD_LABELS).prop_filter_map("a selector without labels", |labels| {
             (!labels.is_empty()).then(|| Some(("selector", json!({ "matchLabels": labels }))))
         }),
-        1 => (0..3_u8).prop_map(|i| {
+        1 => (0..3_u8, select(vec!["", "core"])).prop_map(|(i, group)| {
             let service = format!("s{i}");
-            Some(("targetRefs", json!([{ "group": "", "kind": "Service", "name": service }])))
+            Some(("targetRefs", json!([{ "group": group, "kind": "Service", "name": service }])))
         }),
-        1 => Just(Some(("targetRefs", json!([{
-            "group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "way",
-        }])))),
+        1 => select(vec!["gateway.networking.k8s.io", "networking.istio.io"]).prop_map(|group| {
+            Some(("targetRefs", json!([{ "group": group, "kind": "Gateway", "name": "way" }])))
+        }),
     ];
     let action = select(vec![None, Some("ALLOW"), Some("DENY"), Some("DENY")]);
     let rules = vec(rule(), 0..3);

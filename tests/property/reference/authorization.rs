@@ -54,7 +54,7 @@ pub(crate) fn authorized(world: &World, pod: &Pod, connection: &Connection) -> b
             .selector
             .iter()
             .all(|(key, value)| pod.labels.get(key) == Some(value));
-        policy.targets.is_empty() && scope_fits && selected
+        policy.targets.is_empty() && scope_fits && selected && !policy.selects_nothing
     };
     decide(
         world.authorization_policies.iter().filter(applying),
@@ -73,10 +73,20 @@ pub(crate) fn authorized_at_waypoint(
         let namespace = policy.meta.namespace.as_str();
         policy.targets.iter().any(|target| {
             let name = target.name.as_str();
+            let of_gateway_api = target.group == "gateway.networking.k8s.io";
             match target.kind.as_str() {
-                "Service" => Some((namespace, name)) == service,
-                "Gateway" => (namespace, name) == gateway,
-                "GatewayClass" => namespace == ROOT_NAMESPACE && name == "istio-waypoint",
+                "Service" => {
+                    (target.group.is_empty() || target.group == "core")
+                        && Some((namespace, name)) == service
+                }
+                "Gateway" => {
+                    of_gateway_api
+                        && (namespace, name) == gateway
+                        && target.namespace.as_deref().unwrap_or(namespace) == gateway.0
+                }
+                "GatewayClass" => {
+                    of_gateway_api && namespace == ROOT_NAMESPACE && name == "istio-waypoint"
+                }
                 _ => false,
             }
         })
@@ -112,7 +122,10 @@ fn decide<'w>(
 }
 
 fn is_dry_run(policy: &AuthorizationPolicy) -> bool {
-    policy.meta.annotation("istio.io/dry-run") == Some("true")
+    let value = policy.meta.annotation("istio.io/dry-run");
+    ["1", "t", "T", "TRUE", "true", "True"]
+        .iter()
+        .any(|yes| value == Some(yes))
 }
 
 /// Any rule matches.

@@ -245,6 +245,17 @@ fn an_authorizer_that_the_waypoint_asks_is_left_alone() {
         .authorization(policy(Action::Custom, vec![]))
         .authorization(targeted(Action::Custom, target("Service", "web"), vec![]));
     assert_eq!(fixture.findings(), "");
+    let mut dry = targeted(Action::Custom, target("Service", "web"), vec![]);
+    dry.meta.annotations = labels(&[("istio.io/dry-run", "1")]);
+    let fixture = Fixture::shop()
+        .behind_waypoint()
+        .authorization(policy(Action::Custom, vec![]))
+        .authorization(dry);
+    assert!(
+        fixture.findings().contains("AMB0134"),
+        "{}",
+        fixture.findings()
+    );
 }
 
 #[test]
@@ -284,4 +295,15 @@ fn a_copy_for_a_headless_service_does_not_count() {
     fixture.world.services[0].headless = true;
     let found = fixture.findings();
     assert!(found.contains("error AMB0130"), "{found}");
+}
+
+#[test]
+fn an_empty_selector_reaches_nothing_in_ambient_mode() {
+    let mut empty = policy(Action::Deny, vec![rule(vec![], vec![])]);
+    empty.selector.clear();
+    empty.selects_nothing = true;
+    insta::assert_snapshot!(found(empty), @"
+    error AMB0144 shop/authorizationpolicy/rules at policies.yaml:1
+      `shop/authorizationpolicy/rules` has an empty `spec.selector`, with which it holds for no pod in ambient mode; at `shop/deployment/web` nothing enforces it
+    ");
 }

@@ -208,3 +208,26 @@ fn a_selector_for_a_waypoint_is_reported() {
     out.scope.exclude = vec!["shop".to_owned()];
     assert_eq!(out.findings(), "");
 }
+
+#[test]
+fn the_group_of_a_target_counts() {
+    let of_group = |group: &str, kind| TargetRef {
+        group: group.to_owned(),
+        ..target(kind, "web")
+    };
+    let fixture = |target| {
+        Fixture::shop()
+            .behind_waypoint()
+            .authorization(allow_all(target))
+    };
+    assert_eq!(fixture(of_group("core", "Service")).findings(), "");
+    assert_eq!(
+        fixture(of_group("networking.istio.io", "Gateway")).findings(),
+        ""
+    );
+    let wrong = fixture(of_group("apps", "Service"));
+    insta::assert_snapshot!(wrong.findings(), @"
+    error AMB0138 shop/authorizationpolicy/targeted at policies.yaml:1
+      `shop/authorizationpolicy/targeted` is not enforced through `spec.targetRefs[0]`: Service of group `apps` is not a kind that a policy can target
+    ");
+}

@@ -358,7 +358,22 @@ fn a_waypoint_reads_only_what_targets_the_service_the_gateway_or_the_class() {
         assert!(port(81));
         port(80)
     };
-    let target = |kind: &str, name: &str| format!("targetRefs: [{{kind: {kind}, name: {name}}}],");
+    let of_group = |group: &str, kind: &str, name: &str| {
+        format!("targetRefs: [{{group: '{group}', kind: {kind}, name: {name}}}],")
+    };
+    let target = |kind: &str, name: &str| {
+        let group = if kind == "Service" {
+            ""
+        } else {
+            "gateway.networking.k8s.io"
+        };
+        of_group(group, kind, name)
+    };
+    assert!(!decide("shop", &of_group("core", "Service", "s")));
+    assert!(decide(
+        "shop",
+        &of_group("networking.istio.io", "Gateway", "way")
+    ));
     assert!(!decide("shop", &target("Service", "s")));
     assert!(decide("shop", &target("Service", "other")));
     assert!(decide("bank", &target("Service", "s")));

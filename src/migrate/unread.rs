@@ -1,9 +1,8 @@
-//! What a plan says about input that was not read, or that is not what will be applied.
+//! What the input holds and is not part of the plan: templates, and objects that become others.
 
-use super::remarks::unknown;
 use crate::finding::{Finding, codes};
 use crate::model::{ObjectRef, Origin, Rebuilt, World};
-use crate::plan::{Comparison, Relation};
+use crate::plan::{Comparison, Relation, Verdict};
 
 /// Templates may hold anything, so that nothing is certain beside them.
 pub(super) fn templates(
@@ -75,10 +74,26 @@ fn namespace_left_open(build: &Rebuilt) -> Finding {
     let first = build.files.first().map_or("", |file| &**file);
     let message = format!("neither it nor `{first}` names a namespace, so `default` was assumed");
     let subject = ObjectRef::cluster("Kustomization", &build.folder);
-    Finding::new(
-        &codes::NAMESPACE_LEFT_OPEN,
-        subject,
-        build.origin.clone(),
-        message,
-    )
+    let (code, origin) = (&codes::NAMESPACE_LEFT_OPEN, build.origin.clone());
+    Finding::new(code, subject, origin, message)
+}
+
+/// Everything about an object's namespace, or the cluster, as a comparison that came to nothing.
+pub(super) fn unknown(relation: Relation, object: &ObjectRef, because: String) -> Comparison {
+    let pods = match &object.namespace {
+        Some(namespace) => format!("{namespace}/(any pod)"),
+        None => "(any pod)".to_owned(),
+    };
+    Comparison {
+        source: "(any)".to_owned(),
+        destination: pods,
+        relation,
+        verdict: Verdict::Unknown,
+        before: "unknown".to_owned(),
+        after: "unknown".to_owned(),
+        difference: "unknown".to_owned(),
+        example: String::new(),
+        because,
+        policies: [object.clone()].into(),
+    }
 }
