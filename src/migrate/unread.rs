@@ -1,7 +1,7 @@
 //! What the input holds and is not part of the plan: templates, and objects that become others.
 
 use crate::finding::{Finding, codes};
-use crate::model::{ObjectRef, Origin, World};
+use crate::model::{ObjectRef, Origin, Rebuilt, World};
 use crate::plan::{Comparison, Relation, Verdict};
 
 /// Templates may hold anything, so that nothing is certain beside them.
@@ -40,7 +40,11 @@ pub(super) fn rebuilt(
         let what = match (&build.namespace, build.renames) {
             (Some(namespace), false) => format!("into namespace `{namespace}`"),
             (Some(namespace), true) => format!("into namespace `{namespace}`, under other names"),
-            (None, _) => "under other names".to_owned(),
+            (None, true) => "under other names".to_owned(),
+            (None, false) => {
+                findings.push(namespace_left_open(build));
+                continue;
+            }
         };
         let files = match build.files.as_slice() {
             [one] => format!("`{one}`"),
@@ -63,6 +67,15 @@ pub(super) fn rebuilt(
         differences.push(unknown(Relation::Tunnel, &subject, because));
     }
     differences.sort();
+}
+
+/// Nobody says where objects go that were read in the default namespace.
+fn namespace_left_open(build: &Rebuilt) -> Finding {
+    let first = build.files.first().map_or("", |file| &**file);
+    let message = format!("neither it nor `{first}` names a namespace, so `default` was assumed");
+    let subject = ObjectRef::cluster("Kustomization", &build.folder);
+    let (code, origin) = (&codes::NAMESPACE_LEFT_OPEN, build.origin.clone());
+    Finding::new(code, subject, origin, message)
 }
 
 /// Everything about an object's namespace, or the cluster, as a comparison that came to nothing.

@@ -79,7 +79,7 @@ pub enum Coverage {
 }
 
 /// A kustomization that puts objects which were read as they are into another namespace, or gives
-/// them other names.
+/// them other names. One that does neither leaves the namespace open, for another to set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rebuilt {
     /// Its folder, as the user would name it.

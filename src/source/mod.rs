@@ -32,6 +32,9 @@ pub use syntax::dns_label;
 /// The name of the file, one per directory, that holds the objects this program adds.
 pub const POLICIES_FILE: &str = "ambient-policies.yaml";
 
+/// The namespace of objects that name none, unless another is asked for.
+pub const UNNAMED: &str = "default";
+
 /// What to read.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
@@ -134,7 +137,12 @@ fn finish(gathered: read::Gathered, default_namespace: &str) -> Loaded {
     let mut documents = document::read_all(&files, default_namespace);
     problems.append(&mut documents.problems);
     notes.append(&mut documents.notes);
-    let rebuilt = rebuild::rebuilt(&kustomizations, &files, &documents.objects);
+    let rebuilt = rebuild::rebuilt(
+        &kustomizations,
+        &files,
+        &documents.objects,
+        default_namespace != UNNAMED,
+    );
     let mut world = assemble::world(documents, incomplete, &files, &mut problems);
     world.rebuilt = rebuilt;
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));

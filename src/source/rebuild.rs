@@ -26,11 +26,12 @@ struct Kustomization {
 }
 
 /// The builds that put objects of these files into another namespace than they were read in, or
-/// give them other names.
+/// give them other names; or that leave the namespace open, for another build to set.
 pub(super) fn rebuilt(
     kustomizations: &[SourceFile],
     files: &[SourceFile],
     objects: &[Read],
+    namespace_asked: bool,
 ) -> Vec<Rebuilt> {
     let by_folder: BTreeMap<PathBuf, Kustomization> = kustomizations
         .iter()
@@ -46,20 +47,29 @@ pub(super) fn rebuilt(
         }
     }
     let mut namespaces: BTreeMap<&Arc<str>, BTreeSet<&str>> = BTreeMap::new();
+    let mut open: BTreeSet<&Arc<str>> = BTreeSet::new();
     for read in objects.iter().filter(|read| has_a_say(&read.object)) {
         if let Some(meta) = read.object.meta().filter(|m| !m.namespace.is_empty()) {
             let of_file = namespaces.entry(&meta.origin.file).or_default();
             of_file.insert(&meta.namespace);
+            if !meta.namespace_given && !namespace_asked {
+                open.insert(&meta.origin.file);
+            }
         }
     }
+    let used: BTreeSet<&PathBuf> = by_folder.values().flat_map(|k| &k.takes).collect();
     let moved = |(folder, it): (&PathBuf, &Kustomization)| {
-        if it.namespace.is_none() && !it.renames {
+        let changes = it.namespace.is_some() || it.renames;
+        if !changes && used.contains(folder) {
             return None;
         }
         let mut taken = BTreeSet::new();
         take(folder, &by_folder, &mut taken);
         let names = taken.iter().filter_map(|path| of_path.get(path).copied());
         let elsewhere = |name: &&Arc<str>| {
+            if !changes {
+                return open.contains(*name);
+            }
             let read_in = namespaces.get(*name);
             read_in.is_some_and(|read_in| {
                 let other = |namespace: &String| read_in.iter().any(|n| n != namespace);

@@ -170,7 +170,14 @@ fn files_that_kustomize_moves_are_not_written() {
     assert_eq!(told.read("base/policy.yaml").as_deref(), Some(POLICY));
     // In the namespace that they end up in, they are what the plan takes them for.
     assert_eq!(run(moved, "prod").code, 0);
-    assert_eq!(run("resources: [../base]\n", "default").code, 0);
+    let open = run("resources: [../base]\n", "default");
+    insta::assert_snapshot!(lines(&open, &["default  ", "Proof", "AMB0153"]).join("\n"), @"
+    default     2           1 edited, 1 new   <none>     ready, 1 warning
+    Proof   equal: no connection is lost, none is gained
+    warning AMB0153   namespace that kustomize may set
+      AMB0153-95689c6f   kustomization/./prod   ./prod/kustomization.yaml
+    ");
+    assert_eq!(open.code, 0);
     let renamed = run("resources: [../base]\nnamePrefix: x-\n", "default");
     insta::assert_snapshot!(lines(&renamed, &["AMB0152-", "puts"]).join("\n"), @"
               `kustomization/./prod` puts the objects of `./base/apps.yaml` and 1 more under other names

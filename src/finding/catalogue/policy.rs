@@ -317,4 +317,11 @@ area! {
          Kustomize does not change the namespaces and service accounts that an AuthorizationPolicy names, so the policies of this plan would refuse everybody once they are built. \
          The plan has to be made of what kustomize builds.",
         "Run `kubectl ambient migrate -k FOLDER --output-dir DIR` for each overlay, or name the namespace with `-n` where the objects name none.";
+
+    NAMESPACE_LEFT_OPEN = "AMB0153", Warning,
+        "namespace that kustomize may set",
+        "The objects name no namespace, and neither does the kustomization that takes them, so another that is not in the input may set it. \
+         The plan writes the namespace that it assumed into the principals of AuthorizationPolicies, and kustomize does not change them there. \
+         Should an overlay choose another, the policies would refuse everybody.",
+        "Run `kubectl ambient migrate -k OVERLAY --output-dir DIR` for each overlay, or name the namespace with `-n`.";
 }
