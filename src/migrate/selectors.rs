@@ -8,7 +8,7 @@ use ambient_facts::{labels, namespaces};
 use super::analysis::{Analysis, written_by_people};
 use crate::authz::Selected;
 use crate::model::{
-    AuthorizationPolicy, LabelSelector, Labels, Meta, NetworkPolicy, ObjectRef, World,
+    AuthorizationPolicy, LabelSelector, Labels, Meta, NetworkPolicy, ObjectRef, World, includes,
 };
 
 /// A selector that might stand for a workload in an AuthorizationPolicy.
@@ -89,7 +89,7 @@ impl<'a> ByNamespace<'a> {
         }
         let selected = |&other: &usize| {
             let labels = world.workloads.get(other).map(|w| &w.pod.labels);
-            labels.is_some_and(|l| selector.iter().all(|(k, v)| l.get(k) == Some(v)))
+            labels.is_some_and(|l| includes(l, selector))
                 && enforces(analysis, other)
                 && analysis.setting.endpoints.of_workload(other).is_some()
         };
