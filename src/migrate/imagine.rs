@@ -27,7 +27,7 @@ pub(super) fn pods<'w>(
         ..Imagined::default()
     };
     let here = world.workloads_by_namespace();
-    for policy in world.network_policies.iter().filter(|p| !p.meta.is_ours()) {
+    for policy in world.network_policies_of_people() {
         let namespace = &policy.meta.namespace;
         let relevant = scope.is_enrolled(namespace);
         let here = here.get(namespace.as_str()).map_or(&[][..], Vec::as_slice);

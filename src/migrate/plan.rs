@@ -131,11 +131,11 @@ fn open(setting: &Setting<'_>) -> Opening {
     }
     opening.added.extend(via::policies_of_waypoints(setting));
     if setting.cni.cni.needs_probe_rule() == Some(true) {
-        let people: Vec<NetworkPolicy> = written_by_people(before).cloned().collect();
+        let people: Vec<NetworkPolicy> = world.network_policies_of_people().cloned().collect();
         let refused = probes::refused(setting, &people);
         opening.added.extend(probes::policies(setting, &refused));
     }
-    settle(before, &mut opening);
+    settle(world, &mut opening);
     opening
 }
 
@@ -162,14 +162,15 @@ impl<'p> Companions<'p> {
 
 /// Leaves out what is there already, replaces what an earlier run left behind, and keeps clear of
 /// the names of everything else.
-fn settle(before: &[NetworkPolicy], opening: &mut Opening) {
+fn settle(world: &World, opening: &mut Opening) {
+    let before = &world.network_policies;
     let Opening {
         after,
         changed,
         added,
         kept,
     } = opening;
-    let mut names = object::Names::of(written_by_people(before).map(|p| &p.meta));
+    let mut names = object::Names::of(world.network_policies_of_people().map(|p| &p.meta));
     let ours: BTreeMap<(&str, &str), usize> = before
         .iter()
         .enumerate()
@@ -202,11 +203,6 @@ fn settle(before: &[NetworkPolicy], opening: &mut Opening) {
         }
         true
     });
-}
-
-/// The policies that people wrote, not this program.
-fn written_by_people(policies: &[NetworkPolicy]) -> impl Iterator<Item = &NetworkPolicy> {
-    policies.iter().filter(|p| !p.meta.is_ours())
 }
 
 fn universe(setting: &Setting<'_>, opening: &Opening) -> Universe {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::AuthzMode;
-use super::analysis::{Analysis, written_by_people};
+use super::analysis::Analysis;
 use super::authorizer::applies_at;
 use super::object::{Names, companion_meta, derived_name};
 use super::selectors::{ByNamespace, Candidate, candidates};
@@ -178,7 +178,7 @@ impl Limits {
             let Some(demand) = analysis.service_demand(service, node) else {
                 continue;
             };
-            let people = written_by_people(&setting.world.authorization_policies);
+            let people = setting.world.authorization_policies_of_people();
             let applying = people.filter(|p| applies_at(p, waypoint, Some(service)));
             let people = Selected::listed(applying, Enforcer::Envoy);
             if is_met(&demand, &people, crowd) {
@@ -224,7 +224,7 @@ impl Limits {
 
     /// Gives policies names that are free: not those of each other, nor those of people's policies.
     fn number_names(&mut self, world: &World) {
-        let people = written_by_people(&world.authorization_policies);
+        let people = world.authorization_policies_of_people();
         let mut names = Names::of(people.map(|p| &p.meta));
         for limit in &mut self.policies {
             names.take(&mut limit.policy.meta);

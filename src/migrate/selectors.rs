@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ambient_facts::{labels, namespaces};
 
-use super::analysis::{Analysis, written_by_people};
+use super::analysis::Analysis;
 use crate::authz::Selected;
 use crate::model::{
     AuthorizationPolicy, LabelSelector, Labels, Meta, NetworkPolicy, ObjectRef, World, includes,
@@ -46,8 +46,8 @@ impl<'a> ByNamespace<'a> {
                 same.or_default().push(place);
             }
         }
-        for policy in &world.network_policies {
-            if policy.isolates_ingress && !policy.meta.is_ours() {
+        for policy in world.network_policies_of_people() {
+            if policy.isolates_ingress {
                 index
                     .isolating
                     .entry(&policy.meta.namespace)
@@ -55,7 +55,7 @@ impl<'a> ByNamespace<'a> {
                     .push(policy);
             }
         }
-        for policy in written_by_people(&world.authorization_policies) {
+        for policy in world.authorization_policies_of_people() {
             index
                 .authorization
                 .entry(&policy.meta.namespace)
