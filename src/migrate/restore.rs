@@ -13,7 +13,7 @@ use super::selectors::{ByNamespace, Candidate, candidates};
 use super::via;
 use crate::authz::{Crowd, Demand, Encoded, Enforcer, Mode, Selected, encode};
 use crate::model::{
-    Action, AuthorizationPolicy, AuthorizationRule, Labels, Origin, TargetRef, World,
+    Action, AuthorizationPolicy, AuthorizationRule, Labels, ObjectRef, Origin, TargetRef, World,
 };
 use crate::netpol::{Node, PortSet};
 
@@ -33,6 +33,8 @@ pub(super) struct Limits {
 #[derive(Debug)]
 pub(super) struct Limit {
     pub(super) policy: AuthorizationPolicy,
+    /// The object that it accompanies.
+    pub(super) of: ObjectRef,
     pub(super) beside: Origin,
     pub(super) reason: String,
 }
@@ -152,6 +154,7 @@ impl Limits {
                     action: want.action,
                     rules: Arc::clone(rules),
                 },
+                of: candidate.of.clone(),
                 beside: candidate.beside.origin.clone(),
                 reason: format!(
                     "keep tunnelled traffic to the ports that `{}` allows",
@@ -213,6 +216,7 @@ impl Limits {
                     action: Action::Deny,
                     rules: encoded.rules.into(),
                 },
+                of,
                 beside,
                 reason: format!(
                     "keep the waypoint `{}` to the clients that the network policies allow",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ambient_facts::{annotations, labels, ports};
+use ambient_facts::{labels, ports};
 use serde_json::Value;
 
 use super::object;
@@ -127,14 +127,13 @@ pub(super) fn limit_step(
         if known.is_some_and(|known| same_authorization(known, policy)) {
             continue;
         }
-        let subject = accompanied(policy);
         let message = format!(
             "ports are limited; `{}` keeps the limit inside the tunnel",
             policy.reference()
         );
         findings.push(Finding::new(
             &codes::PORT_LIMIT_IN_TUNNEL,
-            subject,
+            limit.of.clone(),
             limit.beside.clone(),
             message,
         ));
@@ -154,24 +153,6 @@ pub(super) fn limit_step(
         changes,
         commands: Vec::new(),
     }
-}
-
-/// The object that one of our policies accompanies.
-fn accompanied(policy: &AuthorizationPolicy) -> ObjectRef {
-    let of = policy
-        .meta
-        .annotation(annotations::COMPANION_OF)
-        .unwrap_or_default();
-    let (kind, name) = of.split_once('/').unwrap_or(("", of));
-    let kind = match kind {
-        "networkpolicy" => "NetworkPolicy",
-        "service" => "Service",
-        "deployment" => "Deployment",
-        "statefulset" => "StatefulSet",
-        "daemonset" => "DaemonSet",
-        other => other,
-    };
-    ObjectRef::namespaced(&policy.meta.namespace, kind, name)
 }
 
 fn same_authorization(a: &AuthorizationPolicy, b: &AuthorizationPolicy) -> bool {
@@ -272,4 +253,52 @@ fn has_members(setting: &Setting<'_>, namespace: &str) -> bool {
     declared
         || workloads
             .any(|(i, w)| w.meta.namespace == namespace && setting.scope.workload(i).joins())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::finding::codes;
+    use crate::migrate::fixture::{Fixture, deployment, meta};
+    use crate::migrate::{Options, plan};
+    use crate::model::{
+        LabelSelector, NetworkPolicy, ObjectRef, Operator, PortMatch, PortRule, Protocol,
+        Requirement, Rule, WorkloadKind,
+    };
+
+    #[test]
+    fn a_limit_is_about_the_object_that_it_accompanies() {
+        let mut pod = deployment("shop", "web");
+        pod.kind = WorkloadKind::Pod;
+        let requirement = Requirement {
+            key: "app".to_owned(),
+            operator: Operator::In(BTreeSet::from(["web".to_owned(), "other".to_owned()])),
+        };
+        let fixture = Fixture::with_namespace("shop", &[])
+            .workload(pod)
+            .network(NetworkPolicy {
+                meta: meta("shop", "in", "policies.yaml"),
+                pod_selector: LabelSelector {
+                    match_expressions: vec![requirement],
+                    ..LabelSelector::default()
+                },
+                isolates_ingress: true,
+                isolates_egress: false,
+                ingress: vec![Rule {
+                    peers: Vec::new(),
+                    ports: vec![PortRule {
+                        protocol: Protocol::Tcp,
+                        port: PortMatch::Range(80, 80),
+                    }],
+                    line: 8,
+                }],
+                egress: Vec::new(),
+            });
+        let plan = plan(&fixture.world, &Options::default());
+        let limits = plan.findings.iter();
+        let limits = limits.filter(|f| *f.code == codes::PORT_LIMIT_IN_TUNNEL);
+        let subjects: Vec<_> = limits.map(|f| f.subject.clone()).collect();
+        assert_eq!(subjects, [ObjectRef::namespaced("shop", "Pod", "web")]);
+    }
 }
