@@ -166,6 +166,7 @@ fn same_authorization(a: &AuthorizationPolicy, b: &AuthorizationPolicy) -> bool 
     a.selector == b.selector
         && a.action == b.action
         && a.targets == b.targets
+        && a.is_dry_run() == b.is_dry_run()
         && rules(a) == rules(b)
 }
 
