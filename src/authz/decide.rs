@@ -18,6 +18,7 @@ use super::crowd::{Crowd, Matched};
 use super::matching::{is_layer4, listed};
 use crate::model::{
     Action, AuthorizationPolicy, AuthorizationRule, Condition, Labels, Operation, Protocol, Source,
+    includes,
 };
 use crate::netpol::PortSet;
 
@@ -313,8 +314,5 @@ fn split(parts: &mut Vec<Part>, action: Action, matched: &Matched, which: &Allow
 pub fn selects(policy: &AuthorizationPolicy, namespace: &str, labels: &Labels) -> bool {
     (policy.meta.namespace == namespace || policy.meta.namespace == namespaces::ROOT)
         && policy.targets.is_empty()
-        && policy
-            .selector
-            .iter()
-            .all(|(k, v)| labels.get(k) == Some(v))
+        && includes(labels, &policy.selector)
 }

@@ -11,7 +11,7 @@ use super::opening::{Opening, Speakers};
 use super::setting::Setting;
 use super::ways::Way;
 use crate::authz::{Crowd, Party, TrustDomain};
-use crate::model::{AuthorizationPolicy, Protocol, WorkloadKind};
+use crate::model::{Protocol, WorkloadKind};
 use crate::netpol::{Class, Network, Node, PortSet, PortSets, Selection, Universe, Value};
 
 /// Everything that limits and proof are made from.
@@ -202,11 +202,4 @@ impl<'s, 'w> Analysis<'s, 'w> {
             .map(|p| PortSet::port(Protocol::Tcp, p.number))
             .collect()
     }
-}
-
-/// The policies of a world that people wrote, not this program.
-pub(super) fn written_by_people(
-    policies: &[AuthorizationPolicy],
-) -> impl Iterator<Item = &AuthorizationPolicy> {
-    policies.iter().filter(|p| !p.meta.is_ours())
 }

@@ -79,7 +79,7 @@ pub(super) fn beside<'w>(
         sends: false,
         imagined: Imagined::default(),
     };
-    for policy in world.network_policies.iter().filter(|p| !p.meta.is_ours()) {
+    for policy in world.network_policies_of_people() {
         let namespace = &policy.meta.namespace;
         if scope.is_enrolled(namespace) && !imagination.holds(namespace, &policy.pod_selector) {
             imagination.add(namespace, &policy.pod_selector);

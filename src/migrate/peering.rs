@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::authz::Allowance;
-use crate::model::{PeerAuthentication, PeerMode, Protocol, Workload, World};
+use crate::model::{PeerAuthentication, PeerMode, Protocol, Workload, World, includes};
 use crate::netpol::PortSet;
 
 /// The PeerAuthentications of a world by namespace.
@@ -106,9 +106,7 @@ impl<'w> Peering<'w> {
         self.at(namespace).filter(move |(_, p)| {
             namespace != self.root_namespace
                 && !p.selector.is_empty()
-                && p.selector
-                    .iter()
-                    .all(|(k, v)| workload.pod.labels.get(k) == Some(v))
+                && includes(&workload.pod.labels, &p.selector)
         })
     }
 

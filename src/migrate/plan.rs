@@ -114,7 +114,7 @@ fn open(setting: &Setting<'_>) -> Opening {
     // These first, so that what their names are does not depend on which files can be edited.
     opening.added.extend(via::policies_of_waypoints(setting));
     if setting.cni.cni.needs_probe_rule() == Some(true) {
-        let people: Vec<NetworkPolicy> = written_by_people(before).cloned().collect();
+        let people: Vec<NetworkPolicy> = world.network_policies_of_people().cloned().collect();
         let refused = probes::refused(setting, &people);
         opening.added.extend(probes::policies(setting, &refused));
     } else {
@@ -149,7 +149,7 @@ fn open(setting: &Setting<'_>) -> Opening {
             change.fallback = Some(opening::companion(policy, change));
         }
     }
-    settle(before, &mut opening);
+    settle(world, &mut opening);
     opening
 }
 
@@ -176,14 +176,15 @@ impl<'p> Companions<'p> {
 
 /// Leaves out what is there already, replaces what an earlier run left behind, and keeps clear of
 /// the names of everything else.
-fn settle(before: &[NetworkPolicy], opening: &mut Opening) {
+fn settle(world: &World, opening: &mut Opening) {
+    let before = &world.network_policies;
     let Opening {
         after,
         changed,
         added,
         kept,
     } = opening;
-    let mut names = object::Names::of(written_by_people(before).map(|p| &p.meta));
+    let mut names = object::Names::of(world.network_policies_of_people().map(|p| &p.meta));
     let ours: BTreeMap<(&str, &str), usize> = before
         .iter()
         .enumerate()
@@ -221,11 +222,6 @@ fn settle(before: &[NetworkPolicy], opening: &mut Opening) {
     for fallback in changed.iter_mut().filter_map(|c| c.fallback.as_mut()) {
         names.take(&mut fallback.meta);
     }
-}
-
-/// The policies that people wrote, not this program.
-fn written_by_people(policies: &[NetworkPolicy]) -> impl Iterator<Item = &NetworkPolicy> {
-    policies.iter().filter(|p| !p.meta.is_ours())
 }
 
 fn universe(setting: &Setting<'_>, opening: &Opening) -> Universe {

@@ -3,7 +3,6 @@
 use ambient_facts::addresses::{NODE_PROBE_V4, NODE_PROBE_V6};
 use ambient_facts::{annotations, labels};
 
-use super::analysis::written_by_people;
 use super::opening::{self, Opening};
 use super::restore::Limits;
 use super::scope::{Membership, NamespaceState, StaysOut};
@@ -89,7 +88,7 @@ pub(super) fn policy_findings(setting: &Setting<'_>, findings: &mut Vec<Finding>
             ));
         }
     }
-    for policy in world.network_policies.iter().filter(|p| !p.meta.is_ours()) {
+    for policy in world.network_policies_of_people() {
         let is_limited = policy.ingress.iter().any(opening::grants_some_tcp);
         let selector = &policy.pod_selector;
         let restores = setting.options.authz != AuthzMode::None;
@@ -273,7 +272,7 @@ pub(super) fn newly_enforced(setting: &Setting<'_>, findings: &mut Vec<Finding>)
     let enforced = |p: &&AuthorizationPolicy| {
         matches!(p.action, Action::Allow | Action::Deny) && !p.is_dry_run() && !p.selects_nothing
     };
-    for policy in written_by_people(&world.authorization_policies).filter(enforced) {
+    for policy in world.authorization_policies_of_people().filter(enforced) {
         let selected = world
             .workloads
             .iter()

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::AuthzMode;
-use super::analysis::{Analysis, written_by_people};
+use super::analysis::Analysis;
 use super::authorizer::applies_at;
 use super::object::{Names, companion_meta, derived_name};
 use super::selectors::{ByNamespace, Candidate, candidates};
 use super::via;
 use crate::authz::{Crowd, Demand, Encoded, Enforcer, Mode, Selected, encode};
 use crate::model::{
-    Action, AuthorizationPolicy, AuthorizationRule, Labels, Origin, Source, TargetRef, World,
+    Action, AuthorizationPolicy, AuthorizationRule, Labels, ObjectRef, Origin, Source, TargetRef,
+    World,
 };
 use crate::netpol::{Node, PortSet};
 
@@ -33,6 +34,8 @@ pub(super) struct Limits {
 #[derive(Debug)]
 pub(super) struct Limit {
     pub(super) policy: AuthorizationPolicy,
+    /// The object that it accompanies.
+    pub(super) of: ObjectRef,
     pub(super) beside: Origin,
     pub(super) reason: String,
     /// It does nothing, and replaces one of an earlier run that is not needed any more.
@@ -155,6 +158,7 @@ impl Limits {
                     action: want.action,
                     rules: Arc::clone(rules),
                 },
+                of: candidate.of.clone(),
                 beside: candidate.beside.origin.clone(),
                 reason: format!(
                     "keep the tunnel to the ports allowed at the pods of `{}`",
@@ -182,7 +186,7 @@ impl Limits {
             let Some(demand) = analysis.service_demand(service, nodes) else {
                 continue;
             };
-            let people = written_by_people(&setting.world.authorization_policies);
+            let people = setting.world.authorization_policies_of_people();
             let applying = people.filter(|p| applies_at(p, waypoint, Some(service)));
             let people = Selected::listed(applying, Enforcer::Envoy);
             if is_met(&demand, &people, crowd) {
@@ -217,6 +221,7 @@ impl Limits {
                     action: Action::Deny,
                     rules: encoded.rules.into(),
                 },
+                of,
                 beside,
                 reason: format!(
                     "keep the waypoint `{}` to the clients that the network policies allow",
@@ -229,7 +234,7 @@ impl Limits {
 
     /// Gives policies names that are free: not those of each other, nor those of people's policies.
     fn number_names(&mut self, world: &World) {
-        let people = written_by_people(&world.authorization_policies);
+        let people = world.authorization_policies_of_people();
         let mut names = Names::of(people.map(|p| &p.meta));
         for limit in &mut self.policies {
             names.take(&mut limit.policy.meta);
@@ -253,6 +258,7 @@ impl Limits {
                     rules: [never()].into(),
                     ..policy.clone()
                 },
+                of: policy.reference(),
                 beside: policy.meta.origin.clone(),
                 reason: "allow nothing beyond what people's policies allow".to_owned(),
                 is_spent: true,

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use ambient_facts::{labels, namespaces};
 
-use super::analysis::{Analysis, written_by_people};
+use super::analysis::Analysis;
 use crate::authz::Selected;
 use crate::model::{
-    AuthorizationPolicy, LabelSelector, Labels, Meta, NetworkPolicy, ObjectRef, World,
+    AuthorizationPolicy, LabelSelector, Labels, Meta, NetworkPolicy, ObjectRef, World, includes,
 };
 
 /// A selector that might stand for a workload in an AuthorizationPolicy.
@@ -46,8 +46,8 @@ impl<'a> ByNamespace<'a> {
                 same.or_default().push(place);
             }
         }
-        for policy in &world.network_policies {
-            if policy.isolates_ingress && !policy.meta.is_ours() {
+        for policy in world.network_policies_of_people() {
+            if policy.isolates_ingress {
                 index
                     .isolating
                     .entry(&policy.meta.namespace)
@@ -55,7 +55,7 @@ impl<'a> ByNamespace<'a> {
                     .push(policy);
             }
         }
-        for policy in written_by_people(&world.authorization_policies) {
+        for policy in world.authorization_policies_of_people() {
             index
                 .authorization
                 .entry(&policy.meta.namespace)
@@ -89,7 +89,7 @@ impl<'a> ByNamespace<'a> {
         }
         let selected = |&other: &usize| {
             let labels = world.workloads.get(other).map(|w| &w.pod.labels);
-            labels.is_some_and(|l| selector.iter().all(|(k, v)| l.get(k) == Some(v)))
+            labels.is_some_and(|l| includes(l, selector))
                 && enforces(analysis, other)
                 && analysis.setting.endpoints.of_workload(other).is_some()
         };

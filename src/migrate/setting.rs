@@ -219,11 +219,7 @@ impl<'w> Setting<'w> {
     /// Whether a Service sends to a workload.
     pub(super) fn is_backend(&self, service: &Service, workload: usize) -> bool {
         let selected = |w: &Workload| {
-            w.meta.namespace == service.meta.namespace
-                && service
-                    .selector
-                    .iter()
-                    .all(|(k, v)| w.pod.labels.get(k) == Some(v))
+            w.meta.namespace == service.meta.namespace && service.selects(&w.pod.labels)
         };
         self.world.workloads.get(workload).is_some_and(selected)
     }

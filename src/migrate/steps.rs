@@ -5,7 +5,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use ambient_facts::{annotations, labels, ports};
+use ambient_facts::{labels, ports};
 use serde_json::Value;
 
 use super::object;
@@ -138,7 +138,7 @@ pub(super) fn limit_step(
             );
             findings.push(Finding::new(
                 &codes::PORT_LIMIT_IN_TUNNEL,
-                accompanied(policy),
+                limit.of.clone(),
                 limit.beside.clone(),
                 message,
             ));
@@ -161,24 +161,6 @@ pub(super) fn limit_step(
     }
 }
 
-/// The object that one of our policies accompanies.
-fn accompanied(policy: &AuthorizationPolicy) -> ObjectRef {
-    let of = policy
-        .meta
-        .annotation(annotations::COMPANION_OF)
-        .unwrap_or_default();
-    let (kind, name) = of.split_once('/').unwrap_or(("", of));
-    let kind = match kind {
-        "networkpolicy" => "NetworkPolicy",
-        "service" => "Service",
-        "deployment" => "Deployment",
-        "statefulset" => "StatefulSet",
-        "daemonset" => "DaemonSet",
-        other => other,
-    };
-    ObjectRef::namespaced(&policy.meta.namespace, kind, name)
-}
-
 fn same_authorization(a: &AuthorizationPolicy, b: &AuthorizationPolicy) -> bool {
     let rules = |p: &AuthorizationPolicy| {
         let rules = p
@@ -190,6 +172,7 @@ fn same_authorization(a: &AuthorizationPolicy, b: &AuthorizationPolicy) -> bool 
     a.selector == b.selector
         && a.action == b.action
         && a.targets == b.targets
+        && a.is_dry_run() == b.is_dry_run()
         && rules(a) == rules(b)
 }
 

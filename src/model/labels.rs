@@ -5,6 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Labels or annotations, sorted by key.
 pub type Labels = BTreeMap<String, String>;
 
+/// Whether labels include all of some; none are in all.
+pub fn includes(labels: &Labels, some: &Labels) -> bool {
+    some.iter()
+        .all(|(key, value)| labels.get(key) == Some(value))
+}
+
 /// A `metav1.LabelSelector`. An empty one selects everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LabelSelector {
@@ -57,9 +63,7 @@ impl LabelSelector {
 
     /// Whether an object with these labels is selected.
     pub fn matches(&self, labels: &Labels) -> bool {
-        self.match_labels
-            .iter()
-            .all(|(key, value)| labels.get(key) == Some(value))
+        includes(labels, &self.match_labels)
             && self.match_expressions.iter().all(|r| r.matches(labels))
     }
 
@@ -200,5 +204,21 @@ mod tests {
         let mut both = selector(&[("a", inside(&["2"]))]);
         both.match_labels = Labels::from([("a".to_owned(), "1".to_owned())]);
         assert!(both.is_contradiction());
+    }
+
+    #[test]
+    fn labels_include_some_of_them_and_none() {
+        let labels = |pairs: &[(&str, &str)]| -> Labels {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect()
+        };
+        let all = labels(&[("app", "web"), ("tier", "front")]);
+        assert!(includes(&all, &all));
+        assert!(includes(&all, &labels(&[("app", "web")])));
+        assert!(includes(&all, &labels(&[])));
+        assert!(!includes(&all, &labels(&[("app", "db")])));
+        assert!(!includes(&labels(&[("app", "web")]), &all));
     }
 }

@@ -18,7 +18,7 @@ pub use istio::{
     Action, AuthorizationPolicy, AuthorizationRule, Condition, Name, Operation, PeerAuthentication,
     PeerMode, RequestAuthentication, Source, TargetRef,
 };
-pub use labels::{LabelSelector, Labels, Operator, Requirement};
+pub use labels::{LabelSelector, Labels, Operator, Requirement, includes};
 pub use object::{GenericObject, Meta, ObjectRef, Origin, OwnerRef};
 pub use policy::{NetworkPolicy, Peer, PortMatch, PortRule, Protocol, Rule};
 pub use problem::{Excerpt, Note, Problem};

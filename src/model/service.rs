@@ -2,7 +2,7 @@
 
 use ambient_facts::{labels, ports};
 
-use super::{LabelSelector, Labels, Meta, Protocol};
+use super::{LabelSelector, Labels, Meta, Protocol, includes};
 
 /// A `Namespace`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,13 @@ pub struct Service {
     pub service_type: String,
     /// `spec.ports`.
     pub ports: Vec<ServicePort>,
+}
+
+impl Service {
+    /// Whether it selects a pod of its namespace. Without a selector it selects none.
+    pub fn selects(&self, labels: &Labels) -> bool {
+        !self.selector.is_empty() && includes(labels, &self.selector)
+    }
 }
 
 /// One port of a [`Service`].

@@ -141,6 +141,17 @@ impl World {
             .map_or_else(|| namespace_name_label(name), |n| n.meta.labels.clone())
     }
 
+    /// The network policies that people wrote, not this program.
+    pub fn network_policies_of_people(&self) -> impl Iterator<Item = &NetworkPolicy> {
+        self.network_policies.iter().filter(|p| !p.meta.is_ours())
+    }
+
+    /// The authorization policies that people wrote, not this program.
+    pub fn authorization_policies_of_people(&self) -> impl Iterator<Item = &AuthorizationPolicy> {
+        let all = self.authorization_policies.iter();
+        all.filter(|p| !p.meta.is_ours())
+    }
+
     /// Indices of [`Self::workloads`] by namespace.
     pub fn workloads_by_namespace(&self) -> BTreeMap<&str, Vec<usize>> {
         let mut by_namespace: BTreeMap<&str, Vec<usize>> = BTreeMap::new();

@@ -162,10 +162,7 @@ fn of_service<'w>(view: &View<'w>, asked: &str, wanted: &str) -> Result<Party<'w
     };
     let selects = |workload: &usize| {
         let pod = view.world.workloads.get(*workload).map(|w| &w.pod);
-        pod.is_some_and(|pod| {
-            let has = |(key, value)| pod.labels.get(key) == Some(value);
-            !service.selector.is_empty() && service.selector.iter().all(has)
-        })
+        pod.is_some_and(|pod| service.selects(&pod.labels))
     };
     let backends = view
         .endpoints

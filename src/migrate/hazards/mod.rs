@@ -22,7 +22,7 @@ use ambient_facts::namespaces;
 use crate::finding::{Code, Finding};
 use crate::model::{
     AuthorizationPolicy, Coverage, Endpoint, Endpoints, Kind, Labels, Meta, ObjectRef, Origin,
-    Service, Workload, WorkloadKind, World,
+    Service, Workload, WorkloadKind, World, includes,
 };
 
 use super::cni::Cni;
@@ -209,15 +209,13 @@ impl<'w> Context<'w> {
     /// The Services that select pods of a workload.
     fn services_of(&self, workload: &Workload) -> impl Iterator<Item = &'w Service> {
         self.services_in(&workload.meta.namespace)
-            .filter(move |s| !s.selector.is_empty() && includes(&workload.pod.labels, &s.selector))
+            .filter(move |s| s.selects(&workload.pod.labels))
     }
 
     /// The workloads that join and that a Service selects.
     fn backends(&self, service: &Service) -> Vec<&'w Workload> {
         let members = self.members_of(&service.meta.namespace);
-        members
-            .filter(|w| !service.selector.is_empty() && includes(&w.pod.labels, &service.selector))
-            .collect()
+        members.filter(|w| service.selects(&w.pod.labels)).collect()
     }
 
     /// How to say that something is not there, given how completely its kind was read; `None` when
@@ -230,13 +228,6 @@ impl<'w> Context<'w> {
             Coverage::NotRequested => None,
         }
     }
-}
-
-/// Whether labels include all the given ones; an empty selector selects everything.
-fn includes(labels: &Labels, selector: &Labels) -> bool {
-    selector
-        .iter()
-        .all(|(key, value)| labels.get(key) == Some(value))
 }
 
 /// A finding whose message starts with its subject.

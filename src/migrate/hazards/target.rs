@@ -8,7 +8,7 @@ use crate::migrate::attachment::{Place, TargetKind, group};
 use crate::migrate::waypoints::Binding;
 use crate::model::{
     AuthorizationPolicy, AuthorizationRule, Coverage, Gateway, Kind, Labels, Meta, ObjectRef,
-    Service, TargetRef, Workload,
+    Service, TargetRef, Workload, includes,
 };
 
 pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
@@ -189,7 +189,7 @@ fn selects_waypoint(
         g.class == labels::WAYPOINT_CLASS
             && here(&g.meta.namespace)
             && context.scope.is_enrolled(&g.meta.namespace)
-            && super::includes(&pod_labels(g), selector)
+            && includes(&pod_labels(g), selector)
     });
     let Some(gateway) = selected.next() else {
         return;

@@ -1,5 +1,12 @@
-use crate::migrate::fixture::Fixture;
+use std::collections::BTreeSet;
+
+use crate::finding::codes;
+use crate::migrate::fixture::{Fixture, deployment, meta};
 use crate::migrate::{Options, WaypointRequest, plan};
+use crate::model::{
+    LabelSelector, NetworkPolicy, ObjectRef, Operator, PortMatch, PortRule, Protocol, Requirement,
+    Rule, WorkloadKind,
+};
 use crate::plan::{ChangeAction, Edit};
 
 /// The steps of the plan for a namespace with a waypoint, as text.
@@ -53,4 +60,39 @@ fn waypoints_are_used_after_everything_behind_them_is_enrolled() {
         istio.io/use-waypoint: "waypoint"
       istioctl waypoint apply --namespace shop --name waypoint
     "#);
+}
+
+#[test]
+fn a_limit_is_about_the_object_that_it_accompanies() {
+    let mut pod = deployment("shop", "web");
+    pod.kind = WorkloadKind::Pod;
+    let requirement = Requirement {
+        key: "app".to_owned(),
+        operator: Operator::In(BTreeSet::from(["web".to_owned(), "other".to_owned()])),
+    };
+    let fixture = Fixture::with_namespace("shop", &[])
+        .workload(pod)
+        .network(NetworkPolicy {
+            meta: meta("shop", "in", "policies.yaml"),
+            pod_selector: LabelSelector {
+                match_expressions: vec![requirement],
+                ..LabelSelector::default()
+            },
+            isolates_ingress: true,
+            isolates_egress: false,
+            ingress: vec![Rule {
+                peers: Vec::new(),
+                ports: vec![PortRule {
+                    protocol: Protocol::Tcp,
+                    port: PortMatch::Range(80, 80),
+                }],
+                line: 8,
+            }],
+            egress: Vec::new(),
+        });
+    let plan = plan(&fixture.world, &Options::default());
+    let limits = plan.findings.iter();
+    let limits = limits.filter(|f| *f.code == codes::PORT_LIMIT_IN_TUNNEL);
+    let subjects: Vec<_> = limits.map(|f| f.subject.clone()).collect();
+    assert_eq!(subjects, [ObjectRef::namespaced("shop", "Pod", "web")]);
 }
