@@ -103,7 +103,7 @@ pub(super) fn labels_of(case: &Case<'_>, namespace: &str) -> BTreeSet<Labels> {
 }
 
 /// Labels that a selector selects, as far as it can select any.
-fn selected_labels(selector: &LabelSelector) -> Labels {
+pub(super) fn selected_labels(selector: &LabelSelector) -> Labels {
     let mut labels = selector.match_labels.clone();
     for Requirement { key, operator } in &selector.match_expressions {
         let value = match operator {
