@@ -104,7 +104,9 @@ impl Analysis<'_, '_> {
         let groups = self.tunnel_clients(class);
         let (mut clients, nameless) = self.named(self.by_party(class, &groups));
         clients.extend(self.unlisted(class, &union(&clients)));
-        let others = either(self.for_others(class), nameless);
+        let others = self.for_others(class);
+        clients.extend(self.unnamed(others.as_ref(), &clients));
+        let others = either(others, nameless);
         let unlimited = |ports: &PortSet| *ports == self.tunnelled;
         if groups.iter().all(|(ports, _)| unlimited(ports)) && others.as_ref().is_none_or(unlimited)
         {
@@ -191,6 +193,22 @@ impl Analysis<'_, '_> {
         (clients, nameless)
     }
 
+    /// Clients without a known service account, with what anybody may use: others of their namespace
+    /// may be behind the name that they do not have.
+    fn unnamed(
+        &self,
+        anybody: Option<&PortSet>,
+        clients: &[(PortSet, FixedBitSet)],
+    ) -> Option<(PortSet, FixedBitSet)> {
+        let has_none = |party: &usize| {
+            let party = self.parties.get(*party);
+            party.is_some_and(|p| p.service_account().is_none())
+        };
+        let mut unnamed = FixedBitSet::with_capacity(self.parties.len());
+        unnamed.extend(union(clients).ones().filter(has_none));
+        Some((anybody?.clone(), unnamed)).filter(|(_, parties)| !parties.is_clear())
+    }
+
     /// What pods that are not in the input may use, when they can reach the tunnel at all.
     fn for_others(&self, class: Node) -> Option<PortSet> {
         if !self.network.is_isolated(class, Direction::Ingress) {
@@ -243,7 +261,8 @@ impl Analysis<'_, '_> {
         let universe: PortSet = ports
             .map(|p| PortSet::port(Protocol::Tcp, p.port))
             .collect();
-        let (clients, nameless) = self.named(clients);
+        let (mut clients, nameless) = self.named(clients);
+        clients.extend(self.unnamed(Some(&others), &clients));
         others = others.union(&nameless.unwrap_or_default());
         let clients = disjoint(&clients);
         let mut limits = clients.iter().map(|(ports, _)| ports);

@@ -125,14 +125,14 @@ pub(super) fn pod_labels(name: &str) -> Labels {
 /// The pods that the control plane makes for the Gateways of a world that are no waypoints. They
 /// send through the tunnel (Istio `pilot/pkg/config/kube/gateway/deploymentcontroller.go`).
 pub(super) fn pods_of_gateways(world: &World) -> Vec<Workload> {
-    let classes = [
-        (labels::GATEWAY_CLASS, labels::MANAGED_GATEWAY),
-        (labels::EAST_WEST_CLASS, labels::MANAGED_EAST_WEST),
-    ];
     let pod = |gateway: &Gateway| {
-        let (class, managed) = classes.into_iter().find(|(c, _)| *c == gateway.class)?;
         let meta = &gateway.meta;
-        let name = format!("{}-{class}", meta.name);
+        let class = gateway.class.as_str();
+        let (managed, name) = match class {
+            labels::GATEWAY_CLASS => (labels::MANAGED_GATEWAY, format!("{}-{class}", meta.name)),
+            labels::EAST_WEST_CLASS => (labels::MANAGED_EAST_WEST, meta.name.clone()),
+            _ => return None,
+        };
         let account = meta.annotation(annotations::GATEWAY_SERVICE_ACCOUNT);
         let pod = PodTemplate {
             labels: labels_of(&meta.name, class, managed),
@@ -189,5 +189,33 @@ fn deployment(namespace: &str, name: &str, pod: PodTemplate) -> Workload {
         replicas: 1,
         addresses: Vec::new(),
         terminated: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gateways_that_are_no_waypoints_have_pods_of_their_class() {
+        let gateway = |class: &str| Gateway {
+            meta: Meta::synthetic("infra", "gw"),
+            class: class.to_owned(),
+            listeners: Vec::new(),
+        };
+        let classes = [
+            "istio",
+            "istio-east-west",
+            "istio-waypoint",
+            "istio-remote",
+            "nginx",
+        ];
+        let world = World {
+            gateways: classes.map(gateway).to_vec(),
+            ..World::default()
+        };
+        let pods = pods_of_gateways(&world);
+        let accounts = pods.iter().map(|w| w.pod.service_account.as_str());
+        assert_eq!(accounts.collect::<Vec<_>>(), ["gw-istio", "gw"]);
     }
 }

@@ -353,6 +353,14 @@ fn policy_of(
         .filter_map(|w| setting.world.workloads.get(w))
         .map(|w| w.meta.namespace.clone())
         .collect();
+    let (nameless, clients): (BTreeSet<String>, BTreeSet<String>) = clients
+        .into_iter()
+        .partition(|name| setting.nameless.contains(name));
+    let mut peers: Vec<Peer> = Vec::new();
+    if !clients.is_empty() {
+        peers.push(in_namespaces(clients));
+    }
+    peers.extend(nameless.iter().map(|name| by_labels(setting, name)));
     let tcp = |port| PortRule {
         protocol: Protocol::Tcp,
         port: PortMatch::Range(port, port),
@@ -375,10 +383,12 @@ fn policy_of(
         ingress: Vec::new(),
         egress: Vec::new(),
     };
-    if ingress && !clients.is_empty() {
-        policy
-            .ingress
-            .push(rule(in_namespaces(clients), vec![tunnel_port()]));
+    if ingress && !peers.is_empty() {
+        policy.ingress.push(Rule {
+            peers,
+            ports: vec![tunnel_port()],
+            line: 0,
+        });
     }
     if egress {
         if !mesh.is_empty() {
@@ -417,6 +427,23 @@ fn in_namespaces(names: BTreeSet<String>) -> Peer {
             ..Default::default()
         }
     };
+    Peer::Pods {
+        namespaces: Some(selector),
+        pods: None,
+    }
+}
+
+/// Every pod of the namespaces that one without a known name stands for.
+fn by_labels(setting: &Setting<'_>, name: &str) -> Peer {
+    let mut selector = LabelSelector::default();
+    if let Some(namespace) = setting.world.namespaces.get(name) {
+        let labels = namespace.meta.labels.iter();
+        let labels = labels.filter(|(key, value)| {
+            // A name that was made up is none.
+            key.as_str() != labels::NAMESPACE_NAME || value.as_str() != name
+        });
+        selector.match_labels = labels.map(|(k, v)| (k.clone(), v.clone())).collect();
+    }
     Peer::Pods {
         namespaces: Some(selector),
         pods: None,

@@ -172,7 +172,7 @@ fn files_that_kustomize_moves_are_not_written() {
     assert_eq!(run(moved, "prod").code, 0);
     let open = run("resources: [../base]\n", "default");
     insta::assert_snapshot!(lines(&open, &["default  ", "Proof", "AMB0153"]).join("\n"), @"
-    default     2           1 edited, 1 new   <none>     ready, 1 warning
+    default     2           1 edited, 1 new   <none>     ready, 2 warnings
     Proof   equal: no connection is lost, none is gained
     warning AMB0153   namespace that kustomize may set
       AMB0153-95689c6f   kustomization/./prod   ./prod/kustomization.yaml

@@ -87,7 +87,7 @@ impl Fates {
         source: &Subject,
         destination: &Subject,
     ) {
-        if !source.in_mesh {
+        if !source.sends {
             return;
         }
         let plain = !destination.in_mesh;
@@ -156,7 +156,7 @@ fn is_look_up(from: &Pod, asked_port: u16) -> bool {
 }
 
 /// Whether the network policies let a connection pass before, and the authorization policies.
-fn before(case: &Case<'_>, from: &Pod, to: &Pod, port: u16) -> (bool, bool) {
+pub(super) fn before(case: &Case<'_>, from: &Pod, to: &Pod, port: u16) -> (bool, bool) {
     let network = plaintext(
         case.before,
         Party::Pod(from),

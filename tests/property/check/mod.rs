@@ -7,6 +7,7 @@ mod needless;
 mod plaintext;
 mod ports;
 mod readings;
+mod strangers;
 mod subjects;
 #[cfg(test)]
 mod tests;
@@ -167,6 +168,9 @@ fn compare(case: &Case<'_>, claims: &Claims) -> (Fates, Violations) {
         }
     }
     plaintext.check_claims(&subjects);
+    plaintext
+        .violations
+        .extend(strangers::check(case, claims, &ports, &subjects));
     plaintext
         .violations
         .extend(needless::check(case, claims, &ports, &subjects));

@@ -104,7 +104,7 @@ fn is_entangled(
     if others.any(|d| has_all_labels(d.any_reading())) {
         return true;
     }
-    let same_client = |s: &&Subject| s.in_mesh && s.any_reading().identity() == client.identity();
+    let same_client = |s: &&Subject| s.sends && s.any_reading().identity() == client.identity();
     subjects.iter().filter(same_client).any(|s| {
         let mut pairs = s.with(destination).into_iter();
         pairs.any(|(from, to)| allowed(case, from, to, port))

@@ -104,7 +104,7 @@ pub(super) fn labels_of(case: &Case<'_>, namespace: &str) -> BTreeSet<Labels> {
 
 /// Labels that a selector selects, as far as it can select any: for each key a value that satisfies
 /// all that is asked about it.
-fn selected_labels(selector: &LabelSelector) -> Labels {
+pub(super) fn selected_labels(selector: &LabelSelector) -> Labels {
     let mut labels = Labels::new();
     for key in selector.keys() {
         let asked = selector.match_expressions.iter().filter(|r| r.key == key);

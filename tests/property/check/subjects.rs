@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ipnet::IpNet;
-use kubectl_ambient::model::{Endpoints, WorkloadKind};
+use kubectl_ambient::model::{Endpoints, Workload, WorkloadKind};
 
 use super::{Case, Violations, readings};
 use crate::reference::{Direction, Pod, in_mesh, isolated, waypoint_pod};
@@ -16,6 +16,8 @@ pub(super) struct Subject {
     /// A pod that nothing replicates.
     pub(super) is_bare_pod: bool,
     pub(super) in_mesh: bool,
+    /// It speaks through the tunnel, or may: it is in the mesh, or has a sidecar.
+    pub(super) sends: bool,
     /// The pod with every address, and every set of labels of its namespace, that it may have.
     readings: Vec<Pod>,
     /// Whether addresses of pods can matter for what it receives.
@@ -70,6 +72,18 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
                     pods.push(pod);
                 }
             }
+            let in_mesh = in_mesh(&pods[0], case.enrols(&namespace));
+            let sends = in_mesh || may_have_sidecar(case, &pods[0], workload);
+            if sends && !in_mesh {
+                // Only ztunnel keeps look-ups to itself.
+                let direct = (
+                    "ambient.istio.io/dns-capture".to_owned(),
+                    "false".to_owned(),
+                );
+                for pod in &mut pods {
+                    pod.annotations.extend([direct.clone()]);
+                }
+            }
             let asks = |direction| {
                 let mut worlds = [case.before, case.after].into_iter();
                 worlds.any(|world| readings::asks_for_addresses(world, direction, &pods[0]))
@@ -79,13 +93,27 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
                 asks_for_destinations: asks(Direction::Egress),
                 name: endpoint.to_string(),
                 is_bare_pod: workload.kind == WorkloadKind::Pod,
-                in_mesh: in_mesh(&pods[0], case.enrols(&namespace)),
+                in_mesh,
+                sends,
                 readings: pods,
                 namespace,
             });
         }
     }
     subjects
+}
+
+/// Whether a sidecar is injected into pods that stay out of the mesh, as far as the manifests tell: a
+/// pod that runs would have it, and its namespace would ask for it.
+fn may_have_sidecar(case: &Case<'_>, pod: &Pod, workload: &Workload) -> bool {
+    if pod.host_network || !workload.addresses.is_empty() {
+        return false;
+    }
+    let namespace = case.before.namespaces.get(&pod.namespace);
+    match namespace.filter(|n| n.declared) {
+        Some(declared) => declared.meta.label("istio-injection") == Some("enabled"),
+        None => !case.enrols(&pod.namespace),
+    }
 }
 
 /// What is said about who takes part is what the labels come to.

@@ -137,7 +137,14 @@ fn drop_stray_waypoints(objects: &mut [Value], keep_stray: bool) {
 }
 
 fn namespace_labels() -> impl Strategy<Value = Map<String, Value>> {
-    label_map(&[("team", &["red", "blue"]), ("env", &["prod"])])
+    let labels = label_map(&[("team", &["red", "blue"]), ("env", &["prod"])]);
+    let injected = prop_oneof![5 => Just(false), 1 => Just(true)];
+    (labels, injected).prop_map(|(mut labels, injected)| {
+        if injected {
+            labels.insert("istio-injection".to_owned(), json!("enabled"));
+        }
+        labels
+    })
 }
 
 /// A map with some of the keys, each with one of its values.

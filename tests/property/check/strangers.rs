@@ -1,0 +1,143 @@
+//! Pods that the manifests do not hold, and whose namespaces they do not hold either.
+//!
+//! Rules may be for them: by labels that no Namespace has, by a name that none has, or because they
+//! are for everybody. Nobody knows their service account, so they have one of their own here. What
+//! differs for them has to be said of somebody who is not in the manifests.
+
+use std::collections::BTreeSet;
+
+use kubectl_ambient::model::{LabelSelector, Labels, Operator, Peer, Protocol};
+use kubectl_ambient::plan::Relation;
+
+use super::claims::Claims;
+use super::mesh::{before, travels};
+use super::readings::selected_labels;
+use super::subjects::Subject;
+use super::{Case, Violations};
+use crate::generate::Authorization;
+use crate::reference::{Pod, Port, is_peer, tunnel};
+
+const NAME: &str = "kubernetes.io/metadata.name";
+
+/// Differences between strangers and workloads that nothing is said about.
+pub(super) fn check(
+    case: &Case<'_>,
+    claims: &Claims,
+    ports: &BTreeSet<Port>,
+    subjects: &[Subject],
+) -> Violations {
+    let mut violations = Vec::new();
+    if case.request.authorization == Authorization::None {
+        return violations;
+    }
+    let is_stranger = |name: &str| name.contains("/pods with ");
+    for stranger in strangers(case) {
+        for subject in subjects {
+            let pod = subject.any_reading();
+            for sent in [true, false] {
+                let (from, to) = if sent {
+                    (pod, &stranger)
+                } else {
+                    (&stranger, pod)
+                };
+                if !(if sent { subject.sends } else { subject.in_mesh }) {
+                    continue;
+                }
+                let tcp = ports.iter().filter(|p| p.protocol == Protocol::Tcp);
+                for &port in tcp.filter(|p| travels(from, p.number, p.number)) {
+                    let (network, user) = before(case, from, to, port.number);
+                    let now = tunnel(case.after, from, to, port.number);
+                    let said = claims.pairs().any(|pair| {
+                        let (source, destination, relation) = pair;
+                        let is_about = if sent {
+                            *source == subject.name && is_stranger(destination)
+                        } else {
+                            // What anybody gains there the stranger may gain too.
+                            *destination == subject.name && (now || is_stranger(source))
+                        };
+                        is_about
+                            && *relation == Relation::Tunnel
+                            && !claims.about(pair, port).is_empty()
+                    });
+                    let differs = network != now && (user || !network);
+                    if differs && !said && !has_other_readings(case, pod) {
+                        let what = if now { "gained" } else { "lost" };
+                        let way = if sent { "to" } else { "from" };
+                        violations.push(format!(
+                            "{} {way} a stranger of {:?} with {:?}: TCP {} {what}, and not reported",
+                            subject.name, stranger.namespace_labels, stranger.labels, port.number
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    violations
+}
+
+/// Whether the labels of a pod's namespace are not known: then differences are reported of the pods
+/// that there are.
+fn has_other_readings(case: &Case<'_>, pod: &Pod) -> bool {
+    let namespace = case.before.namespaces.get(&pod.namespace);
+    namespace.is_none_or(|n| !n.declared)
+}
+
+/// One stranger for each peer that is for namespaces of which the manifests hold none, and one that
+/// no label tells from others.
+fn strangers(case: &Case<'_>) -> Vec<Pod> {
+    let mut strangers = vec![stranger(Labels::new(), Labels::new())];
+    for policy in &case.before.network_policies {
+        let rules = policy.ingress.iter().chain(&policy.egress);
+        for peer in rules.flat_map(|rule| &rule.peers) {
+            let Peer::Pods {
+                namespaces: Some(namespaces),
+                pods,
+            } = peer
+            else {
+                continue;
+            };
+            let everything = LabelSelector::default();
+            let pods = pods.as_ref().unwrap_or(&everything);
+            let pod = stranger(selected_labels(namespaces), selected_labels(pods));
+            let is_known = case.before.namespaces.values().any(|known| {
+                let mut labels = known.meta.labels.clone();
+                labels.insert(NAME.to_owned(), known.meta.name.clone());
+                let there = Pod {
+                    namespace_labels: labels,
+                    ..pod.clone()
+                };
+                known.meta.name == pod.namespace || is_peer("", peer, &there)
+            });
+            if !is_known && is_peer("", peer, &pod) && !lists_known(case, namespaces) {
+                strangers.push(pod);
+            }
+        }
+    }
+    strangers
+}
+
+/// Whether a selector lists names of which the manifests hold one.
+fn lists_known(case: &Case<'_>, namespaces: &LabelSelector) -> bool {
+    let mut asked = namespaces.match_expressions.iter();
+    asked.any(|r| match &r.operator {
+        Operator::In(names) if r.key == NAME => {
+            names.iter().any(|n| case.before.namespaces.contains_key(n))
+        }
+        _ => false,
+    })
+}
+
+fn stranger(mut namespace_labels: Labels, labels: Labels) -> Pod {
+    let name = namespace_labels.entry(NAME.to_owned());
+    let namespace = name.or_insert_with(|| "elsewhere".to_owned()).clone();
+    Pod {
+        namespace,
+        namespace_labels,
+        labels,
+        annotations: Labels::new(),
+        service_account: "stranger".to_owned(),
+        host_network: false,
+        ports: Vec::new(),
+        address: None,
+    }
+}
