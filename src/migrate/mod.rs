@@ -13,6 +13,7 @@ mod demands;
 mod differences;
 mod hazards;
 mod imagine;
+mod isolated;
 mod later;
 mod naming;
 mod object;

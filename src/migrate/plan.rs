@@ -17,7 +17,7 @@ use super::restore::Limits;
 use super::setting::Setting;
 use super::steps::{enrol_step, limit_step, open_step, waypoint_step};
 use super::unread::{rebuilt, templates};
-use super::{Options, Strategy, object, probes, via};
+use super::{Options, Strategy, isolated, object, probes};
 use crate::finding::Finding;
 use crate::model::{AuthorizationPolicy, NetworkPolicy, World};
 use crate::netpol::{Selection, Universe};
@@ -112,7 +112,7 @@ fn open(setting: &Setting<'_>) -> Opening {
         ..Opening::default()
     };
     // These first, so that what their names are does not depend on which files can be edited.
-    opening.added.extend(via::policies_of_waypoints(setting));
+    opening.added.extend(isolated::policies(setting));
     if setting.cni.cni.needs_probe_rule() == Some(true) {
         let people: Vec<NetworkPolicy> = world.network_policies_of_people().cloned().collect();
         let refused = probes::refused(setting, &people);

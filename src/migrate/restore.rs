@@ -8,9 +8,9 @@ use rayon::prelude::*;
 use super::AuthzMode;
 use super::analysis::Analysis;
 use super::authorizer::applies_at;
+use super::isolated;
 use super::object::{Names, companion_meta, derived_name};
 use super::selectors::{ByNamespace, Candidate, candidates};
-use super::via;
 use crate::authz::{Crowd, Demand, Encoded, Enforcer, Mode, Selected, encode};
 use crate::model::{
     Action, AuthorizationPolicy, AuthorizationRule, Labels, ObjectRef, Origin, Source, TargetRef,
@@ -208,7 +208,7 @@ impl Limits {
             };
             let beside = service.meta.origin.clone();
             let beside = if beside.is_synthetic() {
-                via::origin_of(setting, waypoint)
+                isolated::origin_of(setting, waypoint)
             } else {
                 beside
             };

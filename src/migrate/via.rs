@@ -1,25 +1,18 @@
 //! Network policies on the way through waypoints.
 //!
 //! A client reaches a waypoint on the tunnel's port, and the waypoint the server; so policies that
-//! let the client reach the server have to let each of them take its half of the way, and a
-//! waypoint that is isolated itself has to be let out and in.
+//! let the client reach the server have to let each of them take its half of the way. What a
+//! waypoint that is isolated itself needs is in [`super::isolated`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use ambient_facts::{labels, namespaces, ports};
 use fixedbitset::FixedBitSet;
 
-use super::object;
 use super::opening::{
-    Added, Changed, Means, Opener, Purpose, covers_tunnel, gateway_peer, grants_some_tcp,
-    tunnel_port,
+    Changed, Means, Opener, covers_tunnel, gateway_peer, grants_some_tcp, tunnel_port,
 };
-use super::serving::{Serving, pod_labels};
 use super::setting::Setting;
-use crate::model::{
-    LabelSelector, Labels, NetworkPolicy, ObjectRef, Operator, Origin, Peer, PortMatch, PortRule,
-    Protocol, Requirement, Rule,
-};
+use crate::model::{NetworkPolicy, Peer, PortMatch, PortRule, Protocol, Rule};
 use crate::netpol::{Direction, Node, PortSet, rule_ports};
 
 impl<'s> Opener<'s, '_> {
@@ -159,15 +152,15 @@ struct Behind {
 }
 
 /// A workload that a waypoint sends to.
-struct Server {
-    workload: usize,
+pub(super) struct Server {
+    pub(super) workload: usize,
     /// Its pods are not in the mesh.
-    plain: bool,
-    ports: PortSet,
+    pub(super) plain: bool,
+    pub(super) ports: PortSet,
 }
 
 /// All workloads behind a waypoint.
-fn servers(setting: &Setting<'_>, place: usize) -> Vec<Server> {
+pub(super) fn servers(setting: &Setting<'_>, place: usize) -> Vec<Server> {
     let mut servers = Vec::new();
     let of_service = &setting.waypoints.of_service;
     for (&service, _) in of_service.iter().filter(|(_, w)| **w == place) {
@@ -198,7 +191,7 @@ fn servers(setting: &Setting<'_>, place: usize) -> Vec<Server> {
 }
 
 /// TCP ports as entries of a rule.
-fn tcp_ports(ports: &PortSet) -> Vec<PortRule> {
+pub(super) fn tcp_ports(ports: &PortSet) -> Vec<PortRule> {
     let entry = |(first, last)| PortRule {
         protocol: Protocol::Tcp,
         port: PortMatch::Range(first, last),
@@ -245,226 +238,4 @@ fn append(changed: &mut Vec<Changed>, index: usize, direction: Direction, rule: 
             fallback: None,
         }),
     }
-}
-
-/// Policies for waypoints that are isolated themselves.
-pub(super) fn policies_of_waypoints(setting: &Setting<'_>) -> Vec<Added> {
-    let mut added = Vec::new();
-    for (place, waypoint) in setting.waypoints.all.iter().enumerate() {
-        added.extend(isolated(setting, place, waypoint).iter().map(|isolated| {
-            let by = &isolated.by.meta;
-            Added {
-                policy: policy_of(setting, place, waypoint, isolated),
-                beside: by.origin.clone(),
-                reason: format!(
-                    "the waypoint is isolated by `{}`: let its clients in and let it reach its servers",
-                    by.name
-                ),
-                purpose: Purpose::Service,
-                accompanies: None,
-                replaces: None,
-            }
-        }));
-    }
-    added
-}
-
-/// Pods of a waypoint that policies of people isolate.
-struct Isolated<'s> {
-    by: &'s NetworkPolicy,
-    /// These are only those of its pods that the policy selects.
-    some: bool,
-    directions: Vec<Direction>,
-}
-
-/// The pods of a waypoint that are isolated: all of them at once where all are. A policy of ours for
-/// pods that are not would isolate them.
-fn isolated<'s>(setting: &'s Setting<'_>, place: usize, waypoint: &Serving) -> Vec<Isolated<'s>> {
-    let pods =
-        (0..setting.world.workloads.len()).filter(|&w| setting.waypoint_at(w) == Some(place));
-    let pods = pods.filter_map(|w| setting.world.workloads.get(w));
-    let pods: Vec<&Labels> = pods.map(|w| &w.pod.labels).collect();
-    let mut found: Vec<Isolated<'s>> = Vec::new();
-    for direction in Direction::BOTH {
-        let policies = setting.world.network_policies.iter().filter(|p| {
-            !p.meta.is_ours()
-                && p.meta.namespace == waypoint.namespace
-                && direction.isolated_by(p)
-                && pods.iter().any(|labels| p.pod_selector.matches(labels))
-        });
-        let mut policies: Vec<&NetworkPolicy> = policies.collect();
-        let is_isolated =
-            |labels: &&Labels| policies.iter().any(|p| p.pod_selector.matches(labels));
-        let some = !pods.iter().all(is_isolated);
-        if !some {
-            policies.truncate(1);
-        }
-        for by in policies {
-            let known = found
-                .iter_mut()
-                .find(|i| i.some == some && (!some || std::ptr::eq(i.by, by)));
-            match known {
-                Some(known) => known.directions.push(direction),
-                None => found.push(Isolated {
-                    by,
-                    some,
-                    directions: vec![direction],
-                }),
-            }
-        }
-    }
-    found
-}
-
-fn policy_of(
-    setting: &Setting<'_>,
-    place: usize,
-    waypoint: &Serving,
-    isolated: &Isolated<'_>,
-) -> NetworkPolicy {
-    let of = ObjectRef::namespaced(&waypoint.namespace, "Gateway", &waypoint.name);
-    let by = isolated.by;
-    let mut pod_selector = LabelSelector::default();
-    let mut name = waypoint.name.clone();
-    if isolated.some {
-        pod_selector = by.pod_selector.clone();
-        name = format!("{name}-{}", by.meta.name);
-    }
-    // It selects pods of the waypoint, so it asks for no other value of these.
-    pod_selector.match_labels.extend(pod_labels(&waypoint.name));
-    let ingress = isolated.directions.contains(&Direction::Ingress);
-    let egress = isolated.directions.contains(&Direction::Egress);
-    let mut mesh: BTreeSet<String> = BTreeSet::new();
-    let mut plain: BTreeMap<String, PortSet> = BTreeMap::new();
-    for server in servers(setting, place) {
-        let Some(workload) = setting.world.workloads.get(server.workload) else {
-            continue;
-        };
-        let namespace = workload.meta.namespace.clone();
-        if server.plain {
-            let ports = plain.entry(namespace).or_default();
-            *ports = ports.union(&server.ports);
-        } else {
-            mesh.insert(namespace);
-        }
-    }
-    let clients: BTreeSet<String> = (0..setting.world.workloads.len())
-        .filter(|&w| setting.role(w).sends && setting.waypoint_at(w).is_none())
-        .filter_map(|w| setting.world.workloads.get(w))
-        .map(|w| w.meta.namespace.clone())
-        .collect();
-    let (nameless, clients): (BTreeSet<String>, BTreeSet<String>) = clients
-        .into_iter()
-        .partition(|name| setting.nameless.contains(name));
-    let mut peers: Vec<Peer> = Vec::new();
-    if !clients.is_empty() {
-        peers.push(in_namespaces(clients));
-    }
-    peers.extend(nameless.iter().map(|name| by_labels(setting, name)));
-    let tcp = |port| PortRule {
-        protocol: Protocol::Tcp,
-        port: PortMatch::Range(port, port),
-    };
-    let udp = |port| PortRule {
-        protocol: Protocol::Udp,
-        port: PortMatch::Range(port, port),
-    };
-    let system = |name: &str| BTreeSet::from([name.to_owned()]);
-    let rule = |peers: Peer, ports: Vec<PortRule>| Rule {
-        peers: vec![peers],
-        ports,
-        line: 0,
-    };
-    let mut policy = NetworkPolicy {
-        meta: object::companion_meta(&by.meta, object::derived_name(&name, "hbone"), &of),
-        pod_selector,
-        isolates_ingress: ingress,
-        isolates_egress: egress,
-        ingress: Vec::new(),
-        egress: Vec::new(),
-    };
-    if ingress && !peers.is_empty() {
-        policy.ingress.push(Rule {
-            peers,
-            ports: vec![tunnel_port()],
-            line: 0,
-        });
-    }
-    if egress {
-        if !mesh.is_empty() {
-            let servers = rule(in_namespaces(mesh), vec![tunnel_port()]);
-            policy.egress.push(servers);
-        }
-        for (namespace, ports) in plain.into_iter().filter(|(_, p)| !p.is_empty()) {
-            let servers = in_namespaces(BTreeSet::from([namespace]));
-            policy.egress.push(rule(servers, tcp_ports(&ports)));
-        }
-        policy.egress.extend([
-            rule(
-                in_namespaces(system(namespaces::ROOT)),
-                vec![tcp(ports::CONTROL_PLANE)],
-            ),
-            rule(
-                in_namespaces(system(namespaces::NEVER_CAPTURED)),
-                vec![udp(ports::DNS), tcp(ports::DNS)],
-            ),
-        ]);
-    }
-    policy
-}
-
-/// Every pod of some namespaces.
-fn in_namespaces(names: BTreeSet<String>) -> Peer {
-    let selector = if names.len() == 1 {
-        LabelSelector::labels(names.into_iter().map(|n| (labels::NAMESPACE_NAME, n)))
-    } else {
-        let requirement = Requirement {
-            key: labels::NAMESPACE_NAME.to_owned(),
-            operator: Operator::In(names),
-        };
-        LabelSelector {
-            match_expressions: vec![requirement],
-            ..Default::default()
-        }
-    };
-    Peer::Pods {
-        namespaces: Some(selector),
-        pods: None,
-    }
-}
-
-/// Every pod of the namespaces that one without a known name stands for.
-fn by_labels(setting: &Setting<'_>, name: &str) -> Peer {
-    let mut selector = LabelSelector::default();
-    if let Some(namespace) = setting.world.namespaces.get(name) {
-        let labels = namespace.meta.labels.iter();
-        let labels = labels.filter(|(key, value)| {
-            // A name that was made up is none.
-            key.as_str() != labels::NAMESPACE_NAME || value.as_str() != name
-        });
-        selector.match_labels = labels.map(|(k, v)| (k.clone(), v.clone())).collect();
-    }
-    Peer::Pods {
-        namespaces: Some(selector),
-        pods: None,
-    }
-}
-
-/// The origin that objects for a waypoint go beside when no policy is at hand.
-pub(super) fn origin_of(setting: &Setting<'_>, waypoint: &Serving) -> Origin {
-    let gateway = setting
-        .world
-        .gateways
-        .iter()
-        .find(|g| g.meta.namespace == waypoint.namespace && g.meta.name == waypoint.name);
-    let service = || {
-        let mut services = setting.world.services.iter();
-        services
-            .find(|s| s.meta.namespace == waypoint.namespace)
-            .map(|s| s.meta.origin.clone())
-    };
-    gateway
-        .map(|g| g.meta.origin.clone())
-        .or_else(service)
-        .unwrap_or_else(Origin::synthetic)
 }
