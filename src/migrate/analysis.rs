@@ -170,6 +170,21 @@ impl<'s, 'w> Analysis<'s, 'w> {
         class.is_some_and(|c| c.service_account.is_none())
     }
 
+    /// Whether all addresses of a range are pods': what becomes of connections to pods is told of these.
+    /// `None` where pods may have them, and others too.
+    pub(super) fn are_pods(&self, range: Node) -> Option<bool> {
+        let place = range.checked_sub(self.universe.classes().len())?;
+        let range = self.universe.address_ranges().get(place)?;
+        let mut blocks = self.universe.assumptions().pod_addresses.iter();
+        let inside = blocks.any(|b| b.contains(&range.first) && b.contains(&range.last));
+        let known = !self.setting.options.pod_ranges.is_empty();
+        match (inside, known) {
+            (true, true) => Some(true),
+            (true, false) => None,
+            (false, _) => Some(false),
+        }
+    }
+
     /// Whether there is only one pod in a class, so that nothing of it connects to it but itself,
     /// which no policy can prevent.
     pub(super) fn is_one_pod(&self, class: Node) -> bool {

@@ -159,6 +159,12 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
                 return (&codes::UNKNOWN_HOST_NETWORK, because, Vec::new());
             }
         }
+        if class(difference.destination).is_none() {
+            let because = "whether these addresses are of pods alone cannot be told from the input";
+            let fix = "name the addresses of pods with `--pod-cidr`";
+            let (because, fixes) = (because.to_owned(), vec![fix.to_owned()]);
+            return (&codes::UNKNOWN_ADDRESS_BLOCK, because, fixes);
+        }
         let world = &self.analysis.setting.world;
         for node in ends {
             let namespace = class(node)
@@ -252,6 +258,12 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
             if !tunnel.includes(&difference.changed) {
                 let because = "policies that are added allow it in the clear".to_owned();
                 return (&codes::GAINED_IN_PLAINTEXT, because, Vec::new());
+            }
+            if destination >= self.analysis.universe.classes().len() {
+                let because =
+                    "the tunnel's port is opened for pods in a block that holds others as well";
+                let fix = "select the pods by labels in place of the block".to_owned();
+                return (&codes::GAINED_IN_PLAINTEXT, because.to_owned(), vec![fix]);
             }
             let because =
                 "an application listens on the port that is opened for the tunnel".to_owned();

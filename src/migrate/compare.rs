@@ -240,7 +240,13 @@ impl Comparer<'_, '_, '_, '_, '_> {
         for source in 0..classes {
             let ranges = classes..analysis.universe.nodes();
             for (value, destination) in analysis.network.egress_changes(source, ranges) {
-                let outcome = plaintext(analysis, value, false);
+                // Whoever is out there may listen on the tunnel's port.
+                let outcome = plaintext(analysis, value, true);
+                let outcome = match analysis.are_pods(destination) {
+                    Some(true) => continue,
+                    Some(false) => outcome,
+                    None => outcome.map(Outcome::doubtful),
+                };
                 self.add(&single(source), &To::plaintext(destination), outcome);
             }
         }

@@ -14,9 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use ambient_facts::{annotations, labels, namespaces};
 
 use super::object;
-use super::opening;
 use super::role;
 use super::scope::{Scope, is_gateway, is_mesh};
+use super::tunnel_port;
 use crate::model::{
     Coverage, Kind, LabelSelector, Labels, Meta, Namespace, NetworkPolicy, Operator, Peer,
     PodTemplate, PortMatch, Protocol, Rule, Workload, WorkloadKind, World, namespace_name_label,
@@ -324,8 +324,8 @@ impl Imagination<'_> {
 fn is_limited(rule: &Rule) -> bool {
     let all = PortMatch::Range(1, u16::MAX);
     let mut tcp = rule.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
-    opening::grants_some_tcp(rule)
-        && !opening::is_dns_only(rule)
+    tunnel_port::grants_some_tcp(rule)
+        && !tunnel_port::is_dns_only(rule)
         && tcp.all(|p| p.port != PortMatch::All && p.port != all)
 }
 

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use ambient_facts::{labels, namespaces, ports};
 
 use super::object;
-use super::opening::{Added, Purpose, tunnel_port};
+use super::opening::{Added, Purpose};
 use super::serving::{Serving, pod_labels};
 use super::setting::Setting;
+use super::tunnel_port::tunnel_port;
 use super::via::{servers, tcp_ports};
 use crate::model::{
     LabelSelector, Labels, NetworkPolicy, ObjectRef, Operator, Origin, Peer, PortMatch, PortRule,

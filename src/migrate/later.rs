@@ -2,9 +2,9 @@
 
 use ambient_facts::labels;
 
-use super::opening;
 use super::restore::Limits;
 use super::setting::Setting;
+use super::tunnel_port;
 use crate::finding::{Finding, codes};
 use crate::model::{
     Action, AuthorizationPolicy, LabelSelector, NetworkPolicy, Operator, Peer, Rule, Workload,
@@ -100,7 +100,7 @@ fn admits_by_label(rule: &Rule) -> bool {
                     .is_some_and(|n| !n.is_empty() && !is_by_name(n))
         }
     };
-    (rule.ports.is_empty() || opening::grants_some_tcp(rule)) && rule.peers.iter().any(by_label)
+    (rule.ports.is_empty() || tunnel_port::grants_some_tcp(rule)) && rule.peers.iter().any(by_label)
 }
 
 /// Whether a selector lists the names of the namespaces that it selects.

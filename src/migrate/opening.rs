@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use ambient_facts::ports;
 use fixedbitset::FixedBitSet;
 use serde_json::Value;
 
 use super::object;
+use super::outward;
 use super::setting::Setting;
-use crate::model::{NetworkPolicy, Origin, Peer, PortMatch, PortRule, Protocol, Rule};
+use super::tunnel_port::{covers_tunnel, grants_some_tcp, is_dns_only, only_tunnel, tunnel_port};
+use crate::model::{NetworkPolicy, Origin, Peer, PortRule, Rule};
 use crate::netpol::{Direction, Node, Selection, Version};
 use crate::plan::Edit;
 
@@ -75,11 +76,20 @@ pub(super) struct Changed {
     pub(super) policy: usize,
     /// Rules that get the port, by direction and index.
     pub(super) rules: Vec<(Direction, usize)>,
+    /// Rules that are appended for the pods among the peers of others, which lead out of the cluster.
+    pub(super) inward: Vec<(Direction, Rule)>,
     /// Rules that are appended for waypoints.
     pub(super) appended: Vec<(Direction, Rule)>,
     pub(super) means: Means,
     /// The policy that stands in for the insertions where the file cannot be edited.
     pub(super) fallback: Option<NetworkPolicy>,
+}
+
+impl Changed {
+    /// The rules that are appended.
+    pub(super) fn new_rules(&self) -> impl Iterator<Item = &(Direction, Rule)> {
+        self.inward.iter().chain(&self.appended)
+    }
 }
 
 /// How a policy gets what it lacks.
@@ -182,6 +192,7 @@ impl<'s, 'w> Opener<'s, 'w> {
                 continue;
             }
             let mut rules = Vec::new();
+            let mut inward: Vec<(Direction, Rule)> = Vec::new();
             let subjects = self
                 .selection
                 .subjects(&policy.meta.namespace, &policy.pod_selector);
@@ -190,15 +201,25 @@ impl<'s, 'w> Opener<'s, 'w> {
                     continue;
                 }
                 for (place, rule) in direction.rules(policy).iter().enumerate() {
-                    if self.needs_port(policy, direction, rule, &subjects) {
-                        rules.push((direction, place));
+                    if !self.needs_port(policy, direction, rule, &subjects) {
+                        continue;
+                    }
+                    match self.pods_only(direction, rule) {
+                        None => rules.push((direction, place)),
+                        Some(peers) => {
+                            let known = inward.iter().any(|(_, r)| r.peers == peers);
+                            if !known && !self.is_covered(policy, direction, &peers) {
+                                inward.push((direction, only_tunnel(peers)));
+                            }
+                        }
                     }
                 }
             }
-            if !rules.is_empty() {
+            if !rules.is_empty() || !inward.is_empty() {
                 changed.push(Changed {
                     policy: index,
                     rules,
+                    inward,
                     appended: Vec::new(),
                     means: Means::default(),
                     fallback: None,
@@ -206,6 +227,15 @@ impl<'s, 'w> Opener<'s, 'w> {
             }
         }
         changed
+    }
+
+    /// The peers that get the port in a rule of their own, where the rule itself leads further: no
+    /// tunnel comes from outside, but somebody there may listen on the port.
+    fn pods_only(&self, direction: Direction, rule: &Rule) -> Option<Vec<Peer>> {
+        match direction {
+            Direction::Ingress => None,
+            Direction::Egress => outward::pods_of(rule, self.selection.universe()),
+        }
     }
 
     fn needs_port(
@@ -280,7 +310,7 @@ pub(super) fn opened(policy: &NetworkPolicy, change: &Changed) -> NetworkPolicy 
             rule.ports.push(tunnel_port());
         }
     }
-    for (direction, rule) in &change.appended {
+    for (direction, rule) in change.new_rules() {
         match direction {
             Direction::Ingress => after.ingress.push(rule.clone()),
             Direction::Egress => after.egress.push(rule.clone()),
@@ -306,8 +336,7 @@ pub(super) fn edits(policy: &NetworkPolicy, change: &Changed) -> Vec<Edit> {
     }
     for direction in Direction::BOTH {
         let rules: Vec<Value> = change
-            .appended
-            .iter()
+            .new_rules()
             .filter(|(d, _)| *d == direction)
             .map(|(_, rule)| object::rule(rule, peers_key(direction)))
             .collect();
@@ -338,20 +367,15 @@ pub(super) fn companion(policy: &NetworkPolicy, change: &Changed) -> NetworkPoli
         ingress: Vec::new(),
         egress: Vec::new(),
     };
-    let only_tunnel = |direction: Direction, place: usize| {
+    let opened = |direction: Direction, place: usize| {
         let rule = direction.rules(policy).get(place)?;
-        let rule = Rule {
-            peers: rule.peers.clone(),
-            ports: vec![tunnel_port()],
-            line: 0,
-        };
-        Some((direction, rule))
+        Some((direction, only_tunnel(rule.peers.clone())))
     };
     let opened = change
         .rules
         .iter()
-        .filter_map(|&(d, place)| only_tunnel(d, place));
-    for (direction, rule) in opened.chain(change.appended.iter().cloned()) {
+        .filter_map(|&(d, place)| opened(d, place));
+    for (direction, rule) in opened.chain(change.new_rules().cloned()) {
         let (isolates, rules) = match direction {
             Direction::Ingress => (&mut companion.isolates_ingress, &mut companion.ingress),
             Direction::Egress => (&mut companion.isolates_egress, &mut companion.egress),
@@ -380,51 +404,5 @@ fn peers_key(direction: Direction) -> &'static str {
     match direction {
         Direction::Ingress => "from",
         Direction::Egress => "to",
-    }
-}
-
-/// The entry that opens the tunnel: always the number, because the name of a port is the
-/// destination's to give.
-pub(super) fn tunnel_port() -> PortRule {
-    PortRule {
-        protocol: Protocol::Tcp,
-        port: PortMatch::Range(ports::HBONE, ports::HBONE),
-    }
-}
-
-/// Whether the rule names ports, and some of them are TCP's.
-pub(super) fn grants_some_tcp(rule: &Rule) -> bool {
-    rule.ports.iter().any(|p| p.protocol == Protocol::Tcp)
-}
-
-/// Whether the tunnel's port is among those that the rule grants.
-pub(super) fn covers_tunnel(rule: &Rule) -> bool {
-    let covers = |p: &PortRule| {
-        p.protocol == Protocol::Tcp
-            && match p.port {
-                PortMatch::All => true,
-                PortMatch::Range(first, last) => (first..=last).contains(&ports::HBONE),
-                PortMatch::Name(_) => false,
-            }
-    };
-    rule.ports.is_empty() || rule.ports.iter().any(covers)
-}
-
-/// Whether DNS is all that the rule grants of TCP.
-pub(super) fn is_dns_only(rule: &Rule) -> bool {
-    let tcp = rule.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
-    tcp.map(|p| &p.port)
-        .all(|p| *p == PortMatch::Range(ports::DNS, ports::DNS))
-}
-
-/// The peer that is the pods of a Gateway, as a policy of this namespace says it.
-pub(super) fn gateway_peer(own: &str, namespace: &str, name: &str) -> Peer {
-    use ambient_facts::labels;
-
-    use crate::model::LabelSelector;
-    let elsewhere = own != namespace;
-    Peer::Pods {
-        namespaces: elsewhere.then(|| LabelSelector::labels([(labels::NAMESPACE_NAME, namespace)])),
-        pods: Some(LabelSelector::labels([(labels::GATEWAY_NAME, name)])),
     }
 }

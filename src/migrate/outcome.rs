@@ -101,6 +101,16 @@ impl Outcome {
         }
     }
 
+    /// The same where it is not known whether it is about anybody.
+    pub(super) fn doubtful(self) -> Self {
+        Self {
+            by_peer: self.by_peer.union(&self.lost).union(&self.gained),
+            lost: PortSet::none(),
+            gained: PortSet::none(),
+            ..self
+        }
+    }
+
     /// `None` when there is no difference.
     pub(super) fn or_none(self) -> Option<Self> {
         let differs = self.verdicts().next().is_some();

@@ -16,6 +16,7 @@ use super::remarks::{
 use super::restore::Limits;
 use super::setting::Setting;
 use super::steps::{enrol_step, limit_step, open_step, waypoint_step};
+use super::tunnel_port;
 use super::unread::{rebuilt, templates};
 use super::{Options, Strategy, isolated, object, probes};
 use crate::finding::Finding;
@@ -162,7 +163,7 @@ impl<'p> Companions<'p> {
         let accompanied = |policy: &'p NetworkPolicy| {
             let of = policy.meta.annotation(annotations::COMPANION_OF)?;
             let name = of.strip_prefix("networkpolicy/")?;
-            let opens = policy.rules().any(opening::covers_tunnel);
+            let opens = policy.rules().any(tunnel_port::covers_tunnel);
             opens.then_some((policy.meta.namespace.as_str(), name))
         };
         Self(ours.filter_map(accompanied).collect())

@@ -3,11 +3,12 @@
 use ambient_facts::addresses::{NODE_PROBE_V4, NODE_PROBE_V6};
 use ambient_facts::{annotations, labels};
 
-use super::opening::{self, Opening};
+use super::opening::Opening;
 use super::restore::Limits;
 use super::scope::{Membership, NamespaceState, StaysOut};
 use super::setting::Setting;
 use super::steps::has_members;
+use super::tunnel_port;
 use super::unread::unknown;
 use super::waypoints::{Binding, Waypoints};
 use super::{AuthzMode, probes};
@@ -58,7 +59,7 @@ pub(super) fn policy_findings(setting: &Setting<'_>, findings: &mut Vec<Finding>
     if setting.options.authz == AuthzMode::None {
         let limited = world.network_policies.iter().find(|p| {
             let mut rules = p.ingress.iter().chain(&p.egress);
-            rules.any(opening::grants_some_tcp)
+            rules.any(tunnel_port::grants_some_tcp)
         });
         if let Some(policy) = limited {
             findings.push(Finding::new(
@@ -89,7 +90,7 @@ pub(super) fn policy_findings(setting: &Setting<'_>, findings: &mut Vec<Finding>
         }
     }
     for policy in world.network_policies_of_people() {
-        let is_limited = policy.ingress.iter().any(opening::grants_some_tcp);
+        let is_limited = policy.ingress.iter().any(tunnel_port::grants_some_tcp);
         let selector = &policy.pod_selector;
         let restores = setting.options.authz != AuthzMode::None;
         if restores && is_limited && policy.isolates_ingress && selector.only_labels().is_none() {

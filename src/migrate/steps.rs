@@ -35,7 +35,7 @@ pub(super) fn open_step(
         } else {
             ", and to the waypoint"
         };
-        let reason = match change.rules.len() {
+        let reason = match change.rules.len() + change.inward.len() {
             0 => "open the way through the waypoint".to_owned(),
             1 => format!("open port {} in 1 rule{through}", ports::HBONE),
             rules => format!("open port {} in {rules} rules{through}", ports::HBONE),
@@ -86,14 +86,14 @@ fn closed_tunnel(policy: &NetworkPolicy, change: &opening::Changed) -> Finding {
         .rules
         .iter()
         .map(|(d, _)| d)
-        .chain(change.appended.iter().map(|(d, _)| d))
+        .chain(change.new_rules().map(|(d, _)| d))
         .map(|d| match d {
             Direction::Ingress => "ingress",
             Direction::Egress => "egress",
         })
         .collect();
     let directions: Vec<&str> = directions.into_iter().collect();
-    let code = if change.rules.is_empty() {
+    let code = if change.rules.is_empty() && change.inward.is_empty() {
         &codes::WAYPOINT_CLOSED
     } else {
         &codes::TUNNEL_CLOSED

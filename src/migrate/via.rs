@@ -8,10 +8,9 @@ use std::collections::BTreeMap;
 
 use fixedbitset::FixedBitSet;
 
-use super::opening::{
-    Changed, Means, Opener, covers_tunnel, gateway_peer, grants_some_tcp, tunnel_port,
-};
+use super::opening::{Changed, Means, Opener};
 use super::setting::Setting;
+use super::tunnel_port::{covers_tunnel, gateway_peer, grants_some_tcp, only_tunnel};
 use crate::model::{NetworkPolicy, Peer, PortMatch, PortRule, Protocol, Rule};
 use crate::netpol::{Direction, Node, PortSet, rule_ports};
 
@@ -218,12 +217,7 @@ fn add(
                 && (rule.peers.is_empty() || rule.peers.contains(&peer))
         });
     if !open {
-        let rule = Rule {
-            peers: vec![peer],
-            ports: vec![tunnel_port()],
-            line: 0,
-        };
-        append(changed, index, direction, rule);
+        append(changed, index, direction, only_tunnel(vec![peer]));
     }
 }
 
@@ -233,6 +227,7 @@ fn append(changed: &mut Vec<Changed>, index: usize, direction: Direction, rule: 
         None => changed.push(Changed {
             policy: index,
             rules: Vec::new(),
+            inward: Vec::new(),
             appended: vec![(direction, rule)],
             means: Means::default(),
             fallback: None,

@@ -110,6 +110,8 @@ pub struct Universe {
     /// Classes are sorted by namespace; these are the stretches.
     pub(super) namespaces: BTreeMap<String, Range<Node>>,
     of_workload: Vec<Option<Node>>,
+    /// Those of pods that are known.
+    addresses: BTreeSet<IpAddr>,
 }
 
 /// What makes two workloads one class, in sort order.
@@ -179,6 +181,11 @@ impl Universe {
             assumptions,
             namespaces,
             of_workload,
+            addresses: world
+                .workloads
+                .iter()
+                .flat_map(|w| w.addresses.iter().copied())
+                .collect(),
         }
     }
 
@@ -191,6 +198,7 @@ impl Universe {
             space: AddressSpace::cut_at([]),
             assumptions: Assumptions::default(),
             of_workload: Vec::new(),
+            addresses: BTreeSet::new(),
         }
     }
 
@@ -207,6 +215,21 @@ impl Universe {
     /// How many nodes there are.
     pub fn nodes(&self) -> usize {
         self.classes.len() + self.space.ranges().len()
+    }
+
+    /// What was assumed in making it.
+    pub fn assumptions(&self) -> &Assumptions {
+        &self.assumptions
+    }
+
+    /// Whether pods are known to have addresses in a block that are in none of some ranges.
+    pub fn has_pods_beyond(&self, cidr: &IpNet, except: &[IpNet], ranges: &[IpNet]) -> bool {
+        let inside = |address: &IpAddr| {
+            cidr.contains(address)
+                && !except.iter().any(|e| e.contains(address))
+                && !ranges.iter().any(|r| r.contains(address))
+        };
+        self.addresses.iter().any(inside)
     }
 
     /// The class of a workload; `None` when it describes no endpoint.
