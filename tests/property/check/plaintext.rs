@@ -64,6 +64,11 @@ impl Plaintext<'_> {
                     let names = (Name::Address(address), Name::Endpoint(name));
                     say(&address, name, self.opened_unsaid(names));
                 }
+                // Whoever is out there may listen on it.
+                if self.opens_outward(pod, address) {
+                    let names = (Name::Endpoint(name), Name::Address(address));
+                    say(name, &address, self.opened_unsaid(names));
+                }
             }
         }
         self.violations.extend(found);
@@ -114,6 +119,11 @@ impl Plaintext<'_> {
         if let Some((first, last)) = claims::range(source) {
             return address_opens(first) && address_opens(last);
         }
+        if let Some((first, last)) = claims::range(destination) {
+            let mut pods = pods(source).into_iter();
+            return port == TUNNEL
+                && pods.any(|p| self.opens_outward(&p, first) && self.opens_outward(&p, last));
+        }
         let sources = subjects.iter().filter(|s| s.name == *source);
         let to = || subjects.iter().filter(|d| d.name == *destination);
         let mut pairs = sources.flat_map(|s| to().flat_map(move |d| s.with(d)));
@@ -157,9 +167,16 @@ impl Plaintext<'_> {
         (listens || port != TUNNEL) && !passes(self.case.before) && passes(self.case.after)
     }
 
+    /// Whether the tunnel's port of an address outside is opened to a pod.
+    fn opens_outward(&self, source: &Pod, address: IpAddr) -> bool {
+        let ends = (Party::Pod(source), Party::External(address));
+        let passes = |world| plaintext(world, ends.0, ends.1, TUNNEL);
+        !passes(self.case.before) && passes(self.case.after)
+    }
+
     fn opened_unsaid(&self, (source, destination): (Name<'_>, Name<'_>)) -> Option<String> {
         let is_said = self.claims.opened(source, destination, TUNNEL);
-        (!is_said).then(|| "the tunnel's port is opened though the pod listens on it".to_owned())
+        (!is_said).then(|| "the tunnel's port is opened where somebody may listen on it".to_owned())
     }
 }
 
