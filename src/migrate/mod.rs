@@ -16,6 +16,7 @@ mod imagine;
 mod isolated;
 mod later;
 mod naming;
+mod newly;
 mod object;
 mod opening;
 mod outcome;

@@ -10,15 +10,15 @@ use super::hazards::{self, HazardOptions};
 use super::later::later_clients;
 use super::opening::{self, Added, Means, Opener, Opening, Purpose};
 use super::remarks::{
-    inert_policies, left_over, lets_probes_in, namespaces, newly_enforced, plugin_policies,
-    policy_findings, probe_findings, ways_not_analysed,
+    inert_policies, left_over, lets_probes_in, namespaces, plugin_policies, policy_findings,
+    probe_findings, ways_not_analysed,
 };
 use super::restore::Limits;
 use super::setting::Setting;
 use super::steps::{enrol_step, limit_step, open_step, waypoint_step};
 use super::tunnel_port;
 use super::unread::{rebuilt, templates};
-use super::{Options, Strategy, isolated, object, probes};
+use super::{Options, Strategy, isolated, newly, object, probes};
 use crate::finding::Finding;
 use crate::model::{AuthorizationPolicy, NetworkPolicy, World};
 use crate::netpol::{Selection, Universe};
@@ -60,7 +60,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     rebuilt(world, &mut proof.differences, &mut findings);
     templates(world, &mut proof.differences, &mut findings);
     ways_not_analysed(&setting, &mut proof.differences, &mut findings);
-    newly_enforced(&setting, &mut findings);
+    newly::enforced(&setting, &mut proof.differences, &mut findings);
     left_over(&setting, &opening, &limits, &mut findings);
     findings.extend(hazards::find(
         &setting.world,

@@ -12,11 +12,8 @@ use super::tunnel_port;
 use super::unread::unknown;
 use super::waypoints::{Binding, Waypoints};
 use super::{AuthzMode, probes};
-use crate::authz;
 use crate::finding::{Finding, codes};
-use crate::model::{
-    Action, AuthorizationPolicy, Meta, Namespace, NetworkPolicy, ObjectRef, Origin, Peer, World,
-};
+use crate::model::{Meta, Namespace, NetworkPolicy, ObjectRef, Origin, Peer, World};
 use crate::plan::{Comparison, NamespacePlan, Relation};
 
 pub(super) fn probe_findings(
@@ -265,42 +262,6 @@ pub(super) fn ways_not_analysed(
         }
     }
     differences.sort();
-}
-
-/// Policies of people that nothing enforces today and ztunnel will.
-pub(super) fn newly_enforced(setting: &Setting<'_>, findings: &mut Vec<Finding>) {
-    let world = &*setting.world;
-    let enforced = |p: &&AuthorizationPolicy| {
-        matches!(p.action, Action::Allow | Action::Deny) && !p.is_dry_run() && !p.selects_nothing
-    };
-    for policy in world.authorization_policies_of_people().filter(enforced) {
-        let selected = world
-            .workloads
-            .iter()
-            .enumerate()
-            .find(|(index, workload)| {
-                setting.role(*index).receives
-                    && !setting.is_imagined(*index)
-                    && setting.has_proxy_today(*index) != Some(true)
-                    && authz::selects(policy, &workload.meta.namespace, &workload.pod.labels)
-            });
-        if let Some((index, workload)) = selected {
-            let unless = match setting.has_proxy_today(index) {
-                None => " unless its namespace asks for sidecars, which the input does not tell",
-                Some(_) => "",
-            };
-            let message = format!(
-                "nothing enforces it at `{}` today{unless}; ztunnel does from enrolment on",
-                workload.reference()
-            );
-            findings.push(Finding::new(
-                &codes::STARTS_TO_BE_ENFORCED,
-                policy.reference(),
-                policy.meta.origin.clone(),
-                message,
-            ));
-        }
-    }
 }
 
 /// Whether an earlier run made a policy for nothing but the probes of the kubelet.

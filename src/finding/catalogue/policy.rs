@@ -276,11 +276,11 @@ area! {
         "Set `spec.mtls.mode` to `PERMISSIVE`, or except the ports that they use under `spec.portLevelMtls`.";
 
     STARTS_TO_BE_ENFORCED = "AMB0142", Warning,
-        "authorization policy that starts to be enforced",
-        "The AuthorizationPolicy selects pods that have no sidecar, as far as the input tells, so nothing enforces it today. \
+        "policy that starts to be enforced",
+        "The AuthorizationPolicy, or the PeerAuthentication with mode STRICT, is for pods that have no sidecar, as far as the input tells, so nothing enforces it today. \
          From enrolment on ztunnel does, for connections inside the tunnel and for plaintext ones. \
-         What it refuses in the tunnel is compared; what it refuses of plaintext, which has no identity, is not.",
-        "Check with `kubectl ambient policy list --mode tunnel` that the policy allows what is needed, or remove it before the namespace is enrolled.";
+         What it refuses in the tunnel is compared; what it refuses of plaintext, which has no identity, is not, so the verdict about it is unknown.",
+        "Find out who sends to these pods in the clear, from outside of the mesh or before it is enrolled itself, and allow it in the policy, or enrol it first; in a PeerAuthentication with mode `PERMISSIVE`.";
 
     GAINS_IDENTITY = "AMB0143", Error,
         "connections that sidecars refuse today",
