@@ -125,7 +125,8 @@ impl Imagination<'_> {
             return;
         }
         let world = self.world;
-        let matching = |name: &&String| asked.matches(&world.namespace_labels(name));
+        let matching =
+            |name: &&String| self.is_given(name) && asked.matches(&world.namespace_labels(name));
         let known: Vec<&String> = world.namespaces.keys().filter(matching).collect();
         if known.is_empty() {
             if matched != Some(true) {
@@ -203,7 +204,7 @@ impl Imagination<'_> {
         }
         if name == namespaces::ROOT {
             self.gateway(name, pods);
-        } else if (known.is_none() || self.speaks(name)) && !self.holds(name, pods) {
+        } else if (!self.is_given(name) || self.speaks(name)) && !self.holds(name, pods) {
             self.add(name, pods);
         }
     }
@@ -227,6 +228,16 @@ impl Imagination<'_> {
             declared: true,
         };
         self.imagined.namespaces.insert(name, namespace);
+    }
+
+    /// Whether the manifests of people hold a namespace, or something in it: what an earlier run wrote
+    /// there is not to change what is imagined.
+    fn is_given(&self, name: &str) -> bool {
+        let mut policies = self.world.network_policies.iter();
+        let declared = self.world.namespaces.get(name).is_some_and(|n| n.declared);
+        declared
+            || self.by_namespace.contains_key(name)
+            || policies.any(|p| p.meta.namespace == name && !p.meta.is_ours())
     }
 
     /// Whether a selector selects some pod of a namespace, be it one on the node's network.
@@ -300,8 +311,9 @@ fn leads_anywhere<'w>(
 ) -> bool {
     let mut is_any = |peer: &'w Peer| match peer {
         Peer::Pods { namespaces, pods } => {
-            let any = |s: &LabelSelector| s.is_empty();
-            namespaces.as_ref().is_some_and(any) && pods.as_ref().is_none_or(any)
+            let other = namespace_name_label("other namespaces");
+            namespaces.as_ref().is_some_and(|s| s.matches(&other))
+                && pods.as_ref().is_none_or(|s| s.matches(&Labels::new()))
         }
         Peer::Block { .. } => {
             let set = selection.peers(&policy.meta.namespace, std::slice::from_ref(peer));
