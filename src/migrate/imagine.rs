@@ -338,8 +338,9 @@ fn leads_anywhere<'w>(
 ) -> bool {
     let mut is_any = |peer: &'w Peer| match peer {
         Peer::Pods { namespaces, pods } => {
-            let any = |s: &LabelSelector| s.is_empty();
-            namespaces.as_ref().is_some_and(any) && pods.as_ref().is_none_or(any)
+            let other = namespace_name_label("other namespaces");
+            namespaces.as_ref().is_some_and(|s| s.matches(&other))
+                && pods.as_ref().is_none_or(|s| s.matches(&Labels::new()))
         }
         Peer::Block { .. } => {
             let set = selection.peers(&policy.meta.namespace, std::slice::from_ref(peer));
