@@ -27,7 +27,10 @@ impl Role {
         let joins = membership.joins();
         let proxy = has_proxy_today(world, workload);
         let injected = proxy == Some(true);
-        let left_out = matches!(membership, Membership::StaysOut(StaysOut::Namespace));
+        let left_out = matches!(
+            membership,
+            Membership::StaysOut(StaysOut::Namespace | StaysOut::OptedOut)
+        );
         let perhaps = proxy.is_none() && left_out && !is_system(&workload.meta.namespace);
         let is_gateway = matches!(membership, Membership::StaysOut(StaysOut::Gateway));
         let is_out = pod.host_network || workload.terminated;

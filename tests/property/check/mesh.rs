@@ -9,9 +9,9 @@ use super::Case;
 use super::claims::Pair;
 use super::subjects::Subject;
 use crate::reference::{
-    Asked, Connection, Hop, Party, Pod, Port, authorized, authorized_at_waypoint, captures_dns,
-    namespace_labels, plaintext, refused_by_ztunnel, tunnel, via_waypoint, waypoint_of,
-    waypoint_pod,
+    Asked, Connection, Hop, Party, Pod, Port, authorized, authorized_at_waypoint,
+    authorized_by_sidecar, captures_dns, namespace_labels, plaintext, refused_by_ztunnel, tunnel,
+    via_waypoint, waypoint_of, waypoint_pod,
 };
 
 /// What became of every port of every pair in every relation that governs it.
@@ -42,6 +42,13 @@ pub(super) enum Certainty {
     Always,
 }
 
+/// What the authorization policies that there were let pass, by who would apply them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct User {
+    pub(super) by_ztunnel: bool,
+    pub(super) by_sidecar: bool,
+}
+
 /// Answers about one port of one pair of pods, over the readings.
 #[derive(Default)]
 struct Tally {
@@ -55,12 +62,13 @@ struct Tally {
 impl Tally {
     /// Counts one reading. `network`: the network policies let it pass before; `user`: so do the
     /// authorization policies that there were; `now`: it passes after.
-    fn count(&mut self, network: bool, user: bool, now: bool) {
+    fn count(&mut self, network: bool, user: User, now: bool) {
         self.readings += 1;
         self.gained += u32::from(!network && now);
-        self.lost += u32::from(network && user && !now);
-        self.disputed += u32::from(network && !user);
-        self.widened += u32::from(network && !user && now);
+        self.lost += u32::from(network && user.by_ztunnel && !now);
+        let refused = !user.by_ztunnel || !user.by_sidecar;
+        self.disputed += u32::from(network && refused);
+        self.widened += u32::from(network && !user.by_ztunnel && now);
     }
 
     fn fate(&self) -> Fate {
@@ -156,14 +164,18 @@ fn is_look_up(from: &Pod, asked_port: u16) -> bool {
 }
 
 /// Whether the network policies let a connection pass before, and the authorization policies.
-pub(super) fn before(case: &Case<'_>, from: &Pod, to: &Pod, port: u16) -> (bool, bool) {
+pub(super) fn before(case: &Case<'_>, from: &Pod, to: &Pod, port: u16) -> (bool, User) {
     let network = plaintext(
         case.before,
         Party::Pod(from),
         Party::Pod(to),
         Port::tcp(port),
     );
-    let user = authorized(case.before, to, &connection(from, to, port));
+    let connection = connection(from, to, port);
+    let user = User {
+        by_ztunnel: authorized(case.before, to, &connection),
+        by_sidecar: authorized_by_sidecar(case.before, to, &connection),
+    };
     (network, user)
 }
 
@@ -233,7 +245,7 @@ fn pass_waypoint(
     way: &Way,
     to: &Pod,
     plain: bool,
-) -> (bool, bool, bool) {
+) -> (bool, User, bool) {
     let gateway = (way.gateway.0.as_str(), way.gateway.1.as_str());
     let mut waypoint = waypoint_pod(case.before, gateway);
     for pod in [from, to] {
@@ -252,9 +264,12 @@ fn pass_waypoint(
     };
     let (network, user) = before(case, from, to, way.target_port);
     // At a pod that stays out of the mesh nothing enforces its policies, before or after.
-    let user = user || plain;
     let at_waypoint = connection(from, &waypoint, way.asked_port);
-    let user = user && authorized_at_waypoint(case.before, gateway, hop.service, &at_waypoint);
+    let passes = authorized_at_waypoint(case.before, gateway, hop.service, &at_waypoint);
+    let user = User {
+        by_ztunnel: (user.by_ztunnel || plain) && passes,
+        by_sidecar: (user.by_sidecar || plain) && passes,
+    };
     (network, user, via_waypoint(case.after, from, &hop, to))
 }
 

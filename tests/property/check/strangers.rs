@@ -59,7 +59,7 @@ pub(super) fn check(
                             && *relation == Relation::Tunnel
                             && !claims.about(pair, port).is_empty()
                     });
-                    let differs = network != now && (user || !network);
+                    let differs = network != now && (user.by_ztunnel || !network);
                     if differs && !said && !has_other_readings(case, pod) {
                         let what = if now { "gained" } else { "lost" };
                         let way = if sent { "to" } else { "from" };

@@ -357,7 +357,12 @@ fn open_tunnel(object: &mut Value) {
     for direction in ["ingress", "egress"] {
         let rules = object["spec"][direction].as_array_mut();
         for rule in rules.into_iter().flatten() {
-            let Some(ports) = rule["ports"].as_array_mut() else {
+            // Hosts outside are nothing that this plan speaks of.
+            let leads_outside = direction == "egress"
+                && rule["to"].as_array().is_none_or(|to| {
+                    to.is_empty() || to.iter().any(|peer| peer["ipBlock"].is_object())
+                });
+            let Some(ports) = rule["ports"].as_array_mut().filter(|_| !leads_outside) else {
                 continue;
             };
             let tcp = |p: &Value| p["protocol"].is_null() || p["protocol"] == "TCP";

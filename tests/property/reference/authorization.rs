@@ -47,6 +47,15 @@ pub(crate) struct Connection {
 
 /// ztunnel's decision at a pod.
 pub(crate) fn authorized(world: &World, pod: &Pod, connection: &Connection) -> bool {
+    authorized_as(world, pod, connection, false)
+}
+
+/// A sidecar's decision, which takes an empty selector for none.
+pub(crate) fn authorized_by_sidecar(world: &World, pod: &Pod, connection: &Connection) -> bool {
+    authorized_as(world, pod, connection, true)
+}
+
+fn authorized_as(world: &World, pod: &Pod, connection: &Connection, by_sidecar: bool) -> bool {
     let applying = |policy: &&AuthorizationPolicy| {
         let scope_fits =
             policy.meta.namespace == pod.namespace || policy.meta.namespace == ROOT_NAMESPACE;
@@ -54,7 +63,8 @@ pub(crate) fn authorized(world: &World, pod: &Pod, connection: &Connection) -> b
             .selector
             .iter()
             .all(|(key, value)| pod.labels.get(key) == Some(value));
-        policy.targets.is_empty() && scope_fits && selected && !policy.selects_nothing
+        let idle = policy.selects_nothing && !by_sidecar;
+        policy.targets.is_empty() && scope_fits && selected && !idle
     };
     decide(
         world.authorization_policies.iter().filter(applying),

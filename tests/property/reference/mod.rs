@@ -17,7 +17,9 @@ use std::net::IpAddr;
 use kubectl_ambient::model::{ContainerPort, Labels, Requirement, Workload, World};
 use kubectl_ambient::model::{LabelSelector, Operator, Protocol};
 
-pub(crate) use authorization::{Connection, Identity, authorized, authorized_at_waypoint};
+pub(crate) use authorization::{
+    Connection, Identity, authorized, authorized_at_waypoint, authorized_by_sidecar,
+};
 pub(crate) use networkpolicy::{Direction, is_peer, isolated, isolating, plaintext};
 pub(crate) use relations::{
     Asked, Hop, captures_dns, in_mesh, plain_to_mesh, refused_by_ztunnel, tunnel, via_waypoint,
