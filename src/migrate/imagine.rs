@@ -161,7 +161,10 @@ impl Imagination<'_> {
             return;
         }
         let world = self.world;
-        let matching = |name: &&str| asked.matches(&world.namespace_labels(name));
+        let matching = |name: &&str| {
+            let known = world.namespaces.get(*name);
+            known.is_some_and(|n| asked.matches(&n.meta.labels))
+        };
         let known = self.known_namespaces.iter().copied();
         let known: Vec<&str> = known.filter(matching).collect();
         if known.is_empty() {
