@@ -35,6 +35,8 @@ pub(super) struct Analysis<'s, 'w> {
     sources: Vec<Vec<(Value, FixedBitSet)>>,
     /// By class: ports granted to any pod there may be.
     pub(super) for_anybody: Vec<PortSet>,
+    /// Classes whose tunnel's port is open to any pod there may be.
+    pub(super) open_to_anybody: FixedBitSet,
     /// By class: ports granted to any pod of some namespaces, and the parties that stand there for
     /// pods that are not in the input.
     pub(super) for_namespaces: Vec<Vec<(PortSet, Arc<FixedBitSet>)>>,
@@ -105,13 +107,14 @@ impl<'s, 'w> Analysis<'s, 'w> {
             sets,
             speakers,
             tunnelled: PortSet::protocol(Protocol::Tcp).difference(&reserved),
+            open_to_anybody: FixedBitSet::with_capacity(universe.classes().len()),
             for_anybody: vec![PortSet::none(); universe.classes().len()],
             for_namespaces: vec![Vec::new(); universe.classes().len()],
             ways: vec![Vec::new(); universe.classes().len()],
             nodes_of_waypoint: vec![Vec::new(); setting.waypoints.all.len()],
             in_the_clear: BTreeMap::new(),
         };
-        analysis.find_grants_for_anybody(&world.network_policies);
+        analysis.find_grants_for_anybody(&world.network_policies, &opening.after);
         analysis.find_grants_for_namespaces(&world.network_policies);
         analysis.find_ways();
         analysis

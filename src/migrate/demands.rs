@@ -8,13 +8,28 @@ use fixedbitset::FixedBitSet;
 
 use super::analysis::Analysis;
 use super::setting::Setting;
+use super::tunnel_port::covers_tunnel;
 use crate::authz::{Demand, Party, disjoint};
 use crate::model::{LabelSelector, NetworkPolicy, Peer, Protocol, Rule, Service};
 use crate::netpol::{Direction, Node, PortSet, Selection, rule_ports};
 
 impl Analysis<'_, '_> {
-    pub(super) fn find_grants_for_anybody(&mut self, policies: &[NetworkPolicy]) {
+    /// `after` are the policies as they will be, in the same order.
+    pub(super) fn find_grants_for_anybody(
+        &mut self,
+        policies: &[NetworkPolicy],
+        after: &[NetworkPolicy],
+    ) {
         let selection = Selection::new(&self.setting.world, self.universe);
+        for policy in after.iter().filter(|p| p.isolates_ingress) {
+            // The port may be open to all by a rule that grants nothing on these pods: none of them
+            // has a port of its name.
+            let mut rules = policy.ingress.iter();
+            if rules.any(|r| admits_anybody(r) && covers_tunnel(r)) {
+                let nodes = selection.subjects(&policy.meta.namespace, &policy.pod_selector);
+                self.open_to_anybody.extend(nodes);
+            }
+        }
         for policy in policies.iter().filter(|p| p.isolates_ingress) {
             let open: Vec<&Rule> = policy
                 .ingress
@@ -215,7 +230,8 @@ impl Analysis<'_, '_> {
             return Some(self.tunnelled.clone());
         }
         let granted = self.for_anybody[class].intersection(&self.tunnelled);
-        (!granted.is_empty()).then_some(granted)
+        let reached = self.open_to_anybody.contains(class) || !granted.is_empty();
+        reached.then_some(granted)
     }
 
     /// What a waypoint may let through to a Service, by Service port.

@@ -19,19 +19,21 @@ pub struct Role {
 }
 
 impl Role {
-    /// The role of a workload's pods, given whether they join the mesh. Gateways and sidecars speak
+    /// The role of a workload's pods, given whether they join the mesh, and the namespace does. Gateways and sidecars speak
     /// the tunnel's protocol themselves; a sidecar accepts it only when its pod says so. Where a
     /// sidecar may be injected, it is taken to send: a port that is open for nobody does no harm.
-    pub fn of(world: &World, workload: &Workload, membership: Membership) -> Self {
+    pub fn of(
+        world: &World,
+        workload: &Workload,
+        membership: Membership,
+        in_enrolled_namespace: bool,
+    ) -> Self {
         let pod = &workload.pod;
         let joins = membership.joins();
         let proxy = has_proxy_today(world, workload);
         let injected = proxy == Some(true);
-        let left_out = matches!(
-            membership,
-            Membership::StaysOut(StaysOut::Namespace | StaysOut::OptedOut)
-        );
-        let perhaps = proxy.is_none() && left_out && !is_system(&workload.meta.namespace);
+        let left_out = !in_enrolled_namespace && !is_system(&workload.meta.namespace);
+        let perhaps = proxy.is_none() && left_out;
         let is_gateway = matches!(membership, Membership::StaysOut(StaysOut::Gateway));
         let is_out = pod.host_network || workload.terminated;
         let accepts = pod.labels.get(labels::TUNNEL).is_some_and(|v| v == "http");

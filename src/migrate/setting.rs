@@ -12,6 +12,7 @@ use super::imagine::{self, Imagined};
 use super::role::{self, Role};
 use super::scope::{Scope, ScopeOptions};
 use super::serving::{self, ServingWaypoints};
+use super::steps::has_members;
 use crate::model::{Endpoints, Protocol, Service, TargetPort, Workload, World};
 use crate::netpol::{Assumptions, PortSet, Selection, Trait, Universe};
 
@@ -168,7 +169,9 @@ impl<'w> Setting<'w> {
             let gateway = workload.pod.labels.get(labels::GATEWAY_NAME);
             w.namespace == workload.meta.namespace && gateway.is_some_and(|name| *name == w.name)
         });
-        let role = Role::of(&self.world, workload, self.scope.workload(index));
+        let namespace = &workload.meta.namespace;
+        let enrolled = self.scope.is_enrolled(namespace) && has_members(self, namespace);
+        let role = Role::of(&self.world, workload, self.scope.workload(index), enrolled);
         let taken = self.waypoints.of_workload.get(&index).copied();
         Part {
             role,

@@ -68,8 +68,14 @@ impl<'w> View<'w> {
             Mode::Plaintext => vec![Role::default(); world.workloads.len()],
             Mode::Tunnel => {
                 let scope = Scope::of(world, &endpoints, &ScopeOptions::default());
-                let role =
-                    |(index, w): (usize, &Workload)| Role::of(world, w, scope.workload(index));
+                let role = |(index, w): (usize, &Workload)| {
+                    Role::of(
+                        world,
+                        w,
+                        scope.workload(index),
+                        scope.is_enrolled(&w.meta.namespace),
+                    )
+                };
                 world.workloads.iter().enumerate().map(role).collect()
             }
         };

@@ -92,9 +92,10 @@ pub(super) fn labels_of(case: &Case<'_>, namespace: &str) -> BTreeSet<Labels> {
                     ..
                 } = peer
                 {
-                    let mut labels = selected_labels(selector);
-                    labels.extend(known.clone());
-                    possible.insert(labels);
+                    for mut labels in [selected_labels(selector), other_labels(selector)] {
+                        labels.extend(known.clone());
+                        possible.insert(labels);
+                    }
                 }
             }
         }
@@ -125,6 +126,21 @@ pub(super) fn selected_labels(selector: &LabelSelector) -> Labels {
         }
     }
     labels
+}
+
+/// Labels that a selector does not select: a value for each key that satisfies nothing that is asked
+/// about it, as far as that can be.
+fn other_labels(selector: &LabelSelector) -> Labels {
+    let value = |key: &str| {
+        let mut asked = selector.match_expressions.iter().filter(|r| r.key == key);
+        let unwanted = asked.find_map(|r| match &r.operator {
+            Operator::NotIn(values) => values.first().cloned(),
+            _ => None,
+        });
+        unwanted.unwrap_or_else(|| "unheard-of".to_owned())
+    };
+    let keys = selector.keys();
+    keys.map(|key| (key.to_owned(), value(key))).collect()
 }
 
 /// Addresses outside the cluster: one for every way in which the blocks can match.
