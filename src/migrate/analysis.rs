@@ -114,7 +114,9 @@ impl<'s, 'w> Analysis<'s, 'w> {
             nodes_of_waypoint: vec![Vec::new(); setting.waypoints.all.len()],
             in_the_clear: BTreeMap::new(),
         };
-        analysis.find_grants_for_anybody(&world.network_policies, &opening.after);
+        let added = opening.added.iter().map(|a| &a.policy);
+        let after = opening.after.iter().chain(added);
+        analysis.find_grants_for_anybody(&world.network_policies, after);
         analysis.find_grants_for_namespaces(&world.network_policies);
         analysis.find_ways();
         analysis

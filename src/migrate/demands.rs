@@ -14,14 +14,14 @@ use crate::model::{LabelSelector, NetworkPolicy, Peer, Protocol, Rule, Service};
 use crate::netpol::{Direction, Node, PortSet, Selection, rule_ports};
 
 impl Analysis<'_, '_> {
-    /// `after` are the policies as they will be, in the same order.
-    pub(super) fn find_grants_for_anybody(
+    /// `after` are the policies as they will be.
+    pub(super) fn find_grants_for_anybody<'p>(
         &mut self,
         policies: &[NetworkPolicy],
-        after: &[NetworkPolicy],
+        after: impl Iterator<Item = &'p NetworkPolicy>,
     ) {
         let selection = Selection::new(&self.setting.world, self.universe);
-        for policy in after.iter().filter(|p| p.isolates_ingress) {
+        for policy in after.filter(|p| p.isolates_ingress) {
             // The port may be open to all by a rule that grants nothing on these pods: none of them
             // has a port of its name.
             let mut rules = policy.ingress.iter();
@@ -146,6 +146,16 @@ impl Analysis<'_, '_> {
             demand.clients.retain(|(ports, _)| ports != others);
         }
         Some(demand)
+    }
+
+    /// What anybody may use today who reaches a class through the tunnel, and what is let through for
+    /// them because others, whom no rule can name, may use it.
+    pub(super) fn gained_by_strangers(&self, class: Node) -> Option<(PortSet, PortSet)> {
+        let groups = self.tunnel_clients(class);
+        let (_, nameless) = self.named(self.by_party(class, &groups));
+        let anybody = self.for_others(class)?;
+        let gained = nameless?.difference(&anybody);
+        (!gained.is_empty()).then_some((anybody, gained))
     }
 
     /// Who reaches a class through the tunnel, and what they may use today. A party may be there

@@ -35,6 +35,7 @@ mod selectors;
 mod serving;
 mod setting;
 mod steps;
+mod strangers;
 mod tunnel_port;
 mod unread;
 mod via;
