@@ -7,7 +7,6 @@ use super::opening::Opening;
 use super::restore::Limits;
 use super::scope::{Membership, NamespaceState, StaysOut};
 use super::setting::Setting;
-use super::steps::has_members;
 use super::tunnel_port;
 use super::unread::unknown;
 use super::waypoints::{Binding, Waypoints};
@@ -341,7 +340,7 @@ pub(super) fn namespaces(setting: &Setting<'_>) -> Vec<NamespacePlan> {
         let labelled = *state == NamespaceState::Labelled;
         let reason = match state {
             NamespaceState::LeftOut(why) => why.to_string(),
-            NamespaceState::Enrolled if !has_members(setting, name) => {
+            NamespaceState::Enrolled if !setting.has_members(name) => {
                 "no workload of the input is in it".to_owned()
             }
             NamespaceState::Labelled | NamespaceState::Enrolled => String::new(),

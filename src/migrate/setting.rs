@@ -12,7 +12,6 @@ use super::imagine::{self, Imagined};
 use super::role::{self, Role};
 use super::scope::{Scope, ScopeOptions};
 use super::serving::{self, ServingWaypoints};
-use super::steps::has_members;
 use crate::model::{Endpoints, Protocol, Service, TargetPort, Workload, World};
 use crate::netpol::{Assumptions, PortSet, Selection, Trait, Universe};
 
@@ -170,7 +169,7 @@ impl<'w> Setting<'w> {
             w.namespace == workload.meta.namespace && gateway.is_some_and(|name| *name == w.name)
         });
         let namespace = &workload.meta.namespace;
-        let enrolled = self.scope.is_enrolled(namespace) && has_members(self, namespace);
+        let enrolled = self.scope.is_enrolled(namespace) && self.has_members(namespace);
         let role = Role::of(&self.world, workload, self.scope.workload(index), enrolled);
         let taken = self.waypoints.of_workload.get(&index).copied();
         Part {
@@ -211,6 +210,22 @@ impl<'w> Setting<'w> {
     pub(super) fn backends(&self, service: &Service) -> impl Iterator<Item = usize> {
         let here = self.workloads_of(&service.meta.namespace).iter().copied();
         here.filter(|&w| self.is_backend(service, w))
+    }
+
+    /// Whether a namespace is to be enrolled: the input has something to enrol in it, or it was asked
+    /// for.
+    pub(super) fn has_members(&self, namespace: &str) -> bool {
+        if self.options.namespaces.iter().any(|n| n == namespace) {
+            return true;
+        }
+        let known = self.world.namespaces.get(namespace);
+        let declared = known.is_some_and(|n| n.declared);
+        let mut workloads = self.workloads_of(namespace).iter();
+        workloads.any(|&index| {
+            let workload = self.world.workloads.get(index);
+            workload.is_some_and(|w| !w.meta.origin.is_synthetic())
+                && (declared || self.scope.workload(index).joins())
+        })
     }
 
     /// The workloads of a namespace.

@@ -183,12 +183,12 @@ pub(super) fn enrol_step(setting: &Setting<'_>) -> Step {
         commands: Vec::new(),
     };
     for (namespace, state) in setting.scope.namespaces() {
-        if state.is_enrolled() && has_members(setting, namespace) {
+        if state.is_enrolled() && setting.has_members(namespace) {
             // Pods that restart would get sidecars again, and stay out of what was proven.
             let removal = injection_removal(&setting.world, namespace);
             step.commands.extend(removal);
         }
-        if *state == NamespaceState::Enrolled && has_members(setting, namespace) {
+        if *state == NamespaceState::Enrolled && setting.has_members(namespace) {
             let reason = "enrol the namespace";
             let own = (labels::DATAPLANE_MODE, labels::AMBIENT);
             label(setting, namespace, own, reason, &mut step);
@@ -254,25 +254,6 @@ fn label(
             .commands
             .push(format!("kubectl label namespace {namespace} {key}={value}")),
     }
-}
-
-/// Whether a namespace is to be enrolled: the input has something to enrol in it, or it was asked
-/// for.
-pub(super) fn has_members(setting: &Setting<'_>, namespace: &str) -> bool {
-    if setting.options.namespaces.iter().any(|n| n == namespace) {
-        return true;
-    }
-    let declared = setting
-        .world
-        .namespaces
-        .get(namespace)
-        .is_some_and(|n| n.declared);
-    let mut workloads = setting.workloads_of(namespace).iter();
-    workloads.any(|&index| {
-        let workload = setting.world.workloads.get(index);
-        workload.is_some_and(|w| !w.meta.origin.is_synthetic())
-            && (declared || setting.scope.workload(index).joins())
-    })
 }
 
 /// The commands that end sidecar injection in a namespace, in their order; none when it does not
