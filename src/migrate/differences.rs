@@ -1,14 +1,13 @@
 //! Differences as the comparison finds them, and what is said of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::analysis::Analysis;
 use super::causes::Teller;
 use super::outcome::Doubt;
 use super::pairs::{self, Differing};
 use super::restore::Limits;
-use crate::finding::{Finding, Flow};
+use crate::finding::Finding;
 use crate::model::ObjectRef;
 use crate::netpol::{Node, PortSet};
 use crate::plan::{Comparison, Proof, Relation, Verdict};
@@ -123,7 +122,7 @@ impl Differences {
                         finding.fixes.push(fix);
                     }
                 }
-                finding.flows.extend(listed.iter().map(flow));
+                finding.flows.extend(listed.iter().map(Comparison::flow));
                 comparisons.extend(listed);
             }
         }
@@ -141,15 +140,5 @@ impl Differences {
             finding.flows.dedup();
         }
         (proof, findings)
-    }
-}
-
-fn flow(comparison: &Comparison) -> Flow {
-    Flow {
-        source: comparison.source.clone(),
-        destination: comparison.destination.clone(),
-        connections: comparison.difference.clone(),
-        example: comparison.example.clone(),
-        policies: Arc::clone(&comparison.policies),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::analysis::Analysis;
 use super::naming::names;
-use crate::finding::{Finding, Flow, codes};
+use crate::finding::{Finding, codes};
 use crate::model::{NetworkPolicy, ObjectRef, Workload};
 use crate::netpol::{Node, PortSet};
 use crate::plan::{Comparison, Relation, Verdict};
@@ -29,7 +29,7 @@ pub(super) fn gains(
                 workload.meta.origin.clone(),
                 format!("{message} ({})", Relation::Tunnel),
             );
-            finding.flows = told.iter().map(flow).collect();
+            finding.flows = told.iter().map(Comparison::flow).collect();
             finding.fixes = vec!["add the manifests of all peers of the policies with `-f`".into()];
             findings.push(finding);
         }
@@ -85,14 +85,4 @@ fn told(
         policies: Arc::clone(&policies),
     };
     names(analysis, class).into_iter().map(comparison).collect()
-}
-
-fn flow(comparison: &Comparison) -> Flow {
-    Flow {
-        source: comparison.source.clone(),
-        destination: comparison.destination.clone(),
-        connections: comparison.difference.clone(),
-        example: comparison.example.clone(),
-        policies: Arc::clone(&comparison.policies),
-    }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use crate::finding::Flow;
 use crate::model::ObjectRef;
 
 /// The relation that governs a pair of endpoints.
@@ -74,6 +75,19 @@ pub struct Comparison {
     pub because: String,
     /// The policies responsible, which many may share.
     pub policies: Arc<[ObjectRef]>,
+}
+
+impl Comparison {
+    /// The difference as evidence of a finding.
+    pub fn flow(&self) -> Flow {
+        Flow {
+            source: self.source.clone(),
+            destination: self.destination.clone(),
+            connections: self.difference.clone(),
+            example: self.example.clone(),
+            policies: Arc::clone(&self.policies),
+        }
+    }
 }
 
 /// The comparison of every pair of endpoints in every relation.
