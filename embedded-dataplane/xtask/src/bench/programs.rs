@@ -44,26 +44,28 @@ pub(super) fn beside(peer: &Path, runs: u32, output: &mut impl Write) -> io::Res
         ..Shape::usual(1)
     };
     let folder = std::env::temp_dir().join(format!("ambient-bench-{}", std::process::id()));
-    write::to_folder(&generate::manifests(&shape), &folder)?;
+    let manifests = generate::manifests(&shape);
     let (mut own, mut others) = (Vec::new(), Vec::new());
-    for _ in 0..runs {
-        own.push(once(
-            Command::new(&ours)
-                .args(["policy", "list", "-f"])
-                .arg(&folder),
-        )?);
-        others.push(once(
-            Command::new(peer)
-                .args(["list", "-q", "--dirpath"])
-                .arg(&folder),
-        )?);
-    }
+    write::while_in_folder(&manifests, &folder, || {
+        for _ in 0..runs {
+            own.push(once(
+                Command::new(&ours)
+                    .args(["policy", "list", "-f"])
+                    .arg(&folder),
+            )?);
+            others.push(once(
+                Command::new(peer)
+                    .args(["list", "-q", "--dirpath"])
+                    .arg(&folder),
+            )?);
+        }
+        Ok(())
+    })?;
     let mut table = Table::new(&["list connections", "wall", ""]);
     let peer = peer.display().to_string();
     for (name, times) in [("kubectl-ambient", &mut own), (&peer, &mut others)] {
         table.push(&[name, &table::milliseconds(median(times)), ""]);
     }
-    std::fs::remove_dir_all(&folder)?;
     writeln!(output, "{shape}\n\n{table}")
 }
 
