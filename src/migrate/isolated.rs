@@ -55,9 +55,8 @@ fn isolated<'s>(setting: &'s Setting<'_>, place: usize, waypoint: &Serving) -> V
     let pods: Vec<&Labels> = pods.map(|w| &w.pod.labels).collect();
     let mut found: Vec<Isolated<'s>> = Vec::new();
     for direction in Direction::BOTH {
-        let policies = setting.world.network_policies.iter().filter(|p| {
-            !p.meta.is_ours()
-                && p.meta.namespace == waypoint.namespace
+        let policies = setting.world.network_policies_of_people().filter(|p| {
+            p.meta.namespace == waypoint.namespace
                 && direction.isolated_by(p)
                 && pods.iter().any(|labels| p.pod_selector.matches(labels))
         });

@@ -18,8 +18,8 @@ pub(super) fn later_clients(setting: &Setting<'_>, limits: &Limits, findings: &m
         .map(|l| &l.policy)
         .filter(|p| names_clients(p))
         .collect();
-    let people = setting.world.network_policies.iter();
-    for policy in people.filter(|p| p.isolates_ingress && !p.meta.is_ours()) {
+    let people = setting.world.network_policies_of_people();
+    for policy in people.filter(|p| p.isolates_ingress) {
         if !policy.ingress.iter().any(admits_by_label) {
             continue;
         }

@@ -157,28 +157,22 @@ impl Speakers {
 /// Decides which rules of which policies get the tunnel's port.
 pub(super) struct Opener<'s, 'w> {
     pub(super) setting: &'s Setting<'w>,
-    pub(super) policies: &'s [NetworkPolicy],
-    /// Those of people.
+    /// The policies of people.
     by_namespace: BTreeMap<&'s str, Vec<&'s NetworkPolicy>>,
     pub(super) selection: Selection<'s>,
     pub(super) speakers: Speakers,
 }
 
 impl<'s, 'w> Opener<'s, 'w> {
-    pub(super) fn new(
-        setting: &'s Setting<'w>,
-        policies: &'s [NetworkPolicy],
-        selection: Selection<'s>,
-    ) -> Self {
+    pub(super) fn new(setting: &'s Setting<'w>, selection: Selection<'s>) -> Self {
         let mut by_namespace: BTreeMap<&str, Vec<&NetworkPolicy>> = BTreeMap::new();
-        for policy in policies.iter().filter(|p| !p.meta.is_ours()) {
+        for policy in setting.world.network_policies_of_people() {
             let here = by_namespace.entry(&policy.meta.namespace);
             here.or_default().push(policy);
         }
         Self {
             speakers: Speakers::of(setting, &selection),
             setting,
-            policies,
             by_namespace,
             selection,
         }
@@ -187,10 +181,8 @@ impl<'s, 'w> Opener<'s, 'w> {
     /// The rules that need the port.
     pub(super) fn rules(&mut self) -> Vec<Changed> {
         let mut changed = Vec::new();
-        for (index, policy) in self.policies.iter().enumerate() {
-            if policy.meta.is_ours() {
-                continue;
-            }
+        let setting = self.setting;
+        for (index, policy) in setting.world.indexed_network_policies_of_people() {
             let mut rules = Vec::new();
             let mut inward: Vec<(Direction, Rule)> = Vec::new();
             let subjects = self

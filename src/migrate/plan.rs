@@ -106,7 +106,7 @@ fn open(setting: &Setting<'_>) -> Opening {
         setting.assumptions.clone(),
     );
     let selection = Selection::new(world, &universe);
-    let mut opener = Opener::new(setting, before, selection);
+    let mut opener = Opener::new(setting, selection);
     let mut changed = opener.rules();
     opener.waypoint_rules(&mut changed);
 

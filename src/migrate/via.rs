@@ -22,11 +22,8 @@ impl<'s> Opener<'s, '_> {
             let Some(waypoint) = self.setting.waypoints.all.get(place) else {
                 continue;
             };
-            let policies = self.policies;
-            for (index, policy) in policies.iter().enumerate() {
-                if policy.meta.is_ours() {
-                    continue;
-                }
+            let people = self.setting.world.indexed_network_policies_of_people();
+            for (index, policy) in people {
                 let own = &policy.meta.namespace;
                 let peer = gateway_peer(own, &waypoint.namespace, &waypoint.name);
                 for direction in Direction::BOTH {

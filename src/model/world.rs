@@ -143,7 +143,15 @@ impl World {
 
     /// The network policies that people wrote, not this program.
     pub fn network_policies_of_people(&self) -> impl Iterator<Item = &NetworkPolicy> {
-        self.network_policies.iter().filter(|p| !p.meta.is_ours())
+        self.indexed_network_policies_of_people().map(|(_, p)| p)
+    }
+
+    /// The same, with their indices in [`Self::network_policies`].
+    pub fn indexed_network_policies_of_people(
+        &self,
+    ) -> impl Iterator<Item = (usize, &NetworkPolicy)> {
+        let all = self.network_policies.iter().enumerate();
+        all.filter(|(_, p)| !p.meta.is_ours())
     }
 
     /// The authorization policies that people wrote, not this program.
