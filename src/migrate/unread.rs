@@ -1,7 +1,7 @@
 //! What the input holds and is not part of the plan: templates, and objects that become others.
 
 use crate::finding::{Finding, codes};
-use crate::model::{ObjectRef, Origin, Rebuilt, World};
+use crate::model::{ObjectRef, Origin, Rebuilt, World, shell_word};
 use crate::plan::{Comparison, Relation, Verdict};
 
 /// Templates may hold anything, so that nothing is certain beside them.
@@ -61,7 +61,7 @@ pub(super) fn rebuilt(
         let mut finding = Finding::new(&codes::REBUILT, subject.clone(), origin, message);
         finding.fixes = vec![format!(
             "kubectl ambient migrate -k {} --output-dir DIR",
-            build.folder
+            shell_word(&build.folder)
         )];
         findings.push(finding);
         differences.push(unknown(Relation::Tunnel, &subject, because));

@@ -10,6 +10,7 @@ mod object;
 mod policy;
 mod problem;
 mod service;
+mod shell;
 mod workload;
 mod world;
 
@@ -25,5 +26,6 @@ pub use problem::{Excerpt, Note, Problem};
 pub use service::{
     AllowedNamespaces, Gateway, Listener, Namespace, Service, ServicePort, TargetPort,
 };
+pub use shell::shell_word;
 pub use workload::{ContainerPort, PodTemplate, Probe, Workload, WorkloadKind};
 pub use world::{Coverage, Kind, Rebuilt, World, namespace_name_label};

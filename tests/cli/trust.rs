@@ -189,6 +189,20 @@ fn files_that_kustomize_moves_are_not_written() {
 }
 
 #[test]
+fn commands_that_are_told_can_be_pasted_into_a_shell() {
+    let run = Ambient::new()
+        .file("base/apps.yaml", APPS)
+        .file(
+            "the shop/kustomization.yaml",
+            "resources: [../base/apps.yaml]\nnamespace: prod\n",
+        )
+        .args(["migrate", "-f", ".", "-R"])
+        .run();
+    let told = lines(&run, &["migrate -k"]).join("\n");
+    insta::assert_snapshot!(told.trim(), @"fix: kubectl ambient migrate -k './the shop' --output-dir DIR");
+}
+
+#[test]
 fn what_holds_no_workload_is_not_enrolled() {
     let run = |flags: &[&str]| {
         Ambient::new()

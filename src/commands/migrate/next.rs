@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::migrate::{AuthzMode, Options, Strategy};
+use crate::model::shell_word;
 use crate::render::{Outcome, Report};
 use crate::settings::{DEFAULT_NAMESPACE, Migrate};
 use crate::source::Request;
@@ -49,7 +50,7 @@ fn reads_stdin(request: &Request) -> bool {
 /// The flags that name the same input and the same plan again.
 pub(super) fn flags(request: &Request, options: &Options) -> String {
     let mut flags = Vec::new();
-    let mut flag = |name: &str, value: &str| flags.push(format!("{name} {}", quoted(value)));
+    let mut flag = |name: &str, value: &str| flags.push(format!("{name} {}", shell_word(value)));
     for file in &request.files {
         flag("-f", &path(file));
     }
@@ -96,13 +97,4 @@ pub(super) fn flags(request: &Request, options: &Options) -> String {
 
 fn path(path: &Path) -> String {
     path.display().to_string()
-}
-
-/// A word as a POSIX shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "/._-+=:@,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
