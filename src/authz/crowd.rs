@@ -6,30 +6,8 @@ use std::ops::Range;
 
 use fixedbitset::FixedBitSet;
 
-use super::decide::Enforcer;
-use super::demand::Party;
-use super::matching::{TrustDomain, namespace, principal};
-
-/// Who opens a connection, as the destination's proxy sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Identity<'c> {
-    /// Plaintext: nobody.
-    Anonymous,
-    /// A workload of the mesh.
-    Workload {
-        /// Namespace.
-        namespace: &'c str,
-        /// Service account.
-        service_account: &'c str,
-    },
-    /// A workload of the mesh whose service account is not known.
-    SomeoneIn {
-        /// Namespace.
-        namespace: &'c str,
-    },
-    /// A workload of the mesh of which nothing is known.
-    Anyone,
-}
+use super::matching::{Enforcer, TrustDomain, namespace, principal};
+use super::party::{Identity, Party};
 
 /// Parties, by index, and behind them two that have no name: [`Self::anyone`] of whom nothing is
 /// known, and [`Self::anonymous`] plaintext.

@@ -15,21 +15,12 @@ use ambient_facts::namespaces;
 use fixedbitset::FixedBitSet;
 
 use super::crowd::{Crowd, Matched};
-use super::matching::{is_layer4, listed};
+use super::matching::{Enforcer, is_layer4, listed};
 use crate::model::{
     Action, AuthorizationPolicy, AuthorizationRule, Condition, Labels, Operation, Protocol, Source,
     includes,
 };
 use crate::netpol::PortSet;
-
-/// What evaluates policies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Enforcer {
-    /// The proxy of the node, which knows connections.
-    Ztunnel,
-    /// A waypoint or a sidecar, which knows requests as well.
-    Envoy,
-}
 
 /// Ports that a client may use. The bounds differ where the input does not tell whether a rule
 /// matches.

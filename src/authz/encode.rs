@@ -9,7 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::crowd::Crowd;
-use super::demand::{Demand, Party};
+use super::demand::Demand;
+use super::party::Party;
 use crate::model::{AuthorizationRule, Name, Operation, Protocol, Source};
 use crate::netpol::PortSet;
 

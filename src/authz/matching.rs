@@ -6,10 +6,18 @@ use std::collections::BTreeSet;
 
 use ambient_facts::namespaces;
 
-use super::crowd::Identity;
-use super::decide::Enforcer;
+use super::party::Identity;
 use crate::model::{Condition, Protocol};
 use crate::netpol::PortSet;
+
+/// What evaluates policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Enforcer {
+    /// The proxy of the node, which knows connections.
+    Ztunnel,
+    /// A waypoint or a sidecar, which knows requests as well.
+    Envoy,
+}
 
 /// The ports in the first list, or all if it is empty, without those in the second.
 pub(super) fn listed(ports: &[String], not_ports: &[String]) -> PortSet {

@@ -9,13 +9,15 @@ mod decide;
 mod demand;
 mod encode;
 mod matching;
+mod party;
 mod policies;
 #[cfg(test)]
 mod tests;
 
-pub use crowd::{Crowd, Identity};
-pub use decide::{Allowance, Decision, Enforcer, Selected, selects};
-pub use demand::{Demand, Party, disjoint};
+pub use crowd::Crowd;
+pub use decide::{Allowance, Decision, Selected, selects};
+pub use demand::{Demand, disjoint};
 pub use encode::{Encoded, Mode, PORT_LIST_LIMIT, encode};
-pub use matching::TrustDomain;
+pub use matching::{Enforcer, TrustDomain};
+pub use party::{Identity, Party};
 pub use policies::Policies;

@@ -5,6 +5,7 @@
 //! manifests; it replaces all files or none, as far as the operating system lets it. The module
 //! decides nothing about what is to change.
 
+mod error;
 mod kustomize;
 mod prepare;
 mod staging;
@@ -21,8 +22,10 @@ use crate::model::{ObjectRef, Origin};
 use crate::yaml::Format;
 
 pub use crate::source::POLICIES_FILE;
+pub use error::{FileState, WriteError};
 pub use prepare::prepare;
-pub use write::{FileState, Target, WriteError, Written, write};
+pub use target::Target;
+pub use write::{Written, write};
 
 /// A text that objects of the plan were read from.
 #[derive(Debug, Clone)]

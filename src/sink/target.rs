@@ -6,7 +6,16 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::FileChange;
-use super::write::{Target, WriteError};
+use super::error::WriteError;
+
+/// Where files are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// Where they were read.
+    InPlace,
+    /// Below a directory, under their names.
+    Directory(PathBuf),
+}
 
 /// A change with the file that it is written to.
 #[derive(Debug)]

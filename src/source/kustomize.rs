@@ -6,10 +6,11 @@ use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::model::shell_word;
 use crate::yaml::{Document, View, split};
 
 use super::FileKind;
-use super::read::{Gathered, io_message};
+use super::gathered::{Gathered, io_message};
 
 /// The names that kustomize looks for.
 pub(super) const FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
@@ -33,7 +34,7 @@ pub(super) fn build(directory: &Path, kubectl: Option<&Path>, gathered: &mut Gat
     let name = format!("-k {}", directory.display());
     let pipe = format!(
         "install kubectl, or pipe: `kustomize build {} | kubectl ambient migrate -f -`",
-        directory.display()
+        shell_word(&directory.display().to_string())
     );
     let kubectl = kubectl.unwrap_or(Path::new("kubectl"));
     let run = Command::new(kubectl)

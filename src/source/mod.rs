@@ -7,6 +7,7 @@
 mod assemble;
 mod decode;
 mod document;
+mod gathered;
 mod kinds;
 mod kustomize;
 mod mesh;
@@ -25,8 +26,9 @@ use std::sync::Arc;
 
 use crate::model::{Note, Problem, World};
 use crate::yaml::Format;
+use gathered::Gathered;
 
-pub use read::io_reason;
+pub use gathered::io_reason;
 pub use syntax::dns_label;
 
 /// The name of the file, one per directory, that holds the objects this program adds.
@@ -99,7 +101,7 @@ pub enum FileKind {
 
 /// Reads what is asked for. Whatever fails is among [`Loaded::problems`].
 pub fn load(request: &Request, stdin: &mut dyn Read) -> Loaded {
-    let mut gathered = read::Gathered::default();
+    let mut gathered = Gathered::default();
     read::gather(request, stdin, &mut gathered);
     if let Some(directory) = &request.kustomize {
         kustomize::build(directory, request.kubectl.as_deref(), &mut gathered);
@@ -113,7 +115,7 @@ pub fn load_texts<'a>(
     texts: impl IntoIterator<Item = (&'a str, &'a str)>,
     default_namespace: &str,
 ) -> Loaded {
-    let mut gathered = read::Gathered::default();
+    let mut gathered = Gathered::default();
     for (name, text) in texts {
         gathered.files.push(SourceFile {
             name: Arc::from(name),
@@ -126,8 +128,8 @@ pub fn load_texts<'a>(
     finish(gathered, default_namespace)
 }
 
-fn finish(gathered: read::Gathered, default_namespace: &str) -> Loaded {
-    let read::Gathered {
+fn finish(gathered: Gathered, default_namespace: &str) -> Loaded {
+    let Gathered {
         files,
         kustomizations,
         mut problems,

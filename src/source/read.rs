@@ -9,86 +9,14 @@ use std::sync::Arc;
 
 use ambient_facts::labels;
 
-use super::document;
+use super::gathered::{Gathered, io_message};
 use super::kustomize;
-use super::problem::{Note, Problem};
 use super::{FileKind, POLICIES_FILE, Request, SourceFile};
+use crate::model::shell_word;
 use crate::yaml::Format;
 
 /// Files beyond this are not read. 512 MiB is more than an API server stores altogether.
 const LARGEST_FILE: u64 = 512 << 20;
-
-/// What was found under the arguments.
-#[derive(Debug, Default)]
-pub(super) struct Gathered {
-    pub(super) files: Vec<SourceFile>,
-    pub(super) kustomizations: Vec<SourceFile>,
-    pub(super) problems: Vec<Problem>,
-    pub(super) notes: Vec<Note>,
-    /// Whether something that should have been read could not be.
-    pub(super) incomplete: bool,
-}
-
-impl Gathered {
-    /// Reports a file that cannot be read.
-    pub(super) fn unreadable(&mut self, name: &str, message: String, hint: Option<&str>) {
-        self.incomplete = true;
-        let file = Arc::from(name);
-        self.problems.push(Problem::of_file(&file, message, hint));
-    }
-
-    /// Notes what was done with a file.
-    pub(super) fn note(&mut self, name: &str, message: impl Into<String>) {
-        self.notes.push(Note {
-            file: Arc::from(name),
-            line: 0,
-            message: message.into(),
-        });
-    }
-
-    /// Takes the bytes of a text.
-    pub(super) fn take(
-        &mut self,
-        name: &str,
-        path: Option<PathBuf>,
-        bytes: Vec<u8>,
-        kind: FileKind,
-    ) {
-        match String::from_utf8(bytes) {
-            Ok(text) => {
-                let format = document::format(name, &text);
-                self.files.push(SourceFile {
-                    name: Arc::from(name),
-                    path,
-                    text: Arc::from(text),
-                    format,
-                    kind,
-                });
-            }
-            Err(error) => self.not_text(name, error.as_bytes(), error.utf8_error().valid_up_to()),
-        }
-    }
-
-    fn not_text(&mut self, name: &str, bytes: &[u8], offset: usize) {
-        let wide = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
-        let hint = if wide {
-            "it looks like UTF-16: save it as UTF-8"
-        } else {
-            "save it as UTF-8"
-        };
-        let before = bytes.get(..offset).unwrap_or_default();
-        let line = before.split(|&b| b == b'\n').count();
-        let byte = bytes.get(offset).copied().unwrap_or_default();
-        self.unreadable(
-            name,
-            format!("not UTF-8: byte 0x{byte:02x} at offset {offset}"),
-            Some(hint),
-        );
-        if let Some(problem) = self.problems.last_mut() {
-            problem.line = u32::try_from(line).unwrap_or(u32::MAX);
-        }
-    }
-}
 
 /// A file to read.
 struct Candidate {
@@ -192,6 +120,7 @@ fn reason_to_skip(
     if is_kustomization(path) {
         let directory = path.parent().filter(|p| !p.as_os_str().is_empty());
         let directory = directory.unwrap_or(Path::new(".")).display();
+        let directory = shell_word(&directory.to_string());
         return Some(format!(
             "a kustomization, not read; the files beside it are read as they are. To read what \
              kustomize makes of them: `-k {directory}`"
@@ -216,7 +145,8 @@ fn find(path: &Path, recursive: bool, found: &mut Vec<Candidate>, gathered: &mut
     let name = path.display().to_string();
     if name.starts_with("http://") || name.starts_with("https://") {
         let message = "addresses on the web are not read".to_owned();
-        let hint = format!("pipe it in: `curl -L {name} | kubectl ambient migrate -f -`");
+        let address = shell_word(&name);
+        let hint = format!("pipe it in: `curl -L {address} | kubectl ambient migrate -f -`");
         gathered.unreadable(&name, message, Some(&hint));
         return;
     }
@@ -355,18 +285,6 @@ fn read_limited(stream: &mut dyn Read) -> io::Result<Option<Vec<u8>>> {
     stream.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
     let fits = u64::try_from(bytes.len()).is_ok_and(|n| n <= LARGEST_FILE);
     Ok(fits.then_some(bytes))
-}
-
-/// What went wrong.
-pub(super) fn io_message(error: &io::Error) -> String {
-    format!("cannot be read: {}", io_reason(error))
-}
-
-/// The words of the operating system, in lower case and without its number.
-pub fn io_reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.rsplit_once(" (os error").map_or(&*text, |(t, _)| t);
-    text.to_lowercase()
 }
 
 /// What to do about a path that cannot be read.

@@ -22,18 +22,28 @@ pub struct SyntaxError {
     pub column: u32,
 }
 
-pub(super) fn compose(chunk: Chunk<'_>) -> Result<Document, SyntaxError> {
-    let options = granit_parser::options! {
-        flow_nesting_limit: DEPTH_LIMIT,
-        block_nesting_limit: DEPTH_LIMIT,
-    };
-    let mut parser = Parser::new_from_str_with_options(chunk.text, options);
-    let mut composer = Composer::new(chunk);
-    while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|e| composer.error(e.info(), *e.marker()))?;
-        composer.event(event, span.start, span.end)?;
+impl Document {
+    /// Parses one document of a stream.
+    ///
+    /// Stricter than most parsers: tabs as indentation, duplicate keys, unknown aliases, a second
+    /// document and nesting deeper than 128 collections are errors.
+    ///
+    /// # Errors
+    ///
+    /// The first of these, with its place.
+    pub fn parse(chunk: Chunk<'_>) -> Result<Self, SyntaxError> {
+        let options = granit_parser::options! {
+            flow_nesting_limit: DEPTH_LIMIT,
+            block_nesting_limit: DEPTH_LIMIT,
+        };
+        let mut parser = Parser::new_from_str_with_options(chunk.text, options);
+        let mut composer = Composer::new(chunk);
+        while let Some(event) = parser.next_event() {
+            let (event, span) = event.map_err(|e| composer.error(e.info(), *e.marker()))?;
+            composer.event(event, span.start, span.end)?;
+        }
+        Ok(composer.document)
     }
-    Ok(composer.document)
 }
 
 /// A collection that is being read.

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::compose::{self, SyntaxError};
 use super::scalar::Scalar;
-use super::split::Chunk;
 
 /// Index of a node in its document.
 pub(super) type NodeId = u32;
@@ -66,18 +64,6 @@ pub struct Document {
 }
 
 impl Document {
-    /// Parses one document of a stream.
-    ///
-    /// Stricter than most parsers: tabs as indentation, duplicate keys, unknown aliases, a second
-    /// document and nesting deeper than 128 collections are errors.
-    ///
-    /// # Errors
-    ///
-    /// The first of these, with its place.
-    pub fn parse(chunk: Chunk<'_>) -> Result<Self, SyntaxError> {
-        compose::compose(chunk)
-    }
-
     /// The text of a node that is a scalar, not an alias of one.
     pub(super) fn scalar(&self, id: NodeId) -> Option<&str> {
         match &self.nodes[id as usize].data {

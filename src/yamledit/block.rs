@@ -6,8 +6,9 @@ use crate::yaml::{Format, NodeKind, View};
 
 use super::Refusal;
 use super::example;
-use super::flow::{Flow, Lines};
+use super::flow::Flow;
 use super::layout::{Dash, Page};
+use super::place::Lines;
 use super::scalar::{self, Context, Quotes};
 use super::splice::Insertion;
 use super::target::Added;

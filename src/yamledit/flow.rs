@@ -7,7 +7,7 @@ use crate::yaml::{Format, NodeKind, View};
 use super::Refusal;
 use super::example::{child, is_flow, key_like, last_child, ordered, quotes};
 use super::layout::Page;
-use super::place::{Place, bounds};
+use super::place::{Lines, Place, bounds};
 use super::scalar::{self, Context, Quotes};
 use super::splice::Insertion;
 use super::target::Added;
@@ -21,43 +21,6 @@ pub(super) struct Flow<'t> {
     comma: Option<&'t str>,
     brace_padding: Option<&'t str>,
     bracket_padding: Option<&'t str>,
-}
-
-/// How collections that are spread over lines are written.
-#[derive(Debug, Clone)]
-pub(super) struct Lines<'t> {
-    pub(super) ending: &'t str,
-    /// White space before the line on which the value starts.
-    pub(super) indent: String,
-    /// White space added by each level.
-    unit: String,
-    /// Whether a collection without example is spread over lines.
-    spread: bool,
-}
-
-impl<'t> Lines<'t> {
-    /// For a value in one line, or spread as its example is.
-    pub(super) fn like(page: &Page<'t>, ending: &'t str, example: Option<View<'_>>) -> Self {
-        let indent = example.map_or("", |e| page.indentation(e.span().start));
-        let unit = example
-            .and_then(|e| bounds(page, e, 1).first().copied())
-            .and_then(|(start, _)| page.indentation(start).strip_prefix(indent))
-            .filter(|unit| !unit.is_empty());
-        Self {
-            ending,
-            indent: indent.to_owned(),
-            unit: unit.unwrap_or("  ").to_owned(),
-            spread: false,
-        }
-    }
-
-    fn deeper(&self) -> Self {
-        let indent = format!("{}{}", self.indent, self.unit);
-        Self {
-            indent,
-            ..self.clone()
-        }
-    }
 }
 
 /// An entry of a collection to be written: its key, its value, and the node it is modelled on.

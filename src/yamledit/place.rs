@@ -1,11 +1,48 @@
-//! The end of a flow collection: where its last entry is and what follows it.
+//! The end of a flow collection: where its last entry is, what follows it, and how its lines are
+//! written.
 
 use crate::yaml::View;
 
 use super::Refusal;
-use super::flow::Lines;
 use super::layout::{Page, is_blank};
 use super::splice::Insertion;
+
+/// How collections that are spread over lines are written.
+#[derive(Debug, Clone)]
+pub(super) struct Lines<'t> {
+    pub(super) ending: &'t str,
+    /// White space before the line on which the value starts.
+    pub(super) indent: String,
+    /// White space added by each level.
+    pub(super) unit: String,
+    /// Whether a collection without example is spread over lines.
+    pub(super) spread: bool,
+}
+
+impl<'t> Lines<'t> {
+    /// For a value in one line, or spread as its example is.
+    pub(super) fn like(page: &Page<'t>, ending: &'t str, example: Option<View<'_>>) -> Self {
+        let indent = example.map_or("", |e| page.indentation(e.span().start));
+        let unit = example
+            .and_then(|e| bounds(page, e, 1).first().copied())
+            .and_then(|(start, _)| page.indentation(start).strip_prefix(indent))
+            .filter(|unit| !unit.is_empty());
+        Self {
+            ending,
+            indent: indent.to_owned(),
+            unit: unit.unwrap_or("  ").to_owned(),
+            spread: false,
+        }
+    }
+
+    pub(super) fn deeper(&self) -> Self {
+        let indent = format!("{}{}", self.indent, self.unit);
+        Self {
+            indent,
+            ..self.clone()
+        }
+    }
+}
 
 /// Where the new last entry of a flow collection goes.
 pub(super) struct Place {

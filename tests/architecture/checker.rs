@@ -1,5 +1,6 @@
 //! The checker on made-up sources: each rule fails where it should, and only there.
 
+use crate::circles;
 use crate::rules::{self, Violation};
 use crate::source::Source;
 use crate::tables;
@@ -103,6 +104,46 @@ fn a_module_without_a_row_and_a_name_from_the_root_are_reported() {
     src/netpol/mod.rs:1: module `netpol` has no row in tests/architecture/tables.rs
     src/plan/edit.rs:1: `plan` names `World` of the crate root: name the module it is from
     ");
+}
+
+#[test]
+fn circles_among_siblings_are_reported() {
+    let files = [
+        (
+            "src/plan/mod.rs",
+            "mod edit; mod body; pub use edit::Edit; use body::Body;",
+        ),
+        (
+            "src/plan/edit.rs",
+            "use super::step::Step; use super::Body;",
+        ),
+        ("src/plan/step/mod.rs", "mod one; use super::proof::Proof;"),
+        (
+            "src/plan/step/one.rs",
+            "use crate::plan::Body; use super::Step;",
+        ),
+        ("src/plan/step/two.rs", "use super::one::One;"),
+        ("src/plan/proof.rs", "fn f(_: &super::Edit) {}"),
+        (
+            "src/plan/body.rs",
+            "use super::{Plan, World}; use crate::model;",
+        ),
+        ("src/sink/a.rs", "use super::b::B;"),
+        (
+            "src/sink/b.rs",
+            "use super::a::A;\n#[cfg(test)] mod tests { use super::super::c; }",
+        ),
+        ("src/sink/c.rs", "use super::b::B;"),
+    ];
+    let circles = |exempt| lines(&circles::among_siblings(&sources(&files), exempt));
+    insta::assert_snapshot!(circles(&[]), @r"
+    src/plan/edit.rs:1: `edit` must not use `step`: edit → step → proof → edit is a circle
+    src/plan/proof.rs:1: `proof` must not use `edit`: proof → edit → step → proof is a circle
+    src/plan/step/mod.rs:1: `step` must not use `proof`: step → proof → edit → step is a circle
+    src/sink/a.rs:1: `a` must not use `b`: a → b → a is a circle
+    src/sink/b.rs:1: `b` must not use `a`: b → a → b is a circle
+    ");
+    insta::assert_snapshot!(circles(&["plan", "sink"]), @"");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Keeps the repository in the shape that `ARCHITECTURE.md` describes.
 //!
-//! [`tables`] says what is allowed, [`rules`] compares it with what [`workspace`] and [`source`]
+//! [`tables`] says what is allowed, [`rules`] and [`circles`] compare it with what [`workspace`] and [`source`]
 //! read. `checker` shows on small made-up sources that each rule can fail.
 #![allow(
     clippy::expect_used,
@@ -9,6 +9,7 @@
 )]
 
 mod checker;
+mod circles;
 mod lexer;
 mod rules;
 mod source;
@@ -55,6 +56,14 @@ fn modules_only_use_modules_below_them() {
     assert_none(rules::module_directions(
         &code(workspace::sources()),
         tables::MODULES,
+    ));
+}
+
+#[test]
+fn modules_of_one_module_have_no_circle() {
+    assert_none(circles::among_siblings(
+        &code(workspace::sources()),
+        tables::CIRCULAR,
     ));
 }
 

@@ -16,7 +16,7 @@ pub(crate) struct Violation {
 }
 
 impl Violation {
-    fn new(file: &str, line: usize, rule: String) -> Self {
+    pub(crate) fn new(file: &str, line: usize, rule: String) -> Self {
         Self {
             file: file.to_owned(),
             line,

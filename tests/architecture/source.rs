@@ -60,7 +60,7 @@ impl Source {
     }
 
     /// The modules from the crate root down to this file.
-    fn module_path(&self) -> Vec<String> {
+    pub(crate) fn module_path(&self) -> Vec<String> {
         let inside = self.file.rsplit_once("src/").map_or("", |(_, rest)| rest);
         let mut segments: Vec<_> = inside
             .trim_end_matches(".rs")
