@@ -9,7 +9,7 @@ use super::scope::{Membership, NamespaceState, StaysOut};
 use super::setting::Setting;
 use super::tunnel_port;
 use super::unread::unknown;
-use super::waypoints::{Binding, Waypoints};
+use super::waypoints::{Binding, Waypoint, Waypoints};
 use super::{AuthzMode, probes};
 use crate::finding::{Finding, codes};
 use crate::model::{Meta, Namespace, NetworkPolicy, ObjectRef, Origin, Peer, World};
@@ -114,7 +114,7 @@ pub(super) fn policy_findings(setting: &Setting<'_>, findings: &mut Vec<Finding>
             }
             _ => false,
         };
-        for policy in world.network_policies.iter().filter(|p| !p.meta.is_ours()) {
+        for policy in world.network_policies_of_people() {
             let mut rules = policy.ingress.iter().chain(&policy.egress);
             let Some(rule) = rules.find(|r| r.peers.iter().any(asks)) else {
                 continue;
@@ -179,18 +179,14 @@ pub(super) fn plugin_policies(
 ) {
     let enforced = setting.world.plugin_policies.iter();
     for policy in enforced.filter(|p| !p.is_staged()) {
-        let reference = policy.reference();
         let because = format!(
             "`{}` of group `{}` also decides about connections, and is not analysed",
             policy.kind, policy.group
         );
-        findings.push(Finding::new(
-            &codes::UNKNOWN_PLUGIN_POLICY,
-            reference.clone(),
-            policy.meta.origin.clone(),
-            because.clone(),
-        ));
-        differences.push(unknown(Relation::Tunnel, &reference, because));
+        let (object, origin) = (policy.reference(), policy.meta.origin.clone());
+        let finding = Finding::new(&codes::UNKNOWN_PLUGIN_POLICY, object, origin, because);
+        differences.push(undecided(Relation::Tunnel, &finding));
+        findings.push(finding);
     }
     differences.sort();
 }
@@ -201,66 +197,70 @@ pub(super) fn ways_not_analysed(
     differences: &mut Vec<Comparison>,
     findings: &mut Vec<Finding>,
 ) {
-    let mut report = |object: ObjectRef, origin: &Origin, because: String| {
-        let origin = origin.clone();
-        findings.push(Finding::new(
-            &codes::WAY_NOT_ANALYSED,
-            object.clone(),
-            origin,
-            because.clone(),
-        ));
-        differences.push(unknown(Relation::Waypoint, &object, because));
+    let world = &*setting.world;
+    let waypoints = Waypoints::new(world, &setting.planned);
+    let not_analysed = |kind: &str, meta: &Meta, because: String| {
+        let (object, origin) = (meta.reference(kind), meta.origin.clone());
+        Finding::new(&codes::WAY_NOT_ANALYSED, object, origin, because)
     };
-    let waypoints = Waypoints::new(&setting.world, &setting.planned);
-    let entries = setting.world.networking.iter();
-    for entry in entries.filter(|o| o.kind == "ServiceEntry") {
-        if let Binding::Bound(waypoint) = waypoints.of_entry(&entry.meta) {
-            let because = format!(
-                "connections to its hosts leave the cluster through the waypoint `{}/{}`",
-                waypoint.namespace, waypoint.name
-            );
-            report(
-                entry.meta.reference("ServiceEntry"),
-                &entry.meta.origin,
-                because,
-            );
-        }
-    }
+    let entries = world.networking.iter();
+    let entries = entries
+        .filter(|o| o.kind == "ServiceEntry")
+        .filter_map(|entry| {
+            let through = through(waypoints.of_entry(&entry.meta))?;
+            let because = format!("connections to its hosts leave the cluster {through}");
+            Some(not_analysed("ServiceEntry", &entry.meta, because))
+        });
     // What stands behind these is listed by hand, and may be pods. A headless Service and an alias
     // have no address that could lead through a waypoint.
-    let by_hand = setting
-        .world
+    let by_hand = world
         .services
         .iter()
         .filter(|s| s.selector.is_empty() && !s.headless && s.service_type != "ExternalName");
-    for service in by_hand {
-        if let Binding::Bound(waypoint) = waypoints.of_service(service) {
-            let because = format!(
-                "it has no selector, so what its clients reach through the waypoint `{}/{}` is not known",
-                waypoint.namespace, waypoint.name
-            );
-            report(
-                service.meta.reference("Service"),
-                &service.meta.origin,
-                because,
-            );
-        }
-    }
-    if setting.cni.cni.keeps_ports_visible() {
-        for &service in setting.waypoints.of_service.keys() {
-            let Some(service) = setting.world.services.get(service) else {
-                continue;
-            };
-            let because =
-                "the network plugin sees the waypoint as the client of its pods".to_owned();
-            report(
-                service.meta.reference("Service"),
-                &service.meta.origin,
-                because,
-            );
-        }
+    let by_hand = by_hand.filter_map(|service| {
+        let through = through(waypoints.of_service(service))?;
+        let because = if service.is_api_server() {
+            format!("its clients reach the API server {through}, whose address it sees")
+        } else {
+            format!("it has no selector, so what its clients reach {through} is not known")
+        };
+        let mut finding = not_analysed("Service", &service.meta, because);
+        finding.fixes = vec![format!(
+            "kubectl label service {} --namespace {} {}={}",
+            service.meta.name,
+            service.meta.namespace,
+            labels::USE_WAYPOINT,
+            labels::NONE
+        )];
+        Some(finding)
+    });
+    let sees_ports = setting.cni.cni.keeps_ports_visible();
+    let seen = setting.waypoints.of_service.keys().filter(|_| sees_ports);
+    let seen = seen.filter_map(|&service| {
+        let because = "the network plugin sees the waypoint as the client of its pods".to_owned();
+        let meta = &world.services.get(service)?.meta;
+        Some(not_analysed("Service", meta, because))
+    });
+    for finding in entries.chain(by_hand).chain(seen) {
+        differences.push(undecided(Relation::Waypoint, &finding));
+        findings.push(finding);
     }
     differences.sort();
+}
+
+/// What a finding is about, as a comparison that came to nothing for its reason.
+fn undecided(relation: Relation, finding: &Finding) -> Comparison {
+    unknown(relation, &finding.subject, finding.message.clone())
+}
+
+/// Through which waypoint, if any.
+fn through(binding: Binding<'_>) -> Option<String> {
+    match binding {
+        Binding::Bound(Waypoint {
+            namespace, name, ..
+        }) => Some(format!("through the waypoint `{namespace}/{name}`")),
+        _ => None,
+    }
 }
 
 /// Whether an earlier run made a policy for nothing but the probes of the kubelet.

@@ -1,6 +1,6 @@
 //! Namespaces, Services and Gateways.
 
-use ambient_facts::{labels, ports};
+use ambient_facts::{labels, namespaces, ports};
 
 use super::{LabelSelector, Labels, Meta, Protocol, includes};
 
@@ -32,6 +32,11 @@ impl Service {
     /// Whether it selects a pod of its namespace. Without a selector it selects none.
     pub fn selects(&self, labels: &Labels) -> bool {
         !self.selector.is_empty() && includes(labels, &self.selector)
+    }
+
+    /// Whether it is the one that Kubernetes makes for its API server.
+    pub fn is_api_server(&self) -> bool {
+        (self.meta.namespace.as_str(), self.meta.name.as_str()) == namespaces::API_SERVER_SERVICE
     }
 }
 

@@ -21,5 +21,9 @@ pub const SYSTEM: [&str; 9] = [
     "openshift-ovn-kubernetes",
 ];
 
+/// Namespace and name of the Service of the API server (kube-apiserver
+/// `pkg/controlplane/controller/kubernetesservice`).
+pub const API_SERVER_SERVICE: (&str, &str) = ("default", "kubernetes");
+
 /// Trust domain of a mesh by default (MeshConfig `trustDomain`).
 pub const TRUST_DOMAIN: &str = "cluster.local";
