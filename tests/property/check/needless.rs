@@ -13,6 +13,7 @@ use kubectl_ambient::model::{Peer, Protocol};
 
 use super::claims::{self, Claims};
 use super::mesh::travels;
+use super::readings::peers;
 use super::subjects::Subject;
 use super::{Case, Violations};
 use crate::generate::Authorization;
@@ -62,17 +63,10 @@ pub(super) fn check(
 
 /// Whether a policy has a peer that is no pod of the manifests.
 fn speaks_of_strangers(case: &Case<'_>, subjects: &[Subject]) -> bool {
-    case.before.network_policies.iter().any(|policy| {
-        let mut peers = policy
-            .ingress
-            .iter()
-            .chain(&policy.egress)
-            .flat_map(|r| &r.peers);
-        peers.any(|peer| {
-            let of_pods = matches!(peer, Peer::Pods { .. });
-            let known = |s: &Subject| is_peer(&policy.meta.namespace, peer, s.any_reading());
-            of_pods && !subjects.iter().any(known)
-        })
+    peers(case.before).any(|(policy, peer)| {
+        let of_pods = matches!(peer, Peer::Pods { .. });
+        let known = |s: &Subject| is_peer(&policy.meta.namespace, peer, s.any_reading());
+        of_pods && !subjects.iter().any(known)
     })
 }
 

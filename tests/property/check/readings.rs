@@ -9,25 +9,29 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use kubectl_ambient::model::{
-    LabelSelector, Labels, Operator, Peer, Requirement, Rule, Workload, World,
+    LabelSelector, Labels, NetworkPolicy, Operator, Peer, Requirement, Rule, Workload, World,
 };
 
 use super::Case;
 
 use crate::reference::{Direction, Pod, isolating, namespace_labels};
 
+/// Every peer of every network policy, with its policy.
+pub(super) fn peers(world: &World) -> impl Iterator<Item = (&NetworkPolicy, &Peer)> {
+    world.network_policies.iter().flat_map(|policy| {
+        let rules = policy.ingress.iter().chain(&policy.egress);
+        rules.flat_map(move |rule| rule.peers.iter().map(move |peer| (policy, peer)))
+    })
+}
+
 /// Every block that a policy of these worlds names, exceptions too.
 pub(super) fn blocks(worlds: &[&World]) -> Vec<IpNet> {
     let mut blocks = Vec::new();
     for world in worlds {
-        for policy in &world.network_policies {
-            for rule in policy.ingress.iter().chain(&policy.egress) {
-                for peer in &rule.peers {
-                    if let Peer::Block { cidr, except } = peer {
-                        blocks.push(*cidr);
-                        blocks.extend(except);
-                    }
-                }
+        for (_, peer) in peers(world) {
+            if let Peer::Block { cidr, except } = peer {
+                blocks.push(*cidr);
+                blocks.extend(except);
             }
         }
         for policy in &world.authorization_policies {
@@ -84,19 +88,15 @@ pub(super) fn labels_of(case: &Case<'_>, namespace: &str) -> BTreeSet<Labels> {
     if is_declared {
         return possible;
     }
-    for policy in &world.network_policies {
-        for rule in policy.ingress.iter().chain(&policy.egress) {
-            for peer in &rule.peers {
-                if let Peer::Pods {
-                    namespaces: Some(selector),
-                    ..
-                } = peer
-                {
-                    for mut labels in [selected_labels(selector), other_labels(selector)] {
-                        labels.extend(known.clone());
-                        possible.insert(labels);
-                    }
-                }
+    for (_, peer) in peers(world) {
+        if let Peer::Pods {
+            namespaces: Some(selector),
+            ..
+        } = peer
+        {
+            for mut labels in [selected_labels(selector), other_labels(selector)] {
+                labels.extend(known.clone());
+                possible.insert(labels);
             }
         }
     }

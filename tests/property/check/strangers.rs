@@ -11,7 +11,7 @@ use kubectl_ambient::plan::Relation;
 
 use super::claims::Claims;
 use super::mesh::{before, travels};
-use super::readings::selected_labels;
+use super::readings::{peers, selected_labels};
 use super::subjects::Subject;
 use super::{Case, Violations};
 use crate::generate::Authorization;
@@ -86,31 +86,28 @@ fn has_other_readings(case: &Case<'_>, pod: &Pod) -> bool {
 /// no label tells from others.
 fn strangers(case: &Case<'_>) -> Vec<Pod> {
     let mut strangers = vec![stranger(Labels::new(), Labels::new())];
-    for policy in &case.before.network_policies {
-        let rules = policy.ingress.iter().chain(&policy.egress);
-        for peer in rules.flat_map(|rule| &rule.peers) {
-            let Peer::Pods {
-                namespaces: Some(namespaces),
-                pods,
-            } = peer
-            else {
-                continue;
+    for (_, peer) in peers(case.before) {
+        let Peer::Pods {
+            namespaces: Some(namespaces),
+            pods,
+        } = peer
+        else {
+            continue;
+        };
+        let everything = LabelSelector::default();
+        let pods = pods.as_ref().unwrap_or(&everything);
+        let pod = stranger(selected_labels(namespaces), selected_labels(pods));
+        let is_known = case.before.namespaces.values().any(|known| {
+            let mut labels = known.meta.labels.clone();
+            labels.insert(NAME.to_owned(), known.meta.name.clone());
+            let there = Pod {
+                namespace_labels: labels,
+                ..pod.clone()
             };
-            let everything = LabelSelector::default();
-            let pods = pods.as_ref().unwrap_or(&everything);
-            let pod = stranger(selected_labels(namespaces), selected_labels(pods));
-            let is_known = case.before.namespaces.values().any(|known| {
-                let mut labels = known.meta.labels.clone();
-                labels.insert(NAME.to_owned(), known.meta.name.clone());
-                let there = Pod {
-                    namespace_labels: labels,
-                    ..pod.clone()
-                };
-                known.meta.name == pod.namespace || is_peer("", peer, &there)
-            });
-            if !is_known && is_peer("", peer, &pod) && !lists_known(case, namespaces) {
-                strangers.push(pod);
-            }
+            known.meta.name == pod.namespace || is_peer("", peer, &there)
+        });
+        if !is_known && is_peer("", peer, &pod) && !lists_known(case, namespaces) {
+            strangers.push(pod);
         }
     }
     strangers
