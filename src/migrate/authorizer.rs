@@ -12,7 +12,7 @@ use super::peering::Peering;
 use super::serving::Serving;
 use crate::authz::{Allowance, Crowd, Decision, Enforcer, Policies, Selected};
 use crate::model::{AuthorizationPolicy, Service};
-use crate::netpol::Node;
+use crate::netpol::{Node, PortSet};
 
 /// What AuthorizationPolicies let a client use.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +44,8 @@ struct Place {
     today: Option<bool>,
     /// What a sidecar accepts without an identity.
     plaintext: Allowance,
+    /// Where no client has one.
+    unidentified: Allowance,
 }
 
 /// Policies that apply together.
@@ -63,6 +65,8 @@ struct EnforcedToday<'p> {
     policies: Selected<'p>,
     /// What the mode of mutual TLS leaves clients without an identity.
     plaintext: Allowance,
+    /// Where nobody has an identity, because mutual TLS is switched off.
+    unidentified: Allowance,
     /// Whether there surely are sidecars.
     surely: bool,
 }
@@ -108,6 +112,12 @@ impl<'p> Authorizer<'p> {
             let role = setting.role(index);
             let policies = self.policies;
             let today = setting.has_proxy_today(index);
+            let (plaintext, unidentified) = if today == Some(false) {
+                (Allowance::all(), Allowance::exactly(PortSet::none()))
+            } else {
+                let peering = self.peering;
+                (peering.plaintext(workload), peering.unidentified(workload))
+            };
             let place = Place {
                 policies: policies.selecting(&workload.meta.namespace, &workload.pod.labels),
                 enforcer: if role.keeps_sidecar {
@@ -116,11 +126,8 @@ impl<'p> Authorizer<'p> {
                     Enforcer::Ztunnel
                 },
                 today,
-                plaintext: if today == Some(false) {
-                    Allowance::all()
-                } else {
-                    self.peering.plaintext(workload)
-                },
+                plaintext,
+                unidentified,
             };
             let selection = self.intern(place);
             match selections.iter_mut().find(|(known, _)| *known == selection) {
@@ -151,6 +158,7 @@ impl<'p> Authorizer<'p> {
             enforcer: Enforcer::Envoy,
             today: Some(false),
             plaintext: Allowance::all(),
+            unidentified: Allowance::exactly(PortSet::none()),
         })
     }
 
@@ -166,6 +174,7 @@ impl<'p> Authorizer<'p> {
             today: (place.today != Some(false)).then(|| EnforcedToday {
                 policies: Selected::listed(people, Enforcer::Envoy),
                 plaintext: place.plaintext.clone(),
+                unidentified: place.unidentified.clone(),
                 surely: place.today == Some(true),
             }),
             decision: OnceLock::new(),
@@ -218,6 +227,7 @@ impl<'p> Authorizer<'p> {
                 low: anonymous.low.intersection(&plaintext.low),
                 high: anonymous.high.intersection(&plaintext.high),
             },
+            unidentified: enforced.unidentified.clone(),
             surely: enforced.surely,
         };
         today.with(analysis, &decision)
@@ -266,6 +276,7 @@ fn only_after(analysis: &Analysis<'_, '_>, decision: &Decision) -> Vec<Part> {
 struct Today {
     by_identity: Decision,
     anonymous: Allowance,
+    unidentified: Allowance,
     /// Whether there surely are some.
     surely: bool,
 }
@@ -297,11 +308,13 @@ impl Today {
             .collect()
     }
 
-    /// `vouched`: whether the client has a proxy today, which presents its identity.
+    /// `vouched`: whether the client has a proxy today, which presents its identity where it is
+    /// asked for.
     fn of(&self, identified: &Allowance, vouched: Option<bool>) -> Allowance {
         let anonymous = &self.anonymous;
+        let identified = self.where_identified(identified);
         let enforced = match vouched {
-            Some(true) => identified.clone(),
+            Some(true) => identified,
             Some(false) => anonymous.clone(),
             None => Allowance {
                 low: identified.low.intersection(&anonymous.low),
@@ -315,6 +328,20 @@ impl Today {
             } else {
                 Allowance::all().high
             },
+        }
+    }
+
+    /// What a client with an identity may use, given that it has none on some ports.
+    fn where_identified(&self, identified: &Allowance) -> Allowance {
+        let (anonymous, hidden) = (&self.anonymous, &self.unidentified);
+        let either_way = identified.low.intersection(&anonymous.low);
+        let low = identified.low.difference(&hidden.high);
+        let high = identified.high.difference(&hidden.low);
+        Allowance {
+            low: low
+                .union(&anonymous.low.intersection(&hidden.low))
+                .union(&either_way),
+            high: high.union(&anonymous.high.intersection(&hidden.high)),
         }
     }
 }

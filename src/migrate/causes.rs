@@ -219,8 +219,15 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
         if difference.refused
             && let Some(policy) = policies.first()
         {
+            let setting = self.analysis.setting;
+            let mut workloads = difference.to_workloads(self.analysis);
+            let today = if workloads.any(|w| setting.has_proxy_today(w) == Some(true)) {
+                "sidecars do not today"
+            } else {
+                "nothing enforces it today"
+            };
             let because = format!(
-                "`{}` refuses these connections, and nothing enforces it today",
+                "`{}` refuses these connections, and {today}",
                 policy.reference()
             );
             return (&codes::LOST_TO_AUTHORIZATION, because, Vec::new());
@@ -278,7 +285,7 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
         if self.responsible.refuses_today(source, difference) {
             let policies = self.responsible.refusing(source, difference);
             let names: Vec<String> = policies.iter().map(|p| format!("`{p}`")).collect();
-            let then = if self.analysis.has_proxy_today(source) == Some(true) {
+            let then = if self.responsible.knows_today(source, difference) {
                 "nothing does in the mesh"
             } else {
                 "the client gets an identity"

@@ -46,21 +46,46 @@ impl<'w> Peering<'w> {
         &self,
         workload: &Workload,
     ) -> impl Iterator<Item = &'w PeerAuthentication> {
-        let all = self.own(workload).chain(self.of_namespace(workload));
-        let all: Vec<_> = all.chain(self.wide(self.root_namespace)).collect();
-        let strict = |p: &&PeerAuthentication| {
-            let mut modes = p.ports.iter().map(|(_, mode)| *mode).chain([p.mode]);
-            modes.any(|mode| mode == PeerMode::Strict)
-        };
-        all.into_iter().map(|(_, p)| p).filter(strict)
+        self.with(PeerMode::Strict, workload)
     }
 
-    /// The ports on which a sidecar of the workload lets in clients without an identity. Where one
-    /// of several policies holds and the input does not tell which, the bounds differ.
+    /// The policies that switch mutual TLS off on some port of a workload, or might.
+    pub(super) fn disabling(
+        &self,
+        workload: &Workload,
+    ) -> impl Iterator<Item = &'w PeerAuthentication> {
+        self.with(PeerMode::Disable, workload)
+    }
+
+    fn with(
+        &self,
+        wanted: PeerMode,
+        workload: &Workload,
+    ) -> impl Iterator<Item = &'w PeerAuthentication> {
+        let all = self.own(workload).chain(self.of_namespace(workload));
+        let all: Vec<_> = all.chain(self.wide(self.root_namespace)).collect();
+        let has = move |p: &&PeerAuthentication| {
+            let mut modes = p.ports.iter().map(|(_, mode)| *mode).chain([p.mode]);
+            modes.any(|mode| mode == wanted)
+        };
+        all.into_iter().map(|(_, p)| p).filter(has)
+    }
+
+    /// The ports on which a sidecar of the workload lets in clients without an identity.
     pub(super) fn plaintext(&self, workload: &Workload) -> Allowance {
-        if self.by_namespace.is_empty() {
-            return Allowance::all();
-        }
+        self.in_modes(workload, |mode| mode != PeerMode::Strict)
+    }
+
+    /// The ports on which a sidecar of the workload takes nothing but plaintext, so that no client
+    /// has an identity: the sidecars of clients send none there (istiod `pilot/pkg/xds/endpoints`,
+    /// `mtlsChecker`).
+    pub(super) fn unidentified(&self, workload: &Workload) -> Allowance {
+        self.in_modes(workload, |mode| mode == PeerMode::Disable)
+    }
+
+    /// The ports whose mode is one of some. Where one of several policies holds and the input does
+    /// not tell which, the bounds differ.
+    fn in_modes(&self, workload: &Workload, wanted: impl Fn(PeerMode) -> bool) -> Allowance {
         let modes = |policies: &mut dyn Iterator<Item = (usize, &'w PeerAuthentication)>| {
             let modes: BTreeSet<PeerMode> = policies.map(|(_, p)| p.mode).collect();
             if modes.is_empty() {
@@ -83,7 +108,7 @@ impl<'w> Peering<'w> {
         for &mesh in &mesh {
             for &namespace in &namespace {
                 for (own, ports) in &own {
-                    let open = accepting([mesh, namespace, *own], ports);
+                    let open = ports_in([mesh, namespace, *own], ports, &wanted);
                     allowance = Some(match allowance {
                         None => Allowance::exactly(open),
                         Some(known) => Allowance {
@@ -130,24 +155,28 @@ impl<'w> Peering<'w> {
     }
 }
 
-/// The ports without strict mode, given the modes of the mesh, the namespace and the workload, and
-/// those of single ports.
-fn accepting(modes: [PeerMode; 3], ports: &[(u16, PeerMode)]) -> PortSet {
+/// The ports in some modes, given the modes of the mesh, the namespace and the workload, and those of
+/// single ports.
+fn ports_in(
+    modes: [PeerMode; 3],
+    ports: &[(u16, PeerMode)],
+    wanted: impl Fn(PeerMode) -> bool,
+) -> PortSet {
     let set = |mode: &PeerMode| *mode != PeerMode::Unset;
     let whole = modes.into_iter().rfind(set).unwrap_or(PeerMode::Permissive);
-    let of = |wanted: bool| -> PortSet {
+    let of = |is_wanted: bool| -> PortSet {
         let ports = ports.iter().filter(|(_, mode)| set(mode));
-        let ports = ports.filter(|(_, mode)| (*mode == PeerMode::Strict) == wanted);
+        let ports = ports.filter(|(_, mode)| wanted(*mode) == is_wanted);
         ports
             .map(|(port, _)| PortSet::port(Protocol::Tcp, *port))
             .collect()
     };
-    let others = if whole == PeerMode::Strict {
-        PortSet::none()
-    } else {
+    let others = if wanted(whole) {
         PortSet::protocol(Protocol::Tcp)
+    } else {
+        PortSet::none()
     };
-    others.difference(&of(true)).union(&of(false))
+    others.difference(&of(false)).union(&of(true))
 }
 
 #[cfg(test)]
@@ -161,6 +190,15 @@ mod tests {
         let fixture = policies.fold(Fixture::with_namespace("shop", &[]), Fixture::peer);
         let peering = Peering::of(&fixture.world, "istio-system");
         let Allowance { low, high } = peering.plaintext(&deployment("shop", "web"));
+        (low.to_string(), high.to_string())
+    }
+
+    /// Where a sidecar of `shop/web` knows nobody.
+    fn unidentified(policies: impl IntoIterator<Item = PeerAuthentication>) -> (String, String) {
+        let policies = policies.into_iter();
+        let fixture = policies.fold(Fixture::with_namespace("shop", &[]), Fixture::peer);
+        let peering = Peering::of(&fixture.world, "istio-system");
+        let Allowance { low, high } = peering.unidentified(&deployment("shop", "web"));
         (low.to_string(), high.to_string())
     }
 
@@ -210,5 +248,27 @@ mod tests {
         let mesh = mesh.map(|mode| peer_authentication("istio-system", mode));
         let (none, all) = ("No Connections".to_owned(), "TCP 1-65535".to_owned());
         assert_eq!(plaintext(mesh), (none, all));
+    }
+
+    #[test]
+    fn nobody_is_known_where_mutual_tls_is_switched_off() {
+        use PeerMode::{Disable, Permissive, Strict};
+        let [all, none] = ["TCP 1-65535", "No Connections"].map(exactly);
+        let mesh = peer_authentication("istio-system", Disable);
+        let namespace = |mode| peer_authentication("shop", mode);
+        assert_eq!(unidentified([]), none);
+        assert_eq!(unidentified([namespace(Strict)]), none);
+        assert_eq!(unidentified([mesh.clone()]), all);
+        assert_eq!(unidentified([mesh, namespace(Permissive)]), none);
+        let ports = [(80, Disable), (81, Strict)];
+        assert_eq!(unidentified([own(Permissive, &ports)]), exactly("TCP 80"));
+        let others = exactly("TCP 1-80,82-65535");
+        assert_eq!(unidentified([own(Disable, &ports)]), others);
+        let either = [namespace(Disable), namespace(Permissive)];
+        let (low, high) = unidentified(either);
+        assert_eq!(
+            (low.as_str(), high.as_str()),
+            ("No Connections", "TCP 1-65535")
+        );
     }
 }

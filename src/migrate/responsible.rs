@@ -196,12 +196,19 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
                 continue;
             }
             let vouched = analysis.has_proxy_today(source);
-            if vouched != Some(false) {
-                see(Enforcer::Envoy, member(source), &difference.changed);
+            let changed = &difference.changed;
+            let workload = setting.world.workloads.get(index);
+            let unidentified = workload.map(|w| self.peering.unidentified(w));
+            let (never_known, unknown) = unidentified.as_ref().map_or((false, false), |ports| {
+                let some = ports.high.intersection(changed);
+                (ports.low.includes(changed), !some.is_empty())
+            });
+            if vouched != Some(false) && !never_known {
+                see(Enforcer::Envoy, member(source), changed);
             }
-            if vouched != Some(true) {
+            if vouched != Some(true) || unknown {
                 let anonymous = Some(self.crowd.anonymous());
-                see(Enforcer::Envoy, anonymous, &difference.changed);
+                see(Enforcer::Envoy, anonymous, changed);
             }
         }
         views.sort_unstable();
@@ -237,33 +244,49 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
     pub(super) fn refusing(&self, source: Node, difference: &Difference) -> Vec<ObjectRef> {
         let authorization = self.authorization(source, difference).into_iter();
         let authorization = authorization.map(AuthorizationPolicy::reference);
-        let strict = self.strict(source, difference).into_iter();
-        let strict = strict.map(|p| p.meta.reference("PeerAuthentication"));
-        let mut refusing: Vec<ObjectRef> = authorization.chain(strict).collect();
+        let peers = self.peers(source, difference).into_iter();
+        let peers = peers.map(|p| p.meta.reference("PeerAuthentication"));
+        let mut refusing: Vec<ObjectRef> = authorization.chain(peers).collect();
         refusing.dedup();
         refusing
     }
 
-    /// The policies by which sidecars of the destination refuse a source that has no identity today.
-    fn strict(&self, source: Node, difference: &Difference) -> Vec<&'t PeerAuthentication> {
+    /// The policies by which sidecars of the destination refuse a source that has no identity today,
+    /// or do not learn the one that it has.
+    fn peers(&self, source: Node, difference: &Difference) -> Vec<&'t PeerAuthentication> {
         let setting = self.analysis.setting;
-        if difference.relation == Relation::Plaintext
-            || difference.verdict == Verdict::Lost
-            || self.analysis.has_proxy_today(source) == Some(true)
-        {
+        if difference.relation == Relation::Plaintext || difference.verdict == Verdict::Lost {
             return Vec::new();
         }
-        let mut strict: Vec<&PeerAuthentication> = Vec::new();
+        let vouched = self.analysis.has_proxy_today(source);
+        let mut peers: Vec<&PeerAuthentication> = Vec::new();
         for index in difference.to_workloads(self.analysis) {
             let workload = setting.world.workloads.get(index);
             let workload = workload.filter(|_| setting.has_proxy_today(index) != Some(false));
-            for policy in workload.into_iter().flat_map(|w| self.peering.strict(w)) {
-                if !strict.iter().any(|known| std::ptr::eq(*known, policy)) {
-                    strict.push(policy);
+            let Some(workload) = workload else { continue };
+            let strict = self.peering.strict(workload);
+            let strict = strict.filter(|_| vouched != Some(true));
+            let disabling = self.peering.disabling(workload);
+            let disabling = disabling.filter(|_| vouched != Some(false));
+            for policy in strict.chain(disabling) {
+                if !peers.iter().any(|known| std::ptr::eq(*known, policy)) {
+                    peers.push(policy);
                 }
             }
         }
-        strict
+        peers
+    }
+
+    /// Whether sidecars of the destination learn who a source is today.
+    pub(super) fn knows_today(&self, source: Node, difference: &Difference) -> bool {
+        let world = &self.analysis.setting.world;
+        let mut workloads = difference.to_workloads(self.analysis);
+        self.analysis.has_proxy_today(source) == Some(true)
+            && workloads.all(|index| {
+                let workload = world.workloads.get(index);
+                let hidden = workload.map(|w| self.peering.unidentified(w).high);
+                hidden.is_none_or(|h| h.intersection(&difference.changed).is_empty())
+            })
     }
 
     /// The network policy that a reference is to.

@@ -37,7 +37,7 @@ area! {
     LOST_TO_AUTHORIZATION = "AMB0104", Error,
         "connections that an authorization policy begins to refuse",
         "The network policies allow these connections today, and an AuthorizationPolicy refuses them once both ends are in the mesh. \
-         Nothing enforces that policy today, because there is no sidecar at the destination; ztunnel does from enrolment on. \
+         Nothing enforces that policy today, because there is no sidecar at the destination, or one that mutual TLS is switched off at and that knows no client; ztunnel enforces it from enrolment on. \
          Whether that is wanted only people can say.",
         "Change the AuthorizationPolicy so that it allows what is needed, or accept the finding with `--accept` when it is meant to refuse.";
 
@@ -285,7 +285,7 @@ area! {
     GAINS_IDENTITY = "AMB0143", Error,
         "connections that sidecars refuse today",
         "The network policies allow these connections, and the sidecar of the destination refuses them today: \
-         a PeerAuthentication asks for mutual TLS, or an AuthorizationPolicy does not allow the client. \
+         a PeerAuthentication asks for mutual TLS, or an AuthorizationPolicy does not allow the client, whom a sidecar does not know where mutual TLS is switched off. \
          In the mesh every client has an identity, and ztunnel may read less of the policy than a sidecar does, so the connections get through.",
         "Say in an AuthorizationPolicy at the destination which identities may connect, or accept the finding with `--accept`.";
 
