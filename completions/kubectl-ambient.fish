@@ -81,7 +81,7 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate;
 always\t'Everywhere, into files too'
 never\t'Nowhere'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -s R -l recursive -d 'Read folders with everything below them'
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l enroll -d 'Write the enrolment labels too; else they are listed as the last step'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l enroll -d 'Write the enrolment labels too; else they are listed as a step of their own'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l diff -d 'Show the diff of the files as well'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l write -d 'Change the files in place, if no finding stands against it'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and not __fish_seen_subcommand_from plan diff" -l keep-going -d 'With `--write`: write although some of the input cannot be used'
@@ -133,7 +133,7 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate;
 always\t'Everywhere, into files too'
 never\t'Nowhere'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -s R -l recursive -d 'Read folders with everything below them'
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l enroll -d 'Write the enrolment labels too; else they are listed as the last step'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l enroll -d 'Write the enrolment labels too; else they are listed as a step of their own'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l diff -d 'Show the diff of the files as well'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l write -d 'Change the files in place, if no finding stands against it'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from plan" -l keep-going -d 'With `--write`: write although some of the input cannot be used'
@@ -173,7 +173,7 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate;
 always\t'Everywhere, into files too'
 never\t'Nowhere'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -s R -l recursive -d 'Read folders with everything below them'
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l enroll -d 'Write the enrolment labels too; else they are listed as the last step'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -l enroll -d 'Write the enrolment labels too; else they are listed as a step of their own'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand migrate; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and not __fish_seen_subcommand_from list explain diff" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
 always\t'Everywhere, into files too'

@@ -171,7 +171,10 @@ pub struct PlanningArguments {
     /// How policies that exist are changed
     #[arg(long, value_enum, value_name = "HOW", default_value_t = Strategy::Edit)]
     pub strategy: Strategy,
-    /// Write the enrolment labels too; else they are listed as the last step
+    /// Write the enrolment labels too; else they are listed as a step of their own
+    ///
+    /// A namespace gets the label for its waypoint only when it is enrolled already: until its pods
+    /// are in the mesh, a waypoint would reach them in the clear. So run it again when they are.
     #[arg(long)]
     pub enroll: bool,
 }

@@ -191,7 +191,8 @@ pub(super) fn enrol_step(setting: &Setting<'_>) -> Step {
         if *state == NamespaceState::Enrolled && setting.has_members(namespace) {
             let reason = "enrol the namespace";
             let own = (labels::DATAPLANE_MODE, labels::AMBIENT);
-            label(setting, namespace, own, reason, &mut step);
+            let written = setting.options.enroll;
+            label(setting, namespace, own, written, reason, &mut step);
         }
     }
     step.changes.sort_by(|a, b| a.object.cmp(&b.object));
@@ -199,7 +200,8 @@ pub(super) fn enrol_step(setting: &Setting<'_>) -> Step {
 }
 
 /// Waypoints are used when everything behind them is in the mesh: what is not they reach in the
-/// clear, from an address of their own.
+/// clear, from an address of their own. So no file gets both labels at once: who applies it would
+/// have the second take effect before pods are captured.
 pub(super) fn waypoint_step(setting: &Setting<'_>) -> Step {
     let mut step = Step {
         kind: StepKind::UseWaypoints,
@@ -215,17 +217,27 @@ pub(super) fn waypoint_step(setting: &Setting<'_>) -> Step {
         }
         let reason = format!("use waypoint `{waypoint}`, once the pods behind it are in the mesh");
         let own = (labels::USE_WAYPOINT, waypoint.as_str());
-        label(setting, namespace, own, &reason, &mut step);
+        let written = setting.options.enroll && is_in_the_mesh(setting, namespace);
+        label(setting, namespace, own, written, &reason, &mut step);
     }
     step.changes.sort_by(|a, b| a.object.cmp(&b.object));
     step
 }
 
-/// Labels a namespace: in its manifest where there is one and labels are wanted, else by command.
+/// Whether a namespace is enrolled before this plan, and its pods have no sidecars to lose first.
+fn is_in_the_mesh(setting: &Setting<'_>, namespace: &str) -> bool {
+    let known = setting.world.namespaces.get(namespace);
+    setting.scope.namespace(namespace) == Some(&NamespaceState::Labelled)
+        && known.is_some_and(|n| !asks_for_injection(&n.meta.labels))
+}
+
+/// Labels a namespace: in its manifest where there is one and this label is to be written, else by
+/// command.
 fn label(
     setting: &Setting<'_>,
     namespace: &str,
     (key, value): (&str, &str),
+    written: bool,
     reason: &str,
     step: &mut Step,
 ) {
@@ -233,7 +245,7 @@ fn label(
     if known.is_some_and(|n| n.meta.labels.contains_key(key)) {
         return;
     }
-    match known.filter(|n| n.declared && setting.options.enroll) {
+    match known.filter(|n| n.declared && written) {
         Some(declared) => {
             let edit = Edit::Add {
                 path: vec!["metadata".into(), "labels".into()],

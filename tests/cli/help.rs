@@ -129,7 +129,11 @@ fn help_is_an_answer() {
               [default: edit]
 
           --enroll
-              Write the enrolment labels too; else they are listed as the last step
+              Write the enrolment labels too; else they are listed as a step of their own
+              
+              A namespace gets the label for its waypoint only when it is enrolled already: until its
+              pods are in the mesh, a waypoint would reach them in the clear. So run it again when they
+              are.
 
     Findings:
           --accept <ID|CODE|all>

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use crate::finding::codes;
-use crate::migrate::fixture::{Fixture, deployment, meta};
+use crate::migrate::fixture::{Fixture, deployment, labels, meta};
 use crate::migrate::{Options, WaypointRequest, plan};
 use crate::model::{
     LabelSelector, NetworkPolicy, ObjectRef, Operator, PortMatch, PortRule, Protocol, Requirement,
@@ -10,7 +10,7 @@ use crate::model::{
 use crate::plan::{ChangeAction, Edit};
 
 /// The steps of the plan for a namespace with a waypoint, as text.
-fn steps(enroll: bool) -> String {
+fn steps(enroll: bool, namespace_labels: &[(&str, &str)]) -> String {
     let options = Options {
         enroll,
         waypoints: vec![WaypointRequest {
@@ -19,7 +19,10 @@ fn steps(enroll: bool) -> String {
         }],
         ..Options::default()
     };
-    let plan = plan(&Fixture::shop().world, &options);
+    let mut fixture = Fixture::shop();
+    let namespace = fixture.world.namespaces.get_mut("shop").unwrap();
+    namespace.meta.labels.extend(labels(namespace_labels));
+    let plan = plan(&fixture.world, &options);
     let mut lines = Vec::new();
     for step in &plan.steps {
         lines.push(format!("{:?}", step.kind));
@@ -44,22 +47,40 @@ fn steps(enroll: bool) -> String {
 /// nobody has let in.
 #[test]
 fn waypoints_are_used_after_everything_behind_them_is_enrolled() {
-    insta::assert_snapshot!(steps(false), @r"
+    insta::assert_snapshot!(steps(false, &[]), @r"
     Enrol
       kubectl label namespace shop istio.io/dataplane-mode=ambient
     UseWaypoints
       istioctl waypoint apply --namespace shop --name waypoint
       kubectl label namespace shop istio.io/use-waypoint=waypoint
     ");
-    insta::assert_snapshot!(steps(true), @r#"
+}
+
+#[test]
+fn the_label_for_a_waypoint_is_written_once_the_namespace_is_in_the_mesh() {
+    insta::assert_snapshot!(steps(true, &[]), @r#"
     Enrol
       namespace/shop: enrol the namespace
         istio.io/dataplane-mode: "ambient"
+    UseWaypoints
+      istioctl waypoint apply --namespace shop --name waypoint
+      kubectl label namespace shop istio.io/use-waypoint=waypoint
+    "#);
+    let enrolled = ("istio.io/dataplane-mode", "ambient");
+    insta::assert_snapshot!(steps(true, &[enrolled]), @r#"
     UseWaypoints
       namespace/shop: use waypoint `waypoint`, once the pods behind it are in the mesh
         istio.io/use-waypoint: "waypoint"
       istioctl waypoint apply --namespace shop --name waypoint
     "#);
+    let injected = ("istio-injection", "enabled");
+    insta::assert_snapshot!(steps(true, &[enrolled, injected]), @r"
+    Enrol
+      kubectl label namespace shop istio-injection-
+    UseWaypoints
+      istioctl waypoint apply --namespace shop --name waypoint
+      kubectl label namespace shop istio.io/use-waypoint=waypoint
+    ");
 }
 
 #[test]
