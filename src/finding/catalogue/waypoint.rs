@@ -96,4 +96,12 @@ area! {
         "Traffic takes a way through a waypoint that the comparison does not follow: to the hosts of a ServiceEntry, to a Service without a selector, or past a network plugin that takes the waypoint for the client. \
          For these connections nothing is proved, and no policy is written, so some may be lost or gained.",
         "Give the Gateway the traffic type `service`, or take the Service off the waypoint with the label value `none`, and run `kubectl ambient migrate` again.";
+
+    WAYPOINT_IN_USE = "AMB0613", Warning,
+        "waypoint in use before what is behind it is captured",
+        "Clients in the mesh reach a Service with a waypoint through it from the moment that they are enrolled. \
+         Until the pods behind it are captured too, the waypoint reaches them in the clear: from its own address, on their own ports. \
+         Network policies that isolate the pods know their clients and not the waypoint, so connections may be lost, or allowed for clients that the policies refuse, as long as enrolment lasts. \
+         The comparison is about the time after it.",
+        "Take the label `istio.io/use-waypoint` off until every pod behind the waypoint is captured, or enrol and restart these pods before their clients; then put it back.";
 }

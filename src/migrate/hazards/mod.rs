@@ -6,6 +6,7 @@
 mod authorization;
 mod enrolment;
 mod identity;
+mod in_use;
 mod network;
 mod peer;
 mod plugin;
@@ -59,9 +60,10 @@ pub(super) fn find(
 ) -> Vec<Finding> {
     let context = Context::new(world, endpoints, scope, options);
     let mut findings = Vec::new();
-    let families: [fn(&Context<'_>, &mut Vec<Finding>); 10] = [
+    let families: [fn(&Context<'_>, &mut Vec<Finding>); 11] = [
         authorization::find,
         enrolment::find,
+        in_use::find,
         network::find,
         peer::find,
         plugin::find,
