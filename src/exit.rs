@@ -9,7 +9,7 @@ use std::process::ExitCode;
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Exit {
-    /// 0: done, nothing to report.
+    /// 0: done, and nothing that another one is for.
     Done = 0,
     /// 1: the command worked and found something: findings at or above `--fail-on` that were not
     /// accepted, or differences.

@@ -32,7 +32,7 @@ macro_rules! after_help {
     ($($example:literal),+ $(,)?) => {
         concat!(
             "Exit codes:\n",
-            "  0    done, nothing to report\n",
+            "  0    done\n",
             "  1    findings at or above --fail-on that were not accepted, or differences\n",
             "  2    wrong usage, or input that cannot be used; the rest is still analysed\n",
             "  70   a bug in this program\n",

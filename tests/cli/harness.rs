@@ -58,7 +58,12 @@ impl Ambient {
 
     /// Copies a folder and everything in it into the folder of the run.
     pub(crate) fn folder(self, from: &Path) -> Self {
-        copy(from, self.folder.path());
+        self.copied("", from)
+    }
+
+    /// Copies a folder to a place in the folder of the run.
+    pub(crate) fn copied(self, name: &str, from: &Path) -> Self {
+        copy(from, &self.folder.path().join(name));
         self
     }
 

@@ -31,7 +31,7 @@ fn without_a_command_the_help_is_shown() {
       -V, --version       Print version
 
     Exit codes:
-      0    done, nothing to report
+      0    done
       1    findings at or above --fail-on that were not accepted, or differences
       2    wrong usage, or input that cannot be used; the rest is still analysed
       70   a bug in this program
@@ -186,7 +186,7 @@ fn help_is_an_answer() {
               [default: table]
 
     Exit codes:
-      0    done, nothing to report
+      0    done
       1    findings at or above --fail-on that were not accepted, or differences
       2    wrong usage, or input that cannot be used; the rest is still analysed
       70   a bug in this program

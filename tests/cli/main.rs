@@ -8,6 +8,7 @@ mod general;
 mod help;
 mod migrate;
 mod policy;
+mod readme;
 mod trust;
 mod usage;
 mod write;
