@@ -137,6 +137,7 @@ fn stranger(mut namespace_labels: Labels, labels: Labels) -> Pod {
         annotations: Labels::new(),
         service_account: "stranger".to_owned(),
         host_network: false,
+        matched_on_host: false,
         ports: Vec::new(),
         address: None,
     }

@@ -69,7 +69,7 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
                 for labels in readings::labels_of(case, &namespace) {
                     let mut pod = Pod::of(world, workload, address);
                     pod.namespace_labels = labels;
-                    pods.push(pod);
+                    pods.extend(readings::as_peers(&pod));
                 }
             }
             let in_mesh = in_mesh(&pods[0], case.enrols(&namespace));
