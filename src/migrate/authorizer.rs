@@ -9,6 +9,7 @@ use fixedbitset::FixedBitSet;
 use super::analysis::Analysis;
 use super::attachment::Place as Attachment;
 use super::peering::Peering;
+use super::role::keeps_proxy;
 use super::serving::Serving;
 use crate::authz::{Allowance, Crowd, Decision, Enforcer, Policies, Selected};
 use crate::model::{AuthorizationPolicy, Service};
@@ -46,6 +47,8 @@ struct Place {
     plaintext: Allowance,
     /// Where no client has one.
     unidentified: Allowance,
+    /// Whether what enforces them today surely stays as it is, where the pods stay out of the mesh.
+    stays: bool,
 }
 
 /// Policies that apply together.
@@ -69,6 +72,20 @@ struct EnforcedToday<'p> {
     unidentified: Allowance,
     /// Whether there surely are sidecars.
     surely: bool,
+    /// Whether they surely stay, where the pods stay out of the mesh.
+    stays: bool,
+}
+
+impl EnforcedToday<'_> {
+    /// What clients without an identity may use.
+    fn anonymous(&self, decision: &Decision, crowd: &Crowd<'_>) -> Allowance {
+        let decided = allowance(decision, crowd.anonymous());
+        let decided = decided.unwrap_or_else(Allowance::all);
+        Allowance {
+            low: decided.low.intersection(&self.plaintext.low),
+            high: decided.high.intersection(&self.plaintext.high),
+        }
+    }
 }
 
 /// All AuthorizationPolicies there will be.
@@ -128,6 +145,11 @@ impl<'p> Authorizer<'p> {
                 today,
                 plaintext,
                 unidentified,
+                stays: today == Some(true)
+                    && keeps_proxy(
+                        workload,
+                        setting.scope.is_enrolled(&workload.meta.namespace),
+                    ),
             };
             let selection = self.intern(place);
             match selections.iter_mut().find(|(known, _)| *known == selection) {
@@ -159,6 +181,7 @@ impl<'p> Authorizer<'p> {
             today: Some(false),
             plaintext: Allowance::all(),
             unidentified: Allowance::exactly(PortSet::none()),
+            stays: false,
         })
     }
 
@@ -176,6 +199,7 @@ impl<'p> Authorizer<'p> {
                 plaintext: place.plaintext.clone(),
                 unidentified: place.unidentified.clone(),
                 surely: place.today == Some(true),
+                stays: place.stays,
             }),
             decision: OnceLock::new(),
             parts: OnceLock::new(),
@@ -200,6 +224,25 @@ impl<'p> Authorizer<'p> {
             .unwrap_or_else(Allowance::all)
     }
 
+    /// What pods that stay out of the mesh let clients without an identity use once everything is in
+    /// place. Their sidecars enforce policies as they do today; those that their namespace asks for
+    /// last until the pods restart, and the plan ends that in the namespaces that it enrols.
+    pub(super) fn in_the_clear(&self, selection: SelectionId) -> Allowance {
+        let Some(enforced) = &self.selections[selection.0].today else {
+            return Allowance::all();
+        };
+        let decision = enforced.policies.decide(self.crowd);
+        let anonymous = enforced.anonymous(&decision, self.crowd);
+        Allowance {
+            low: anonymous.low,
+            high: if enforced.stays {
+                anonymous.high
+            } else {
+                Allowance::all().high
+            },
+        }
+    }
+
     /// All classes, by what policies let them use through the tunnel. Kept for the next time.
     pub(super) fn parts(&self, analysis: &Analysis<'_, '_>, selection: SelectionId) -> &[Part] {
         let parts = &self.selections[selection.0].parts;
@@ -218,15 +261,9 @@ impl<'p> Authorizer<'p> {
             return only_after(analysis, &decision);
         };
         let today = enforced.policies.decide(self.crowd);
-        let anonymous = allowance(&today, self.crowd.anonymous());
-        let anonymous = anonymous.unwrap_or_else(Allowance::all);
-        let plaintext = &enforced.plaintext;
         let today = Today {
+            anonymous: enforced.anonymous(&today, self.crowd),
             by_identity: today,
-            anonymous: Allowance {
-                low: anonymous.low.intersection(&plaintext.low),
-                high: anonymous.high.intersection(&plaintext.high),
-            },
             unidentified: enforced.unidentified.clone(),
             surely: enforced.surely,
         };

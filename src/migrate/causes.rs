@@ -215,21 +215,9 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
     }
 
     fn lost(&self, difference: &Difference, source: Node) -> Cause {
-        let policies = self.responsible.authorization(source, difference);
         if difference.refused
-            && let Some(policy) = policies.first()
+            && let Some(because) = self.responsible.refusal(source, difference)
         {
-            let setting = self.analysis.setting;
-            let mut workloads = difference.to_workloads(self.analysis);
-            let today = if workloads.any(|w| setting.has_proxy_today(w) == Some(true)) {
-                "sidecars do not today"
-            } else {
-                "nothing enforces it today"
-            };
-            let because = format!(
-                "`{}` refuses these connections, and {today}",
-                policy.reference()
-            );
             return (&codes::LOST_TO_AUTHORIZATION, because, Vec::new());
         }
         let left_over = self.left_over(difference);

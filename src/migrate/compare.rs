@@ -27,7 +27,7 @@ use super::peering::Peering;
 use super::relations::{Hops, plaintext, tunnel};
 use super::restore::Limits;
 use super::ways::{Asked, Way};
-use crate::authz::{Allowance, Policies};
+use crate::authz::Policies;
 use crate::model::{AuthorizationPolicy, Protocol};
 use crate::netpol::{Node, PortSet};
 use crate::plan::Relation;
@@ -263,7 +263,7 @@ impl Comparer<'_, '_, '_, '_, '_> {
         let first = analysis.all_sources_of(waypoint);
         for (selection, workloads) in &through.at_server {
             let at_server = if way.plain {
-                Allowance::all()
+                self.authorizer.in_the_clear(*selection)
             } else {
                 self.authorizer.party(analysis, *selection, waypoint)
             };

@@ -51,26 +51,49 @@ impl Analysis<'_, '_> {
     /// input, and may use less than those that other rules admit too.
     pub(super) fn find_grants_for_namespaces(&mut self, policies: &[NetworkPolicy]) {
         let setting = self.setting;
-        let selection = Selection::new(&setting.world, self.universe);
-        let mut known: BTreeMap<(&str, &Peer), Arc<FixedBitSet>> = BTreeMap::new();
+        let mut selection = Selection::new(&setting.world, self.universe);
+        let sending = sending(policies, &mut selection);
+        let mut known: BTreeMap<(&str, &Peer), Vec<Admitted<'_>>> = BTreeMap::new();
         for policy in policies.iter().filter(|p| p.isolates_ingress) {
             let own = policy.meta.namespace.as_str();
             for rule in &policy.ingress {
                 for peer in rule.peers.iter().filter(|p| admits_namespaces(p)) {
-                    let parties = known.entry((own, peer)).or_insert_with(|| {
-                        let admitted = admitted_namespaces(setting, own, peer);
-                        let parties = admitted.into_iter().map(|name| Party::new(name, None));
-                        let mut bits = FixedBitSet::with_capacity(self.parties.len());
-                        bits.extend(parties.filter_map(|p| self.parties.binary_search(&p).ok()));
-                        Arc::new(bits)
+                    let admitted = known.entry((own, peer)).or_insert_with(|| {
+                        let names = admitted_namespaces(setting, own, peer);
+                        let (limited, others): (Vec<&str>, Vec<&str>) =
+                            names.into_iter().partition(|n| sending.contains_key(n));
+                        let limited = limited.iter().map(|n| (Some(*n), self.unlisted_of(&[n])));
+                        let others = (None, self.unlisted_of(&others));
+                        limited.chain([others]).collect()
                     });
                     for node in selection.subjects(own, &policy.pod_selector) {
-                        let ports = rule_ports(rule, &self.universe.classes()[node]);
-                        self.for_namespaces[node].push((ports, Arc::clone(parties)));
+                        let class = &self.universe.classes()[node];
+                        let ports = rule_ports(rule, class);
+                        for (namespace, parties) in &*admitted {
+                            let sent = namespace.and_then(|n| sending.get(n));
+                            let ports = sent.map_or_else(
+                                || ports.clone(),
+                                |rules| {
+                                    let sent = rules.iter().filter(|(to, _)| to.contains(node));
+                                    let sent: PortSet =
+                                        sent.map(|(_, r)| rule_ports(r, class)).collect();
+                                    ports.intersection(&sent)
+                                },
+                            );
+                            self.for_namespaces[node].push((ports, Arc::clone(parties)));
+                        }
                     }
                 }
             }
         }
+    }
+
+    /// The parties that stand for pods of some namespaces that are not in the input.
+    fn unlisted_of(&self, namespaces: &[&str]) -> Arc<FixedBitSet> {
+        let parties = namespaces.iter().map(|name| Party::new(name, None));
+        let mut bits = FixedBitSet::with_capacity(self.parties.len());
+        bits.extend(parties.filter_map(|p| self.parties.binary_search(&p).ok()));
+        Arc::new(bits)
     }
 
     /// Pods that are not in the input, of namespaces of which all may reach a class and some of the
@@ -303,6 +326,37 @@ impl Analysis<'_, '_> {
             universe,
         })
     }
+}
+
+/// Parties that a rule admits, by the namespace whose policies limit what they send, if any does.
+type Admitted<'n> = (Option<&'n str>, Arc<FixedBitSet>);
+
+/// Rules by which pods may send, with to whom at the most.
+type Sending<'p> = Vec<(FixedBitSet, &'p Rule)>;
+
+/// What pods of a namespace that are not in the input may send at the most, for namespaces in which a
+/// policy isolates all pods: some rule of some policy there has to allow it.
+fn sending<'p>(
+    policies: &'p [NetworkPolicy],
+    selection: &mut Selection<'p>,
+) -> BTreeMap<&'p str, Sending<'p>> {
+    let own = |p: &'p NetworkPolicy| p.meta.namespace.as_str();
+    let isolating = || policies.iter().filter(|p| p.isolates_egress);
+    let whole = isolating().filter(|p| p.pod_selector.is_empty());
+    let mut limited: BTreeMap<&str, Sending<'_>> = whole.map(|p| (own(p), Vec::new())).collect();
+    for policy in isolating() {
+        let Some(rules) = limited.get_mut(own(policy)) else {
+            continue;
+        };
+        for rule in &policy.egress {
+            let peers = selection.peers(own(policy), &rule.peers);
+            let peers = selection.get(peers);
+            let mut to = peers.yes.clone();
+            to.union_with(&peers.maybe);
+            rules.push((to, rule));
+        }
+    }
+    limited
 }
 
 /// All parties of some groups.

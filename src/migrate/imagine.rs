@@ -69,13 +69,15 @@ pub(super) fn beside<'w>(
 ) -> Imagined {
     let unnamed = world.network_policies.iter().map(|p| &p.meta);
     let unnamed = unnamed.filter(|meta| !meta.namespace_given);
+    let imagined = world.workloads.iter().filter(|w| is_imagined(w));
+    let key = |w: &Workload| (w.meta.namespace.clone(), w.pod.labels.clone());
     let mut imagination = Imagination {
         world,
         known_namespaces: known_namespaces.clone(),
         scope,
         unnamed: unnamed.map(|meta| meta.namespace.as_str()).collect(),
         by_namespace: world.workloads_by_namespace(),
-        known: BTreeSet::new(),
+        known: imagined.map(key).collect(),
         sends: false,
         imagined: Imagined::default(),
     };
@@ -114,6 +116,11 @@ pub(super) fn beside<'w>(
         }
     }
     imagination.imagined
+}
+
+/// Whether a workload is imagined: then its service account is not known.
+pub(super) fn is_imagined(workload: &Workload) -> bool {
+    workload.pod.service_account.is_empty()
 }
 
 struct Imagination<'w> {

@@ -183,7 +183,12 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
                 }
                 None => Some(source),
             };
-            if afterwards && way.is_none_or(|w| !w.plain) {
+            if afterwards && way.is_some_and(|w| w.plain) {
+                if setting.has_proxy_today(index) != Some(false) {
+                    let anonymous = Some(self.crowd.anonymous());
+                    see(Enforcer::Envoy, anonymous, &difference.changed);
+                }
+            } else if afterwards {
                 let enforcer = if setting.role(index).keeps_sidecar {
                     Enforcer::Envoy
                 } else {
@@ -240,6 +245,29 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
             && !today.intersection(&difference.changed).is_empty()
     }
 
+    /// Why what gets as far as the policies of Istio is lost to them, if any refuses it.
+    pub(super) fn refusal(&self, source: Node, difference: &Difference) -> Option<String> {
+        let authorization = self.authorization(source, difference);
+        let refusing = self.refusing(source, difference);
+        let policy = refusing.first()?;
+        // What is attached to the waypoint sees who the client is.
+        let at_server = authorization.first().is_none_or(|p| p.targets.is_empty());
+        Some(if at_server && self.loses_identity(difference) {
+            format!(
+                "`{policy}` refuses these connections without an identity, and the waypoint passes them on in the clear"
+            )
+        } else {
+            let setting = self.analysis.setting;
+            let mut workloads = difference.to_workloads(self.analysis);
+            let today = if workloads.any(|w| setting.has_proxy_today(w) == Some(true)) {
+                "sidecars do not today"
+            } else {
+                "nothing enforces it today"
+            };
+            format!("`{policy}` refuses these connections, and {today}")
+        })
+    }
+
     /// The policies of Istio that may refuse connections of a source, today or in the mesh.
     pub(super) fn refusing(&self, source: Node, difference: &Difference) -> Vec<ObjectRef> {
         let authorization = self.authorization(source, difference).into_iter();
@@ -251,11 +279,21 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
         refusing
     }
 
-    /// The policies by which sidecars of the destination refuse a source that has no identity today,
-    /// or do not learn the one that it has.
+    /// Whether the last part of the way of connections is in the clear, to a server that may have a
+    /// sidecar: whoever comes that way has no identity there.
+    fn loses_identity(&self, difference: &Difference) -> bool {
+        let ways = self.analysis.ways_to(difference.destination);
+        let way = difference.way.and_then(|place| ways.get(place));
+        way.is_some_and(|w| w.plain) && difference.verdict != Verdict::Gained
+    }
+
+    /// The policies by which sidecars of the destination refuse a source that has no identity, today
+    /// or on its way, or do not learn the one that it has today.
     fn peers(&self, source: Node, difference: &Difference) -> Vec<&'t PeerAuthentication> {
         let setting = self.analysis.setting;
-        if difference.relation == Relation::Plaintext || difference.verdict == Verdict::Lost {
+        let is_lost = difference.verdict == Verdict::Lost;
+        let is_hidden = self.loses_identity(difference);
+        if difference.relation == Relation::Plaintext || (is_lost && !is_hidden) {
             return Vec::new();
         }
         let vouched = self.analysis.has_proxy_today(source);
@@ -265,9 +303,9 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
             let workload = workload.filter(|_| setting.has_proxy_today(index) != Some(false));
             let Some(workload) = workload else { continue };
             let strict = self.peering.strict(workload);
-            let strict = strict.filter(|_| vouched != Some(true));
+            let strict = strict.filter(|_| is_hidden || vouched != Some(true));
             let disabling = self.peering.disabling(workload);
-            let disabling = disabling.filter(|_| vouched != Some(false));
+            let disabling = disabling.filter(|_| !is_lost && vouched != Some(false));
             for policy in strict.chain(disabling) {
                 if !peers.iter().any(|known| std::ptr::eq(*known, policy)) {
                     peers.push(policy);

@@ -2,7 +2,9 @@
 
 use ambient_facts::{annotations, labels};
 
-use super::scope::{Membership, StaysOut, has_sidecar, injection_of, is_gateway, is_system};
+use super::scope::{
+    Membership, StaysOut, asks_for_sidecar, has_sidecar, injection_of, is_gateway, is_system,
+};
 use crate::model::{Labels, Workload, World};
 
 /// What a pod does with the tunnel, once everything is in place.
@@ -65,6 +67,13 @@ pub(super) fn has_proxy_today(world: &World, workload: &Workload) -> Option<bool
     let namespace = world.namespaces.get(&workload.meta.namespace);
     let namespace = namespace.filter(|n| n.declared)?;
     Some(asks_for_injection(&namespace.meta.labels))
+}
+
+/// Whether a proxy that is in a pod today is in it after a restart too, if the pod stays out of the
+/// mesh: sidecars that only the namespace asks for are no longer injected once it is enrolled.
+pub(super) fn keeps_proxy(workload: &Workload, in_enrolled_namespace: bool) -> bool {
+    let pod = &workload.pod;
+    !in_enrolled_namespace || is_gateway(pod) || asks_for_sidecar(pod)
 }
 
 /// Whether the pods of a namespace may speak through the tunnel though it is not enrolled: because

@@ -8,11 +8,11 @@ use ambient_facts::{labels, ports};
 
 use super::Options;
 use super::cni::{self, Detection};
-use super::imagine::{self, Imagined};
+use super::imagine::{self, Imagined, is_imagined};
 use super::role::{self, Role};
 use super::scope::{Scope, ScopeOptions};
 use super::serving::{self, ServingWaypoints};
-use crate::model::{Endpoints, Protocol, Service, TargetPort, Workload, World};
+use crate::model::{Endpoints, Protocol, Service, TargetPort, Workload, World, includes};
 use crate::netpol::{Assumptions, PortSet, Selection, Trait, Universe};
 
 /// What the planner knows of a workload's pods.
@@ -93,15 +93,24 @@ impl<'w> Setting<'w> {
         gateways.retain(|pod| !setting.world.workloads.iter().any(|w| is_pod_of(w, pod)));
         setting.extend(gateways, &scope_options);
         let first_imagined = setting.world.workloads.len();
-        while setting.imagine(&mut scope_options) {}
-        let imagined = first_imagined..setting.world.workloads.len();
-        setting.add_waypoint_pods(&scope_options);
+        // What is imagined may have waypoints, whose pods policies speak of and apply to.
+        loop {
+            while setting.imagine(&mut scope_options) {}
+            setting.forget_pods_of_waypoints(first_imagined, &scope_options);
+            if !setting.add_waypoint_pods(&scope_options) {
+                break;
+            }
+        }
+        let workloads = setting.world.workloads.iter().enumerate();
+        let imagined = workloads.map(|(i, w)| i >= first_imagined && is_imagined(w));
+        let imagined: Vec<bool> = imagined.collect();
         let by_namespace = setting.world.workloads_by_namespace().into_iter();
         setting.by_namespace = by_namespace
             .map(|(name, workloads)| (name.to_owned(), workloads))
             .collect();
-        setting.parts = (0..setting.world.workloads.len())
-            .map(|index| setting.part(index, imagined.contains(&index)))
+        let parts = imagined.into_iter().enumerate();
+        setting.parts = parts
+            .map(|(index, imagined)| setting.part(index, imagined))
             .collect();
         setting
     }
@@ -137,12 +146,39 @@ impl<'w> Setting<'w> {
         found_namespaces
     }
 
+    /// Forgets what was imagined for selectors of a waypoint's pods, where it serves nothing but what
+    /// is imagined too: then it has pods of its own.
+    fn forget_pods_of_waypoints(&mut self, first_imagined: usize, options: &ScopeOptions) {
+        let is_named =
+            |w: &Workload| is_imagined(w) && w.pod.labels.contains_key(labels::GATEWAY_NAME);
+        let mut imagined = self.world.workloads.iter().skip(first_imagined);
+        if !imagined.any(is_named) {
+            return;
+        }
+        let mut others = World::clone(&self.world);
+        retain_after(first_imagined, &mut others.workloads, |w| !is_named(w));
+        let pods = ServingWaypoints::of(&others, &self.planned).pods();
+        let is_pod = |w: &Workload| {
+            let mut pods = pods.iter();
+            is_named(w)
+                && pods.any(|pod| is_pod_of(w, pod) && includes(&pod.pod.labels, &w.pod.labels))
+        };
+        retain_after(first_imagined, &mut self.world.to_mut().workloads, |w| {
+            !is_pod(w)
+        });
+        self.endpoints = Endpoints::of(&self.world);
+        self.scope = Scope::of(&self.world, &self.endpoints, options);
+    }
+
     /// Finds the waypoints of everything there is, and adds the pods that they are going to have.
-    fn add_waypoint_pods(&mut self, options: &ScopeOptions) {
+    /// Returns whether there are any that were not there yet.
+    fn add_waypoint_pods(&mut self, options: &ScopeOptions) -> bool {
         self.waypoints = ServingWaypoints::of(&self.world, &self.planned);
         let mut pods = self.waypoints.pods();
         pods.retain(|pod| !self.world.workloads.iter().any(|w| is_pod_of(w, pod)));
+        let found = !pods.is_empty();
         self.extend(pods, options);
+        found
     }
 
     /// Adds workloads that are going to be there, or are imagined.
@@ -326,4 +362,13 @@ struct Distinction {
 fn is_pod_of(workload: &Workload, pod: &Workload) -> bool {
     let name = |w: &Workload| w.pod.labels.get(labels::GATEWAY_NAME).cloned();
     workload.meta.namespace == pod.meta.namespace && name(workload) == name(pod)
+}
+
+/// Keeps the first workloads, and of the others those that are wanted.
+fn retain_after(first: usize, workloads: &mut Vec<Workload>, wanted: impl Fn(&Workload) -> bool) {
+    let mut index = 0;
+    workloads.retain(|workload| {
+        index += 1;
+        index <= first || wanted(workload)
+    });
 }

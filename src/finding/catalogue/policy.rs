@@ -38,6 +38,7 @@ area! {
         "connections that an authorization policy begins to refuse",
         "The network policies allow these connections today, and an AuthorizationPolicy refuses them once both ends are in the mesh. \
          Nothing enforces that policy today, because there is no sidecar at the destination, or one that mutual TLS is switched off at and that knows no client; ztunnel enforces it from enrolment on. \
+         Or there is a sidecar, and the connections begin to go through a waypoint, which passes them on in the clear: then the sidecar does not learn who the client is. \
          Whether that is wanted only people can say.",
         "Change the AuthorizationPolicy so that it allows what is needed, or accept the finding with `--accept` when it is meant to refuse.";
 

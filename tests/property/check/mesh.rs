@@ -9,7 +9,7 @@ use super::Case;
 use super::claims::Pair;
 use super::subjects::Subject;
 use crate::reference::{
-    Asked, Connection, Hop, Party, Pod, Port, authorized, authorized_at_waypoint,
+    Asked, Connection, Hop, Identity, Party, Pod, Port, authorized, authorized_at_waypoint,
     authorized_by_sidecar, captures_dns, namespace_labels, plaintext, refused_by_ztunnel, tunnel,
     via_waypoint, waypoint_of, waypoint_pod,
 };
@@ -108,16 +108,17 @@ impl Fates {
         let mut through_tunnel: BTreeMap<u16, Tally> = BTreeMap::new();
         // A port can be reached by several ways, each of which is compared.
         let mut through_waypoint: BTreeMap<(u16, Way), Tally> = BTreeMap::new();
+        let vouched = source.sidecar_today;
         for (from, to) in source.with(destination) {
             let direct = tcp.iter().filter(|_| !plain);
             for &port in direct.filter(|&&port| travels(from, port, port)) {
-                let (network, user) = before(case, from, to, port);
+                let (network, user) = before(case, (from, vouched), to, port);
                 let now = tunnel(case.after, from, to, port);
                 let tally = through_tunnel.entry(port).or_default();
                 tally.count(network, user, now);
                 self.flows += 1;
             }
-            for way in ways(case, to, &tcp) {
+            for way in ways(case, to, &tcp, plain) {
                 let by_address = way.service.is_none();
                 let refused = if plain {
                     // Only a Service leads through a waypoint to a pod outside of the mesh.
@@ -126,11 +127,17 @@ impl Fates {
                     refused_by_ztunnel(way.target_port)
                 };
                 if !is_look_up(from, way.asked_port) && !refused {
-                    let (network, user, now) = pass_waypoint(case, from, &way, to, plain);
+                    let passed = if plain {
+                        pass_in_the_clear(case, (from, vouched), &way, (to, destination))
+                    } else {
+                        vec![pass_waypoint(case, (from, vouched), &way, to)]
+                    };
                     let key = (way.target_port, way);
                     let tally = through_waypoint.entry(key).or_default();
-                    tally.count(network, user, now);
-                    self.flows += 1;
+                    for (network, user, now) in passed {
+                        tally.count(network, user, now);
+                        self.flows += 1;
+                    }
                 }
             }
         }
@@ -163,18 +170,37 @@ fn is_look_up(from: &Pod, asked_port: u16) -> bool {
     asked_port == 53 && captures_dns(from)
 }
 
+/// A client, and whether it has a sidecar before, which vouches for its identity: `None` where the
+/// manifests do not tell.
+pub(super) type Client<'p> = (&'p Pod, Option<bool>);
+
+/// The identities that a client may present to a sidecar before.
+fn presented((from, vouched): Client<'_>) -> Vec<Option<Identity>> {
+    let identity = Some(from.identity());
+    match vouched {
+        Some(true) => vec![identity],
+        Some(false) => vec![None],
+        None => vec![identity, None],
+    }
+}
+
 /// Whether the network policies let a connection pass before, and the authorization policies.
-pub(super) fn before(case: &Case<'_>, from: &Pod, to: &Pod, port: u16) -> (bool, User) {
+pub(super) fn before(case: &Case<'_>, client: Client<'_>, to: &Pod, port: u16) -> (bool, User) {
+    let from = client.0;
     let network = plaintext(
         case.before,
         Party::Pod(from),
         Party::Pod(to),
         Port::tcp(port),
     );
-    let connection = connection(from, to, port);
+    let by_sidecar = |identity| {
+        let mut connection = connection(from, to, port);
+        connection.identity = identity;
+        authorized_by_sidecar(case.before, to, &connection)
+    };
     let user = User {
-        by_ztunnel: authorized(case.before, to, &connection),
-        by_sidecar: authorized_by_sidecar(case.before, to, &connection),
+        by_ztunnel: authorized(case.before, to, &connection(from, to, port)),
+        by_sidecar: presented(client).into_iter().all(by_sidecar),
     };
     (network, user)
 }
@@ -186,11 +212,13 @@ struct Way {
     service: Option<(String, String)>,
     asked_port: u16,
     target_port: u16,
+    /// The pod is outside of the mesh.
+    plain: bool,
 }
 
 /// All ways to a pod through waypoints: by each port of each Service that selects it and has a
 /// waypoint, and by its own address if its waypoint takes that.
-fn ways(case: &Case<'_>, to: &Pod, ports: &[u16]) -> Vec<Way> {
+fn ways(case: &Case<'_>, to: &Pod, ports: &[u16], plain: bool) -> Vec<Way> {
     let mut ways = Vec::new();
     // The name of a headless Service is the pods' own addresses.
     let addressed = case.before.services.iter().filter(|s| !s.headless);
@@ -205,6 +233,7 @@ fn ways(case: &Case<'_>, to: &Pod, ports: &[u16]) -> Vec<Way> {
                 service: Some((meta.namespace.clone(), meta.name.clone())),
                 asked_port,
                 target_port,
+                plain,
             });
         }
     }
@@ -214,6 +243,7 @@ fn ways(case: &Case<'_>, to: &Pod, ports: &[u16]) -> Vec<Way> {
             service: None,
             asked_port: port,
             target_port: port,
+            plain,
         }));
     }
     ways
@@ -237,15 +267,52 @@ fn waypoint_of_service(case: &Case<'_>, service: &Service) -> Option<(String, St
     planned.map(|(name, namespace)| (namespace.clone(), name.clone()))
 }
 
-/// Whether a connection by a way passed the network policies before, passed the authorization
-/// policies before, and passes now.
-fn pass_waypoint(
+/// Whether a connection passed the network policies before, passed the authorization policies
+/// before, and passes now.
+type Passed = (bool, User, bool);
+
+/// What became of a connection to a pod outside of the mesh by a way through a waypoint, by what may
+/// be in the pod before and after: a sidecar, which the waypoint tells no identity, or nothing.
+fn pass_in_the_clear(
     case: &Case<'_>,
-    from: &Pod,
+    client: Client<'_>,
     way: &Way,
-    to: &Pod,
-    plain: bool,
-) -> (bool, User, bool) {
+    (to, destination): (&Pod, &Subject),
+) -> Vec<Passed> {
+    let hop = (way.gateway.0.as_str(), way.gateway.1.as_str());
+    let waypoint = waypoint_pod(case.before, hop);
+    let from = client.0;
+    let admits = |world, from: &Pod, identity| {
+        let mut connection = connection(from, to, way.target_port);
+        connection.identity = identity;
+        authorized_by_sidecar(world, to, &connection)
+    };
+    let (network, user, now) = pass_waypoint(case, client, way, to);
+    let mut passed = Vec::new();
+    if destination.sidecar_today != Some(true) {
+        passed.push((network, user, now));
+    }
+    if destination.sidecar_today != Some(false) {
+        for identity in presented(client) {
+            let admitted = admits(case.before, from, identity);
+            let user = User {
+                by_ztunnel: user.by_ztunnel && admitted,
+                by_sidecar: user.by_sidecar && admitted,
+            };
+            passed.push((network, user, now && admits(case.after, &waypoint, None)));
+            if destination.loses_sidecar {
+                passed.push((network, user, now));
+            }
+        }
+    }
+    passed
+}
+
+/// What became of a connection by a way through a waypoint, apart from what is in a pod outside of
+/// the mesh.
+fn pass_waypoint(case: &Case<'_>, client: Client<'_>, way: &Way, to: &Pod) -> Passed {
+    let from = client.0;
+    let plain = way.plain;
     let gateway = (way.gateway.0.as_str(), way.gateway.1.as_str());
     let mut waypoint = waypoint_pod(case.before, gateway);
     for pod in [from, to] {
@@ -262,8 +329,7 @@ fn pass_waypoint(
         target_port: way.target_port,
         plain,
     };
-    let (network, user) = before(case, from, to, way.target_port);
-    // At a pod that stays out of the mesh nothing enforces its policies, before or after.
+    let (network, user) = before(case, client, to, way.target_port);
     let at_waypoint = connection(from, &waypoint, way.asked_port);
     let passes = authorized_at_waypoint(case.before, gateway, hop.service, &at_waypoint);
     let user = User {

@@ -78,6 +78,20 @@ pub(super) fn asks_for_addresses(world: &World, direction: Direction, pod: &Pod)
     by_network || by_authorization
 }
 
+/// How the network plugin may see a pod: one on the host network as a pod or as its node.
+pub(super) fn as_peers(pod: &Pod) -> Vec<Pod> {
+    let as_pod = |matched_on_host| Pod {
+        matched_on_host,
+        ..pod.clone()
+    };
+    let seen: &[bool] = if pod.host_network {
+        &[false, true]
+    } else {
+        &[false]
+    };
+    seen.iter().copied().map(as_pod).collect()
+}
+
 /// The labels that a namespace may have. Where the manifests do not hold its object only its name
 /// is sure: any selector might select it.
 pub(super) fn labels_of(case: &Case<'_>, namespace: &str) -> BTreeSet<Labels> {

@@ -45,7 +45,7 @@ pub(super) fn check(
                 }
                 let tcp = ports.iter().filter(|p| p.protocol == Protocol::Tcp);
                 for &port in tcp.filter(|p| travels(from, p.number, p.number)) {
-                    let (network, user) = before(case, from, to, port.number);
+                    let (network, user) = before(case, (from, None), to, port.number);
                     let now = tunnel(case.after, from, to, port.number);
                     let said = claims.pairs().any(|pair| {
                         let (source, destination, relation) = pair;
@@ -134,6 +134,7 @@ fn stranger(mut namespace_labels: Labels, labels: Labels) -> Pod {
         annotations: Labels::new(),
         service_account: "stranger".to_owned(),
         host_network: false,
+        matched_on_host: false,
         ports: Vec::new(),
         address: None,
     }

@@ -18,6 +18,11 @@ pub(super) struct Subject {
     pub(super) in_mesh: bool,
     /// It speaks through the tunnel, or may: it is in the mesh, or has a sidecar.
     pub(super) sends: bool,
+    /// Whether there is a sidecar in it today; `None` where its namespace decides and is not in the
+    /// manifests.
+    pub(super) sidecar_today: Option<bool>,
+    /// Whether it loses its sidecar when it restarts, if it has one and stays out of the mesh.
+    pub(super) loses_sidecar: bool,
     /// The pod with every address, and every set of labels of its namespace, that it may have.
     readings: Vec<Pod>,
     /// Whether addresses of pods can matter for what it receives.
@@ -69,11 +74,13 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
                 for labels in readings::labels_of(case, &namespace) {
                     let mut pod = Pod::of(world, workload, address);
                     pod.namespace_labels = labels;
-                    pods.push(pod);
+                    pods.extend(readings::as_peers(&pod));
                 }
             }
             let in_mesh = in_mesh(&pods[0], case.enrols(&namespace));
-            let sends = in_mesh || may_have_sidecar(case, &pods[0], workload);
+            let sidecar_today = sidecar_today(case, &pods[0], workload);
+            let enrolled = case.enrols(&namespace);
+            let sends = in_mesh || sidecar_today.unwrap_or(!enrolled);
             if sends && !in_mesh {
                 // Only ztunnel keeps look-ups to itself.
                 let direct = (
@@ -95,6 +102,9 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
                 is_bare_pod: workload.kind == WorkloadKind::Pod,
                 in_mesh,
                 sends,
+                sidecar_today,
+                // Nothing asks for it any more once the namespace is enrolled.
+                loses_sidecar: enrolled,
                 readings: pods,
                 namespace,
             });
@@ -103,17 +113,15 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
     subjects
 }
 
-/// Whether a sidecar is injected into pods that stay out of the mesh, as far as the manifests tell: a
-/// pod that runs would have it, and its namespace would ask for it.
-fn may_have_sidecar(case: &Case<'_>, pod: &Pod, workload: &Workload) -> bool {
+/// Whether a sidecar is injected into a pod, as far as the manifests tell: one that runs would have
+/// it, and its namespace would ask for it.
+fn sidecar_today(case: &Case<'_>, pod: &Pod, workload: &Workload) -> Option<bool> {
     if pod.host_network || !workload.addresses.is_empty() {
-        return false;
+        return Some(false);
     }
     let namespace = case.before.namespaces.get(&pod.namespace);
-    match namespace.filter(|n| n.declared) {
-        Some(declared) => declared.meta.label("istio-injection") == Some("enabled"),
-        None => !case.enrols(&pod.namespace),
-    }
+    let declared = namespace.filter(|n| n.declared)?;
+    Some(declared.meta.label("istio-injection") == Some("enabled"))
 }
 
 /// What is said about who takes part is what the labels come to.

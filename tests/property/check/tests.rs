@@ -267,10 +267,15 @@ metadata: {name: none, namespace: shop}
 spec: {action: DENY, rules: [{}]}
 ";
 
-#[test]
-fn policies_at_a_pod_outside_of_the_mesh_refuse_nothing_before_or_after() {
+/// What becomes of connections through a waypoint to a pod outside of the mesh that a policy refuses,
+/// where its namespace has these labels and is enrolled.
+fn refused_outside_of_the_mesh(labels: &str) -> String {
+    let namespace = format!(
+        "\napiVersion: v1\nkind: Namespace\nmetadata: {{name: shop, labels: {{{labels}}}}}\n---"
+    );
     let outside = PODS.replace("{app: db}", "{app: db, istio.io/dataplane-mode: none}");
-    let world = super::read(&yaml(&format!("{outside}{REFUSING}"))).unwrap();
+    let manifests = format!("{namespace}{outside}{REFUSING}");
+    let world = super::read(&yaml(&manifests)).unwrap();
     let request = Request::default();
     let plan = enrol_everything(&world, &request);
     let case = Case {
@@ -285,7 +290,18 @@ fn policies_at_a_pod_outside_of_the_mesh_refuse_nothing_before_or_after() {
         format!("{from} => {to} by {relation}, widened: {widened}")
     });
     let through: Vec<String> = through.filter(|line| line.contains("waypoint")).collect();
-    insta::assert_snapshot!(through.join("\n"), @"shop/web[Deployment] => shop/db[Pod] by waypoint, widened: false");
+    through.join("\n")
+}
+
+#[test]
+fn policies_at_a_pod_outside_of_the_mesh_refuse_nothing_before_or_after() {
+    insta::assert_snapshot!(refused_outside_of_the_mesh(""), @"shop/web[Deployment] => shop/db[Pod] by waypoint, widened: false");
+}
+
+#[test]
+fn a_pod_outside_of_the_mesh_loses_the_sidecar_that_enforces_its_policies() {
+    let labels = "istio-injection: enabled";
+    insta::assert_snapshot!(refused_outside_of_the_mesh(labels), @"shop/web[Deployment] => shop/db[Pod] by waypoint, widened: true");
 }
 
 /// Opens the tunnel's port wherever a rule names TCP ports, restores no limit, and says truly what

@@ -35,6 +35,9 @@ pub(crate) struct Pod {
     pub(crate) annotations: Labels,
     pub(crate) service_account: String,
     pub(crate) host_network: bool,
+    /// Whether the network plugin takes a pod on the host network for a pod where peers are matched,
+    /// which the API leaves open.
+    pub(crate) matched_on_host: bool,
     pub(crate) ports: Vec<ContainerPort>,
     /// The address that address blocks are compared with. `None`: no block ever matches the pod,
     /// because its address is in none, or because the network plugin knows pods by identity only.
@@ -51,6 +54,7 @@ impl Pod {
             annotations: workload.pod.annotations.clone(),
             service_account: workload.pod.service_account.clone(),
             host_network: workload.pod.host_network,
+            matched_on_host: false,
             ports: workload.pod.ports.clone(),
             address,
         }

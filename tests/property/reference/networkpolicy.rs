@@ -111,7 +111,8 @@ pub(crate) fn is_peer(policy_namespace: &str, peer: &Peer, pod: &Pod) -> bool {
         None => true,
         Some(selector) => selects(selector, &pod.labels),
     };
-    !pod.host_network && right_namespace && right_pod
+    let matched = !pod.host_network || pod.matched_on_host;
+    matched && right_namespace && right_pod
 }
 
 fn in_block(peer: &Peer, address: Option<IpAddr>) -> bool {

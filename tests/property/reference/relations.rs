@@ -130,6 +130,7 @@ pub(crate) fn waypoint_pod(world: &World, gateway: (&str, &str)) -> Pod {
         annotations: Labels::new(),
         service_account: name.to_owned(),
         host_network: false,
+        matched_on_host: false,
         ports: Vec::new(),
         address: None,
     }

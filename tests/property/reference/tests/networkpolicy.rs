@@ -289,6 +289,20 @@ fn pods_on_the_host_network_are_neither_selected_nor_matched() {
 }
 
 #[test]
+fn pods_on_the_host_network_may_be_taken_for_pods_as_peers() {
+    let world = with(
+        "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p, namespace: shop}, \
+         spec: {podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]}}",
+    );
+    let mut agent = pod(&world, "shop/agent");
+    agent.matched_on_host = true;
+    let (agent, api) = (Party::Pod(&agent), &pod(&world, "shop/api"));
+    let passes = |from, to| plaintext(&world, from, to, port("TCP 80"));
+    assert!(passes(agent, Party::Pod(api)));
+    assert!(passes(Party::Pod(api), agent));
+}
+
+#[test]
 fn isolation_is_per_direction() {
     let world = with(
         "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p, namespace: shop}, \
