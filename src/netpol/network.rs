@@ -266,6 +266,11 @@ fn compile_policy<'w>(
                                 before,
                                 after,
                             });
+                            if class.imagined {
+                                let perhaps =
+                                    unnumbered_grants(&ports, sets, || selection.perhaps(peers));
+                                tiers[subject].grants.extend(perhaps);
+                            }
                         }
                     }
                     Direction::Egress => {
@@ -359,13 +364,42 @@ fn egress_grants<'w>(
             });
         }
     }
+    grants.extend(unnumbered_grants(ports, sets, || {
+        selection.unnumbered(peers)
+    }));
     grants.retain(|g| (g.before, g.after) != (PortSets::NONE, PortSets::NONE));
     grants
 }
 
-/// The ports that a rule grants on pods of a class.
+/// What the names in a rule may mean on pods whose ports are not known: any number.
+fn unnumbered_grants(
+    ports: &[Option<Ports<'_>>; 2],
+    sets: &mut PortSets,
+    peers: impl FnOnce() -> Option<PeerSetId>,
+) -> Option<Grant> {
+    let any = |ports: &Option<Ports<'_>>| -> PortSet {
+        let names = ports.iter().flat_map(|p| &p.names);
+        names
+            .map(|&(protocol, _)| PortSet::protocol(protocol))
+            .collect()
+    };
+    let [before, after] = ports.each_ref().map(any);
+    if before.is_empty() && after.is_empty() {
+        return None;
+    }
+    Some(Grant {
+        peers: peers()?,
+        before: sets.intern(before),
+        after: sets.intern(after),
+    })
+}
+
+/// The ports that a rule grants on pods of a class, at the most.
 pub fn rule_ports(rule: &Rule, class: &Class) -> PortSet {
-    Ports::of(rule).on(class)
+    let ports = Ports::of(rule);
+    let named = ports.names.iter().filter(|_| class.imagined);
+    let named = named.map(|&(protocol, _)| PortSet::protocol(protocol));
+    named.chain([ports.on(class)]).collect()
 }
 
 /// The ports of a rule: numbers, and names that depend on the destination.
