@@ -17,5 +17,5 @@ pub use crowd::{Crowd, Identity};
 pub use decide::{Allowance, Decision, Enforcer, Selected, selects};
 pub use demand::{Demand, Party, disjoint};
 pub use encode::{Encoded, Mode, PORT_LIST_LIMIT, encode};
-pub use matching::TrustDomain;
+pub use matching::{TrustDomain, principal};
 pub use policies::Policies;
