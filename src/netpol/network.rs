@@ -267,9 +267,9 @@ fn compile_policy<'w>(
                                 after,
                             });
                             if class.imagined {
-                                let perhaps =
-                                    unnumbered_grants(&ports, sets, || selection.perhaps(peers));
-                                tiers[subject].grants.extend(perhaps);
+                                let perhaps = || selection.perhaps(peers);
+                                let any = unnumbered_grants(&ports, sets, perhaps);
+                                tiers[subject].grants.extend(any);
                             }
                         }
                     }
@@ -334,14 +334,9 @@ fn egress_grants<'w>(
     selection: &mut Selection<'w>,
     sets: &mut PortSets,
 ) -> Vec<Grant> {
-    let [before, after] = ports.each_ref().map(|ports| {
-        sets.intern(
-            ports
-                .as_ref()
-                .map(|p| p.numbers.clone())
-                .unwrap_or_default(),
-        )
-    });
+    let numbers = |ports: &Option<Ports<'w>>| ports.as_ref().map(|p| p.numbers.clone());
+    let intern = |ports| sets.intern(numbers(ports).unwrap_or_default());
+    let [before, after] = ports.each_ref().map(intern);
     let mut grants = vec![Grant {
         peers,
         before,
@@ -377,13 +372,8 @@ fn unnumbered_grants(
     sets: &mut PortSets,
     peers: impl FnOnce() -> Option<PeerSetId>,
 ) -> Option<Grant> {
-    let any = |ports: &Option<Ports<'_>>| -> PortSet {
-        let names = ports.iter().flat_map(|p| &p.names);
-        names
-            .map(|&(protocol, _)| PortSet::protocol(protocol))
-            .collect()
-    };
-    let [before, after] = ports.each_ref().map(any);
+    let any = |ports: &Option<Ports<'_>>| ports.iter().map(Ports::any_named).collect();
+    let [before, after]: [PortSet; 2] = ports.each_ref().map(any);
     if before.is_empty() && after.is_empty() {
         return None;
     }
@@ -397,9 +387,8 @@ fn unnumbered_grants(
 /// The ports that a rule grants on pods of a class, at the most.
 pub fn rule_ports(rule: &Rule, class: &Class) -> PortSet {
     let ports = Ports::of(rule);
-    let named = ports.names.iter().filter(|_| class.imagined);
-    let named = named.map(|&(protocol, _)| PortSet::protocol(protocol));
-    named.chain([ports.on(class)]).collect()
+    let any = class.imagined.then(|| ports.any_named());
+    any.into_iter().chain([ports.on(class)]).collect()
 }
 
 /// The ports of a rule: numbers, and names that depend on the destination.
@@ -427,6 +416,12 @@ impl<'r> Ports<'r> {
             numbers,
             names: rule.ports.iter().filter_map(name).collect(),
         }
+    }
+
+    /// What the names may mean.
+    fn any_named(&self) -> PortSet {
+        let names = self.names.iter();
+        names.map(|&(p, _)| PortSet::protocol(p)).collect()
     }
 
     /// The ports on pods of a class, which resolve the names.
