@@ -9,8 +9,14 @@ use fixedbitset::FixedBitSet;
 use super::matching::{Enforcer, TrustDomain, namespace, principal};
 use super::party::{Identity, Party};
 
-/// Parties, by index, and behind them two that have no name: [`Self::anyone`] of whom nothing is
-/// known, and [`Self::anonymous`] plaintext.
+/// A name that no namespace can have.
+const STRANGER: Identity<'static> = Identity::Workload {
+    namespace: "other namespaces",
+    service_account: "any",
+};
+
+/// Parties, by index, and behind them three that have no name: [`Self::anyone`] of whom nothing is
+/// known, [`Self::anonymous`] plaintext, and [`Self::stranger`] whom no rule means.
 #[derive(Debug)]
 pub struct Crowd<'p> {
     parties: &'p [Party],
@@ -64,9 +70,14 @@ impl<'p> Crowd<'p> {
         self.parties.len() + 1
     }
 
+    /// Index of a workload of the mesh that is none of the parties, and that no rule names.
+    pub fn stranger(&self) -> usize {
+        self.parties.len() + 2
+    }
+
     /// How many there are.
     pub(super) fn size(&self) -> usize {
-        self.parties.len() + 2
+        self.parties.len() + 3
     }
 
     /// The parties of each namespace.
@@ -78,6 +89,7 @@ impl<'p> Crowd<'p> {
         match self.parties.get(index) {
             Some(party) => party.identity(),
             None if index == self.anyone() => Identity::Anyone,
+            None if index == self.stranger() => STRANGER,
             None => Identity::Anonymous,
         }
     }

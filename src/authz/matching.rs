@@ -102,7 +102,7 @@ impl TrustDomain {
 
 /// `principals`: `trust-domain/ns/NAMESPACE/sa/NAME`, with `*` at one end, or alone. `None` when it
 /// depends on what is not known: the trust domain, or parts of the identity.
-pub(super) fn principal(
+pub fn principal(
     pattern: &str,
     identity: Identity<'_>,
     domain: &TrustDomain,

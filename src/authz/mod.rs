@@ -18,6 +18,6 @@ pub use crowd::Crowd;
 pub use decide::{Allowance, Decision, Selected, selects};
 pub use demand::{Demand, disjoint};
 pub use encode::{Encoded, Mode, PORT_LIST_LIMIT, encode};
-pub use matching::{Enforcer, TrustDomain};
+pub use matching::{Enforcer, TrustDomain, principal};
 pub use party::{Identity, Party};
 pub use policies::Policies;

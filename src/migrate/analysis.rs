@@ -172,7 +172,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
     /// Whether the pods of a class are only imagined, because a policy speaks of them.
     pub(super) fn is_imagined(&self, node: Node) -> bool {
         let class = self.universe.classes().get(node);
-        class.is_some_and(|c| c.service_account.is_none())
+        class.is_some_and(|c| c.imagined)
     }
 
     /// Whether all addresses of a range are pods': what becomes of connections to pods is told of these.

@@ -246,19 +246,40 @@ impl<'p> Authorizer<'p> {
     /// All classes, by what policies let them use through the tunnel. Kept for the next time.
     pub(super) fn parts(&self, analysis: &Analysis<'_, '_>, selection: SelectionId) -> &[Part] {
         let parts = &self.selections[selection.0].parts;
-        parts.get_or_init(|| self.parts_once(analysis, selection))
+        parts.get_or_init(|| self.parts_once(analysis, selection).0)
     }
 
-    /// The same, for whoever asks only once.
+    /// The same, for whoever asks only once; and what strangers may use.
     pub(super) fn parts_once(
         &self,
         analysis: &Analysis<'_, '_>,
         selection: SelectionId,
+    ) -> (Vec<Part>, Allowance) {
+        let decision = self.selections[selection.0].after.decide(self.crowd);
+        let stranger = self.of_stranger(&decision);
+        (self.parts_of(analysis, selection, &decision), stranger)
+    }
+
+    /// What strangers may use once everything is in place.
+    pub(super) fn stranger(&self, selection: SelectionId) -> Allowance {
+        let selection = &self.selections[selection.0];
+        let decide = || selection.after.decide(self.crowd);
+        self.of_stranger(selection.decision.get_or_init(decide))
+    }
+
+    fn of_stranger(&self, decision: &Decision) -> Allowance {
+        allowance(decision, self.crowd.stranger()).unwrap_or_else(Allowance::all)
+    }
+
+    fn parts_of(
+        &self,
+        analysis: &Analysis<'_, '_>,
+        selection: SelectionId,
+        decision: &Decision,
     ) -> Vec<Part> {
         let selection = &self.selections[selection.0];
-        let decision = selection.after.decide(self.crowd);
         let Some(enforced) = &selection.today else {
-            return only_after(analysis, &decision);
+            return only_after(analysis, decision);
         };
         let today = enforced.policies.decide(self.crowd);
         let today = Today {
@@ -267,7 +288,7 @@ impl<'p> Authorizer<'p> {
             unidentified: enforced.unidentified.clone(),
             surely: enforced.surely,
         };
-        today.with(analysis, &decision)
+        today.with(analysis, decision)
     }
 }
 

@@ -26,8 +26,9 @@ use super::outcome::Outcome;
 use super::peering::Peering;
 use super::relations::{Hops, plaintext, tunnel};
 use super::restore::Limits;
+use super::strangers::Gain;
 use super::ways::{Asked, Way};
-use crate::authz::Policies;
+use crate::authz::{Allowance, Policies};
 use crate::model::{AuthorizationPolicy, Protocol};
 use crate::netpol::{Node, PortSet};
 use crate::plan::Relation;
@@ -60,9 +61,10 @@ pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
     });
     let through_tunnels = tunnels.par_iter().map(|(selection, ends)| {
         let mut comparer = comparer();
-        let parts = authorizer.parts_once(analysis, *selection);
+        let (parts, stranger) = authorizer.parts_once(analysis, *selection);
         for (class, workloads) in ends {
             comparer.tunnel_to(*class, workloads, &parts);
+            comparer.tunnel_of_strangers(*class, workloads, &stranger);
         }
         comparer.found
     });
@@ -70,6 +72,7 @@ pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
         let mut comparer = comparer();
         for &waypoint in analysis.nodes_of_waypoint(way.way.waypoint) {
             comparer.through(way, waypoint);
+            comparer.strangers_through(way, waypoint);
         }
         comparer.found
     });
@@ -222,6 +225,54 @@ impl Comparer<'_, '_, '_, '_, '_> {
                 self.add(&captured, &to, without_dns);
                 self.add(&direct, &to, Some(outcome));
             }
+        }
+    }
+
+    /// The same for pods that the input does not hold and that rules for everybody are about.
+    fn tunnel_of_strangers(&mut self, class: Node, workloads: &[usize], authorized: &Allowance) {
+        let analysis = self.analysis;
+        if analysis.is_open_to_strangers(class) {
+            let before = analysis.for_others(class).unwrap_or_default();
+            let after = authorized.high.intersection(&analysis.tunnelled);
+            self.found.add_gain(Gain {
+                class,
+                workloads: workloads.to_vec(),
+                relation: Relation::Tunnel,
+                gained: after.difference(&before),
+                before,
+            });
+        }
+    }
+
+    /// The same through pods of a waypoint.
+    fn strangers_through(&mut self, through: &Through<'_>, waypoint: Node) {
+        let Through { class, way, .. } = *through;
+        let analysis = self.analysis;
+        let last = analysis.value_at(waypoint, class).after.high;
+        if !analysis.is_open_to_strangers(waypoint) || !(way.plain || analysis.opens_tunnel(last)) {
+            return;
+        }
+        let at_waypoint = self.authorizer.stranger(through.at_waypoint);
+        let led = way.leading_to(&at_waypoint.high, true, analysis);
+        for (selection, workloads) in &through.at_server {
+            let (before, after) = if way.plain {
+                let last = analysis.sets.get(last);
+                (
+                    analysis.in_the_clear_for_others(class),
+                    led.intersection(last),
+                )
+            } else {
+                let at_server = self.authorizer.party(analysis, *selection, waypoint);
+                let before = analysis.for_others(class).unwrap_or_default();
+                (before, led.intersection(&at_server.high))
+            };
+            self.found.add_gain(Gain {
+                class,
+                workloads: workloads.clone(),
+                relation: Relation::Waypoint,
+                gained: after.difference(&before),
+                before,
+            });
         }
     }
 

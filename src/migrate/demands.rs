@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
 
+use super::AuthzMode;
 use super::analysis::Analysis;
 use super::setting::Setting;
 use super::tunnel_port::covers_tunnel;
@@ -171,16 +172,6 @@ impl Analysis<'_, '_> {
         Some(demand)
     }
 
-    /// What anybody may use today who reaches a class through the tunnel, and what is let through for
-    /// them because others, whom no rule can name, may use it.
-    pub(super) fn gained_by_strangers(&self, class: Node) -> Option<(PortSet, PortSet)> {
-        let groups = self.tunnel_clients(class);
-        let (_, nameless) = self.named(self.by_party(class, &groups));
-        let anybody = self.for_others(class)?;
-        let gained = nameless?.difference(&anybody);
-        (!gained.is_empty()).then_some((anybody, gained))
-    }
-
     /// Who reaches a class through the tunnel, and what they may use today. A party may be there
     /// more than once.
     fn by_party(
@@ -257,8 +248,25 @@ impl Analysis<'_, '_> {
         Some((anybody?.clone(), unnamed)).filter(|(_, parties)| !parties.is_clear())
     }
 
+    /// Whether pods that are not in the input reach the tunnel's port of a class by a rule for
+    /// everybody, and limits are meant to refuse them some ports.
+    pub(super) fn is_open_to_strangers(&self, class: Node) -> bool {
+        let isolated = self.network.is_isolated(class, Direction::Ingress);
+        let open = !isolated || self.open_to_anybody.contains(class);
+        open && self.setting.options.authz != AuthzMode::None
+    }
+
+    /// What pods that are not in the input may use in the clear.
+    pub(super) fn in_the_clear_for_others(&self, class: Node) -> PortSet {
+        if self.network.is_isolated(class, Direction::Ingress) {
+            self.for_anybody[class].clone()
+        } else {
+            PortSet::all()
+        }
+    }
+
     /// What pods that are not in the input may use, when they can reach the tunnel at all.
-    fn for_others(&self, class: Node) -> Option<PortSet> {
+    pub(super) fn for_others(&self, class: Node) -> Option<PortSet> {
         if !self.network.is_isolated(class, Direction::Ingress) {
             return Some(self.tunnelled.clone());
         }

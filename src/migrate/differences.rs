@@ -7,6 +7,7 @@ use super::causes::Teller;
 use super::outcome::Doubt;
 use super::pairs::{self, Differing};
 use super::restore::Limits;
+use super::strangers::{self, Gain};
 use crate::finding::Finding;
 use crate::model::ObjectRef;
 use crate::netpol::{Node, PortSet};
@@ -52,12 +53,22 @@ impl Difference {
 #[derive(Debug, Default)]
 pub(super) struct Differences {
     list: Vec<Difference>,
+    /// What pods gain that the input does not hold.
+    of_strangers: Vec<Gain>,
 }
 
 impl Differences {
     /// Takes in what another part of the comparison found.
     pub(super) fn append(&mut self, mut other: Self) {
         self.list.append(&mut other.list);
+        self.of_strangers.append(&mut other.of_strangers);
+    }
+
+    /// Adds what pods gain that the input does not hold.
+    pub(super) fn add_gain(&mut self, gain: Gain) {
+        if !gain.gained.is_empty() {
+            self.of_strangers.push(gain);
+        }
     }
 
     /// Adds a difference. About pods that are only imagined nothing is certain.
@@ -139,6 +150,13 @@ impl Differences {
             finding.flows.sort();
             finding.flows.dedup();
         }
+        strangers::tell(
+            analysis,
+            limits,
+            &self.of_strangers,
+            &mut proof.differences,
+            &mut findings,
+        );
         (proof, findings)
     }
 }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ambient_facts::{annotations, labels, namespaces};
 
 use super::object;
-use super::role;
+use super::role::{self, Role};
 use super::scope::{Scope, is_gateway, is_mesh};
 use super::tunnel_port;
 use crate::model::{
@@ -91,7 +91,11 @@ pub(super) fn beside<'w>(
                 continue;
             }
             let rules = direction.rules(policy);
-            let mut leads = |rule| is_limited(rule) && leads_anywhere(policy, rule, selection);
+            let mut leads = |rule: &'w Rule| {
+                is_limited(rule)
+                    && (!tunnel_port::is_dns_only(rule) || imagination.looks_up_itself(policy))
+                    && leads_anywhere(policy, rule, selection)
+            };
             if direction == Direction::Egress && rules.iter().any(&mut leads) {
                 imagination.anywhere(namespace);
             }
@@ -238,6 +242,23 @@ impl Imagination<'_> {
         }
     }
 
+    /// Whether look-ups of pods that a policy selects go through the tunnel.
+    fn looks_up_itself(&self, policy: &NetworkPolicy) -> bool {
+        let here = self.by_namespace.get(policy.meta.namespace.as_str());
+        let mut here = here.into_iter().flatten();
+        let has_members = here
+            .clone()
+            .any(|&index| self.scope.workload(index).joins());
+        let enrolled = has_members && self.scope.is_enrolled(&policy.meta.namespace);
+        here.any(|&index| {
+            let workload = self.world.workloads.get(index);
+            workload.is_some_and(|w| {
+                let role = Role::of(self.world, w, self.scope.workload(index), enrolled);
+                policy.pod_selector.matches(&w.pod.labels) && role.sends && !role.dns_captured
+            })
+        })
+    }
+
     /// Imagines a pod in a namespace that a rule names.
     fn named(&mut self, name: &str, asked: &LabelSelector, pods: &LabelSelector) {
         let (by_name, _) = asked.split_at(labels::NAMESPACE_NAME);
@@ -334,9 +355,7 @@ impl Imagination<'_> {
 fn is_limited(rule: &Rule) -> bool {
     let all = PortMatch::Range(1, u16::MAX);
     let mut tcp = rule.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
-    tunnel_port::grants_some_tcp(rule)
-        && !tunnel_port::is_dns_only(rule)
-        && tcp.all(|p| p.port != PortMatch::All && p.port != all)
+    tunnel_port::grants_some_tcp(rule) && tcp.all(|p| p.port != PortMatch::All && p.port != all)
 }
 
 /// Whether a rule has pods of every namespace among its peers, those that the input does not hold

@@ -1,13 +1,16 @@
-//! Clients that come later: admitted by their labels, and refused by limits that name others.
+//! Clients that come later: admitted by their labels, and refused by limits that name others, or let
+//! through by limits that need not tell those of the input apart.
 
 use ambient_facts::labels;
 
+use super::AuthzMode;
 use super::restore::Limits;
 use super::setting::Setting;
 use super::tunnel_port;
 use crate::finding::{Finding, codes};
 use crate::model::{
-    Action, AuthorizationPolicy, LabelSelector, NetworkPolicy, Operator, Peer, Rule, Workload,
+    Action, AuthorizationPolicy, LabelSelector, NetworkPolicy, Operator, Peer, PortRule, Protocol,
+    Rule, Workload,
 };
 
 /// Tells of every policy whose rules select clients by label where its limits name them.
@@ -36,8 +39,52 @@ pub(super) fn later_clients(setting: &Setting<'_>, limits: &Limits, findings: &m
                     limit.reference()
                 ),
             ));
+        } else if tells_apart(setting, policy) {
+            findings.push(Finding::new(
+                &codes::LATER_CLIENTS_REFUSED,
+                policy.reference(),
+                policy.meta.origin.clone(),
+                "it admits clients by label to ports of their own, and no limit of the plan keeps \
+                 those apart that come later"
+                    .to_owned(),
+            ));
         }
     }
+}
+
+/// Whether pods in the mesh that a policy selects grant clients that it admits by label less than
+/// others: inside the tunnel all are alike where no limit names them.
+fn tells_apart(setting: &Setting<'_>, policy: &NetworkPolicy) -> bool {
+    if setting.cni.cni.keeps_ports_visible() || setting.options.authz == AuthzMode::None {
+        return false;
+    }
+    let here = setting.workloads_of(&policy.meta.namespace).iter();
+    let here = here.filter(|&&index| setting.role(index).receives);
+    let mut here = here.filter_map(|&index| setting.world.workloads.get(index));
+    here.any(|workload| {
+        let labels = &workload.pod.labels;
+        if !policy.pod_selector.matches(labels) {
+            return false;
+        }
+        let beside = setting.world.network_policies_of_people().filter(|p| {
+            p.isolates_ingress
+                && p.meta.namespace == policy.meta.namespace
+                && p.pod_selector.matches(labels)
+        });
+        let others: Vec<&Rule> = beside.flat_map(|p| &p.ingress).collect();
+        let own = policy.ingress.iter().filter(|r| admits_by_label(r));
+        let mut own = own.filter(|r| tunnel_port::grants_some_tcp(r));
+        own.any(|rule| others.iter().any(|other| grants_more(other, rule)))
+    })
+}
+
+/// Whether a rule grants some ports of TCP that another does not, and not to the same peers, nor to
+/// everybody.
+fn grants_more(rule: &Rule, than: &Rule) -> bool {
+    let is_more = |port: &PortRule| port.protocol == Protocol::Tcp && !than.ports.contains(port);
+    !rule.peers.is_empty()
+        && !than.peers.iter().all(|p| rule.peers.contains(p))
+        && (rule.ports.is_empty() || rule.ports.iter().any(is_more))
 }
 
 /// Whether a policy of ours refuses something to everybody but those that it names.
@@ -117,7 +164,7 @@ mod tests {
     use super::*;
     use crate::migrate::fixture::{Fixture, deployment, meta};
     use crate::migrate::{Options, plan};
-    use crate::model::{PortMatch, PortRule, Protocol};
+    use crate::model::PortMatch;
 
     /// What is said about a policy for `web` with these rules, of one peer and one port each.
     fn said(rules: &[(Peer, u16)]) -> String {

@@ -18,7 +18,7 @@ use super::setting::Setting;
 use super::steps::{enrol_step, limit_step, open_step, waypoint_step};
 use super::tunnel_port;
 use super::unread::{rebuilt, templates};
-use super::{AuthzMode, Options, Strategy, isolated, newly, object, probes, strangers};
+use super::{Options, Strategy, isolated, newly, object, probes};
 use crate::finding::Finding;
 use crate::model::{AuthorizationPolicy, NetworkPolicy, World};
 use crate::netpol::{Selection, Universe};
@@ -56,9 +56,6 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     policy_findings(&setting, &mut findings);
     inert_policies(world, &setting, &mut findings);
     later_clients(&setting, &limits, &mut findings);
-    if !visible && setting.options.authz != AuthzMode::None {
-        strangers::gains(&analysis, &mut proof.differences, &mut findings);
-    }
     plugin_policies(&setting, &mut proof.differences, &mut findings);
     rebuilt(world, &mut proof.differences, &mut findings);
     templates(world, &mut proof.differences, &mut findings);

@@ -129,8 +129,9 @@ pub(super) fn policies(setting: &Setting<'_>, refused: &[Refused<'_>]) -> Vec<Ad
 fn selector_for(setting: &Setting<'_>, refused: &Refused<'_>) -> (LabelSelector, String) {
     let workload = refused.workload;
     let own = workload.selector.as_ref().filter(|s| !s.is_empty());
+    // One of an earlier run isolates what this one may not.
     let isolated = |w: &Workload| {
-        setting.world.network_policies.iter().any(|p| {
+        setting.world.network_policies_of_people().any(|p| {
             p.isolates_ingress
                 && p.meta.namespace == w.meta.namespace
                 && p.pod_selector.matches(&w.pod.labels)

@@ -5,7 +5,7 @@ use ambient_facts::{annotations, labels};
 use super::scope::{
     Membership, StaysOut, asks_for_sidecar, has_sidecar, injection_of, is_gateway, is_system,
 };
-use crate::model::{Labels, Workload, World};
+use crate::model::{Labels, PodTemplate, Workload, World};
 
 /// What a pod does with the tunnel, once everything is in place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,14 +39,19 @@ impl Role {
         let is_gateway = matches!(membership, Membership::StaysOut(StaysOut::Gateway));
         let is_out = pod.host_network || workload.terminated;
         let accepts = pod.labels.get(labels::TUNNEL).is_some_and(|v| v == "http");
-        let capture = pod.annotations.get(annotations::DNS_CAPTURE);
         Self {
             sends: !is_out && (joins || injected || perhaps || is_gateway),
             receives: !is_out && (joins || (injected && accepts)),
-            dns_captured: joins && capture.is_none_or(|v| v != "false"),
+            dns_captured: joins && captures_dns(pod),
             keeps_sidecar: injected && !joins && !is_gateway,
         }
     }
+}
+
+/// Whether ztunnel answers the look-ups of a pod itself, once it is in the mesh.
+fn captures_dns(pod: &PodTemplate) -> bool {
+    let capture = pod.annotations.get(annotations::DNS_CAPTURE);
+    capture.is_none_or(|v| v != "false")
 }
 
 /// Whether a proxy of Istio is in a pod today, which knows its peers and enforces policies; `None`

@@ -327,6 +327,7 @@ impl<'w> Setting<'w> {
             Trait {
                 tag,
                 identity_known: !part.imagined,
+                imagined: part.imagined,
             }
         };
         parts.map(of).collect()

@@ -1,57 +1,89 @@
-//! Pods that the input does not hold, that reach a tunnel by a rule for everybody, and that no limit
-//! refuses: where those who may use more have no name, limits can only name those who may not.
+//! Pods that the input does not hold, that reach a tunnel or a waypoint by a rule for everybody, and
+//! that no limit refuses: because those who may use more have no name, so that limits can only name
+//! those who may not, or because pods with different limits share one.
 
 use std::sync::Arc;
 
 use super::analysis::Analysis;
-use super::naming::names;
+use super::naming::names_of;
+use super::restore::Limits;
 use crate::finding::{Finding, codes};
 use crate::model::{NetworkPolicy, ObjectRef, Workload};
 use crate::netpol::{Node, PortSet};
 use crate::plan::{Comparison, Relation, Verdict};
 
+/// What they can use of some workloads of a class afterwards, and not today.
+#[derive(Debug, Clone)]
+pub(super) struct Gain {
+    pub(super) class: Node,
+    pub(super) workloads: Vec<usize>,
+    pub(super) relation: Relation,
+    pub(super) before: PortSet,
+    pub(super) gained: PortSet,
+}
+
 /// Tells what they gain, which is as unknown as they are.
-pub(super) fn gains(
+pub(super) fn tell(
     analysis: &Analysis<'_, '_>,
+    limits: &Limits,
+    gains: &[Gain],
     differences: &mut Vec<Comparison>,
     findings: &mut Vec<Finding>,
 ) {
-    for class in analysis.speakers.receivers.ones() {
-        let Some((before, gained)) = analysis.gained_by_strangers(class) else {
-            continue;
-        };
-        let told = told(analysis, class, &before, &gained);
-        if let Some(workload) = first_of(analysis, class) {
-            let message = "clients of it have no known name, so that others are not refused";
+    for gain in gains {
+        let (why, fix) = why(limits, gain);
+        let told = told(analysis, gain, why);
+        if let Some(workload) = first_of(analysis, gain) {
             let mut finding = Finding::new(
                 &codes::UNKNOWN_PEER,
                 workload.reference(),
                 workload.meta.origin.clone(),
-                format!("{message} ({})", Relation::Tunnel),
+                format!("{why}, so that others are not refused ({})", gain.relation),
             );
             finding.flows = told.iter().map(Comparison::flow).collect();
-            finding.fixes = vec!["add the manifests of all peers of the policies with `-f`".into()];
+            finding.fixes = fix.map(str::to_owned).into_iter().collect();
             findings.push(finding);
         }
         differences.extend(told);
     }
     differences.sort();
+    differences.dedup();
 }
 
-fn first_of<'a>(analysis: &'a Analysis<'_, '_>, class: Node) -> Option<&'a Workload> {
-    let class = analysis.universe.classes().get(class)?;
-    analysis
-        .setting
-        .world
-        .workloads
-        .get(*class.workloads.first()?)
+/// What keeps a limit from refusing them, and what can be done.
+fn why(limits: &Limits, gain: &Gain) -> (&'static str, Option<&'static str>) {
+    let mut workloads = gain.workloads.iter();
+    let unlisted = limits.unlisted.get(&gain.class);
+    if workloads.any(|w| limits.unselectable.contains(w)) {
+        (
+            "no labels select these pods and no others of their namespace",
+            Some("give these pods a label that no others have"),
+        )
+    } else if unlisted.is_some_and(|ports| !ports.intersection(&gain.gained).is_empty()) {
+        (
+            "the ports are too many to be listed in an AuthorizationPolicy",
+            Some("narrow the range of ports"),
+        )
+    } else if gain.relation == Relation::Waypoint {
+        ("no limit at the waypoint is about these pods alone", None)
+    } else {
+        (
+            "clients of it have no known name",
+            Some("add the manifests of all peers of the policies with `-f`"),
+        )
+    }
+}
+
+fn first_of<'a>(analysis: &'a Analysis<'_, '_>, gain: &Gain) -> Option<&'a Workload> {
+    let workloads = &analysis.setting.world.workloads;
+    workloads.get(*gain.workloads.first()?)
 }
 
 /// The policies of people that let clients in.
-fn admitting(analysis: &Analysis<'_, '_>, class: Node) -> Arc<[ObjectRef]> {
+fn admitting(analysis: &Analysis<'_, '_>, gain: &Gain) -> Arc<[ObjectRef]> {
     let policies = analysis.setting.world.network_policies_of_people();
     let admits = |p: &&NetworkPolicy| {
-        first_of(analysis, class).is_some_and(|w| {
+        first_of(analysis, gain).is_some_and(|w| {
             p.isolates_ingress
                 && p.meta.namespace == w.meta.namespace
                 && p.pod_selector.matches(&w.pod.labels)
@@ -63,26 +95,22 @@ fn admitting(analysis: &Analysis<'_, '_>, class: Node) -> Arc<[ObjectRef]> {
         .collect()
 }
 
-fn told(
-    analysis: &Analysis<'_, '_>,
-    class: Node,
-    before: &PortSet,
-    gained: &PortSet,
-) -> Vec<Comparison> {
+fn told(analysis: &Analysis<'_, '_>, gain: &Gain, why: &str) -> Vec<Comparison> {
+    let Gain { before, gained, .. } = gain;
     let example = gained.example();
-    let policies = admitting(analysis, class);
+    let policies = admitting(analysis, gain);
     let comparison = |destination: String| Comparison {
         source: "other namespaces/(any pod)".to_owned(),
         destination,
-        relation: Relation::Tunnel,
+        relation: gain.relation,
         verdict: Verdict::Unknown,
         before: before.to_string(),
         after: before.union(gained).to_string(),
         difference: gained.to_string(),
         example: example.map_or_else(String::new, |(protocol, port)| format!("{protocol} {port}")),
-        because: "clients without a known name may use these ports, so that others are not refused"
-            .to_owned(),
+        because: format!("{why}, so that others are not refused"),
         policies: Arc::clone(&policies),
     };
-    names(analysis, class).into_iter().map(comparison).collect()
+    let names = names_of(analysis, gain.class, Some(&gain.workloads));
+    names.into_iter().map(comparison).collect()
 }

@@ -77,13 +77,15 @@ pub struct Class {
     pub namespace: String,
     /// Labels whose keys some policy mentions.
     pub labels: Labels,
-    /// Service account; `None` when the pods are only imagined, because a policy speaks of them.
+    /// Service account; `None` when it is not known.
     pub service_account: Option<String>,
     /// Whether the pods share the node's network: no policy isolates them, and whether a selector
     /// matches them is not defined.
     pub host_network: bool,
     /// Numbers of the ports that some policy names.
     pub ports: BTreeMap<(Protocol, String), BTreeSet<u16>>,
+    /// Whether no object describes the pods, so that what their ports are called is not known.
+    pub imagined: bool,
     /// The caller's own distinction.
     pub tag: u32,
     /// Indices into [`World::workloads`].
@@ -99,6 +101,8 @@ pub struct Trait {
     pub tag: u32,
     /// Whether the service account is known.
     pub identity_known: bool,
+    /// Whether no object describes it, so that what its ports are called is not known either.
+    pub imagined: bool,
 }
 
 /// All classes and address ranges: the nodes between which connections are decided.
@@ -147,6 +151,7 @@ impl Universe {
                 let found = traits.get(index).copied().unwrap_or(Trait {
                     tag: 0,
                     identity_known: true,
+                    imagined: false,
                 });
                 let key = mentioned.project(workload, found, &space);
                 grouped.entry(key).or_default().push(index);
@@ -170,6 +175,10 @@ impl Universe {
                 service_account,
                 host_network,
                 ports,
+                imagined: workloads
+                    .first()
+                    .and_then(|&w| traits.get(w))
+                    .is_some_and(|t| t.imagined),
                 tag,
                 workloads,
                 atoms,
@@ -187,6 +196,14 @@ impl Universe {
                 .flat_map(|w| w.addresses.iter().copied())
                 .collect(),
         }
+    }
+
+    /// Pods that are only imagined.
+    pub(super) fn imagined(&self) -> FixedBitSet {
+        let mut imagined = FixedBitSet::with_capacity(self.nodes());
+        let classes = self.classes.iter().enumerate();
+        imagined.extend(classes.filter(|(_, c)| c.imagined).map(|(n, _)| n));
+        imagined
     }
 
     /// Only these classes, in one namespace.

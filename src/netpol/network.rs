@@ -266,6 +266,11 @@ fn compile_policy<'w>(
                                 before,
                                 after,
                             });
+                            if class.imagined {
+                                let perhaps = || selection.perhaps(peers);
+                                let any = unnumbered_grants(&ports, sets, perhaps);
+                                tiers[subject].grants.extend(any);
+                            }
                         }
                     }
                     Direction::Egress => {
@@ -329,14 +334,9 @@ fn egress_grants<'w>(
     selection: &mut Selection<'w>,
     sets: &mut PortSets,
 ) -> Vec<Grant> {
-    let [before, after] = ports.each_ref().map(|ports| {
-        sets.intern(
-            ports
-                .as_ref()
-                .map(|p| p.numbers.clone())
-                .unwrap_or_default(),
-        )
-    });
+    let numbers = |ports: &Option<Ports<'w>>| ports.as_ref().map(|p| p.numbers.clone());
+    let intern = |ports| sets.intern(numbers(ports).unwrap_or_default());
+    let [before, after] = ports.each_ref().map(intern);
     let mut grants = vec![Grant {
         peers,
         before,
@@ -359,13 +359,36 @@ fn egress_grants<'w>(
             });
         }
     }
+    grants.extend(unnumbered_grants(ports, sets, || {
+        selection.unnumbered(peers)
+    }));
     grants.retain(|g| (g.before, g.after) != (PortSets::NONE, PortSets::NONE));
     grants
 }
 
-/// The ports that a rule grants on pods of a class.
+/// What the names in a rule may mean on pods whose ports are not known: any number.
+fn unnumbered_grants(
+    ports: &[Option<Ports<'_>>; 2],
+    sets: &mut PortSets,
+    peers: impl FnOnce() -> Option<PeerSetId>,
+) -> Option<Grant> {
+    let any = |ports: &Option<Ports<'_>>| ports.iter().map(Ports::any_named).collect();
+    let [before, after]: [PortSet; 2] = ports.each_ref().map(any);
+    if before.is_empty() && after.is_empty() {
+        return None;
+    }
+    Some(Grant {
+        peers: peers()?,
+        before: sets.intern(before),
+        after: sets.intern(after),
+    })
+}
+
+/// The ports that a rule grants on pods of a class, at the most.
 pub fn rule_ports(rule: &Rule, class: &Class) -> PortSet {
-    Ports::of(rule).on(class)
+    let ports = Ports::of(rule);
+    let any = class.imagined.then(|| ports.any_named());
+    any.into_iter().chain([ports.on(class)]).collect()
 }
 
 /// The ports of a rule: numbers, and names that depend on the destination.
@@ -393,6 +416,12 @@ impl<'r> Ports<'r> {
             numbers,
             names: rule.ports.iter().filter_map(name).collect(),
         }
+    }
+
+    /// What the names may mean.
+    fn any_named(&self) -> PortSet {
+        let names = self.names.iter();
+        names.map(|&(p, _)| PortSet::protocol(p)).collect()
     }
 
     /// The ports on pods of a class, which resolve the names.

@@ -174,6 +174,36 @@ impl<'w> Selection<'w> {
         parts
     }
 
+    /// The classes among some peers whose ports are not known, so that any number may have a name.
+    pub(super) fn unnumbered(&mut self, of: PeerSetId) -> Option<PeerSetId> {
+        let mut maybe = self.universe.imagined();
+        let whole = self.get(of);
+        let mut peers = whole.yes.clone();
+        peers.union_with(&whole.maybe);
+        maybe.intersect_with(&peers);
+        self.doubtful(maybe)
+    }
+
+    /// Some peers, as ones that may match.
+    pub(super) fn perhaps(&mut self, of: PeerSetId) -> Option<PeerSetId> {
+        let whole = self.get(of);
+        let mut maybe = whole.yes.clone();
+        maybe.union_with(&whole.maybe);
+        self.doubtful(maybe)
+    }
+
+    fn doubtful(&mut self, maybe: FixedBitSet) -> Option<PeerSetId> {
+        if maybe.is_clear() {
+            return None;
+        }
+        let id = PeerSetId(self.sets.len());
+        self.sets.push(PeerSet {
+            maybe,
+            ..self.empty()
+        });
+        Some(id)
+    }
+
     /// One of its sets.
     pub fn get(&self, id: PeerSetId) -> &PeerSet {
         &self.sets[id.0]

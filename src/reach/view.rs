@@ -84,6 +84,7 @@ impl<'w> View<'w> {
             .map(|role| Trait {
                 tag: tag(*role),
                 identity_known: mode == Mode::Tunnel,
+                imagined: false,
             })
             .collect();
         let selecting = match mode {

@@ -110,10 +110,11 @@ area! {
         "Select by `matchLabels` where that is possible, or run the plan in CI so that new workloads get their limits.";
 
     LATER_CLIENTS_REFUSED = "AMB0119", Warning,
-        "clients that come later are refused",
+        "clients that come later are judged by those of the input",
         "The policy admits clients by their labels, and inside the tunnel there are no labels, only service accounts. \
          The AuthorizationPolicy that keeps the port limit therefore names the clients of the input. \
-         One that comes later under another service account is refused by it, although the network policy admits it, until the plan is made again.",
+         One that comes later under another service account is refused by it, although the network policy admits it, until the plan is made again. \
+         Where all clients of the input may use the same ports nobody is named, and one that comes later and has only some of their labels may use what they may.",
         "Run the plan in CI so that new clients are named, and add the manifests of all clients with `-f`.";
 
     UNKNOWN_HOST_NETWORK = "AMB0120", Warning,

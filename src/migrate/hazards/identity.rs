@@ -1,6 +1,7 @@
 //! What an AuthorizationPolicy says about one known source, a waypoint, as ztunnel evaluates it
 //! (ztunnel `src/rbac.rs`).
 
+use crate::authz::{self, Enforcer, TrustDomain};
 use crate::model::{Action, AuthorizationPolicy, AuthorizationRule, Condition, Operation, Source};
 
 /// A source whose service account is known and whose address is not.
@@ -8,6 +9,7 @@ use crate::model::{Action, AuthorizationPolicy, AuthorizationRule, Condition, Op
 pub(super) struct Identity<'a> {
     pub(super) namespace: &'a str,
     pub(super) service_account: &'a str,
+    pub(super) trust_domain: &'a TrustDomain,
 }
 
 /// Whether something matches; addresses leave it open.
@@ -57,9 +59,9 @@ impl Identity<'_> {
         if !has_layer4_source(source) {
             return Answer::No;
         }
-        let account = |a: &str| self.is_account(a, policy_namespace);
+        let account = |a: &str| self.is_account(a, policy_namespace).into();
         let principal = |p: &str| self.is_principal(p);
-        let namespace = |n: &str| pattern(n, self.namespace);
+        let namespace = |n: &str| pattern(n, self.namespace).into();
         let kinds = [
             both(&source.principals, &source.not_principals, principal),
             both(&source.namespaces, &source.not_namespaces, namespace),
@@ -75,40 +77,30 @@ impl Identity<'_> {
         } else {
             Answer::Perhaps
         };
-        kinds
-            .into_iter()
-            .map(Answer::from)
-            .min()
-            .unwrap_or(Answer::Yes)
-            .min(address)
+        kinds.into_iter().min().unwrap_or(Answer::Yes).min(address)
     }
 
     fn matches_condition(self, condition: &Condition, port: u16) -> Answer {
         let (yes, no) = (&condition.values, &condition.not_values);
         match condition.key.as_str() {
-            "source.principal" => both(yes, no, |p| self.is_principal(p)).into(),
-            "source.namespace" => both(yes, no, |n| pattern(n, self.namespace)).into(),
-            "destination.port" => both(yes, no, |p| p.parse() == Ok(port)).into(),
+            "source.principal" => both(yes, no, |p| self.is_principal(p)),
+            "source.namespace" => both(yes, no, |n| pattern(n, self.namespace).into()),
+            "destination.port" => both(yes, no, |p| (p.parse() == Ok(port)).into()),
             "source.ip" | "destination.ip" => Answer::Perhaps,
             // Emptied by the converter: it matches nothing.
             _ => Answer::No,
         }
     }
 
-    /// Whether a `principals` value names this source, in whatever trust domain the mesh has.
-    pub(super) fn is_principal(self, value: &str) -> bool {
-        let own = format!("/ns/{}/sa/{}", self.namespace, self.service_account);
-        if value == "*" {
-            return true;
-        }
-        if let Some(suffix) = value.strip_prefix('*') {
-            return own.ends_with(suffix) || suffix.ends_with(&own);
-        }
-        match (value.find('/'), value.strip_suffix('*')) {
-            (Some(at), Some(prefix)) => own.starts_with(prefix.get(at..).unwrap_or_default()),
-            (None, Some(_)) => true,
-            (Some(at), None) => value.get(at..) == Some(own.as_str()),
-            (None, None) => false,
+    /// Whether a `principals` value names this source.
+    pub(super) fn is_principal(self, value: &str) -> Answer {
+        let identity = authz::Identity::Workload {
+            namespace: self.namespace,
+            service_account: self.service_account,
+        };
+        match authz::principal(value, identity, self.trust_domain, Enforcer::Ztunnel) {
+            Some(answer) => answer.into(),
+            None => Answer::Perhaps,
         }
     }
 
@@ -161,16 +153,22 @@ pub(super) fn has_layer4_operation(operation: &Operation) -> bool {
 }
 
 fn matches_operation(operation: &Operation, port: u16) -> Answer {
-    let is_port = |p: &str| p.parse() == Ok(port);
-    let matches =
-        has_layer4_operation(operation) && both(&operation.ports, &operation.not_ports, is_port);
-    matches.into()
+    let is_port = |p: &str| (p.parse() == Ok(port)).into();
+    if !has_layer4_operation(operation) {
+        return Answer::No;
+    }
+    both(&operation.ports, &operation.not_ports, is_port)
 }
 
 /// Whether some positive value matches, where there are any, and no negative one does.
-fn both<T: AsRef<str>>(yes: &[T], no: &[T], matches: impl Fn(&str) -> bool) -> bool {
-    let any = |list: &[T]| list.iter().any(|v| matches(v.as_ref()));
-    (yes.is_empty() || any(yes)) && !any(no)
+fn both<T: AsRef<str>>(yes: &[T], no: &[T], matches: impl Fn(&str) -> Answer) -> Answer {
+    let best = |list: &[T]| list.iter().map(|v| matches(v.as_ref())).max();
+    let excluded = match best(no) {
+        Some(Answer::Yes) => Answer::No,
+        Some(Answer::Perhaps) => Answer::Perhaps,
+        Some(Answer::No) | None => Answer::Yes,
+    };
+    best(yes).unwrap_or(Answer::Yes).min(excluded)
 }
 
 /// Istio's string match: exact, `prefix*`, `*suffix`, or `*` for any.

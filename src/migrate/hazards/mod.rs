@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 
 use ambient_facts::namespaces;
 
+use crate::authz::TrustDomain;
 use crate::finding::{Code, Finding};
 use crate::model::{
     AuthorizationPolicy, Coverage, Endpoint, Endpoints, Kind, Labels, Meta, ObjectRef, Origin,
@@ -87,6 +88,7 @@ struct Context<'w> {
     scope: &'w Scope,
     options: &'w HazardOptions,
     waypoints: Waypoints<'w>,
+    trust_domain: TrustDomain,
     /// Workloads by kind, namespace and name.
     named: BTreeMap<(WorkloadKind, &'w str, &'w str), usize>,
     /// Workloads that will be in the mesh, by namespace.
@@ -112,6 +114,7 @@ impl<'w> Context<'w> {
             scope,
             options,
             waypoints: Waypoints::new(world, &options.waypoints),
+            trust_domain: TrustDomain::of(&world.trust_domains),
             named: indexed().map(|(i, w)| (key(w), i)).collect(),
             members: BTreeMap::new(),
             authorization: BTreeMap::new(),

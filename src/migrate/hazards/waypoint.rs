@@ -1,10 +1,11 @@
 //! Labels that name a waypoint, and policies of the pods behind one.
 
-use ambient_facts::labels;
+use ambient_facts::{labels, namespaces};
 
 use super::identity::{Answer, Identity, has_layer7};
 use super::target::reaches;
 use super::{Context, about, at_line, list};
+use crate::authz::TrustDomain;
 use crate::finding::{Code, Finding, codes};
 use crate::migrate::waypoints::{Binding, Broken, BrokenReason, Waypoint};
 use crate::model::{
@@ -180,6 +181,7 @@ fn admission(
     let identity = Identity {
         namespace: waypoint.namespace,
         service_account: waypoint.service_account(),
+        trust_domain: &context.trust_domain,
     };
     let (mut ports, mut responsible) = (Vec::new(), Vec::new());
     for workload in backends {
@@ -212,8 +214,12 @@ fn admission(
         list(ports),
     );
     let mut finding = of_service(service, &codes::WAYPOINT_NOT_ADMITTED, message);
+    let domain = match identity.trust_domain {
+        TrustDomain::Known(domain) => domain,
+        TrustDomain::Usual | TrustDomain::Ambiguous => namespaces::TRUST_DOMAIN,
+    };
     let principal = format!(
-        "cluster.local/ns/{}/sa/{}",
+        "{domain}/ns/{}/sa/{}",
         identity.namespace, identity.service_account
     );
     finding.fixes = vec![if denies {
@@ -273,6 +279,7 @@ fn hidden_sources(context: &Context<'_>, findings: &mut Vec<Finding>) {
         let identity = Identity {
             namespace: waypoint.namespace,
             service_account: waypoint.service_account(),
+            trust_domain: &context.trust_domain,
         };
         for (index, rule) in policy.rules.iter().enumerate() {
             // ztunnel drops such a rule, whatever its sources.
@@ -341,7 +348,7 @@ fn source_fields(
     waypoint: Identity<'_>,
     policy_namespace: &str,
 ) -> Vec<String> {
-    let principal = |v: &str| v == "*" || waypoint.is_principal(v);
+    let principal = |v: &str| waypoint.is_principal(v) != Answer::No;
     let account = |v: &str| waypoint.is_account(v, policy_namespace);
     let never = |_: &str| false;
     let mut fields = Vec::new();

@@ -343,3 +343,24 @@ fn a_policy_in_the_root_namespace_refuses_the_waypoint_too() {
       fix: add an AuthorizationPolicy with `action: ALLOW` for the same pods and `from: [{source: {principals: ["cluster.local/ns/shop/sa/waypoint"]}}]`
     "#);
 }
+
+#[test]
+fn the_trust_domain_of_the_mesh_is_part_of_the_name_of_a_waypoint() {
+    let said = |principal: &str| {
+        let mut fixture = Fixture::shop().behind_waypoint();
+        fixture.world.trust_domains.insert("corp.example".into());
+        let policy = allow(vec![principals(&[principal])]);
+        let copy = targeted(
+            policy.action,
+            target("Service", "web"),
+            vec![rule(vec![], vec![])],
+        );
+        fixture.authorization(policy).authorization(copy).findings()
+    };
+    assert_eq!(said("corp.example/ns/shop/sa/waypoint"), "");
+    let refused = said(WAYPOINT);
+    assert!(
+        refused.contains(r#"["corp.example/ns/shop/sa/waypoint"]"#),
+        "{refused}"
+    );
+}
