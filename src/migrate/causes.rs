@@ -19,7 +19,7 @@ pub(super) struct Teller<'t, 's, 'w> {
 }
 
 /// What a finding is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Subject {
     /// A network policy, by its index.
     Policy(usize),

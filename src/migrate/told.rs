@@ -1,6 +1,6 @@
 //! What is said of differences: in the proof, and as findings.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use fixedbitset::FixedBitSet;
 
@@ -61,7 +61,7 @@ struct Told<'t, 's, 'w> {
     comparisons: BTreeSet<Comparison>,
     drafts: Vec<Draft>,
     /// By code.
-    ids: HashMap<(&'static str, Subject), DraftId>,
+    ids: BTreeMap<(&'static str, Subject), DraftId>,
     by_name: BTreeMap<(&'static str, ObjectRef), DraftId>,
     fixes: Fixes,
 }
@@ -81,7 +81,7 @@ impl<'t, 's, 'w> Told<'t, 's, 'w> {
             teller: Teller::new(analysis, limits),
             comparisons: BTreeSet::new(),
             drafts: Vec::new(),
-            ids: HashMap::new(),
+            ids: BTreeMap::new(),
             by_name: BTreeMap::new(),
             fixes: Fixes::default(),
         }
