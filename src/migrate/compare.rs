@@ -21,7 +21,7 @@ use rayon::prelude::*;
 
 use super::analysis::Analysis;
 use super::authorizer::{Authorizer, Part, SelectionId};
-use super::differences::{Difference, Differences};
+use super::differences::{Differences, To};
 use super::outcome::Outcome;
 use super::peering::Peering;
 use super::relations::{Hops, plaintext, tunnel};
@@ -146,27 +146,6 @@ fn name(policy: &AuthorizationPolicy) -> (&str, &str) {
     (&policy.meta.namespace, &policy.meta.name)
 }
 
-/// Where connections lead, and how.
-struct To<'t> {
-    destination: Node,
-    /// `None` means all of the destination.
-    workloads: Option<&'t [usize]>,
-    relation: Relation,
-    /// Which of the ways through waypoints.
-    way: Option<usize>,
-}
-
-impl To<'_> {
-    fn plaintext(destination: Node) -> Self {
-        Self {
-            destination,
-            workloads: None,
-            relation: Relation::Plaintext,
-            way: None,
-        }
-    }
-}
-
 struct Comparer<'c, 'p, 'a, 's, 'w> {
     analysis: &'a Analysis<'s, 'w>,
     authorizer: &'c Authorizer<'p>,
@@ -204,6 +183,7 @@ impl Comparer<'_, '_, '_, '_, '_> {
     /// what they say.
     fn tunnel_to(&mut self, class: Node, workloads: &[usize], parts: &[Part]) {
         let analysis = self.analysis;
+        let to = To::workloads(analysis, class, workloads, Relation::Tunnel);
         for (value, sources) in analysis.sources_of(class) {
             let mut sources = sources.clone();
             sources.intersect_with(&analysis.speakers.clients);
@@ -216,12 +196,6 @@ impl Comparer<'_, '_, '_, '_, '_> {
                 let (direct, captured) = self.by_dns(&nodes);
                 let dns = PortSet::port(Protocol::Tcp, ports::DNS);
                 let without_dns = outcome.without(&dns);
-                let to = To {
-                    destination: class,
-                    workloads: Some(workloads),
-                    relation: Relation::Tunnel,
-                    way: None,
-                };
                 self.add(&captured, &to, without_dns);
                 self.add(&direct, &to, Some(outcome));
             }
@@ -320,10 +294,8 @@ impl Comparer<'_, '_, '_, '_, '_> {
             };
             let direct = self.authorizer.parts(analysis, *selection);
             let to = To {
-                destination: class,
-                workloads: Some(workloads),
-                relation: Relation::Waypoint,
                 way: Some(through.place),
+                ..To::workloads(analysis, class, workloads, Relation::Waypoint)
             };
             for (today, nodes) in &today {
                 let mut nodes = nodes.clone();
@@ -363,30 +335,14 @@ impl Comparer<'_, '_, '_, '_, '_> {
     }
 
     /// Writes down how the connections of some sources to a destination differ.
-    fn add(&mut self, sources: &FixedBitSet, to: &To<'_>, outcome: Option<Outcome>) {
+    fn add(&mut self, sources: &FixedBitSet, to: &To, outcome: Option<Outcome>) {
         let Some(outcome) = outcome else { return };
-        let itself = |n: &Node| *n == to.destination && self.analysis.is_one_pod(*n);
-        let sources: Vec<Node> = sources.ones().filter(|n| !itself(n)).collect();
-        if sources.is_empty() {
-            return;
+        let mut sources = sources.clone();
+        if sources.contains(to.destination) && self.analysis.is_one_pod(to.destination) {
+            sources.set(to.destination, false);
         }
-        for (verdict, doubt, changed) in outcome.verdicts() {
-            self.found.add(
-                self.analysis,
-                &Difference {
-                    sources: sources.clone(),
-                    destination: to.destination,
-                    workloads: to.workloads.map(<[usize]>::to_vec),
-                    relation: to.relation,
-                    way: to.way,
-                    verdict,
-                    doubt,
-                    refused: outcome.refused,
-                    before: outcome.before.clone(),
-                    after: outcome.after.clone(),
-                    changed: changed.clone(),
-                },
-            );
+        if !sources.is_clear() {
+            self.found.add(self.analysis, sources, to, &outcome);
         }
     }
 }

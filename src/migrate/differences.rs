@@ -1,29 +1,24 @@
-//! Differences as the comparison finds them, and what is said of them.
+//! Differences as the comparison finds them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use fixedbitset::FixedBitSet;
 
 use super::analysis::Analysis;
-use super::causes::Teller;
-use super::outcome::Doubt;
-use super::pairs::{self, Differing};
-use super::restore::Limits;
-use super::strangers::{self, Gain};
-use crate::finding::Finding;
-use crate::model::ObjectRef;
-use crate::netpol::{Node, PortSet};
-use crate::plan::{Comparison, Proof, Relation, Verdict};
+use super::outcome::{Doubt, Outcome};
+use super::strangers::Gain;
+use crate::netpol::{Node, Nodes, PortSet};
+use crate::plan::{Relation, Verdict};
 
-/// Pairs of endpoints are listed one by one up to this number; the others are counted.
-const LISTED_PAIRS: usize = 10_000;
-
-/// Sources that differ alike from today in what they may send to one destination.
+/// Sources that differ alike from today in what they may send to one destination. There may be
+/// hundreds of thousands, so they share what they can.
 #[derive(Debug, Clone)]
 pub(super) struct Difference {
     /// Not empty.
-    pub(super) sources: Vec<Node>,
+    pub(super) sources: Arc<Nodes>,
     pub(super) destination: Node,
     /// The workloads of the destination that it is about; `None` means all.
-    pub(super) workloads: Option<Vec<usize>>,
+    pub(super) workloads: Option<Arc<[usize]>>,
     pub(super) relation: Relation,
     /// Which of the ways to the destination it is about.
     pub(super) way: Option<usize>,
@@ -31,8 +26,8 @@ pub(super) struct Difference {
     pub(super) doubt: Option<Doubt>,
     /// AuthorizationPolicies refuse what is lost.
     pub(super) refused: bool,
-    pub(super) before: PortSet,
-    pub(super) after: PortSet,
+    pub(super) before: Arc<PortSet>,
+    pub(super) after: Arc<PortSet>,
     /// The ports in question.
     pub(super) changed: PortSet,
 }
@@ -49,12 +44,50 @@ impl Difference {
     }
 }
 
+/// Where connections lead, and how.
+pub(super) struct To {
+    pub(super) destination: Node,
+    /// `None` means all of the destination.
+    pub(super) workloads: Option<Arc<[usize]>>,
+    pub(super) relation: Relation,
+    /// Which of the ways through waypoints.
+    pub(super) way: Option<usize>,
+}
+
+impl To {
+    pub(super) fn plaintext(destination: Node) -> Self {
+        Self {
+            destination,
+            workloads: None,
+            relation: Relation::Plaintext,
+            way: None,
+        }
+    }
+
+    /// Workloads of a class.
+    pub(super) fn workloads(
+        analysis: &Analysis<'_, '_>,
+        destination: Node,
+        workloads: &[usize],
+        relation: Relation,
+    ) -> Self {
+        let class = analysis.universe.classes().get(destination);
+        let is_all = class.is_some_and(|c| c.workloads == workloads);
+        Self {
+            destination,
+            workloads: (!is_all).then(|| workloads.into()),
+            relation,
+            way: None,
+        }
+    }
+}
+
 /// All differences.
 #[derive(Debug, Default)]
 pub(super) struct Differences {
-    list: Vec<Difference>,
+    pub(super) list: Vec<Difference>,
     /// What pods gain that the input does not hold.
-    of_strangers: Vec<Gain>,
+    pub(super) of_strangers: Vec<Gain>,
 }
 
 impl Differences {
@@ -71,92 +104,53 @@ impl Differences {
         }
     }
 
-    /// Adds a difference. About pods that are only imagined nothing is certain.
-    pub(super) fn add(&mut self, analysis: &Analysis<'_, '_>, difference: &Difference) {
-        let (imagined, known): (Vec<Node>, Vec<Node>) = difference
-            .sources
-            .iter()
-            .partition(|&&n| analysis.is_imagined(n));
-        let to_imagined = analysis.is_imagined(difference.destination);
-        for (sources, is_imagined) in [(known, to_imagined), (imagined, true)] {
-            if sources.is_empty() {
-                continue;
-            }
-            let mut part = Difference {
-                sources,
-                ..difference.clone()
-            };
-            if is_imagined {
-                part.verdict = Verdict::Unknown;
-            }
-            self.list.push(part);
-        }
-    }
-
-    /// Writes everything down.
-    pub(super) fn report(
-        mut self,
+    /// Adds how the connections of some sources differ. About pods that are only imagined nothing is
+    /// certain.
+    pub(super) fn add(
+        &mut self,
         analysis: &Analysis<'_, '_>,
-        limits: &Limits,
-    ) -> (Proof, Vec<Finding>) {
-        // What is lost and gained is listed first, should there be too much.
-        self.list.sort_by_key(|d| std::cmp::Reverse(d.verdict));
-        let mut proof = Proof {
-            equal: 0,
-            unlisted: BTreeMap::new(),
-            differences: Vec::new(),
-            classes: analysis.universe.classes().len(),
-            address_ranges: analysis.universe.address_ranges().len(),
-        };
-        let mut findings: BTreeMap<(&'static str, ObjectRef), Finding> = BTreeMap::new();
-        let mut teller = Teller::new(analysis, limits);
-        let mut comparisons: BTreeSet<Comparison> = BTreeSet::new();
-        let mut differing = Differing::default();
-        for difference in &self.list {
-            differing.add(analysis, difference);
-            for &source in &difference.sources {
-                let told = teller.tell(difference, source);
-                let key = (told.code.id, told.subject.clone());
-                let room = LISTED_PAIRS.saturating_sub(comparisons.len());
-                let listed = if room == 0 && findings.contains_key(&key) {
-                    Vec::new()
-                } else {
-                    // Each finding has one at least.
-                    teller.list(difference, source, &told, room.max(1))
-                };
-                let finding = findings.entry(key).or_insert_with(|| {
-                    let message = format!("{} ({})", told.because, difference.relation);
-                    Finding::new(told.code, told.subject, told.origin, message)
+        sources: FixedBitSet,
+        to: &To,
+        outcome: &Outcome,
+    ) {
+        let imagined: Vec<Node> = sources
+            .ones()
+            .filter(|&n| analysis.is_imagined(n))
+            .collect();
+        let mut known = sources;
+        let mut apart = FixedBitSet::with_capacity(known.len());
+        for node in imagined {
+            known.set(node, false);
+            apart.insert(node);
+        }
+        let to_imagined = analysis.is_imagined(to.destination);
+        let parts = [(known, to_imagined), (apart, true)];
+        let parts = parts.into_iter().filter(|(nodes, _)| !nodes.is_clear());
+        let parts: Vec<(Arc<Nodes>, bool)> = parts
+            .map(|(nodes, is_imagined)| (Arc::new(Nodes::of(nodes)), is_imagined))
+            .collect();
+        let before = Arc::new(outcome.before.clone());
+        let after = Arc::new(outcome.after.clone());
+        for (verdict, doubt, changed) in outcome.verdicts() {
+            for (sources, is_imagined) in &parts {
+                self.list.push(Difference {
+                    sources: Arc::clone(sources),
+                    destination: to.destination,
+                    workloads: to.workloads.clone(),
+                    relation: to.relation,
+                    way: to.way,
+                    verdict: if *is_imagined {
+                        Verdict::Unknown
+                    } else {
+                        verdict
+                    },
+                    doubt,
+                    refused: outcome.refused,
+                    before: Arc::clone(&before),
+                    after: Arc::clone(&after),
+                    changed: changed.clone(),
                 });
-                for fix in told.fixes {
-                    if !finding.fixes.contains(&fix) {
-                        finding.fixes.push(fix);
-                    }
-                }
-                finding.flows.extend(listed.iter().map(Comparison::flow));
-                comparisons.extend(listed);
             }
         }
-        proof.equal = pairs::compared(analysis).saturating_sub(differing.all());
-        proof.differences = comparisons.into_iter().collect();
-        for (verdict, pairs) in differing.by_verdict() {
-            let unlisted = pairs.saturating_sub(proof.count(verdict));
-            if unlisted > 0 {
-                proof.unlisted.insert(verdict, unlisted);
-            }
-        }
-        let mut findings: Vec<Finding> = findings.into_values().collect();
-        for finding in &mut findings {
-            finding.flows.sort();
-            finding.flows.dedup();
-        }
-        strangers::tell(
-            analysis,
-            limits,
-            &self.of_strangers,
-            &mut proof.differences,
-            &mut findings,
-        );
-        (proof, findings)
     }
 }

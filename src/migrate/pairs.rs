@@ -17,7 +17,7 @@ use crate::plan::{Relation, Verdict};
 type Party = usize;
 
 /// How many pairs are compared, in all relations together.
-pub(super) fn compared(analysis: &Analysis<'_, '_>) -> u64 {
+fn compared(analysis: &Analysis<'_, '_>) -> u64 {
     let classes = 0..analysis.universe.classes().len();
     let number = |nodes: &mut dyn Iterator<Item = Node>| {
         let parties = nodes.flat_map(|node| parties(analysis, node));
@@ -36,50 +36,63 @@ pub(super) fn compared(analysis: &Analysis<'_, '_>) -> u64 {
 }
 
 /// The pairs that differ.
-#[derive(Default)]
-pub(super) struct Differing(BTreeMap<(Relation, Party), BTreeMap<Verdict, FixedBitSet>>);
+pub(super) struct Differing<'a, 's, 'w> {
+    analysis: &'a Analysis<'s, 'w>,
+    /// By node.
+    parties: Vec<Vec<Party>>,
+    /// Sources, by what they differ in to whom.
+    found: BTreeMap<(Relation, Party), BTreeMap<Verdict, FixedBitSet>>,
+}
 
-impl Differing {
-    pub(super) fn add(&mut self, analysis: &Analysis<'_, '_>, difference: &Difference) {
+impl<'a, 's, 'w> Differing<'a, 's, 'w> {
+    pub(super) fn new(analysis: &'a Analysis<'s, 'w>) -> Self {
+        let nodes = 0..analysis.universe.nodes();
+        let parties = nodes.map(|node| parties(analysis, node).into_iter().collect());
+        Self {
+            analysis,
+            parties: parties.collect(),
+            found: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, difference: &Difference) {
+        let analysis = self.analysis;
         let destination = difference.destination;
-        let (own, others): (Vec<Node>, Vec<Node>) = difference
-            .sources
-            .iter()
-            .partition(|&&source| source == destination);
-        let all = |nodes: Vec<Node>| -> FixedBitSet {
-            nodes
-                .into_iter()
-                .flat_map(|n| parties(analysis, n))
-                .collect()
-        };
-        let (own, others) = (all(own), all(others));
-        let single = if own.is_clear() {
-            BTreeSet::new()
-        } else {
-            single_pods(analysis, destination)
-        };
         let mut to: BTreeSet<Party> = difference
             .to_workloads(analysis)
             .filter_map(|w| analysis.setting.endpoints.of_workload(w))
             .collect();
         if destination >= analysis.universe.classes().len() {
-            to.extend(parties(analysis, destination));
+            to.extend(self.parties.get(destination).into_iter().flatten());
         }
-        for to in to {
-            let verdicts = self.0.entry((difference.relation, to)).or_default();
-            let sources = verdicts.entry(difference.verdict).or_default();
-            let is_known = sources.contains(to) || others.contains(to);
-            sources.union_with(&others);
-            sources.union_with(&own);
-            if !is_known && single.contains(&to) {
-                sources.remove(to);
+        let mut sources = FixedBitSet::new();
+        difference.sources.each(|node| {
+            if node != destination {
+                let parties = self.parties.get(node);
+                sources.extend(parties.into_iter().flatten().copied());
             }
+        });
+        let own = self.parties.get(destination);
+        let own = own.filter(|_| difference.sources.contains(destination));
+        let single = own.map(|_| single_pods(analysis, destination));
+        for to in to {
+            let verdicts = self.found.entry((difference.relation, to)).or_default();
+            let known = verdicts.entry(difference.verdict).or_default();
+            known.union_with(&sources);
+            let is_single = single.as_ref().is_some_and(|s| s.contains(&to));
+            let own = own.into_iter().flatten().copied();
+            known.extend(own.filter(|&party| party != to || !is_single));
         }
     }
 
+    /// How many pairs do not.
+    pub(super) fn equal(&self) -> u64 {
+        compared(self.analysis).saturating_sub(self.all())
+    }
+
     /// How many pairs differ at all.
-    pub(super) fn all(&self) -> u64 {
-        let pairs = self.0.values().map(|verdicts| {
+    fn all(&self) -> u64 {
+        let pairs = self.found.values().map(|verdicts| {
             let mut sources = FixedBitSet::new();
             for some in verdicts.values() {
                 sources.union_with(some);
@@ -92,7 +105,7 @@ impl Differing {
     /// How many pairs have each verdict. A pair may have several.
     pub(super) fn by_verdict(&self) -> BTreeMap<Verdict, u64> {
         let mut counts = BTreeMap::new();
-        for (&verdict, sources) in self.0.values().flatten() {
+        for (&verdict, sources) in self.found.values().flatten() {
             *counts.entry(verdict).or_default() += sources.count_ones(..) as u64;
         }
         counts

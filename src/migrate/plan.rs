@@ -16,6 +16,7 @@ use super::remarks::{
 use super::restore::Limits;
 use super::setting::Setting;
 use super::steps::{enrol_step, limit_step, open_step, waypoint_step};
+use super::told::report;
 use super::tunnel_port;
 use super::unread::{rebuilt, templates};
 use super::{Options, Strategy, isolated, newly, object, probes};
@@ -44,7 +45,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     let (mut proof, mut findings) = if visible {
         Default::default()
     } else {
-        compare(&analysis, &limits).report(&analysis, &limits)
+        report(compare(&analysis, &limits), &analysis, &limits)
     };
     let mut steps = vec![open_step(&setting, &opening, &mut findings)];
     steps.push(limit_step(&setting, &limits, &mut findings));

@@ -1,6 +1,6 @@
 //! Which policies decide about a pair, so that people know where to look.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use ambient_facts::namespaces;
@@ -8,16 +8,16 @@ use ambient_facts::namespaces;
 use super::analysis::Analysis;
 use super::authorizer::applies_at;
 use super::differences::Difference;
+use super::governing::Governing;
 use super::outcome::Doubt;
 use super::peering::Peering;
 use super::ways::Asked;
 use crate::authz::{self, Crowd, Decision, Enforcer, Selected};
-use crate::model::{AuthorizationPolicy, NetworkPolicy, ObjectRef, PeerAuthentication};
-use crate::netpol::{Direction, Node, PortSet};
+use crate::model::{AuthorizationPolicy, ObjectRef, PeerAuthentication};
+use crate::netpol::{Node, PortSet};
 use crate::plan::{Relation, Verdict};
 
-/// Finds policies. Pairs in the thousands may be governed by the same ones in the hundreds, so each
-/// list of them is made once, and shared.
+/// Finds policies.
 pub(super) struct Responsible<'t, 's, 'w> {
     analysis: &'t Analysis<'s, 'w>,
     peering: Peering<'t>,
@@ -26,12 +26,8 @@ pub(super) struct Responsible<'t, 's, 'w> {
     by_ztunnel: Vec<OnceLock<Decision>>,
     /// The same.
     by_envoy: Vec<OnceLock<Decision>>,
-    by_namespace: BTreeMap<&'t str, Vec<usize>>,
-    /// By workload and direction: its list among [`Self::lists`].
-    of_workload: BTreeMap<(usize, Direction), ListId>,
-    lists: BTreeMap<Vec<usize>, ListId>,
-    /// As references: network policies by list, of the source and of the destination.
-    references: BTreeMap<(ListId, ListId), Arc<[ObjectRef]>>,
+    /// The network policies.
+    pub(super) governing: Governing<'t, 's, 'w>,
 }
 
 /// A connection as a policy sees it.
@@ -43,17 +39,9 @@ struct View {
     ports: PortSet,
 }
 
-/// Which of some lists.
-type ListId = usize;
-
 impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
     pub(super) fn new(analysis: &'t Analysis<'s, 'w>) -> Self {
-        let mut by_namespace: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         let world = &*analysis.setting.world;
-        for (index, policy) in world.network_policies.iter().enumerate() {
-            let here = by_namespace.entry(&policy.meta.namespace);
-            here.or_default().push(index);
-        }
         Self {
             analysis,
             crowd: analysis.crowd(),
@@ -68,25 +56,17 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
                 .map(|_| OnceLock::new())
                 .collect(),
             peering: Peering::of(world, namespaces::ROOT),
-            by_namespace,
-            of_workload: BTreeMap::new(),
-            lists: BTreeMap::new(),
-            references: BTreeMap::new(),
+            governing: Governing::new(analysis),
         }
     }
 
     /// All policies that are responsible for a difference at one of its sources.
     pub(super) fn policies(&mut self, source: Node, difference: &Difference) -> Arc<[ObjectRef]> {
-        let [from, to] = self.ends(source, difference);
-        let key = (self.list(from), self.list(to));
-        let known = self.references.get(&key).cloned();
-        let network = known.unwrap_or_else(|| {
-            let governing = self.governing(source, difference);
-            let references: BTreeSet<ObjectRef> = governing.map(NetworkPolicy::reference).collect();
-            let references: Arc<[ObjectRef]> = references.into_iter().collect();
-            self.references.insert(key, Arc::clone(&references));
-            references
-        });
+        let ends = (
+            self.governing.source(source),
+            self.governing.destination(difference),
+        );
+        let network = self.governing.references(ends);
         let today = self.refuses_today(source, difference);
         if !today && !difference.refused && difference.doubt != Some(Doubt::Authorization) {
             return network;
@@ -97,19 +77,6 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
         }
         let all: BTreeSet<ObjectRef> = network.iter().cloned().chain(refusing).collect();
         all.into_iter().collect()
-    }
-
-    /// The network policies that govern a pair.
-    pub(super) fn governing(
-        &self,
-        source: Node,
-        difference: &Difference,
-    ) -> impl Iterator<Item = &'t NetworkPolicy> {
-        let ends = self.ends(source, difference);
-        let indices = ends.into_iter().flat_map(|end| self.isolating(end));
-        let policies = &self.analysis.setting.world.network_policies;
-        let governing: Vec<&NetworkPolicy> = indices.filter_map(|i| policies.get(i)).collect();
-        governing.into_iter()
     }
 
     /// The AuthorizationPolicies of people that keep a source from the destination, today or in the
@@ -325,61 +292,6 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
                 let hidden = workload.map(|w| self.peering.unidentified(w).high);
                 hidden.is_none_or(|h| h.intersection(&difference.changed).is_empty())
             })
-    }
-
-    /// The network policy that a reference is to.
-    pub(super) fn find(&self, reference: &ObjectRef) -> Option<&'t NetworkPolicy> {
-        let here = self.by_namespace.get(reference.namespace.as_deref()?)?;
-        let policies = &self.analysis.setting.world.network_policies;
-        let mut here = here.iter().filter_map(|&index| policies.get(index));
-        here.find(|p| p.meta.name == reference.name)
-    }
-
-    /// A workload of each end of a pair that policies may govern, with the direction in which.
-    fn ends(&self, source: Node, difference: &Difference) -> [Option<(usize, Direction)>; 2] {
-        let class = self.analysis.universe.classes().get(source);
-        let from = class.and_then(|c| c.workloads.first().copied());
-        let to = difference.to_workloads(self.analysis).next();
-        [
-            from.map(|workload| (workload, Direction::Egress)),
-            to.map(|workload| (workload, Direction::Ingress)),
-        ]
-    }
-
-    /// The policies that isolate a workload in a direction, as indices.
-    fn isolating(&self, end: Option<(usize, Direction)>) -> Vec<usize> {
-        let world = &*self.analysis.setting.world;
-        let Some((pod, direction)) = end.and_then(|(w, d)| Some((world.workloads.get(w)?, d)))
-        else {
-            return Vec::new();
-        };
-        let selects = |index: &usize| {
-            let policy = world.network_policies.get(*index);
-            policy.is_some_and(|p| {
-                direction.isolated_by(p)
-                    && !pod.pod.host_network
-                    && p.pod_selector.matches(&pod.pod.labels)
-            })
-        };
-        let here = self.by_namespace.get(pod.meta.namespace.as_str());
-        here.into_iter()
-            .flatten()
-            .copied()
-            .filter(selects)
-            .collect()
-    }
-
-    fn list(&mut self, end: Option<(usize, Direction)>) -> ListId {
-        if let Some(known) = end.and_then(|end| self.of_workload.get(&end)) {
-            return *known;
-        }
-        let next = self.lists.len();
-        let list = self.isolating(end);
-        let id = *self.lists.entry(list).or_insert(next);
-        if let Some(end) = end {
-            self.of_workload.insert(end, id);
-        }
-        id
     }
 }
 

@@ -22,6 +22,7 @@ pub use address::AddressRange;
 pub use class::{Assumptions, Class, Node, Trait, Universe};
 pub use intern::{PortSetId, PortSets};
 pub use network::{Direction, Network, Version, rule_ports};
+pub use nodes::Nodes;
 pub use ports::PortSet;
 pub use row::{Bounds, OrderedAction, Value};
 pub use select::{PeerSet, PeerSetId, Selection};

@@ -6,9 +6,10 @@ use super::class::Node;
 
 /// A set of nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Nodes {
-    /// Sorted.
+pub enum Nodes {
+    /// A sorted list.
     Few(Box<[u32]>),
+    /// A bit for each node.
     Many(FixedBitSet),
 }
 
@@ -16,7 +17,8 @@ impl Nodes {
     /// A list is smaller than the bits when it holds one node in this many.
     const BITS_OF_A_LISTED_NODE: usize = u32::BITS as usize;
 
-    pub(super) fn of(bits: FixedBitSet) -> Self {
+    /// The same nodes in whichever way is smaller.
+    pub fn of(bits: FixedBitSet) -> Self {
         let count = bits.count_ones(..);
         if count > bits.len() / Self::BITS_OF_A_LISTED_NODE {
             return Self::Many(bits);
@@ -25,7 +27,8 @@ impl Nodes {
         listed.map_or(Self::Many(bits), Self::Few)
     }
 
-    pub(super) fn contains(&self, node: Node) -> bool {
+    /// Whether a node is among them.
+    pub fn contains(&self, node: Node) -> bool {
         match self {
             Self::Few(list) => u32::try_from(node).is_ok_and(|n| list.binary_search(&n).is_ok()),
             Self::Many(bits) => bits.contains(node),
@@ -36,7 +39,8 @@ impl Nodes {
         matches!(self, Self::Many(_))
     }
 
-    pub(super) fn count(&self) -> usize {
+    /// How many there are.
+    pub fn count(&self) -> usize {
         match self {
             Self::Few(list) => list.len(),
             Self::Many(bits) => bits.count_ones(..),
@@ -44,7 +48,7 @@ impl Nodes {
     }
 
     /// Calls `visit` with each node, in order.
-    pub(super) fn each(&self, mut visit: impl FnMut(Node)) {
+    pub fn each(&self, mut visit: impl FnMut(Node)) {
         match self {
             Self::Few(list) => list.iter().for_each(|&n| visit(n as Node)),
             Self::Many(bits) => bits.ones().for_each(visit),

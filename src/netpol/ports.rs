@@ -100,6 +100,23 @@ impl PortSet {
         Self(merged)
     }
 
+    /// Whether something is in both.
+    pub fn meets(&self, other: &Self) -> bool {
+        let (mut left, mut right) = (&self.0[..], &other.0[..]);
+        while let (Some((a_first, a_last)), Some((b_first, b_last))) = (left.first(), right.first())
+        {
+            if a_first.max(b_first) <= a_last.min(b_last) {
+                return true;
+            }
+            if a_last < b_last {
+                left = left.get(1..).unwrap_or_default();
+            } else {
+                right = right.get(1..).unwrap_or_default();
+            }
+        }
+        false
+    }
+
     /// What is in both.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
@@ -252,6 +269,7 @@ mod tests {
         #[test]
         fn operations_agree_with_membership(a in sets(), b in sets()) {
             let (union, both, rest) = (a.union(&b), a.intersection(&b), a.difference(&b));
+            prop_assert_eq!(a.meets(&b), !both.is_empty());
             for (p, n) in ports() {
                 let (in_a, in_b) = (a.contains(p, n), b.contains(p, n));
                 prop_assert_eq!(union.contains(p, n), in_a || in_b);
