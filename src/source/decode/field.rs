@@ -165,10 +165,7 @@ impl<'r, 's, 'd> Field<'r, 's, 'd> {
         match self.int_or_string()? {
             IntOrString::Int(int) => Some(int),
             IntOrString::String(text) => {
-                let hint = text
-                    .parse::<i32>()
-                    .is_ok()
-                    .then(|| format!("remove the quotes: `{text}`"));
+                let hint = text.parse::<i32>().is_ok().then(|| self.as_plain(text));
                 let message = format!("`{}` must be a number, and is a string", self.path());
                 self.report(&message, hint);
                 None
@@ -208,10 +205,7 @@ impl<'r, 's, 'd> Field<'r, 's, 'd> {
         match self.view.scalar() {
             Some(Scalar::Bool(value)) => Some(value),
             Some(Scalar::String(text)) if matches!(text, "true" | "false") => {
-                self.wrong_hint(
-                    "must be a boolean, and is a string",
-                    format!("remove the quotes: `{text}`"),
-                );
+                self.wrong_hint("must be a boolean, and is a string", self.as_plain(text));
                 None
             }
             _ => {
@@ -219,6 +213,16 @@ impl<'r, 's, 'd> Field<'r, 's, 'd> {
                 None
             }
         }
+    }
+
+    /// What to do about a text that would be a number or a boolean if it were plain.
+    pub(super) fn as_plain(self, plain: impl std::fmt::Display) -> String {
+        let what = if self.view.is_tagged() {
+            "tag"
+        } else {
+            "quotes"
+        };
+        format!("remove the {what}: `{plain}`")
     }
 
     /// The value as a port number.

@@ -205,6 +205,23 @@ fn address_blocks_are_checked() {
 }
 
 #[test]
+fn a_tag_decides_what_a_scalar_is() {
+    let port = |port: &str| ingress(&format!("{{ports: [{{port: {port}}}]}}"));
+    assert_snapshot!(port("!!int \"80\""), @"");
+    assert_snapshot!(port("!!int 80"), @"");
+    assert_snapshot!(port("!!str 80"), @r#"
+    57: `spec.ingress[0].ports[0].port` is the string `"80"`, so a port name; a port name must have at least one letter
+      hint: remove the tag: `port: 80`
+    "#);
+    assert_snapshot!(port("!!int http"), @"57: invalid YAML: the tag is `!!int`, and `http` is a string");
+    assert_snapshot!(port("!!float \"80\""), @"");
+    assert_snapshot!(port("!unknown 80"), @r#"
+    60: `spec.ingress[0].ports[0].port` is the string `"80"`, so a port name; a port name must have at least one letter
+      hint: remove the tag: `port: 80`
+    "#);
+}
+
+#[test]
 fn a_field_that_the_api_does_not_have_is_where_its_key_is() {
     let text = "\
 apiVersion: networking.k8s.io/v1
