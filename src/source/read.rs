@@ -59,6 +59,7 @@ impl Gathered {
                 let format = document::format(name, &text);
                 self.files.push(SourceFile {
                     name: Arc::from(name),
+                    link_to: path.as_deref().and_then(linked),
                     path,
                     text: Arc::from(text),
                     format,
@@ -88,6 +89,12 @@ impl Gathered {
             problem.line = u32::try_from(line).unwrap_or(u32::MAX);
         }
     }
+}
+
+/// The file that a symbolic link leads to.
+fn linked(path: &Path) -> Option<PathBuf> {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
+    is_link.then(|| fs::canonicalize(path).ok()).flatten()
 }
 
 /// A file to read.
@@ -177,6 +184,7 @@ fn kustomization(path: &Path, name: &str) -> Option<SourceFile> {
     Some(SourceFile {
         name: Arc::from(name),
         path: Some(path.to_owned()),
+        link_to: linked(path),
         text: Arc::from(fs::read_to_string(path).ok()?),
         format: Format::Yaml,
         kind: FileKind::Kustomization,
