@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ambient_facts::labels;
+
 use super::AuthzMode;
 use super::analysis::Analysis;
 use super::differences::Difference;
@@ -10,6 +12,7 @@ use super::naming::{name_of, names, names_of};
 use super::outcome::Doubt;
 use super::responsible::Responsible;
 use super::restore::Limits;
+use super::ways::Asked;
 use crate::authz::selects;
 use crate::finding::{Code, codes};
 use crate::model::{AuthorizationPolicy, ObjectRef, Origin, WorkloadKind};
@@ -312,12 +315,32 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
             let fix = "add the manifests of all peers of the policies with `-f`".to_owned();
             return (&codes::GAINED, because, vec![fix]);
         }
+        if self.leads_to_pods(difference) {
+            let because =
+                "the waypoint takes connections to the addresses of pods, and no policy at \
+                           it tells these pods from others"
+                    .to_owned();
+            let fix = format!(
+                "give the pods the label `{}: none`, or let the Gateway take Services only with \
+                 `{}: service`",
+                labels::USE_WAYPOINT,
+                labels::WAYPOINT_FOR
+            );
+            return (&codes::GAINED, because, vec![fix]);
+        }
         if difference.relation == Relation::Waypoint {
             let because = "the waypoint leads to pods with different limits".to_owned();
             return (&codes::SPLIT_SERVICE, because, Vec::new());
         }
         let because = "the tunnel carries ports that the network policies refuse".to_owned();
         (&codes::GAINED, because, Vec::new())
+    }
+
+    /// Whether it is about a way through a waypoint that is taken to the addresses of pods.
+    fn leads_to_pods(&self, difference: &Difference) -> bool {
+        let ways = self.analysis.ways_to(difference.destination);
+        let way = difference.way.and_then(|way| ways.get(way));
+        way.is_some_and(|way| way.asked == Asked::Pod)
     }
 
     /// Another source under the same service account may use the ports today.
