@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Lens;
 use super::authorized::parties;
-use super::view::{NOTHING, View, union};
+use super::view::{self, NOTHING, View, union};
+use super::{Lens, Mode};
 use crate::model::{Endpoint, World};
 use crate::netpol::{AddressRange, Bounds, Node, PortSet, PortSetId, PortSets};
 
@@ -56,18 +56,19 @@ pub struct Differences {
 /// All connections of a world that surely are allowed. Pairs of one endpoint with itself, and of
 /// addresses outside with each other, are left out.
 pub fn connectivity(world: &World, lens: impl Into<Lens>) -> Connectivity {
-    let listing = Listing::of(world, &lens.into());
-    let mut shown = Shown::default();
+    let lens = lens.into();
+    let listing = Listing::of(world, &lens);
+    let mut shown = Shown::of(lens.mode);
     let mut lines = Lines::new();
     for (index, source) in listing.names.iter().enumerate() {
         for (destination, ports) in listing.from(index) {
-            lines.add(source, destination, shown.of(ports));
+            lines.add(source, destination, shown.ports(ports));
         }
         for outside in [Outside::From, Outside::To] {
             for (range, ports) in listing.ranges(index, outside) {
                 if !ports.is_empty() {
                     let (source, destination) = outside.ends(source, shown.range(*range));
-                    lines.add(&source, &destination, shown.of(ports));
+                    lines.add(&source, &destination, shown.ports(ports));
                 }
             }
         }
@@ -115,16 +116,21 @@ impl Lines {
 pub fn difference(before: &World, after: &World, lens: impl Into<Lens>) -> Differences {
     let lens = lens.into();
     let (before, after) = (Listing::of(before, &lens), Listing::of(after, &lens));
-    let mut shown = Shown::default();
+    let mut shown = Shown::of(lens.mode);
     let mut differences = Vec::new();
     let mut add = |(source, destination), before: &PortSet, after: &PortSet, shown: &mut Shown| {
-        let mut text = |ports: &PortSet| (!ports.is_empty()).then(|| shown.of(ports));
+        if before == after {
+            return;
+        }
+        let mut text = |ports: &PortSet| (!ports.is_empty()).then(|| shown.ports(ports));
+        let (before, after) = (text(before), text(after));
+        // All connections are not the same set in the clear and in the tunnel.
         if before != after {
             differences.push(Difference {
                 source,
                 destination,
-                before: text(before),
-                after: text(after),
+                before,
+                after,
             });
         }
     };
@@ -366,18 +372,26 @@ fn refined(old: &Ranges, new: &Ranges) -> Vec<(AddressRange, PortSet, PortSet)> 
 }
 
 /// Port sets and ranges as text, each once.
-#[derive(Default)]
 struct Shown {
+    mode: Mode,
     ports: BTreeMap<PortSet, Arc<str>>,
     ranges: BTreeMap<AddressRange, Arc<str>>,
 }
 
 impl Shown {
-    fn of(&mut self, ports: &PortSet) -> Arc<str> {
+    fn of(mode: Mode) -> Self {
+        Self {
+            mode,
+            ports: BTreeMap::new(),
+            ranges: BTreeMap::new(),
+        }
+    }
+
+    fn ports(&mut self, ports: &PortSet) -> Arc<str> {
         if let Some(known) = self.ports.get(ports) {
             return Arc::clone(known);
         }
-        let text: Arc<str> = Arc::from(ports.to_string());
+        let text: Arc<str> = Arc::from(view::shown(ports, self.mode));
         self.ports.insert(ports.clone(), Arc::clone(&text));
         text
     }
