@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::authorized::parties;
 use super::view::{self, NOTHING, View, union};
-use super::{Lens, Mode};
-use crate::model::{Endpoint, World};
+use super::{Lens, Mode, silent};
+use crate::model::{Endpoint, ObjectRef, World};
 use crate::netpol::{AddressRange, Bounds, Node, PortSet, PortSetId, PortSets};
 
 /// What one party may send to another.
@@ -51,6 +51,9 @@ pub struct Differences {
     pub pairs: Vec<Difference>,
     /// Pairs of either world as in [`Connectivity::uncertain`], whichever has more of them.
     pub uncertain: u64,
+    /// NetworkPolicies that differ and have no part in any of the pairs, sorted: pods that the worlds
+    /// do not hold are not compared.
+    pub silent: Vec<ObjectRef>,
 }
 
 /// All connections of a world that surely are allowed. Pairs of one endpoint with itself, and of
@@ -115,7 +118,8 @@ impl Lines {
 /// cut where the answers of either world change.
 pub fn difference(before: &World, after: &World, lens: impl Into<Lens>) -> Differences {
     let lens = lens.into();
-    let (before, after) = (Listing::of(before, &lens), Listing::of(after, &lens));
+    let worlds = [before, after];
+    let [before, after] = worlds.map(|world| Listing::of(world, &lens));
     let mut shown = Shown::of(lens.mode);
     let mut differences = Vec::new();
     let mut add = |(source, destination), before: &PortSet, after: &PortSet, shown: &mut Shown| {
@@ -159,7 +163,9 @@ pub fn difference(before: &World, after: &World, lens: impl Into<Lens>) -> Diffe
         }
     }
     differences.sort_unstable();
+    let [old, new] = worlds;
     Differences {
+        silent: silent::policies(old, new, &differences),
         pairs: differences,
         uncertain: before.uncertain.max(after.uncertain),
     }

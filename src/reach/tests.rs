@@ -347,3 +347,42 @@ fn an_endpoint_that_only_one_world_has_differs_everywhere() {
     shop/web[StatefulSet] => shop/db[Pod] : - -> TCP 5432-5433,15008
     ");
 }
+
+/// A policy alone, for the pods that a selector matches.
+fn alone(name: &str, port: u16, pods: &str) -> String {
+    format!(
+        "---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: {name}}}
+spec:
+  podSelector: {{matchLabels: {{app: {pods}}}}}
+  ingress: [{{from: [{{podSelector: {{matchLabels: {{app: web}}}}}}], ports: [{{port: {port}}}, {{port: 1}}]}}]
+"
+    )
+}
+
+fn silent(before: &str, after: &str) -> String {
+    let silent = difference(&world(before), &world(after), Mode::Plaintext).silent;
+    let names: Vec<String> = silent.iter().map(ToString::to_string).collect();
+    names.join(" ")
+}
+
+#[test]
+fn policies_that_differ_for_nobody_in_the_input_are_named() {
+    let gone = |port| alone("gone", port, "gone");
+    assert_eq!(silent(&gone(80), &gone(80)), "");
+    assert_eq!(silent(&gone(80), &gone(81)), "shop/networkpolicy/gone");
+    assert_eq!(silent(&gone(80), ""), "shop/networkpolicy/gone");
+    // Nobody may connect to these pods but the pods that are not there.
+    let with = |port| SHOP.to_owned() + &alone("more", port, "db");
+    assert_eq!(silent(&with(5432), &with(9999)), "");
+    assert_eq!(silent(&with(5432), &with(15008)), "shop/networkpolicy/more");
+}
+
+#[test]
+fn the_same_said_in_other_rules_is_no_difference() {
+    let parts = alone("a", 80, "gone") + &alone("b", 90, "gone");
+    let whole = alone("c", 80, "gone").replace("{port: 1}", "{port: 90}, {port: 1, endPort: 1}");
+    assert_eq!(silent(&parts, &whole), "");
+}
