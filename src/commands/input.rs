@@ -52,6 +52,7 @@ impl Input {
         let texts = files.map(|file| sink::Input {
             name: file.name.clone(),
             path: file.path.clone(),
+            link_to: file.link_to.clone(),
             text: file.text.clone(),
             format: file.format,
             kind: match file.kind {

@@ -34,7 +34,11 @@ pub(super) fn list(settings: &PolicyList, output: &mut Output<'_>) -> Result<Exi
     };
     output.answer(&text)?;
     if connections.is_empty() {
-        output.tell("No connections found.\n");
+        output.tell(if world.workloads.is_empty() {
+            "No connections found: the input holds no workload.\n"
+        } else {
+            "No connections found.\n"
+        });
     }
     output.tell(&view::open(&open, output.error_style()));
     Ok(if whole { Exit::Done } else { Exit::BadInput })
@@ -119,7 +123,10 @@ pub(super) fn diff(settings: &PolicyDiff, output: &mut Output<'_>) -> Result<Exi
         return Err(ExpectedError::IncompleteInput);
     }
     let differences = reach::difference(&before, &after, settings.view.lens.clone());
-    let open = open([&before, &after], differences.uncertain);
+    let open = view::Open {
+        not_compared: differences.silent,
+        ..open([&before, &after], differences.uncertain)
+    };
     let changes = differences.pairs.into_iter();
     let changes: Vec<view::ConnectionChange> = changes
         .map(|d| view::ConnectionChange {
@@ -151,6 +158,7 @@ fn open<'w>(worlds: impl IntoIterator<Item = &'w World>, uncertain: u64) -> view
     view::Open {
         uncertain,
         not_evaluated: not_evaluated.into_iter().collect(),
+        not_compared: Vec::new(),
     }
 }
 

@@ -65,13 +65,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
         let sources = classes
             .map(|class| network.sources_of(class, &mut sets))
             .collect();
-        let reserved = [
-            ports::OUTBOUND,
-            ports::INBOUND_PLAINTEXT,
-            ports::HBONE,
-            ports::SOCKS5,
-        ];
-        let reserved = reserved
+        let reserved = ports::REFUSED
             .map(|p| PortSet::port(Protocol::Tcp, p))
             .into_iter()
             .collect();

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use ambient_facts::labels;
+
 use super::analysis::Analysis;
 use super::differences::Difference;
 use super::naming::{name_of, names, names_of};
@@ -212,6 +214,10 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
             Reason::Unnamed => {
                 "who else may use these ports cannot be named in an AuthorizationPolicy"
             }
+            Reason::WayToPods => {
+                "the waypoint takes connections to the addresses of pods, and no policy at it tells \
+                 these pods from others"
+            }
             Reason::SplitService => "the waypoint leads to pods with different limits",
             Reason::Gained => "the tunnel carries ports that the network policies refuse",
         };
@@ -232,6 +238,14 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
             }
             Reason::SharedAccount { source, .. } => {
                 return Some(give_own_account(self.analysis, source));
+            }
+            Reason::WayToPods => {
+                return Some(format!(
+                    "give the pods the label `{}: none`, or let the Gateway take Services only \
+                     with `{}: service`",
+                    labels::USE_WAYPOINT,
+                    labels::WAYPOINT_FOR
+                ));
             }
             Reason::Imagined(_) => "add the manifests of these pods with `-f`",
             Reason::AddressesOfPods => "name the addresses of pods with `--pod-cidr`",

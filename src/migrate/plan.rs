@@ -1,5 +1,6 @@
 //! Putting the plan together: open the tunnel, put limits back, enrol, and prove it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ambient_facts::{annotations, labels};
@@ -64,7 +65,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     newly::enforced(&setting, &mut proof.differences, &mut findings);
     left_over(&setting, &opening, &limits, &mut findings);
     findings.extend(hazards::find(
-        &setting.world,
+        &with_limits(&setting.world, &limits),
         &setting.endpoints,
         &setting.scope,
         &HazardOptions {
@@ -81,6 +82,27 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
         findings,
         proof,
     }
+}
+
+/// A world with the limits of an earlier run as the plan makes them: what is to be replaced stands in
+/// nobody's way.
+fn with_limits<'w>(world: &'w World, limits: &Limits) -> Cow<'w, World> {
+    let mut world = Cow::Borrowed(world);
+    for new in limits.policies.iter().map(|l| &l.policy) {
+        let mut known = world.authorization_policies.iter();
+        let Some(index) = known.position(|p| p.meta.is_ours() && p.meta.is_same(&new.meta)) else {
+            continue;
+        };
+        if let Some(policy) = world.to_mut().authorization_policies.get_mut(index) {
+            // Its place in the input is where people find it.
+            let meta = policy.meta.clone();
+            *policy = AuthorizationPolicy {
+                meta,
+                ..new.clone()
+            };
+        }
+    }
+    world
 }
 
 fn unchanged(setting: &Setting<'_>) -> Opening {

@@ -11,6 +11,7 @@ use super::governing::{Ends, ListId};
 use super::outcome::Doubt;
 use super::responsible::Responsible;
 use super::restore::Limits;
+use super::ways::Asked;
 use crate::authz::selects;
 use crate::finding::{Code, codes};
 use crate::model::{AuthorizationPolicy, Protocol};
@@ -55,6 +56,8 @@ pub(super) enum Reason<'t> {
     },
     /// Others may use the ports, and have no name.
     Unnamed,
+    /// A waypoint takes connections to the addresses of pods.
+    WayToPods,
     SplitService,
     Gained,
 }
@@ -72,7 +75,7 @@ impl Reason<'_> {
             Self::LeftOver | Self::Lost => &codes::LOST,
             Self::InPlaintext | Self::BlockOpened => &codes::GAINED_IN_PLAINTEXT,
             Self::Listening => &codes::RESERVED_PORT,
-            Self::NoLimits | Self::Unnamed | Self::Gained => &codes::GAINED,
+            Self::NoLimits | Self::Unnamed | Self::WayToPods | Self::Gained => &codes::GAINED,
             Self::Identity => &codes::GAINS_IDENTITY,
             Self::NotSelectable => &codes::SELECTOR_NOT_EXPRESSIBLE,
             Self::TooManyPorts => &codes::PORT_LIST_TOO_LONG,
@@ -287,6 +290,8 @@ impl<'t, 's, 'w> Reasons<'t, 's, 'w> {
         };
         let otherwise = if among(&self.limits.unnamed) {
             Reason::Unnamed
+        } else if self.leads_to_pods(difference) {
+            Reason::WayToPods
         } else if difference.relation == Relation::Waypoint {
             Reason::SplitService
         } else {
@@ -297,6 +302,13 @@ impl<'t, 's, 'w> Reasons<'t, 's, 'w> {
             first,
             otherwise,
         }
+    }
+
+    /// Whether it is about a way through a waypoint that is taken to the addresses of pods.
+    fn leads_to_pods(&self, difference: &Difference) -> bool {
+        let ways = self.analysis.ways_to(difference.destination);
+        let way = difference.way.and_then(|way| ways.get(way));
+        way.is_some_and(|way| way.asked == Asked::Pod)
     }
 
     /// Another source under the same service account may use the ports today.

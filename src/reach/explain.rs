@@ -7,7 +7,7 @@ use ambient_facts::ports;
 use super::Lens;
 use super::authorized::parties;
 use super::party::{self, Unclear};
-use super::view::View;
+use super::view::{View, refused_by_ztunnel, shown};
 use crate::model::{NetworkPolicy, ObjectRef, Origin, Protocol, TargetPort, World};
 use crate::netpol::{Direction, Node, PortSet, Selection, rule_ports};
 
@@ -37,8 +37,8 @@ pub struct Explanation {
 pub struct Side {
     /// What they allow, as printed.
     pub allowed: String,
-    /// The tier that decides: `NetworkPolicy`, `AuthorizationPolicy` inside the tunnel, or `default`
-    /// when no policy says anything.
+    /// The tier that decides: `NetworkPolicy`, `AuthorizationPolicy` inside the tunnel, `ztunnel` for
+    /// ports of its own, or `default` when no policy says anything.
     pub tier: String,
     /// Why, in one sentence.
     pub because: String,
@@ -77,7 +77,8 @@ pub fn explain(
     port: Option<&(TargetPort, Protocol)>,
 ) -> Result<Explanation, Unclear> {
     let parties = parties(world);
-    let mut view = View::of(world, &parties, &lens.into());
+    let lens = lens.into();
+    let mut view = View::of(world, &parties, &lens);
     let from = party::find(&view, source)?;
     let to = party::find(&view, destination)?;
     let ports = to.ports(&view, port)?;
@@ -109,7 +110,7 @@ pub fn explain(
         destination: to.name,
         asked: ports.map(|ports| ports.to_string()),
         uncertain: !allowed.includes(&most.intersection(&asked)),
-        allowed: allowed.intersection(&asked).to_string(),
+        allowed: shown(&allowed.intersection(&asked), lens.mode),
         egress: egress.told(&view, "to"),
         ingress: ingress.told(&view, "from"),
     })
@@ -295,6 +296,14 @@ impl Pair {
             return None;
         }
         let inside = asked.difference(view.outside_tunnel(self.source));
+        if refused_by_ztunnel().includes(&inside) {
+            return Some(Side {
+                allowed: PortSet::none().to_string(),
+                tier: "ztunnel".to_owned(),
+                because: "ztunnel keeps the port for itself".to_owned(),
+                rules: Vec::new(),
+            });
+        }
         let policies = view.authorizing(self.destination);
         if policies.is_empty() {
             let because = "no authorization policy limits what the tunnel carries";

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Lens;
 use super::authorized::parties;
-use super::view::{NOTHING, View, union};
-use crate::model::{Endpoint, World};
+use super::view::{self, NOTHING, View, union};
+use super::{Lens, Mode, silent};
+use crate::model::{Endpoint, ObjectRef, World};
 use crate::netpol::{AddressRange, Bounds, Node, PortSet, PortSetId, PortSets};
 
 /// What one party may send to another.
@@ -51,23 +51,27 @@ pub struct Differences {
     pub pairs: Vec<Difference>,
     /// Pairs of either world as in [`Connectivity::uncertain`], whichever has more of them.
     pub uncertain: u64,
+    /// NetworkPolicies that differ and have no part in any of the pairs, sorted: pods that the worlds
+    /// do not hold are not compared.
+    pub silent: Vec<ObjectRef>,
 }
 
 /// All connections of a world that surely are allowed. Pairs of one endpoint with itself, and of
 /// addresses outside with each other, are left out.
 pub fn connectivity(world: &World, lens: impl Into<Lens>) -> Connectivity {
-    let listing = Listing::of(world, &lens.into());
-    let mut shown = Shown::default();
+    let lens = lens.into();
+    let listing = Listing::of(world, &lens);
+    let mut shown = Shown::of(lens.mode);
     let mut lines = Lines::new();
     for (index, source) in listing.names.iter().enumerate() {
         for (destination, ports) in listing.from(index) {
-            lines.add(source, destination, shown.of(ports));
+            lines.add(source, destination, shown.ports(ports));
         }
         for outside in [Outside::From, Outside::To] {
             for (range, ports) in listing.ranges(index, outside) {
                 if !ports.is_empty() {
                     let (source, destination) = outside.ends(source, shown.range(*range));
-                    lines.add(&source, &destination, shown.of(ports));
+                    lines.add(&source, &destination, shown.ports(ports));
                 }
             }
         }
@@ -114,17 +118,23 @@ impl Lines {
 /// cut where the answers of either world change.
 pub fn difference(before: &World, after: &World, lens: impl Into<Lens>) -> Differences {
     let lens = lens.into();
-    let (before, after) = (Listing::of(before, &lens), Listing::of(after, &lens));
-    let mut shown = Shown::default();
+    let worlds = [before, after];
+    let [before, after] = worlds.map(|world| Listing::of(world, &lens));
+    let mut shown = Shown::of(lens.mode);
     let mut differences = Vec::new();
     let mut add = |(source, destination), before: &PortSet, after: &PortSet, shown: &mut Shown| {
-        let mut text = |ports: &PortSet| (!ports.is_empty()).then(|| shown.of(ports));
+        if before == after {
+            return;
+        }
+        let mut text = |ports: &PortSet| (!ports.is_empty()).then(|| shown.ports(ports));
+        let (before, after) = (text(before), text(after));
+        // All connections are not the same set in the clear and in the tunnel.
         if before != after {
             differences.push(Difference {
                 source,
                 destination,
-                before: text(before),
-                after: text(after),
+                before,
+                after,
             });
         }
     };
@@ -153,7 +163,9 @@ pub fn difference(before: &World, after: &World, lens: impl Into<Lens>) -> Diffe
         }
     }
     differences.sort_unstable();
+    let [old, new] = worlds;
     Differences {
+        silent: silent::policies(old, new, &differences),
         pairs: differences,
         uncertain: before.uncertain.max(after.uncertain),
     }
@@ -366,18 +378,26 @@ fn refined(old: &Ranges, new: &Ranges) -> Vec<(AddressRange, PortSet, PortSet)> 
 }
 
 /// Port sets and ranges as text, each once.
-#[derive(Default)]
 struct Shown {
+    mode: Mode,
     ports: BTreeMap<PortSet, Arc<str>>,
     ranges: BTreeMap<AddressRange, Arc<str>>,
 }
 
 impl Shown {
-    fn of(&mut self, ports: &PortSet) -> Arc<str> {
+    fn of(mode: Mode) -> Self {
+        Self {
+            mode,
+            ports: BTreeMap::new(),
+            ranges: BTreeMap::new(),
+        }
+    }
+
+    fn ports(&mut self, ports: &PortSet) -> Arc<str> {
         if let Some(known) = self.ports.get(ports) {
             return Arc::clone(known);
         }
-        let text: Arc<str> = Arc::from(ports.to_string());
+        let text: Arc<str> = Arc::from(view::shown(ports, self.mode));
         self.ports.insert(ports.clone(), Arc::clone(&text));
         text
     }

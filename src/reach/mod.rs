@@ -7,6 +7,7 @@ mod authorized;
 mod explain;
 mod list;
 mod party;
+mod silent;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -1,9 +1,9 @@
 use std::fmt::Write as _;
 
 use super::authorized::parties;
-use super::view::View;
+use super::view::{self, View};
 use super::*;
-use crate::model::World;
+use crate::model::{Protocol, TargetPort, World};
 use crate::netpol::PortSet;
 use crate::source::load_texts;
 
@@ -118,6 +118,23 @@ fn through_the_tunnel_authorization_policies_limit_each_identity() {
 }
 
 #[test]
+fn the_tunnel_leads_to_no_port_of_ztunnel() {
+    let all_but_one = AUTHORIZATION.replace("notPorts: ['5433']", "ports: ['5433']");
+    let world = enrolled(&all_but_one);
+    let to_db = connectivity(&world, Mode::Tunnel).connections;
+    let to_db = to_db
+        .iter()
+        .find(|c| &*c.source == "shop/web[StatefulSet]" && &*c.destination == "shop/db[Pod]");
+    insta::assert_snapshot!(to_db.unwrap().connections, @"TCP 1-52,54-5432,5434-15000,15002-15005,15007,15009-15079,15081-65535");
+    let asked = (TargetPort::Number(15001), Protocol::Tcp);
+    let explained = explain(&world, Mode::Tunnel, "web", "db", Some(&asked)).unwrap();
+    assert_eq!(explained.allowed, "No Connections");
+    let mut sides = explained.ingress.iter();
+    let ztunnel = sides.find(|s| s.tier == "ztunnel").unwrap();
+    insta::assert_snapshot!(ztunnel.because, @"ztunnel keeps the port for itself");
+}
+
+#[test]
 fn lines_are_sorted_as_text() {
     let pod = |name: &str| {
         format!(
@@ -158,7 +175,8 @@ fn the_list_says_of_each_pair_what_the_pair_is_asked_for() {
                     .iter()
                     .find(|l| *l.source == **source && *l.destination == **destination);
                 let line = line.map(|l| l.connections.to_string());
-                assert_eq!(line, (!ports.is_empty()).then(|| ports.to_string()));
+                let ports = (!ports.is_empty()).then(|| view::shown(&ports, mode));
+                assert_eq!(line, ports);
             }
         }
     }
@@ -328,4 +346,43 @@ fn an_endpoint_that_only_one_world_has_differs_everywhere() {
     shop/db[Pod] => shop/web[StatefulSet] : - -> All Connections
     shop/web[StatefulSet] => shop/db[Pod] : - -> TCP 5432-5433,15008
     ");
+}
+
+/// A policy alone, for the pods that a selector matches.
+fn alone(name: &str, port: u16, pods: &str) -> String {
+    format!(
+        "---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: {name}}}
+spec:
+  podSelector: {{matchLabels: {{app: {pods}}}}}
+  ingress: [{{from: [{{podSelector: {{matchLabels: {{app: web}}}}}}], ports: [{{port: {port}}}, {{port: 1}}]}}]
+"
+    )
+}
+
+fn silent(before: &str, after: &str) -> String {
+    let silent = difference(&world(before), &world(after), Mode::Plaintext).silent;
+    let names: Vec<String> = silent.iter().map(ToString::to_string).collect();
+    names.join(" ")
+}
+
+#[test]
+fn policies_that_differ_for_nobody_in_the_input_are_named() {
+    let gone = |port| alone("gone", port, "gone");
+    assert_eq!(silent(&gone(80), &gone(80)), "");
+    assert_eq!(silent(&gone(80), &gone(81)), "shop/networkpolicy/gone");
+    assert_eq!(silent(&gone(80), ""), "shop/networkpolicy/gone");
+    // Nobody may connect to these pods but the pods that are not there.
+    let with = |port| SHOP.to_owned() + &alone("more", port, "db");
+    assert_eq!(silent(&with(5432), &with(9999)), "");
+    assert_eq!(silent(&with(5432), &with(15008)), "shop/networkpolicy/more");
+}
+
+#[test]
+fn the_same_said_in_other_rules_is_no_difference() {
+    let parts = alone("a", 80, "gone") + &alone("b", 90, "gone");
+    let whole = alone("c", 80, "gone").replace("{port: 1}", "{port: 90}, {port: 1, endPort: 1}");
+    assert_eq!(silent(&parts, &whole), "");
 }

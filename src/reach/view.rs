@@ -33,6 +33,8 @@ pub(super) struct View<'w> {
     speakers: Vec<Speaker>,
     authorizer: Authorizer<'w>,
     outside: Outside,
+    /// What ztunnel does not connect to for anybody.
+    refused: PortSetId,
 }
 
 /// What the pods of a class do with the tunnel.
@@ -120,6 +122,7 @@ impl<'w> View<'w> {
         Self {
             speakers: speakers.collect(),
             outside: Outside::new(&mut sets),
+            refused: sets.intern(refused_by_ztunnel()),
             world,
             endpoints,
             universe,
@@ -187,13 +190,14 @@ impl<'w> View<'w> {
         } else {
             self.outside.always
         };
-        let sets = &mut self.sets;
+        let (sets, refused) = (&mut self.sets, self.refused);
         let mut side = |plain: PortSetId, inside: PortSetId| {
             let beside = sets.intersection(plain, outside);
             if !sets.get(plain).contains(Protocol::Tcp, ports::HBONE) {
                 return beside;
             }
             let inside = sets.difference(inside, outside);
+            let inside = sets.difference(inside, refused);
             sets.union(beside, inside)
         };
         Bounds {
@@ -265,6 +269,22 @@ impl<'w> View<'w> {
     pub(super) fn address_nodes(&self) -> Range<Node> {
         self.universe.classes().len()..self.universe.nodes()
     }
+}
+
+/// The ports that the tunnel leads to nowhere.
+pub(super) fn refused_by_ztunnel() -> PortSet {
+    let ports = ports::REFUSED.map(|p| PortSet::port(Protocol::Tcp, p));
+    ports.into_iter().collect()
+}
+
+/// Connections as people read them. The ports that ztunnel keeps for itself are no application's,
+/// so inside the tunnel everything is what is left without them.
+pub(super) fn shown(ports: &PortSet, mode: Mode) -> String {
+    let everything = || ports.union(&refused_by_ztunnel()).is_all();
+    if mode == Mode::Tunnel && everything() {
+        return PortSet::all().to_string();
+    }
+    ports.to_string()
 }
 
 /// What is in either.

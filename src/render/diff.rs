@@ -19,7 +19,7 @@ pub fn diff(files: &[FileChange], folder: Option<&Path>, style: Style) -> String
     let start = Start::of(files, folder);
     let mut text = String::new();
     for file in files.iter().filter(|f| differs(f)) {
-        append_file(&mut text, file, &start.path(&file.name), style);
+        append_file(&mut text, file, &start.path(&place(file)), style);
     }
     text
 }
@@ -41,6 +41,14 @@ pub fn diff_summary(files: &[FileChange], folder: Option<&Path>) -> String {
         );
     }
     text
+}
+
+/// The file that a change is made to: where a link leads, for `patch` refuses to follow it.
+fn place(file: &FileChange) -> Cow<'_, str> {
+    match &file.link_to {
+        Some(path) => path.to_string_lossy(),
+        None => Cow::Borrowed(&*file.name),
+    }
 }
 
 /// Whether a file is new or its text changes.
@@ -146,7 +154,9 @@ impl<'f> Start<'f> {
     fn of(files: &[FileChange], folder: Option<&'f Path>) -> Self {
         let differing = || files.iter().filter(|f| differs(f) && &*f.name != "-");
         match folder {
-            Some(root) if differing().any(|f| below(&f.name, folder).is_none()) => Self::Root(root),
+            Some(root) if differing().any(|f| below(&place(f), folder).is_none()) => {
+                Self::Root(root)
+            }
             folder => Self::Folder(folder),
         }
     }

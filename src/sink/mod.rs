@@ -34,6 +34,8 @@ pub struct Input {
     pub name: Arc<str>,
     /// The file on disk; `None` for standard input and for built manifests.
     pub path: Option<PathBuf>,
+    /// The file that `path` leads to, where it is a symbolic link.
+    pub link_to: Option<PathBuf>,
     /// The text, as it was read.
     pub text: Arc<str>,
     /// Its syntax.
@@ -71,6 +73,9 @@ pub struct FileChange {
     pub name: Arc<str>,
     /// Where the file is on disk; `None` when it only exists below an output directory.
     pub path: Option<PathBuf>,
+    /// The file that `path` leads to, where it is a symbolic link: writing follows it, and `patch`
+    /// refuses to.
+    pub link_to: Option<PathBuf>,
     /// The text as it was read; `None` for a new file.
     pub before: Option<Arc<str>>,
     /// The new text.

@@ -53,6 +53,7 @@ struct Preparation<'p> {
 /// A file whose text is being changed.
 struct File {
     path: Option<PathBuf>,
+    link_to: Option<PathBuf>,
     before: Option<Arc<str>>,
     text: String,
 }
@@ -282,6 +283,7 @@ impl<'p> Preparation<'p> {
             }
             let file = self.files.entry(Arc::clone(&name)).or_insert_with(|| File {
                 path: additions.path,
+                link_to: None,
                 before: None,
                 text: String::new(),
             });
@@ -318,6 +320,7 @@ impl<'p> Preparation<'p> {
             .entry(Arc::clone(&input.name))
             .or_insert_with(|| File {
                 path: input.path.clone(),
+                link_to: input.link_to.clone(),
                 before: Some(Arc::clone(&input.text)),
                 text: input.text.to_string(),
             })
@@ -329,6 +332,7 @@ impl<'p> Preparation<'p> {
             for (name, text) in patches.files() {
                 let file = File {
                     path: None,
+                    link_to: None,
                     before: None,
                     text,
                 };
@@ -340,6 +344,7 @@ impl<'p> Preparation<'p> {
             (!same).then(|| FileChange {
                 name,
                 path: file.path,
+                link_to: file.link_to,
                 before: file.before,
                 after: file.text.into(),
             })

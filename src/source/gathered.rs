@@ -1,7 +1,8 @@
 //! What reading finds, texts and problems, before anything is made of it.
 
+use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::document;
@@ -49,6 +50,7 @@ impl Gathered {
                 let format = document::format(name, &text);
                 self.files.push(SourceFile {
                     name: Arc::from(name),
+                    link_to: path.as_deref().and_then(linked),
                     path,
                     text: Arc::from(text),
                     format,
@@ -90,4 +92,10 @@ pub fn io_reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.rsplit_once(" (os error").map_or(&*text, |(t, _)| t);
     text.to_lowercase()
+}
+
+/// The file that a symbolic link leads to.
+pub(super) fn linked(path: &Path) -> Option<PathBuf> {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
+    is_link.then(|| fs::canonicalize(path).ok()).flatten()
 }

@@ -78,6 +78,8 @@ pub struct SourceFile {
     pub name: Arc<str>,
     /// Where the text can be written back; `None` for standard input, pipes and kustomize.
     pub path: Option<PathBuf>,
+    /// The file that `path` leads to, where it is a symbolic link.
+    pub link_to: Option<PathBuf>,
     /// The text, byte for byte.
     pub text: Arc<str>,
     /// Its syntax.
@@ -120,6 +122,7 @@ pub fn load_texts<'a>(
         gathered.files.push(SourceFile {
             name: Arc::from(name),
             path: Some(PathBuf::from(name)),
+            link_to: None,
             text: Arc::from(text),
             format: document::format(name, text),
             kind: FileKind::Manifest,

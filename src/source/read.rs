@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ambient_facts::labels;
 
-use super::gathered::{Gathered, io_message};
+use super::gathered::{Gathered, io_message, linked};
 use super::kustomize;
 use super::{FileKind, POLICIES_FILE, Request, SourceFile};
 use crate::model::shell_word;
@@ -105,6 +105,7 @@ fn kustomization(path: &Path, name: &str) -> Option<SourceFile> {
     Some(SourceFile {
         name: Arc::from(name),
         path: Some(path.to_owned()),
+        link_to: linked(path),
         text: Arc::from(fs::read_to_string(path).ok()?),
         format: Format::Yaml,
         kind: FileKind::Kustomization,

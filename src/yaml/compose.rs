@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, StructureStyle};
 
+use super::scalar::Scalar;
 use super::split::Chunk;
-use super::tree::{Data, Document, Node, NodeId, Style};
+use super::tree::{Data, Document, Node, NodeId, Style, Tag};
 
 /// Collections may nest this deep: ten times what a Kubernetes object needs.
 pub(super) const DEPTH_LIMIT: usize = 128;
@@ -59,6 +60,11 @@ struct Open {
 
 /// Up to here comparing a key with all others costs less than keeping a set of them.
 const FEW_KEYS: usize = 16;
+
+/// The tag of a node that is not read by it.
+fn of_tag(is_tagged: bool) -> Tag {
+    if is_tagged { Tag::Other } else { Tag::Absent }
+}
 
 struct Composer<'t> {
     chunk: Chunk<'t>,
@@ -116,7 +122,14 @@ impl<'t> Composer<'t> {
                 let begin = texts.len();
                 texts.push_str(&text);
                 let data = Data::Scalar(begin..texts.len());
-                let id = self.push(data, style, anchor != 0, tag.is_some(), start, end);
+                let tag = match tag.as_deref().and_then(|t| t.core_suffix()) {
+                    Some(kind @ ("null" | "bool" | "int" | "float")) => {
+                        self.check_kind(&text, kind, start)?;
+                        Tag::Plain
+                    }
+                    _ => of_tag(tag.is_some()),
+                };
+                let id = self.push(data, style, anchor != 0, tag, start, end);
                 self.document.nodes[id as usize].block_scalar = is_block_scalar;
                 self.attach(id, start)?;
                 self.anchor(anchor, id);
@@ -126,7 +139,14 @@ impl<'t> Composer<'t> {
                 let Some(target) = target else {
                     return Err(self.error("an alias inside the node that it refers to", start));
                 };
-                let id = self.push(Data::Alias(target), Style::Block, false, false, start, end);
+                let id = self.push(
+                    Data::Alias(target),
+                    Style::Block,
+                    false,
+                    Tag::Absent,
+                    start,
+                    end,
+                );
                 self.attach(id, start)?;
             }
             Event::SequenceStart(style, anchor, tag) => {
@@ -135,7 +155,7 @@ impl<'t> Composer<'t> {
                     data,
                     structure(style),
                     anchor != 0,
-                    tag.is_some(),
+                    of_tag(tag.is_some()),
                     start,
                     end,
                 );
@@ -154,7 +174,7 @@ impl<'t> Composer<'t> {
                     data,
                     structure(style),
                     anchor != 0,
-                    tag.is_some(),
+                    of_tag(tag.is_some()),
                     start,
                     end,
                 );
@@ -184,12 +204,31 @@ impl<'t> Composer<'t> {
         Ok(())
     }
 
+    /// Refuses a text that is not what its tag says, as the parser of kubectl does.
+    fn check_kind(&self, text: &str, kind: &str, at: Marker) -> Result<(), SyntaxError> {
+        let scalar = Scalar::plain(text);
+        let fits = match kind {
+            "null" => matches!(scalar, Scalar::Null),
+            "bool" => matches!(scalar, Scalar::Bool(_)),
+            "int" => matches!(scalar, Scalar::Int(_)),
+            _ => matches!(scalar, Scalar::Int(_) | Scalar::Float(_)),
+        };
+        if fits {
+            return Ok(());
+        }
+        let found = scalar.type_name();
+        Err(self.error(
+            format!("the tag is `!!{kind}`, and `{text}` is {found}"),
+            at,
+        ))
+    }
+
     fn push(
         &mut self,
         data: Data,
         style: Style,
         anchored: bool,
-        tagged: bool,
+        tag: Tag,
         start: Marker,
         end: Marker,
     ) -> NodeId {
@@ -204,7 +243,7 @@ impl<'t> Composer<'t> {
             data,
             style,
             anchored,
-            tagged,
+            tag,
             block_scalar: false,
             span,
             line,

@@ -33,6 +33,17 @@ pub enum NodeKind {
     Mapping,
 }
 
+/// What an explicit tag makes of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tag {
+    /// There is none.
+    Absent,
+    /// The text is read as if it were plain, in quotes or not: `!!int` and its like.
+    Plain,
+    /// The text is a string: `!!str`, and tags that kubectl does not know.
+    Other,
+}
+
 #[derive(Debug)]
 pub(super) enum Data {
     /// A range of [`Document::texts`].
@@ -47,7 +58,7 @@ pub(super) struct Node {
     pub(super) data: Data,
     pub(super) style: Style,
     pub(super) anchored: bool,
-    pub(super) tagged: bool,
+    pub(super) tag: Tag,
     pub(super) block_scalar: bool,
     pub(super) span: Range<usize>,
     pub(super) line: u32,
@@ -208,7 +219,7 @@ impl<'d> View<'d> {
 
     /// Whether an explicit tag stands before the node.
     pub fn is_tagged(self) -> bool {
-        self.node().tagged
+        self.node().tag != Tag::Absent
     }
 
     /// The text of a scalar.
@@ -218,7 +229,11 @@ impl<'d> View<'d> {
 
     /// A scalar as kubectl reads it; `None` for collections.
     pub fn scalar(self) -> Option<Scalar<'d>> {
-        let plain = self.style() != Style::Quoted && !self.is_tagged();
+        let plain = match self.node().tag {
+            Tag::Absent => self.style() != Style::Quoted,
+            Tag::Plain => true,
+            Tag::Other => false,
+        };
         self.text().map(|text| {
             if plain {
                 Scalar::plain(text)

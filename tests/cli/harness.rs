@@ -56,6 +56,15 @@ impl Ambient {
         self
     }
 
+    /// Puts a symbolic link into the folder.
+    #[cfg(unix)]
+    pub(crate) fn link(self, name: &str, to: &str) -> Self {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(to, path).unwrap();
+        self
+    }
+
     /// Copies a folder and everything in it into the folder of the run.
     pub(crate) fn folder(self, from: &Path) -> Self {
         self.copied("", from)

@@ -107,6 +107,33 @@ fn a_difference_exits_with_1() {
 }
 
 #[test]
+fn policies_that_differ_for_pods_that_are_not_there_are_named() {
+    let (policy, _) = SHARED.split_once("---").unwrap();
+    let run = |arguments: &[&str]| {
+        Ambient::new()
+            .file("before/db.yaml", policy)
+            .file("after/db.yaml", &policy.replace("5432", "5433"))
+            .args(arguments.iter().copied())
+            .run()
+    };
+    insta::assert_snapshot!(run(&["policy", "diff", "before", "after"]), @"
+    exit code: 0
+    ----- stdout -----
+    ----- stderr -----
+    warning: policies differ that change nothing between the workloads of the inputs, and for pods that these do not hold nothing is compared: `shop/networkpolicy/db`
+    ");
+    let json = run(&["policy", "diff", "before", "after", "-o", "json"]);
+    let document: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(document["notCompared"][0]["name"], "db", "{json}");
+    insta::assert_snapshot!(run(&["policy", "list", "-f", "before"]), @"
+    exit code: 0
+    ----- stdout -----
+    ----- stderr -----
+    No connections found: the input holds no workload.
+    ");
+}
+
+#[test]
 fn policies_that_are_not_evaluated_are_named() {
     let cilium = "---\napiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\n\
                   metadata: {name: rules, namespace: shop}\nspec: {}\n\

@@ -312,3 +312,19 @@ fn a_kustomization_beside_new_objects_has_to_name_them() {
     let out = run("resources: [policy.yaml, ambient-policies.yaml]\n");
     assert!(!out.contains("add this to its"), "{out}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_diff_is_of_the_files_that_links_lead_to() {
+    let run = Ambient::new()
+        .file("base/policy.txt", NAMED)
+        .link("k8s/policy.yaml", "../base/policy.txt")
+        .args(["migrate", "diff", "-f", "k8s"])
+        .run();
+    let files = run.stdout.lines().filter(|l| l.starts_with("+++ "));
+    let files: Vec<&str> = files.collect();
+    insta::assert_snapshot!(files.join("\n"), @"
+    +++ b/k8s/ambient-policies.yaml
+    +++ b/base/policy.txt
+    ");
+}

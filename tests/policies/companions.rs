@@ -43,6 +43,7 @@ fn edited(case: &Case, plan: &Plan) -> String {
     let input = Input {
         name: "case.yaml".into(),
         path: None,
+        link_to: None,
         text: case.manifests.as_str().into(),
         format: Format::Yaml,
         kind: InputKind::Text,

@@ -27,6 +27,7 @@ impl Migration for Program {
             .map(|file| Input {
                 name: Arc::clone(&file.name),
                 path: file.path.clone(),
+                link_to: file.link_to.clone(),
                 text: Arc::clone(&file.text),
                 format: file.format,
                 kind: InputKind::Text,

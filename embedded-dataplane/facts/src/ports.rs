@@ -20,9 +20,11 @@ pub const CONTROL_PLANE: u16 = 15012;
 /// DNS.
 pub const DNS: u16 = 53;
 
+/// Ports that ztunnel refuses as targets in the tunnel (ztunnel `src/config.rs`, `illegal_ports`).
+pub const REFUSED: [u16; 4] = [OUTBOUND, INBOUND_PLAINTEXT, HBONE, SOCKS5];
+
 /// Ports on which no application may listen once its pod is enrolled: ztunnel binds them in the
-/// pod's network namespace, and refuses all but [`DNS_CAPTURE`] as tunnel targets (ztunnel
-/// `src/config.rs`, `illegal_ports`).
+/// pod's network namespace.
 pub const RESERVED: [u16; 5] = [OUTBOUND, INBOUND_PLAINTEXT, HBONE, DNS_CAPTURE, SOCKS5];
 
 /// [`HBONE`] as text.

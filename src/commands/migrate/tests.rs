@@ -162,6 +162,7 @@ fn what_kustomize_built_is_written_elsewhere() {
         changes: vec![sink::FileChange {
             name: "ambient-policies.yaml".into(),
             path: None,
+            link_to: None,
             before: None,
             after: "kind: AuthorizationPolicy\n".into(),
         }],

@@ -6,6 +6,7 @@ fn change(name: &str, before: Option<&str>, after: &str) -> FileChange {
     FileChange {
         name: name.into(),
         path: None,
+        link_to: None,
         before: before.map(Into::into),
         after: after.into(),
     }
@@ -30,6 +31,32 @@ fn samples() -> Vec<FileChange> {
         change("k8s/same.yaml", Some("same\n"), "same\n"),
         change("k8s/nothing.yaml", None, ""),
     ]
+}
+
+#[test]
+fn a_diff_names_the_file_that_a_link_leads_to() {
+    let linked = FileChange {
+        link_to: Some("/work/base/policy.yaml".into()),
+        ..change("k8s/policy.yaml", Some("a\n"), "a\nb\n")
+    };
+    let names = |folder: &str| {
+        let files = [linked.clone(), change("k8s/new.yaml", None, "x\n")];
+        let text = diff(&files, Some(Path::new(folder)), Style::default());
+        let names = text.lines().filter(|l| l.starts_with("+++ "));
+        let names = names.collect::<Vec<_>>().join("\n");
+        names + "\n" + &diff_summary(&files, Some(Path::new(folder)))
+    };
+    insta::assert_snapshot!(names("/work"), @"
+    +++ b/base/policy.yaml
+    +++ b/k8s/new.yaml
+    1 file changed, 1 added
+    ");
+    insta::assert_snapshot!(names("/work/shop"), @"
+    +++ b/work/base/policy.yaml
+    +++ b/work/shop/k8s/new.yaml
+    1 file changed, 1 added
+    not all of them are below the current folder, so `patch -p1 -d /` applies the diff
+    ");
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub fn changes_json(mode: &str, changes: &[ConnectionChange], open: &Open) -> St
         mode,
         changes,
         open: OpenDocument::of(open),
+        not_compared: open.not_compared.iter().map(ObjectDocument::of).collect(),
     })
 }
 
@@ -75,6 +76,7 @@ struct DiffDocument<'r> {
     changes: &'r [ConnectionChange],
     #[serde(flatten)]
     open: OpenDocument<'r>,
+    not_compared: Vec<ObjectDocument<'r>>,
 }
 
 #[derive(Serialize)]

@@ -126,6 +126,9 @@ pub struct Open {
     pub uncertain: u64,
     /// Policies of kinds that are not evaluated, sorted.
     pub not_evaluated: Vec<ObjectRef>,
+    /// Policies that two inputs differ in, and that change nothing between the workloads of these,
+    /// sorted.
+    pub not_compared: Vec<ObjectRef>,
 }
 
 /// Policies beyond this many are counted, not named.
@@ -142,19 +145,32 @@ pub fn open(open: &Open, style: Style) -> String {
         text.push_str(&super::warning(&message, style));
     }
     if !open.not_evaluated.is_empty() {
-        let policies = open.not_evaluated.iter().take(POLICIES_NAMED);
-        let mut names: Vec<String> = policies.map(|p| format!("`{p}`")).collect();
-        let more = open.not_evaluated.len().saturating_sub(POLICIES_NAMED);
-        if more > 0 {
-            names.push(format!("{more} more"));
-        }
         let message = format!(
             "policies of the network plugin are not evaluated, and may allow or refuse more: {}",
-            names.join(", ")
+            named(&open.not_evaluated)
+        );
+        text.push_str(&super::warning(&message, style));
+    }
+    if !open.not_compared.is_empty() {
+        let message = format!(
+            "policies differ that change nothing between the workloads of the inputs, and for pods \
+             that these do not hold nothing is compared: {}",
+            named(&open.not_compared)
         );
         text.push_str(&super::warning(&message, style));
     }
     text
+}
+
+/// The first policies in backticks, and how many more.
+fn named(policies: &[ObjectRef]) -> String {
+    let shown = policies.iter().take(POLICIES_NAMED);
+    let mut names: Vec<String> = shown.map(|p| format!("`{p}`")).collect();
+    let more = policies.len().saturating_sub(POLICIES_NAMED);
+    if more > 0 {
+        names.push(format!("{more} more"));
+    }
+    names.join(", ")
 }
 
 /// The differences as lines: `+` and `-` for pairs that are new and gone, `~` for others.

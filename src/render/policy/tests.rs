@@ -49,6 +49,7 @@ fn left_open() -> Open {
     Open {
         uncertain: 2,
         not_evaluated: ["a", "b", "c", "d", "e"].map(policy).to_vec(),
+        not_compared: Vec::new(),
     }
 }
 
@@ -157,7 +158,8 @@ fn differences_say_what_was_and_what_is() {
         }
       ],
       "uncertain": 0,
-      "notEvaluated": []
+      "notEvaluated": [],
+      "notCompared": []
     }
     "#);
 }
@@ -254,9 +256,11 @@ fn what_an_answer_leaves_open_is_said() {
     let one = Open {
         uncertain: 1,
         not_evaluated: vec![ObjectRef::cluster("AdminNetworkPolicy", "base")],
+        not_compared: vec![ObjectRef::namespaced("shop", "NetworkPolicy", "db")],
     };
     insta::assert_snapshot!(open(&one, Style::default()), @"
     warning: more may be allowed between 1 pair: an `ipBlock` or host network decides
     warning: policies of the network plugin are not evaluated, and may allow or refuse more: `adminnetworkpolicy/base`
+    warning: policies differ that change nothing between the workloads of the inputs, and for pods that these do not hold nothing is compared: `shop/networkpolicy/db`
     ");
 }

@@ -163,6 +163,7 @@ fn file(name: &str, before: Option<&str>, after: &str) -> FileChange {
     FileChange {
         name: name.into(),
         path: None,
+        link_to: None,
         before: before.map(Into::into),
         after: after.into(),
     }

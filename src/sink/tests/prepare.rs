@@ -21,6 +21,7 @@ fn input(name: &str, path: Option<&Path>, text: &str) -> Input {
     Input {
         name: name.into(),
         path: path.map(Path::to_path_buf),
+        link_to: None,
         text: text.into(),
         format: Format::Yaml,
         kind: InputKind::Text,

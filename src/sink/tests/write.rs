@@ -8,6 +8,7 @@ fn change(name: &str, path: Option<&Path>, before: Option<&str>, after: &str) ->
     FileChange {
         name: name.into(),
         path: path.map(Path::to_path_buf),
+        link_to: None,
         before: before.map(Into::into),
         after: after.into(),
     }

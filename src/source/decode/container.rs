@@ -134,10 +134,7 @@ pub(super) fn target_port(field: Field<'_, '_, '_>) -> Option<TargetPort> {
         IntOrString::String(name) => match syntax::port_name(name) {
             Ok(()) => Some(TargetPort::Name(name.to_owned())),
             Err(rule) => {
-                let hint = name
-                    .parse::<u16>()
-                    .is_ok()
-                    .then(|| format!("remove the quotes: `{name}`"));
+                let hint = name.parse::<u16>().is_ok().then(|| field.as_plain(name));
                 field.breaks(name, "a port name", rule, hint);
                 None
             }

@@ -165,10 +165,7 @@ impl<'r, 's, 'd> Field<'r, 's, 'd> {
         match self.int_or_string()? {
             IntOrString::Int(int) => Some(int),
             IntOrString::String(text) => {
-                let hint = text
-                    .parse::<i32>()
-                    .is_ok()
-                    .then(|| format!("remove the quotes: `{text}`"));
+                let hint = text.parse::<i32>().is_ok().then(|| self.as_plain(text));
                 let message = format!("`{}` must be a number, and is a string", self.path());
                 self.report(&message, hint);
                 None
@@ -208,10 +205,7 @@ impl<'r, 's, 'd> Field<'r, 's, 'd> {
         match self.view.scalar() {
             Some(Scalar::Bool(value)) => Some(value),
             Some(Scalar::String(text)) if matches!(text, "true" | "false") => {
-                self.wrong_hint(
-                    "must be a boolean, and is a string",
-                    format!("remove the quotes: `{text}`"),
-                );
+                self.wrong_hint("must be a boolean, and is a string", self.as_plain(text));
                 None
             }
             _ => {
@@ -219,6 +213,16 @@ impl<'r, 's, 'd> Field<'r, 's, 'd> {
                 None
             }
         }
+    }
+
+    /// What to do about a text that would be a number or a boolean if it were plain.
+    pub(super) fn as_plain(self, plain: impl std::fmt::Display) -> String {
+        let what = if self.view.is_tagged() {
+            "tag"
+        } else {
+            "quotes"
+        };
+        format!("remove the {what}: `{plain}`")
     }
 
     /// The value as a port number.
@@ -346,13 +350,21 @@ impl<'r, 's, 'd> Mapping<'r, 's, 'd> {
             .map(move |(key, view)| (key, field.child(Step::Key(key), view)))
     }
 
+    /// The place of a key, not of its value, which may begin on a later line; of the value where the
+    /// key is in a mapping that is merged.
+    fn at_key(self, key: &'d str, value: View<'d>) -> Field<'r, 's, 'd> {
+        let own = self.field.view.written_entries();
+        let own = own.map(|(key, _)| key).find(|k| k.text() == Some(key));
+        self.field.child(Step::Key(key), own.unwrap_or(value))
+    }
+
     /// Reports every key that is one of these but for the case of its letters. For mappings that
     /// are read in part: there is no telling whether another key is known to the API.
     pub(super) fn well_spelled(self, read: &[&str]) {
         for (key, view) in self.field.view.entries() {
             let near = |r: &&&str| r.eq_ignore_ascii_case(key) && **r != key;
             if let Some(meant) = read.iter().find(near) {
-                let child = self.field.child(Step::Key(key), view);
+                let child = self.at_key(key, view);
                 child.wrong_hint(
                     "is not a field of the API",
                     format!("did you mean `{meant}`?"),
@@ -367,7 +379,7 @@ impl<'r, 's, 'd> Mapping<'r, 's, 'd> {
             if known.contains(&key) {
                 continue;
             }
-            let child = self.field.child(Step::Key(key), view);
+            let child = self.at_key(key, view);
             let message = format!("`{}` is not a field of the API", child.path());
             let hint = match syntax::did_you_mean(key, known) {
                 Some(meant) => format!("did you mean `{meant}`?"),

@@ -204,7 +204,7 @@ fn port_name(field: Field<'_, '_, '_>, name: &str) -> Option<PortMatch> {
             if name.parse::<u16>().is_ok() {
                 field.wrong_hint(
                     format!("is the string `\"{name}\"`, so a port name; a port name {rule}"),
-                    format!("remove the quotes: `port: {name}`"),
+                    field.as_plain(format_args!("port: {name}")),
                 );
             } else {
                 field.breaks(name, "a port name", rule, range_hint(name));

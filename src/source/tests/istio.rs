@@ -131,7 +131,7 @@ fn authorization_policies_are_checked() {
       | spec: {selector: {matchLabels: {a: b}}, targetRefs: [{kind: Service, name: s}]}
     ");
     assert_snapshot!(policy("{selector: {matchExpressions: []}}"), @"
-    a.yaml:4:37: `spec.selector.matchExpressions` is not a field of the API
+    a.yaml:4:19: `spec.selector.matchExpressions` is not a field of the API
       in default/authorizationpolicy/p
       | spec: {selector: {matchExpressions: []}}
       hint: the fields here are `matchLabels`
@@ -161,7 +161,7 @@ fn authorization_policies_are_checked() {
     a.yaml:4:24: `spec.rules[0].from[0].source` is missing
       in default/authorizationpolicy/p
       | spec: {rules: [{from: [{principals: [a]}]}]}
-    a.yaml:4:37: `spec.rules[0].from[0].principals` is not a field of the API
+    a.yaml:4:25: `spec.rules[0].from[0].principals` is not a field of the API
       in default/authorizationpolicy/p
       | spec: {rules: [{from: [{principals: [a]}]}]}
       hint: the fields here are `source`
@@ -189,7 +189,7 @@ fn authorization_policies_are_checked() {
       | spec: {rules: [{when: [{values: [a]}, {key: a}]}]}
     ");
     assert_snapshot!(policy("{rules: [{from: [{source: {not_namespaces: [a]}}]}]}"), @"
-    a.yaml:4:50: `spec.rules[0].from[0].source.not_namespaces` is not a field of the API
+    a.yaml:4:34: `spec.rules[0].from[0].source.not_namespaces` is not a field of the API
       in default/authorizationpolicy/p
       | spec: {rules: [{from: [{source: {not_namespaces: [a]}}]}]}
       hint: did you mean `notNamespaces`?

@@ -121,7 +121,7 @@ fn names_are_checked() {
     assert_snapshot!(named("{name: a, namespace: a.b, lables: {}}"), @"
     a.yaml:3:32: `metadata.namespace` is `a.b`; a namespace must be lower-case letters, digits and `-`, with a letter or digit at both ends
       | metadata: {name: a, namespace: a.b, lables: {}}
-    a.yaml:3:45: `metadata.lables` is not a field of the API
+    a.yaml:3:37: `metadata.lables` is not a field of the API
       in a.b/networkpolicy/a
       | metadata: {name: a, namespace: a.b, lables: {}}
       hint: did you mean `labels`?
@@ -159,18 +159,18 @@ fn peers_are_checked() {
     ");
     assert_snapshot!(ingress("{from: [{podselector: {}}]}"), @"
     43: `spec.ingress[0].from[0]` has neither `podSelector` nor `namespaceSelector` nor `ipBlock`
-    57: `spec.ingress[0].from[0].podselector` is not a field of the API
+    44: `spec.ingress[0].from[0].podselector` is not a field of the API
       hint: did you mean `podSelector`?
     ");
     assert_snapshot!(ingress("{from: {podSelector: {}}}"), @"42: `spec.ingress[0].from` must be a list, and is a mapping");
     assert_snapshot!(ingress("{to: [{podSelector: {}}], port: [{port: 80}]}"), @"
-    40: `spec.ingress[0].to` is not a field of the API
+    36: `spec.ingress[0].to` is not a field of the API
       hint: the fields here are `from`, `ports`
-    67: `spec.ingress[0].port` is not a field of the API
+    61: `spec.ingress[0].port` is not a field of the API
       hint: did you mean `ports`?
     ");
     assert_snapshot!(ingress("{from: [{podSelector: {app: web}}]}"), @"
-    63: `spec.ingress[0].from[0].podSelector.app` is not a field of the API
+    58: `spec.ingress[0].from[0].podSelector.app` is not a field of the API
       hint: the fields here are `matchLabels`, `matchExpressions`
     ");
 }
@@ -199,9 +199,45 @@ fn address_blocks_are_checked() {
     assert_snapshot!(block("{cidr: 10, excepts: []}"), @r#"
     60: `spec.ingress[0].from[0].ipBlock.cidr` must be a string, and `10` is read as a number
       hint: put it in quotes: `"10"`
-    73: `spec.ingress[0].from[0].ipBlock.excepts` is not a field of the API
+    64: `spec.ingress[0].from[0].ipBlock.excepts` is not a field of the API
       hint: did you mean `except`?
     "#);
+}
+
+#[test]
+fn a_tag_decides_what_a_scalar_is() {
+    let port = |port: &str| ingress(&format!("{{ports: [{{port: {port}}}]}}"));
+    assert_snapshot!(port("!!int \"80\""), @"");
+    assert_snapshot!(port("!!int 80"), @"");
+    assert_snapshot!(port("!!str 80"), @r#"
+    57: `spec.ingress[0].ports[0].port` is the string `"80"`, so a port name; a port name must have at least one letter
+      hint: remove the tag: `port: 80`
+    "#);
+    assert_snapshot!(port("!!int http"), @"57: invalid YAML: the tag is `!!int`, and `http` is a string");
+    assert_snapshot!(port("!!float \"80\""), @"");
+    assert_snapshot!(port("!unknown 80"), @r#"
+    60: `spec.ingress[0].ports[0].port` is the string `"80"`, so a port name; a port name must have at least one letter
+      hint: remove the tag: `port: 80`
+    "#);
+}
+
+#[test]
+fn a_field_that_the_api_does_not_have_is_where_its_key_is() {
+    let text = "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: a}
+spec:
+  podSelector: {}
+  Ingress:
+  - {}
+";
+    assert_snapshot!(problems(text), @"
+    a.yaml:6:3: `spec.Ingress` is not a field of the API
+      in default/networkpolicy/a
+      |   Ingress:
+      hint: did you mean `ingress`?
+    ");
 }
 
 #[test]
@@ -253,7 +289,7 @@ fn policy_types_are_checked() {
     assert_snapshot!(spec(""), @"note: `default/networkpolicy/p` has no `spec`: it isolates every pod of its namespace for ingress");
     assert_snapshot!(spec("[]"), @"7: `spec` must be a mapping, and is a list");
     assert_snapshot!(spec("{podselector: {}}"), @"
-    21: `spec.podselector` is not a field of the API
+    8: `spec.podselector` is not a field of the API
       hint: did you mean `podSelector`?
     ");
 }
@@ -278,7 +314,7 @@ fn selectors_are_checked() {
     "#);
     assert_snapshot!(expression("{key: a, operator: In, value: b}"), @"
     41: `spec.podSelector.matchExpressions[0].values` must have a value: the operator is `In`
-    71: `spec.podSelector.matchExpressions[0].value` is not a field of the API
+    64: `spec.podSelector.matchExpressions[0].value` is not a field of the API
       hint: did you mean `values`?
     ");
 }

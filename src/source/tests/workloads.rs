@@ -74,7 +74,7 @@ fn selectors_must_match_the_template() {
       |   selector: {matchLabels: {app: x}}
     ");
     assert_snapshot!(deployment("  selector: {app: w}\n"), @"
-    a.yaml:5:19: `spec.selector.app` is not a field of the API
+    a.yaml:5:14: `spec.selector.app` is not a field of the API
       in default/deployment/w
       |   selector: {app: w}
       hint: the fields here are `matchLabels`, `matchExpressions`
@@ -322,15 +322,15 @@ spec:
     ports: [{containerPort: 1, containerport: 2}]
 ";
     assert_snapshot!(problems(text), @"
-    a.yaml:5:16: `spec.hostnetwork` is not a field of the API
+    a.yaml:5:3: `spec.hostnetwork` is not a field of the API
       in default/pod/p
       |   hostnetwork: true
       hint: did you mean `hostNetwork`?
-    a.yaml:8:12: `spec.containers[0].Ports` is not a field of the API
+    a.yaml:8:5: `spec.containers[0].Ports` is not a field of the API
       in default/pod/p
       |     Ports: [{containerport: 1}]
       hint: did you mean `ports`?
-    a.yaml:9:47: `spec.containers[0].ports[0].containerport` is not a field of the API
+    a.yaml:9:32: `spec.containers[0].ports[0].containerport` is not a field of the API
       in default/pod/p
       |     ports: [{containerPort: 1, containerport: 2}]
       hint: did you mean `containerPort`?
