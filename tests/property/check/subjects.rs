@@ -18,6 +18,8 @@ pub(super) struct Subject {
     pub(super) in_mesh: bool,
     /// It speaks through the tunnel, or may: it is in the mesh, or has a sidecar.
     pub(super) sends: bool,
+    /// A sidecar will be in it, which may accept the tunnel as well as connections in the clear.
+    pub(super) may_accept: bool,
     /// The pod with every address, and every set of labels of its namespace, that it may have.
     readings: Vec<Pod>,
     /// Whether addresses of pods can matter for what it receives.
@@ -74,6 +76,9 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
             }
             let in_mesh = in_mesh(&pods[0], case.enrols(&namespace));
             let sends = in_mesh || may_have_sidecar(case, &pods[0], workload);
+            let namespaces = &case.before.namespaces;
+            let is_declared = namespaces.get(&namespace).is_some_and(|n| n.declared);
+            let may_accept = sends && !in_mesh && is_declared;
             if sends && !in_mesh {
                 // Only ztunnel keeps look-ups to itself.
                 let direct = (
@@ -95,6 +100,7 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
                 is_bare_pod: workload.kind == WorkloadKind::Pod,
                 in_mesh,
                 sends,
+                may_accept,
                 readings: pods,
                 namespace,
             });
