@@ -16,6 +16,6 @@ mod tests;
 pub use crowd::{Crowd, Identity};
 pub use decide::{Allowance, Decision, Enforcer, Selected, selects};
 pub use demand::{Demand, Party, disjoint};
-pub use encode::{Encoded, Mode, PORT_LIST_LIMIT, encode};
+pub use encode::{Encoded, Mode, PORT_LIST_LIMIT, encode, is_listable};
 pub use matching::TrustDomain;
 pub use policies::Policies;

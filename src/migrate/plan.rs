@@ -7,7 +7,7 @@ use ambient_facts::{annotations, labels};
 use super::analysis::Analysis;
 use super::compare::compare;
 use super::hazards::{self, HazardOptions};
-use super::later::later_clients;
+use super::later::{later_clients, later_pods};
 use super::opening::{self, Added, Means, Opener, Opening, Purpose};
 use super::remarks::{
     inert_policies, left_over, lets_probes_in, namespaces, plugin_policies, policy_findings,
@@ -57,6 +57,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     inert_policies(world, &setting, &mut findings);
     later_clients(&setting, &limits, &mut findings);
     if !visible && setting.options.authz != AuthzMode::None {
+        later_pods(&setting, &opening, &limits, &mut findings);
         strangers::gains(&analysis, &mut proof.differences, &mut findings);
     }
     plugin_policies(&setting, &mut proof.differences, &mut findings);

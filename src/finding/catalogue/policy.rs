@@ -103,17 +103,18 @@ area! {
 
     LATER_PODS_NOT_LIMITED = "AMB0118", Warning,
         "pods that come later are not limited",
-        "The policy limits ports and selects pods by `matchExpressions`, which an AuthorizationPolicy cannot say. \
-         The limits are put back for every workload of the input that it selects. \
-         A workload that comes later and is selected too is reached through the tunnel on every port, until the plan is made again.",
-        "Select by `matchLabels` where that is possible, or run the plan in CI so that new workloads get their limits.";
+        "The policy limits ports, and no AuthorizationPolicy has its selector: it selects by `matchExpressions`, the pods that it selects need different limits, or those of another policy that selects them too are kept by its labels. \
+         The limits are put back for every workload of the input that it selects, by labels of these. \
+         A workload that comes later and is selected too, or a release with other labels, is reached through the tunnel on every port, until the plan is made again.",
+        "Select by `matchLabels` that select pods with the same limits alone, or run the plan in CI so that new workloads get their limits.";
 
     LATER_CLIENTS_REFUSED = "AMB0119", Warning,
-        "clients that come later are refused",
+        "clients that come later are told by their account",
         "The policy admits clients by their labels, and inside the tunnel there are no labels, only service accounts. \
-         The AuthorizationPolicy that keeps the port limit therefore names the clients of the input. \
-         One that comes later under another service account is refused by it, although the network policy admits it, until the plan is made again.",
-        "Run the plan in CI so that new clients are named, and add the manifests of all clients with `-f`.";
+         The AuthorizationPolicy that keeps the port limit therefore names the accounts of the clients of the input. \
+         A client that comes later under another account is refused by it, although the network policy admits it, until the plan is made again. \
+         One that comes under the same account gets the ports of that account, whatever its labels are; `default` is the account of every pod that names none.",
+        "Run the plan in CI so that new clients are compared and named, give clients accounts of their own in `spec.serviceAccountName`, and add the manifests of all of them with `-f`.";
 
     UNKNOWN_HOST_NETWORK = "AMB0120", Warning,
         "pods on the host network",
