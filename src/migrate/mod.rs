@@ -4,6 +4,7 @@
 //! where objects come from, how a plan is shown, or how it is written.
 
 mod analysis;
+mod assumed;
 mod attachment;
 mod authorizer;
 mod causes;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ambient_facts::{annotations, labels};
 
 use super::analysis::Analysis;
+use super::assumed::assumed_namespace;
 use super::compare::compare;
 use super::hazards::{self, HazardOptions};
 use super::later::{later_clients, later_pods};
@@ -56,6 +57,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     policy_findings(&setting, &mut findings);
     inert_policies(world, &setting, &mut findings);
     later_clients(&setting, &limits, &mut findings);
+    assumed_namespace(&setting, &limits, &mut findings);
     if !visible && setting.options.authz != AuthzMode::None {
         later_pods(&setting, &opening, &limits, &mut findings);
         strangers::gains(&analysis, &mut proof.differences, &mut findings);

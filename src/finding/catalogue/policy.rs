@@ -325,4 +325,11 @@ area! {
          The plan writes the namespace that it assumed into the principals of AuthorizationPolicies, and kustomize does not change them there. \
          Should an overlay choose another, the policies would refuse everybody.",
         "Run `kubectl ambient migrate -k OVERLAY --output-dir DIR` for each overlay, or name the namespace with `-n`.";
+
+    NAMESPACE_ASSUMED = "AMB0160", Warning,
+        "identities of a namespace that was assumed",
+        "The objects name no namespace, so `default` was assumed, and the plan writes it into the principals of AuthorizationPolicies. \
+         The policies themselves name none either and go wherever they are applied. \
+         Applied to another namespace with `kubectl apply -n`, they refuse the clients there, whose identities are not those that they name.",
+        "Name the namespace with `-n NAMESPACE`, or in `metadata.namespace` of the objects.";
 }
