@@ -31,6 +31,7 @@ mod remarks;
 mod responsible;
 mod restore;
 mod role;
+mod same_node;
 mod scope;
 mod selectors;
 mod serving;

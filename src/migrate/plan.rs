@@ -15,6 +15,7 @@ use super::remarks::{
     probe_findings, ways_not_analysed,
 };
 use super::restore::Limits;
+use super::same_node::node_blocks;
 use super::setting::Setting;
 use super::steps::{enrol_step, limit_step, open_step, waypoint_step};
 use super::tunnel_port;
@@ -58,6 +59,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     inert_policies(world, &setting, &mut findings);
     later_clients(&setting, &limits, &mut findings);
     assumed_namespace(&setting, &limits, &mut findings);
+    node_blocks(&analysis, &opening, &mut findings);
     if !visible && setting.options.authz != AuthzMode::None {
         later_pods(&setting, &opening, &limits, &mut findings);
         strangers::gains(&analysis, &mut proof.differences, &mut findings);

@@ -1,6 +1,6 @@
 //! Area 01: network policies and authorization policies.
 
-use ambient_facts::{annotations, labels, ports};
+use ambient_facts::{addresses, annotations, labels, ports};
 
 area! {
     LOST = "AMB0101", Error,
@@ -332,4 +332,14 @@ area! {
          The policies themselves name none either and go wherever they are applied. \
          Applied to another namespace with `kubectl apply -n`, they refuse the clients there, whose identities are not those that they name.",
         "Name the namespace with `-n NAMESPACE`, or in `metadata.namespace` of the objects.";
+
+    NODE_ADDRESS_CHANGES = "AMB0161", Warning,
+        "processes of a node that come from another address",
+        text!(
+            "The policy lets in addresses that nodes may have, and pods on the host network have these. ",
+            "To an enrolled pod on the same node the node agent gives their connections the source address ",
+            addresses::NODE_PROBE_TEXT, ", or ", addresses::NODE_PROBE_V6_TEXT, " where they use IPv6. ",
+            "The rule goes on to let them in from other nodes, and no longer from their own, so that connections fail depending on where pods run.",
+        ),
+        text!("Add an `ipBlock` of `", addresses::NODE_PROBE_TEXT, "/32`, and of `", addresses::NODE_PROBE_V6_TEXT, "/128` for IPv6, to the rule.");
 }
