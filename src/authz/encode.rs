@@ -79,6 +79,12 @@ pub fn encode(demand: &Demand<'_>, crowd: &Crowd<'_>, mode: Mode) -> Encoded {
     encoded
 }
 
+/// Whether all of a demand can be written: no list of ports would be too long.
+pub fn is_listable(demand: &Demand<'_>) -> bool {
+    let mut pieces = pieces(demand).into_iter();
+    pieces.all(|piece| is_short(&piece.ports, &demand.universe.difference(&piece.ports)))
+}
+
 /// Cuts the universe wherever a client's ports begin or end, and joins what belongs together.
 fn pieces(demand: &Demand<'_>) -> Vec<Piece> {
     let mut pieces = vec![Piece {
@@ -320,11 +326,10 @@ fn operation(demand: &Demand<'_>, ports: &PortSet) -> Option<Vec<Operation>> {
     if rest.is_empty() {
         return Some(Vec::new());
     }
-    let (inside, outside) = (ports.count(), rest.count());
-    if inside.min(outside) > PORT_LIST_LIMIT {
+    if !is_short(ports, &rest) {
         return None;
     }
-    let operation = if inside <= outside {
+    let operation = if ports.count() <= rest.count() {
         Operation {
             ports: list(ports),
             ..Operation::default()
@@ -336,6 +341,11 @@ fn operation(demand: &Demand<'_>, ports: &PortSet) -> Option<Vec<Operation>> {
         }
     };
     Some(vec![operation])
+}
+
+/// Whether one of two lists is not too long.
+fn is_short(ports: &PortSet, rest: &PortSet) -> bool {
+    ports.count().min(rest.count()) <= PORT_LIST_LIMIT
 }
 
 fn list(ports: &PortSet) -> Vec<String> {

@@ -17,7 +17,7 @@ mod tests;
 pub use crowd::Crowd;
 pub use decide::{Allowance, Decision, Selected, selects};
 pub use demand::{Demand, disjoint};
-pub use encode::{Encoded, Mode, PORT_LIST_LIMIT, encode};
+pub use encode::{Encoded, Mode, PORT_LIST_LIMIT, encode, is_listable};
 pub use matching::{Enforcer, TrustDomain, principal};
 pub use party::{Identity, Party};
 pub use policies::Policies;

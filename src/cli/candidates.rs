@@ -337,7 +337,7 @@ mod tests {
         AMB0116	port limits not restored
         AMB0117	connections gained outside the tunnel
         AMB0118	pods that come later are not limited
-        AMB0119	clients that come later are judged by those of the input
+        AMB0119	clients that come later are told by their account
         :4
 
         [explain AMB011]
@@ -350,7 +350,7 @@ mod tests {
         AMB0116	port limits not restored
         AMB0117	connections gained outside the tunnel
         AMB0118	pods that come later are not limited
-        AMB0119	clients that come later are judged by those of the input
+        AMB0119	clients that come later are told by their account
         :4
 
         [explain -- AMB011]
@@ -363,7 +363,7 @@ mod tests {
         AMB0116	port limits not restored
         AMB0117	connections gained outside the tunnel
         AMB0118	pods that come later are not limited
-        AMB0119	clients that come later are judged by those of the input
+        AMB0119	clients that come later are told by their account
         :4
 
         [help m]

@@ -155,7 +155,7 @@ impl Analysis<'_, '_> {
             parties: &self.parties,
             clients: disjoint(&clients),
             others,
-            declared: self.declared(class),
+            declared: PortSet::none(),
             universe: self.tunnelled.clone(),
         };
         let limits = demand.clients.iter().map(|(ports, _)| ports);

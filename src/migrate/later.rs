@@ -1,17 +1,123 @@
-//! Clients that come later: admitted by their labels, and refused by limits that name others, or let
-//! through by limits that need not tell those of the input apart.
+//! What comes later: pods that no limit reaches, and clients that are admitted by their labels and
+//! told by their accounts, or not told apart by limits that need not.
 
 use ambient_facts::labels;
 
 use super::AuthzMode;
+use super::opening::Opening;
 use super::restore::Limits;
 use super::setting::Setting;
 use super::tunnel_port;
 use crate::finding::{Finding, codes};
 use crate::model::{
     Action, AuthorizationPolicy, LabelSelector, NetworkPolicy, Operator, Peer, PortRule, Protocol,
-    Rule, Workload,
+    Rule, Workload, includes,
 };
+use crate::netpol::Direction;
+
+/// Tells of every policy that limits ports and opens the tunnel, where no limit reaches all the pods
+/// that it selects: those that come later are open to its peers on every port.
+pub(super) fn later_pods(
+    setting: &Setting<'_>,
+    opening: &Opening,
+    limits: &Limits,
+    findings: &mut Vec<Finding>,
+) {
+    let ours: Vec<&AuthorizationPolicy> = limits
+        .policies
+        .iter()
+        .filter(|l| !l.is_spent)
+        .map(|l| &l.policy)
+        .collect();
+    for (index, policy) in setting.world.network_policies.iter().enumerate() {
+        let limits_ports = policy.ingress.iter().any(tunnel_port::grants_some_tcp);
+        let at_stake = policy.isolates_ingress && limits_ports && !policy.meta.is_ours();
+        if !at_stake || !opens_tunnel(setting, opening, index, policy) || admits_all(policy) {
+            continue;
+        }
+        let here = ours.iter().filter(|l| limits_pods_of(setting, l, policy));
+        let here: Vec<&AuthorizationPolicy> = here.copied().collect();
+        let is_reached = ours.iter().any(|limit| reaches_all(limit, policy))
+            || (here.is_empty() && people_limit(setting, policy));
+        if is_reached {
+            continue;
+        }
+        let message = unreached(policy, &here);
+        findings.push(Finding::new(
+            &codes::LATER_PODS_NOT_LIMITED,
+            policy.reference(),
+            policy.meta.origin.clone(),
+            message,
+        ));
+    }
+}
+
+/// How some limits leave out pods that a policy selects.
+fn unreached(policy: &NetworkPolicy, limits: &[&AuthorizationPolicy]) -> String {
+    if policy.pod_selector.only_labels().is_none() {
+        return "it selects by `matchExpressions`, so its limits are restored for the workloads of the input alone".to_owned();
+    }
+    let Some(first) = limits.first() else {
+        return "no policy keeps its limits at pods that come later".to_owned();
+    };
+    let more = match limits.len() - 1 {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let first = first.reference();
+    let message = format!(
+        "its limits are kept by other labels than its own, those of `{first}`{more}, which pods that \
+         come later need not have"
+    );
+    let mut of_release = labels::OF_ONE_RELEASE.iter();
+    let in_use = |key: &&&str| limits.iter().any(|l| l.selector.contains_key(**key));
+    if let Some(key) = of_release.find(in_use) {
+        return format!("{message}; `{key}` is another with the next release");
+    }
+    message
+}
+
+/// Whether the tunnel to pods that a policy selects is open because of it.
+fn opens_tunnel(
+    setting: &Setting<'_>,
+    opening: &Opening,
+    index: usize,
+    policy: &NetworkPolicy,
+) -> bool {
+    let mut changed = opening.changed.iter().filter(|c| c.policy == index);
+    let inward = |direction: &Direction| *direction == Direction::Ingress;
+    changed.any(|change| {
+        change.rules.iter().any(|(d, _)| inward(d)) || change.inward.iter().any(|(d, _)| inward(d))
+    }) || (setting.scope.is_enrolled(&policy.meta.namespace)
+        && policy.ingress.iter().any(tunnel_port::covers_tunnel))
+}
+
+/// Whether a policy admits everybody to every port, so that it limits nothing.
+fn admits_all(policy: &NetworkPolicy) -> bool {
+    let mut rules = policy.ingress.iter();
+    rules.any(|r| r.peers.is_empty() && r.ports.is_empty())
+}
+
+/// Whether a policy at pods limits all that a network policy selects, whenever they come.
+fn reaches_all(limit: &AuthorizationPolicy, policy: &NetworkPolicy) -> bool {
+    let asked = policy.pod_selector.only_labels();
+    let asked = asked.unwrap_or_else(|| policy.pod_selector.match_labels.clone());
+    limit.meta.namespace == policy.meta.namespace
+        && limit.targets.is_empty()
+        && !limit.selects_nothing
+        && includes(&asked, &limit.selector)
+}
+
+/// Whether people have written something that reaches all pods of a network policy; that it is enough
+/// shows where the plan adds nothing.
+fn people_limit(setting: &Setting<'_>, policy: &NetworkPolicy) -> bool {
+    let mut people = setting.world.authorization_policies_of_people();
+    people.any(|limit| {
+        matches!(limit.action, Action::Allow | Action::Deny)
+            && !limit.is_dry_run()
+            && reaches_all(limit, policy)
+    })
+}
 
 /// Tells of every policy whose rules select clients by label where its limits name them.
 pub(super) fn later_clients(setting: &Setting<'_>, limits: &Limits, findings: &mut Vec<Finding>) {
@@ -30,14 +136,18 @@ pub(super) fn later_clients(setting: &Setting<'_>, limits: &Limits, findings: &m
             .iter()
             .find(|limit| limits_pods_of(setting, limit, policy));
         if let Some(limit) = limit {
+            let shared = shared_account(limit).map_or_else(String::new, |default| {
+                format!(", among them `{default}`, that of every pod that names none")
+            });
+            let message = format!(
+                "it selects clients by label, and `{}` names the accounts of those of the input{shared}",
+                limit.reference()
+            );
             findings.push(Finding::new(
                 &codes::LATER_CLIENTS_REFUSED,
                 policy.reference(),
                 policy.meta.origin.clone(),
-                format!(
-                    "it selects clients by label, and `{}` names those of the input",
-                    limit.reference()
-                ),
+                message,
             ));
         } else if tells_apart(setting, policy) {
             findings.push(Finding::new(
@@ -97,6 +207,18 @@ fn names_clients(policy: &AuthorizationPolicy) -> bool {
         }
         _ => !source.not_principals.is_empty() || !source.not_namespaces.is_empty(),
     })
+}
+
+/// The account of pods that name none, where a policy of ours excepts or admits it.
+fn shared_account(policy: &AuthorizationPolicy) -> Option<&str> {
+    let sources = policy.rules.iter().flat_map(|r| &r.from);
+    let mut named = sources.flat_map(|source| match policy.action {
+        Action::Allow => &source.principals,
+        _ => &source.not_principals,
+    });
+    named
+        .find(|name| name.ends_with("/sa/default"))
+        .map(|n| &**n)
 }
 
 /// Whether pods that a network policy selects are limited by one of ours: themselves, or at the
@@ -212,8 +334,8 @@ mod tests {
             namespaces: None,
             pods: Some(LabelSelector::default()),
         };
-        insta::assert_snapshot!(said(&[(api, 80), (pay.clone(), 90)]), @"shop/networkpolicy/in: it selects clients by label, and `shop/authorizationpolicy/in-np-ports` names those of the input");
-        insta::assert_snapshot!(said(&[(team.clone(), 80), (shop.clone(), 90)]), @"shop/networkpolicy/in: it selects clients by label, and `shop/authorizationpolicy/in-np-ports` names those of the input");
+        insta::assert_snapshot!(said(&[(api, 80), (pay.clone(), 90)]), @"shop/networkpolicy/in: it selects clients by label, and `shop/authorizationpolicy/in-np-ports` names the accounts of those of the input");
+        insta::assert_snapshot!(said(&[(team.clone(), 80), (shop.clone(), 90)]), @"shop/networkpolicy/in: it selects clients by label, and `shop/authorizationpolicy/in-np-ports` names the accounts of those of the input");
         assert_eq!(said(&[(team, 80)]), "", "all clients have the same ports");
         assert_eq!(said(&[(pay, 80), (shop, 90)]), "", "namespaces are named");
     }

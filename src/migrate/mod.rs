@@ -4,6 +4,7 @@
 //! where objects come from, how a plan is shown, or how it is written.
 
 mod analysis;
+mod assumed;
 mod attachment;
 mod authorizer;
 mod causes;
@@ -32,6 +33,7 @@ mod remarks;
 mod responsible;
 mod restore;
 mod role;
+mod same_node;
 mod scope;
 mod selectors;
 mod serving;

@@ -6,21 +6,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use ambient_facts::{annotations, labels};
 
 use super::analysis::Analysis;
+use super::assumed::assumed_namespace;
 use super::compare::compare;
 use super::hazards::{self, HazardOptions};
-use super::later::later_clients;
+use super::later::{later_clients, later_pods};
 use super::opening::{self, Added, Means, Opener, Opening, Purpose};
 use super::remarks::{
     inert_policies, left_over, lets_probes_in, namespaces, plugin_policies, policy_findings,
     probe_findings, ways_not_analysed,
 };
 use super::restore::Limits;
+use super::same_node::node_blocks;
 use super::setting::Setting;
 use super::steps::{enrol_step, limit_step, open_step, waypoint_step};
 use super::told::report;
 use super::tunnel_port;
 use super::unread::{rebuilt, templates};
-use super::{Options, Strategy, isolated, newly, object, probes};
+use super::{AuthzMode, Options, Strategy, isolated, newly, object, probes};
 use crate::finding::Finding;
 use crate::model::{AuthorizationPolicy, NetworkPolicy, World};
 use crate::netpol::{Selection, Universe};
@@ -58,6 +60,11 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     policy_findings(&setting, &mut findings);
     inert_policies(world, &setting, &mut findings);
     later_clients(&setting, &limits, &mut findings);
+    assumed_namespace(&setting, &limits, &mut findings);
+    node_blocks(&analysis, &opening, &mut findings);
+    if !visible && setting.options.authz != AuthzMode::None {
+        later_pods(&setting, &opening, &limits, &mut findings);
+    }
     plugin_policies(&setting, &mut proof.differences, &mut findings);
     rebuilt(world, &mut proof.differences, &mut findings);
     templates(world, &mut proof.differences, &mut findings);

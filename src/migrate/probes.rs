@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 use super::object;
 use super::opening::{Added, Purpose};
+use super::role::Role;
 use super::setting::Setting;
 use crate::model::{
     LabelSelector, NetworkPolicy, Peer, PortMatch, PortRule, Protocol, Rule, TargetPort, Workload,
@@ -23,6 +24,11 @@ pub(super) struct Refused<'s> {
     pub(super) ports: BTreeSet<u16>,
     /// The policy with the narrowest selector that isolates it, the first by name.
     pub(super) policy: &'s NetworkPolicy,
+}
+
+/// Whether the node agent captures pods: what a sidecar receives keeps its address.
+pub(super) fn is_captured(role: Role) -> bool {
+    role.receives && !role.keeps_sidecar
 }
 
 /// All workloads that will be enrolled and whose probes would be refused.
@@ -39,7 +45,10 @@ pub(super) fn refused<'s>(
     }
     let mut refused = Vec::new();
     for (index, workload) in setting.world.workloads.iter().enumerate() {
-        if !setting.role(index).receives || workload.pod.probes.is_empty() || workload.terminated {
+        if !is_captured(setting.role(index))
+            || workload.pod.probes.is_empty()
+            || workload.terminated
+        {
             continue;
         }
         let here = by_namespace.get(workload.meta.namespace.as_str());
@@ -168,7 +177,7 @@ fn probe_ports(workload: &Workload) -> impl Iterator<Item = u16> {
 
 /// Where probes of a workload come from: by the families of its addresses, or of all pods', where the
 /// input tells.
-fn sources(setting: &Setting<'_>, workload: &Workload) -> Vec<IpAddr> {
+pub(super) fn sources(setting: &Setting<'_>, workload: &Workload) -> Vec<IpAddr> {
     let known = |v4: &dyn Fn(bool) -> bool| {
         let families = [(true, NODE_PROBE_V4), (false, NODE_PROBE_V6)];
         let there = families.into_iter().filter(|(family, _)| v4(*family));

@@ -85,19 +85,6 @@ pub(super) fn policy_findings(setting: &Setting<'_>, findings: &mut Vec<Finding>
             ));
         }
     }
-    for policy in world.network_policies_of_people() {
-        let is_limited = policy.ingress.iter().any(tunnel_port::grants_some_tcp);
-        let selector = &policy.pod_selector;
-        let restores = setting.options.authz != AuthzMode::None;
-        if restores && is_limited && policy.isolates_ingress && selector.only_labels().is_none() {
-            findings.push(Finding::new(
-                &codes::LATER_PODS_NOT_LIMITED,
-                policy.reference(),
-                policy.meta.origin.clone(),
-                "it selects by `matchExpressions`, so its limits are restored for the workloads of the input alone".to_owned(),
-            ));
-        }
-    }
     for name in &setting.nameless {
         let Some(namespace) = world.namespaces.get(name) else {
             continue;

@@ -11,7 +11,7 @@ use super::authorizer::applies_at;
 use super::isolated;
 use super::object::{Names, companion_meta, derived_name};
 use super::selectors::{ByNamespace, Candidate, candidates};
-use crate::authz::{Crowd, Demand, Encoded, Enforcer, Mode, Selected, encode};
+use crate::authz::{Crowd, Demand, Encoded, Enforcer, Mode, Selected, encode, is_listable};
 use crate::model::{
     Action, AuthorizationPolicy, AuthorizationRule, Labels, ObjectRef, Origin, Source, TargetRef,
     World,
@@ -80,6 +80,7 @@ impl Limits {
         let classes: Vec<(Demand<'_>, Vec<Node>)> = classes.into_iter().collect();
         let found: Vec<Need<'_>> = classes
             .into_par_iter()
+            .flat_map_iter(|(demand, classes)| by_declared(analysis, demand, classes))
             .map(|(demand, classes)| Need::of(analysis, crowd, here, demand, classes))
             .collect();
         let mut needs = Needs::default();
@@ -131,7 +132,7 @@ impl Limits {
                     continue;
                 };
                 let selected = index.selected_by(analysis, namespace, &narrowest.labels);
-                let Some(want) = needs.for_all(&selected, crowd) else {
+                let Some(want) = needs.for_all(analysis, &selected, crowd) else {
                     continue;
                 };
                 (narrowest, Arc::new(want))
@@ -314,10 +315,18 @@ struct Needs<'a> {
 impl Needs<'_> {
     /// Rules that leave each of some workloads what it is allowed, for want of a selector that tells
     /// them apart; `None` when one of them has no limit.
-    fn for_all(&self, workloads: &[usize], crowd: &Crowd<'_>) -> Option<Wanted> {
+    fn for_all(
+        &self,
+        analysis: &Analysis<'_, '_>,
+        workloads: &[usize],
+        crowd: &Crowd<'_>,
+    ) -> Option<Wanted> {
         let mut demands = workloads.iter().map(|w| self.demands.get(w));
         let first = Demand::clone(demands.next()??);
-        let all = demands.try_fold(first, |all, next| Some(all.or(next?)))?;
+        let mut all = demands.try_fold(first, |all, next| Some(all.or(next?)))?;
+        let classes = workloads.iter();
+        let classes = classes.filter_map(|&w| analysis.universe.class_of(w));
+        all.declared = classes.map(|class| analysis.declared(class)).collect();
         let rules = encode(&all, crowd, Mode::Deny).rules;
         (!rules.is_empty()).then(|| Wanted::new(Action::Deny, rules))
     }
@@ -380,6 +389,29 @@ impl<'a> Need<'a> {
         }
         need
     }
+}
+
+/// Classes with one limit by the ports that their pods declare, where these count: in limits too long
+/// to list. Any other is one limit for all of them, and for the pods that come later.
+fn by_declared<'a>(
+    analysis: &Analysis<'_, '_>,
+    demand: Demand<'a>,
+    classes: Vec<Node>,
+) -> Vec<(Demand<'a>, Vec<Node>)> {
+    if is_listable(&demand) {
+        return vec![(demand, classes)];
+    }
+    let mut declaring: BTreeMap<PortSet, Vec<Node>> = BTreeMap::new();
+    for class in classes {
+        let declared = analysis.declared(class);
+        declaring.entry(declared).or_default().push(class);
+    }
+    let declaring = declaring.into_iter();
+    let of = |declared| Demand {
+        declared,
+        ..demand.clone()
+    };
+    declaring.map(|(d, classes)| (of(d), classes)).collect()
 }
 
 fn note(noted: &mut BTreeMap<Node, PortSet>, class: Node, ports: &PortSet) {

@@ -12,8 +12,10 @@ use crate::model::{Labels, PodTemplate, Workload, World};
 pub struct Role {
     /// Its connections to receivers go through the tunnel.
     pub sends: bool,
-    /// Connections from senders come through the tunnel.
+    /// Connections from senders come through the tunnel, or may.
     pub receives: bool,
+    /// Whether they do is not known, so that they may come in the clear as well.
+    pub perhaps_receives: bool,
     /// Its DNS look-ups over TCP stay outside of the tunnel.
     pub dns_captured: bool,
     /// A sidecar stays in it, in place of ztunnel.
@@ -22,8 +24,9 @@ pub struct Role {
 
 impl Role {
     /// The role of a workload's pods, given whether they join the mesh, and the namespace does. Gateways and sidecars speak
-    /// the tunnel's protocol themselves; a sidecar accepts it only when its pod says so. Where a
-    /// sidecar may be injected, it is taken to send: a port that is open for nobody does no harm.
+    /// the tunnel's protocol themselves; a sidecar accepts it only when its pod says so, which the
+    /// injector makes it say where that is switched on. Where a sidecar may be injected, it is taken
+    /// to send, and one that will be to accept: a port that is open for nobody does no harm.
     pub fn of(
         world: &World,
         workload: &Workload,
@@ -39,12 +42,20 @@ impl Role {
         let is_gateway = matches!(membership, Membership::StaysOut(StaysOut::Gateway));
         let is_out = pod.host_network || workload.terminated;
         let accepts = pod.labels.get(labels::TUNNEL).is_some_and(|v| v == "http");
+        let may_accept = injected && !accepts && !has_sidecar(pod) && !is_gateway;
+        let perhaps_receives = !is_out && !joins && may_accept;
         Self {
             sends: !is_out && (joins || injected || perhaps || is_gateway),
-            receives: !is_out && (joins || (injected && accepts)),
+            receives: !is_out && (joins || (injected && accepts) || perhaps_receives),
+            perhaps_receives,
             dns_captured: joins && captures_dns(pod),
             keeps_sidecar: injected && !joins && !is_gateway,
         }
+    }
+
+    /// Whether connections from senders surely come through the tunnel.
+    pub fn surely_receives(self) -> bool {
+        self.receives && !self.perhaps_receives
     }
 }
 

@@ -174,6 +174,10 @@ pub(super) fn candidates<'a>(
     let by_object = subject.selector.as_ref();
     let by_object = by_object.and_then(LabelSelector::only_labels);
     narrow.extend(by_object.and_then(own));
+    // Labels of a release only where nothing else tells the pods apart: the next one has others.
+    let mut lasting = subject.pod.labels.clone();
+    lasting.retain(|key, _| !labels::OF_ONE_RELEASE.contains(&key.as_str()));
+    narrow.extend(own(lasting));
     narrow.extend(own(subject.pod.labels.clone()));
     narrow
 }

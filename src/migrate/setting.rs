@@ -211,7 +211,7 @@ impl<'w> Setting<'w> {
         Part {
             role,
             waypoint,
-            pod_waypoint: taken.filter(|_| role.receives && waypoint.is_none()),
+            pod_waypoint: taken.filter(|_| role.surely_receives() && waypoint.is_none()),
             imagined,
             proxy_today: role::has_proxy_today(&self.world, workload),
         }

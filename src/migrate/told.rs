@@ -52,7 +52,13 @@ pub(super) fn report(
     let drafts = told.drafts.into_iter();
     let mut findings = drafts.map(|d| d.finding(&fixes)).collect();
     let gains = &differences.of_strangers;
-    strangers::tell(analysis, limits, gains, &mut proof.differences, &mut findings);
+    strangers::tell(
+        analysis,
+        limits,
+        gains,
+        &mut proof.differences,
+        &mut findings,
+    );
     (proof, findings)
 }
 

@@ -166,7 +166,7 @@ pub(super) fn servers(setting: &Setting<'_>, place: usize) -> Vec<Server> {
         servers.extend(setting.backends(service).map(|workload| {
             Server {
                 workload,
-                plain: !setting.role(workload).receives,
+                plain: !setting.role(workload).surely_receives(),
                 ports: setting
                     .targets(service, workload)
                     .into_iter()

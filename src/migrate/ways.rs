@@ -97,7 +97,7 @@ impl Analysis<'_, '_> {
                             port,
                             targets,
                         },
-                        plain: !self.speakers.receivers.contains(node),
+                        plain: !setting.role(workload).surely_receives(),
                     };
                     if way.plain {
                         let targets = self.targets_of(&way);

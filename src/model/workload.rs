@@ -119,7 +119,7 @@ pub struct PodTemplate {
     pub windows: bool,
     /// Declared ports of containers, init containers with `restartPolicy: Always` included.
     pub ports: Vec<ContainerPort>,
-    /// Probes that the kubelet sends over the network (HTTP, TCP, gRPC).
+    /// Probes, and hooks, that the kubelet sends over the network (HTTP, TCP, gRPC).
     pub probes: Vec<Probe>,
     /// Names of init containers and containers.
     pub containers: Vec<String>,
@@ -152,10 +152,10 @@ pub struct ContainerPort {
     pub line: u32,
 }
 
-/// A probe that the kubelet sends over the network.
+/// A probe, or a hook of a container's lifecycle, that the kubelet sends over the network.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Probe {
-    /// Container the probe is of.
+    /// Container that it is of.
     pub container: String,
     /// Port by number, or by name among the container's ports.
     pub port: TargetPort,

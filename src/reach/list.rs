@@ -164,8 +164,9 @@ pub fn difference(before: &World, after: &World, lens: impl Into<Lens>) -> Diffe
     }
     differences.sort_unstable();
     let [old, new] = worlds;
+    let ends = differences.iter().flat_map(|d| [&d.source, &d.destination]);
     Differences {
-        silent: silent::policies(old, new, &differences),
+        silent: silent::policies(old, new, ends),
         pairs: differences,
         uncertain: before.uncertain.max(after.uncertain),
     }

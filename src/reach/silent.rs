@@ -4,18 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::list::Difference;
 use crate::model::{
     Endpoints, LabelSelector, NetworkPolicy, ObjectRef, Peer, PortMatch, PortRule, Protocol, World,
 };
 use crate::netpol::{Direction, PortSet};
 
 /// The policies that say something else in one world than in the other, without any of the
-/// differences at a pod that they select.
-pub(super) fn policies(
+/// differences at a pod that they select. `ends` are the endpoints that differences are between.
+pub(super) fn policies<'d>(
     before: &World,
     after: &World,
-    differences: &[Difference],
+    ends: impl Iterator<Item = &'d Arc<str>>,
 ) -> Vec<ObjectRef> {
     let (old, new) = (said(before), said(after));
     let subjects: BTreeSet<&Subject<'_>> = old.keys().chain(new.keys()).collect();
@@ -26,7 +25,6 @@ pub(super) fn policies(
     if changed.is_empty() {
         return Vec::new();
     }
-    let ends = differences.iter().flat_map(|d| [&d.source, &d.destination]);
     let differing: BTreeSet<&Arc<str>> = ends.collect();
     let mut seen: BTreeSet<&Subject<'_>> = BTreeSet::new();
     for world in [before, after] {

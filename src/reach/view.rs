@@ -208,7 +208,7 @@ impl<'w> View<'w> {
 
     /// Whether TCP between two nodes goes through the tunnel.
     pub(super) fn is_tunnelled(&self, source: Node, destination: Node) -> bool {
-        self.speaker(source).role.sends && self.speaker(destination).role.receives
+        self.speaker(source).role.sends && self.speaker(destination).role.surely_receives()
     }
 
     /// What AuthorizationPolicies let a class use at another, through the tunnel.
@@ -225,7 +225,9 @@ impl<'w> View<'w> {
         } else {
             Enforcer::Ztunnel
         };
-        let workload = self.workload(destination).filter(|_| role.receives)?;
+        let workload = self
+            .workload(destination)
+            .filter(|_| role.surely_receives())?;
         Some(self.authorizer.decide(workload, enforcer, &mut self.sets))
     }
 
@@ -302,7 +304,7 @@ pub(super) fn union(a: Bounds, b: Bounds, sets: &mut PortSets) -> Bounds {
 fn tag(role: Role) -> u32 {
     let bits = [
         role.sends,
-        role.receives,
+        role.surely_receives(),
         role.dns_captured,
         role.keeps_sidecar,
     ];

@@ -110,8 +110,19 @@ fn workload(meta: Meta, kind: WorkloadKind, object: &Value) -> Workload {
     });
     let addresses = list(&object["status"]["podIPs"]);
     let phase = object["status"]["phase"].as_str();
+    let mut pod = pod_template(template);
+    // The API server adds these; the Jobs of a CronJob have names that only a run gives them.
+    let job = match kind {
+        WorkloadKind::Job => Some(meta.name.clone()),
+        WorkloadKind::CronJob => Some(format!("{}-*", meta.name)),
+        _ => None,
+    };
+    for key in ["job-name", "batch.kubernetes.io/job-name"] {
+        let label = job.iter().map(|name| (key.to_owned(), name.clone()));
+        pod.labels.extend(label);
+    }
     Workload {
-        pod: pod_template(template),
+        pod,
         selector,
         replicas: spec["replicas"]
             .as_u64()

@@ -9,3 +9,7 @@ pub const NODE_PROBE_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 7, 127));
 pub const NODE_PROBE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(
     0xfd16, 0x9254, 0x7127, 0x1337, 0xffff, 0xffff, 0xffff, 0xffff,
 ));
+/// [`NODE_PROBE_V4`] as text.
+pub const NODE_PROBE_TEXT: &str = "169.254.7.127";
+/// [`NODE_PROBE_V6`] as text.
+pub const NODE_PROBE_V6_TEXT: &str = "fd16:9254:7127:1337:ffff:ffff:ffff:ffff";

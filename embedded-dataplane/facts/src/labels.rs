@@ -52,6 +52,11 @@ pub const OF_ONE_REVISION: [&str; 10] = [
     "controller-uid",
     "job-name",
 ];
+/// Labels that pods of a Job have: its name (`k8s.io/api` `batch/v1/types.go`).
+pub const JOB_NAME: [&str; 2] = ["batch.kubernetes.io/job-name", "job-name"];
+/// Labels that charts of Helm give to pods and that change with a release: the chart with its
+/// version (Helm's best practices), and the recommended label for that of the application.
+pub const OF_ONE_RELEASE: [&str; 2] = ["app.kubernetes.io/version", "helm.sh/chart"];
 /// Recommended label that names the tool an object is managed by.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Our value of [`MANAGED_BY`].

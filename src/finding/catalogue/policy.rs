@@ -1,6 +1,6 @@
 //! Area 01: network policies and authorization policies.
 
-use ambient_facts::{annotations, labels, ports};
+use ambient_facts::{addresses, annotations, labels, ports};
 
 area! {
     LOST = "AMB0101", Error,
@@ -104,18 +104,18 @@ area! {
 
     LATER_PODS_NOT_LIMITED = "AMB0118", Warning,
         "pods that come later are not limited",
-        "The policy limits ports and selects pods by `matchExpressions`, which an AuthorizationPolicy cannot say. \
-         The limits are put back for every workload of the input that it selects. \
-         A workload that comes later and is selected too is reached through the tunnel on every port, until the plan is made again.",
-        "Select by `matchLabels` where that is possible, or run the plan in CI so that new workloads get their limits.";
+        "The policy limits ports, and no AuthorizationPolicy has its selector: it selects by `matchExpressions`, the pods that it selects need different limits, or those of another policy that selects them too are kept by its labels. \
+         The limits are put back for every workload of the input that it selects, by labels of these. \
+         A workload that comes later and is selected too, or a release with other labels, is reached through the tunnel on every port, until the plan is made again.",
+        "Select by `matchLabels` that select pods with the same limits alone, or run the plan in CI so that new workloads get their limits.";
 
     LATER_CLIENTS_REFUSED = "AMB0119", Warning,
-        "clients that come later are judged by those of the input",
+        "clients that come later are told by their account",
         "The policy admits clients by their labels, and inside the tunnel there are no labels, only service accounts. \
-         The AuthorizationPolicy that keeps the port limit therefore names the clients of the input. \
-         One that comes later under another service account is refused by it, although the network policy admits it, until the plan is made again. \
-         Where all clients of the input may use the same ports nobody is named, and one that comes later and has only some of their labels may use what they may.",
-        "Run the plan in CI so that new clients are named, and add the manifests of all clients with `-f`.";
+         The AuthorizationPolicy that keeps the port limit therefore names the accounts of the clients of the input, and nobody where all of these may use the same. \
+         A client that comes later under another account is refused by it, although the network policy admits it, until the plan is made again. \
+         One that comes under the same account gets the ports of that account, whatever its labels are; `default` is the account of every pod that names none.",
+        "Run the plan in CI so that new clients are compared and named, give clients accounts of their own in `spec.serviceAccountName`, and add the manifests of all of them with `-f`.";
 
     UNKNOWN_HOST_NETWORK = "AMB0120", Warning,
         "pods on the host network",
@@ -326,4 +326,21 @@ area! {
          The plan writes the namespace that it assumed into the principals of AuthorizationPolicies, and kustomize does not change them there. \
          Should an overlay choose another, the policies would refuse everybody.",
         "Run `kubectl ambient migrate -k OVERLAY --output-dir DIR` for each overlay, or name the namespace with `-n`.";
+
+    NAMESPACE_ASSUMED = "AMB0160", Warning,
+        "identities of a namespace that was assumed",
+        "The objects name no namespace, so `default` was assumed, and the plan writes it into the principals of AuthorizationPolicies. \
+         The policies themselves name none either and go wherever they are applied. \
+         Applied to another namespace with `kubectl apply -n`, they refuse the clients there, whose identities are not those that they name.",
+        "Name the namespace with `-n NAMESPACE`, or in `metadata.namespace` of the objects.";
+
+    NODE_ADDRESS_CHANGES = "AMB0161", Warning,
+        "processes of a node that come from another address",
+        text!(
+            "The policy lets in addresses that nodes may have, and pods on the host network have these. ",
+            "To an enrolled pod on the same node the node agent gives their connections the source address ",
+            addresses::NODE_PROBE_TEXT, ", or ", addresses::NODE_PROBE_V6_TEXT, " where they use IPv6. ",
+            "The rule goes on to let them in from other nodes, and no longer from their own, so that connections fail depending on where pods run.",
+        ),
+        text!("Add an `ipBlock` of `", addresses::NODE_PROBE_TEXT, "/32`, and of `", addresses::NODE_PROBE_V6_TEXT, "/128` for IPv6, to the rule.");
 }

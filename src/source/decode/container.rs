@@ -10,6 +10,8 @@ use super::policy::protocol;
 
 const PROBES: [&str; 3] = ["livenessProbe", "readinessProbe", "startupProbe"];
 
+const HOOKS: [&str; 2] = ["postStart", "preStop"];
+
 /// Reads the init containers and containers of a pod.
 pub(super) fn read_all(spec: Mapping<'_, '_, '_>, pod: &mut PodTemplate) {
     let mut names = BTreeSet::new();
@@ -67,7 +69,9 @@ fn read<'d>(
     pod.images.push(container.text("image").to_owned());
     let ports = ports(container);
     let probes = PROBES.iter().filter_map(|key| container.mapping(key));
-    let probes: Vec<Probe> = probes.filter_map(|p| probe(p, name)).collect();
+    let probes = probes.filter_map(|p| probe(p, name));
+    let hooks = hooks(container).filter_map(|h| hook(h, name));
+    let probes: Vec<Probe> = probes.chain(hooks).collect();
     commands(container, &mut pod.commands);
     if stays {
         pod.ports.extend(ports);
@@ -127,6 +131,24 @@ fn probe(probe: Mapping<'_, '_, '_>, container: &str) -> Option<Probe> {
     })
 }
 
+/// What runs when a container starts, and before it is stopped.
+fn hooks<'f, 's, 'd>(container: Mapping<'f, 's, 'd>) -> impl Iterator<Item = Mapping<'f, 's, 'd>> {
+    let lifecycle = container.mapping("lifecycle");
+    HOOKS
+        .into_iter()
+        .filter_map(move |key| lifecycle?.mapping(key))
+}
+
+/// The port that the kubelet calls for a hook. One by `tcpSocket` is never run (`LifecycleHandler` in
+/// `k8s.io/api` `core/v1/types.go`).
+fn hook(hook: Mapping<'_, '_, '_>, container: &str) -> Option<Probe> {
+    let port = hook.mapping("httpGet")?.required("port");
+    Some(Probe {
+        container: container.to_owned(),
+        port: port.and_then(target_port)?,
+    })
+}
+
 /// Reads a port by number or name.
 pub(super) fn target_port(field: Field<'_, '_, '_>) -> Option<TargetPort> {
     match field.int_or_string()? {
@@ -152,10 +174,8 @@ fn commands(container: Mapping<'_, '_, '_>, commands: &mut Vec<String>) {
             commands.push(value.to_owned());
         }
     }
-    let hooks = container.mapping("lifecycle");
-    let hooks = ["postStart", "preStop"].map(|key| hooks.and_then(|h| h.mapping(key)));
-    let probes = PROBES.map(|key| container.mapping(key));
-    for action in hooks.into_iter().chain(probes).flatten() {
+    let probes = PROBES.iter().filter_map(|key| container.mapping(key));
+    for action in hooks(container).chain(probes) {
         let exec = action.mapping("exec").and_then(|e| e.get("command"));
         commands.extend(exec.into_iter().flat_map(Field::strings));
     }

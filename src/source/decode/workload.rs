@@ -1,5 +1,7 @@
 //! Pods and the kinds that create pods.
 
+use ambient_facts::labels;
+
 use crate::model::{LabelSelector, Labels, Meta, PodTemplate, Workload, WorkloadKind};
 
 use super::container;
@@ -42,11 +44,17 @@ pub(super) fn workload(object: Mapping<'_, '_, '_>, meta: Meta, kind: WorkloadKi
                 .and_then(Field::mapping);
             if let Some(job) = job {
                 template(job, &mut workload);
+                // A Job's name ends with the time of its run: with what no selector can say here.
+                let name = format!("{}-*", workload.meta.name);
+                of_job(job, &name, &mut workload.pod.labels);
             }
         }
         _ => {
             template(spec, &mut workload);
             selector(spec, &mut workload);
+            if kind == WorkloadKind::Job {
+                of_job(spec, &workload.meta.name, &mut workload.pod.labels);
+            }
         }
     }
     if let Some(field) = spec.get("replicas")
@@ -110,6 +118,18 @@ fn selector(spec: Mapping<'_, '_, '_>, workload: &mut Workload) {
         ));
     }
     workload.selector = Some(selector);
+}
+
+/// The labels by which the API server lets a Job find its pods (`generateSelector` in
+/// `pkg/registry/batch/job/strategy.go`), so that they stand in no manifest.
+fn of_job(spec: Mapping<'_, '_, '_>, name: &str, labels: &mut Labels) {
+    if !manual_selector(spec) && !name.is_empty() {
+        for key in labels::JOB_NAME {
+            labels
+                .entry(key.to_owned())
+                .or_insert_with(|| name.to_owned());
+        }
+    }
 }
 
 fn manual_selector(spec: Mapping<'_, '_, '_>) -> bool {

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use super::{labels, load, problems, report};
-use crate::model::{LabelSelector, WorkloadKind};
+use crate::model::{LabelSelector, Labels, WorkloadKind};
 
 /// A workload with the given start of its `spec` before the template.
 fn workload(version: &str, kind: &str, before: &str) -> String {
@@ -29,7 +29,11 @@ fn every_kind_with_a_template_is_read() {
         assert_eq!(report(&loaded), "", "{kind}");
         let read = &loaded.world.workloads[0];
         assert_eq!(read.kind.as_str(), kind);
-        assert_eq!(read.pod.labels, labels(&[("app", "w")]));
+        let mut expected = labels(&[("app", "w")]);
+        if kind == "Job" {
+            expected.extend(of_job("w"));
+        }
+        assert_eq!(read.pod.labels, expected, "{kind}");
         assert_eq!(read.pod.service_account, "default");
         let expected = LabelSelector::labels([("app", "w")]);
         let expected = (kind != "Job").then_some(expected);
@@ -44,15 +48,21 @@ fn every_kind_with_a_template_is_read() {
     let loaded = load(&cron);
     assert_eq!(report(&loaded), "");
     let read = &loaded.world.workloads[0];
-    assert_eq!(
-        (read.kind, read.pod.labels.len()),
-        (WorkloadKind::CronJob, 1)
-    );
+    // The names of its Jobs are no label's value, so that no selector asks for them.
+    let mut expected = labels(&[("app", "w")]);
+    expected.extend(of_job("c-*"));
+    assert_eq!(read.kind, WorkloadKind::CronJob);
+    assert_eq!(read.pod.labels, expected);
     // Without a selector a ReplicationController takes the labels of its template.
     let loaded = load(&workload("v1", "ReplicationController", "  replicas: 0\n"));
     let read = &loaded.world.workloads[0];
     assert_eq!(read.selector, Some(LabelSelector::labels([("app", "w")])));
     assert_eq!(read.replicas, 0);
+}
+
+/// The labels of a Job's pods.
+fn of_job(name: &str) -> Labels {
+    labels(&[("batch.kubernetes.io/job-name", name), ("job-name", name)])
 }
 
 #[test]

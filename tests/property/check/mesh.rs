@@ -110,10 +110,15 @@ impl Fates {
         let mut through_waypoint: BTreeMap<(u16, Way), Tally> = BTreeMap::new();
         let vouched = source.sidecar_today;
         for (from, to) in source.with(destination) {
-            let direct = tcp.iter().filter(|_| !plain);
+            let direct = tcp.iter().filter(|_| !plain || destination.may_accept);
             for &port in direct.filter(|&&port| travels(from, port, port)) {
-                let (network, user) = before(case, (from, vouched), to, port);
-                let now = tunnel(case.after, from, to, port);
+                let (network, mut user) = before(case, (from, vouched), to, port);
+                let now = if plain {
+                    user.by_ztunnel = user.by_sidecar;
+                    tunnel_to_sidecar(case, from, to, port)
+                } else {
+                    tunnel(case.after, from, to, port)
+                };
                 let tally = through_tunnel.entry(port).or_default();
                 tally.count(network, user, now);
                 self.flows += 1;
@@ -158,6 +163,13 @@ impl Fates {
         known.disputed |= fate.disputed;
         known.widened |= fate.widened;
     }
+}
+
+/// Whether a connection passes the tunnel to a pod whose sidecar accepts it, and decides.
+fn tunnel_to_sidecar(case: &Case<'_>, from: &Pod, to: &Pod, port: u16) -> bool {
+    let ends = (Party::Pod(from), Party::Pod(to));
+    plaintext(case.after, ends.0, ends.1, Port::tcp(15008))
+        && authorized_by_sidecar(case.after, to, &connection(from, to, port))
 }
 
 /// Whether a connection travels in the mesh: not when it is a look-up, which leaves the pod in the

@@ -23,6 +23,8 @@ pub(super) struct Subject {
     pub(super) sidecar_today: Option<bool>,
     /// Whether it loses its sidecar when it restarts, if it has one and stays out of the mesh.
     pub(super) loses_sidecar: bool,
+    /// A sidecar will be in it, which may accept the tunnel as well as connections in the clear.
+    pub(super) may_accept: bool,
     /// The pod with every address, and every set of labels of its namespace, that it may have.
     readings: Vec<Pod>,
     /// Whether addresses of pods can matter for what it receives.
@@ -81,6 +83,9 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
             let sidecar_today = sidecar_today(case, &pods[0], workload);
             let enrolled = case.enrols(&namespace);
             let sends = in_mesh || sidecar_today.unwrap_or(!enrolled);
+            let namespaces = &case.before.namespaces;
+            let is_declared = namespaces.get(&namespace).is_some_and(|n| n.declared);
+            let may_accept = sends && !in_mesh && is_declared;
             if sends && !in_mesh {
                 // Only ztunnel keeps look-ups to itself.
                 let direct = (
@@ -105,6 +110,7 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
                 sidecar_today,
                 // Nothing asks for it any more once the namespace is enrolled.
                 loses_sidecar: enrolled,
+                may_accept,
                 readings: pods,
                 namespace,
             });
