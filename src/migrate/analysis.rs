@@ -111,7 +111,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
         let added = opening.added.iter().map(|a| &a.policy);
         let after = opening.after.iter().chain(added);
         analysis.find_grants_for_anybody(&world.network_policies, after);
-        analysis.find_grants_for_namespaces(&world.network_policies);
+        analysis.find_grants_for_namespaces();
         analysis.find_ways();
         analysis
     }

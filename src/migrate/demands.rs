@@ -50,10 +50,12 @@ impl Analysis<'_, '_> {
 
     /// The same for rules that admit every pod of some namespaces: these are not only the pods of the
     /// input, and may use less than those that other rules admit too.
-    pub(super) fn find_grants_for_namespaces(&mut self, policies: &[NetworkPolicy]) {
+    pub(super) fn find_grants_for_namespaces(&mut self) {
         let setting = self.setting;
+        // What an earlier run added for a waypoint says nothing about other pods.
+        let policies: Vec<&NetworkPolicy> = setting.world.network_policies_of_people().collect();
         let mut selection = Selection::new(&setting.world, self.universe);
-        let sending = sending(policies, &mut selection);
+        let sending = sending(&policies, &mut selection);
         let mut known: BTreeMap<(&str, &Peer), Vec<Admitted<'_>>> = BTreeMap::new();
         for policy in policies.iter().filter(|p| p.isolates_ingress) {
             let own = policy.meta.namespace.as_str();
@@ -345,11 +347,11 @@ type Sending<'p> = Vec<(FixedBitSet, &'p Rule)>;
 /// What pods of a namespace that are not in the input may send at the most, for namespaces in which a
 /// policy isolates all pods: some rule of some policy there has to allow it.
 fn sending<'p>(
-    policies: &'p [NetworkPolicy],
+    policies: &[&'p NetworkPolicy],
     selection: &mut Selection<'p>,
 ) -> BTreeMap<&'p str, Sending<'p>> {
     let own = |p: &'p NetworkPolicy| p.meta.namespace.as_str();
-    let isolating = || policies.iter().filter(|p| p.isolates_egress);
+    let isolating = || policies.iter().copied().filter(|p| p.isolates_egress);
     let whole = isolating().filter(|p| p.pod_selector.is_empty());
     let mut limited: BTreeMap<&str, Sending<'_>> = whole.map(|p| (own(p), Vec::new())).collect();
     for policy in isolating() {
