@@ -31,7 +31,8 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -s h -l he
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -s V -l version -d 'Print version'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "migrate" -d 'Plan the move of workloads to ambient mesh, and prove that no connection changes'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "policy" -d 'Show who may connect to whom under the network policies'
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "explain" -d 'Explain a finding code'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "diagnose" -d 'Probe tunnels from outside, and name what is the matter with them'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "explain" -d 'Explain a finding code, or a cause that `diagnose` names'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "completion" -d 'Print a completion script for a shell'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "version" -d 'Print the version'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "options" -d 'List the flags that every command takes'
@@ -219,6 +220,24 @@ always\t'Everywhere, into files too'
 never\t'Nowhere'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from diff" -s R -l recursive -d 'Read folders with everything below them'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand policy; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l address -d 'Who to probe, as `HOST` or `HOST:PORT`; the tunnel\'s port when left out (repeatable)' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -s f -l filename -d 'A file with addresses, a line each, or `-` for standard input (repeatable)' -r -F
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l cert -d 'The certificate to show, with its chain (PEM)' -r -F
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l key -d 'The key of the certificate (PEM)' -r -F
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l root -d 'Roots that the peer\'s certificate has to lead to (PEM); any certificate is taken without' -r -F
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l expect-identity -d 'The identity that the peer has to have' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l target -d 'Where to be connected to through the tunnel; without it the probe ends after HTTP/2' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l size -d 'Octets to send through the tunnel, one size after the other; nothing is sent without' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l timeout -d 'The longest time of each step' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l count -d 'How often to probe each address' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l interval -d 'The time from one probe of an address to the next' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -s o -l output -d 'Output format' -r -f -a "table\t'Tables for people'
+json\t'One JSON document'"
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Everywhere, into files too'
+never\t'Nowhere'"
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l watch -d 'Go on probing, and show what changes, until interrupted'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand explain" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
 always\t'Everywhere, into files too'
 never\t'Nowhere'"

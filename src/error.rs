@@ -59,11 +59,11 @@ pub enum ExpectedError {
         second: String,
     },
     /// A code that is not in the catalogue.
-    #[error("there is no code `{code}`")]
+    #[error("there is no code or cause `{code}`")]
     UnknownCode {
         /// What was asked for.
         code: String,
-        /// Codes that look like it.
+        /// Codes and causes that look like it.
         similar: Vec<&'static str>,
     },
     /// `help` for something that is no command.
@@ -103,6 +103,33 @@ pub enum ExpectedError {
         /// The ports that it has.
         known: Vec<String>,
     },
+    /// A file that a flag names, and that cannot be read.
+    #[error("`{flag} {path}` cannot be read", path = .path.display())]
+    UnreadableFile {
+        /// The flag.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file that a flag names, and that does not hold what it should.
+    #[error("`{flag} {path}` cannot be used: {reason}", path = .path.display())]
+    UnusableFile {
+        /// The flag.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Files of addresses without an address.
+    #[error("there are no addresses in {}", names(.0))]
+    NoAddresses(Vec<PathBuf>),
+    /// The program's own means of connecting cannot be set up.
+    #[error("probes cannot be run here")]
+    Runtime(#[source] io::Error),
     /// Input that has to be whole for the answer to mean anything.
     #[error("the input could not be read completely")]
     IncompleteInput,
@@ -152,7 +179,9 @@ impl ExpectedError {
                 "pass an id such as `AMB0110-1a2b3c4d`, a code such as `AMB0110`, or `all`"
                     .to_owned()
             }
-            Self::BadName { .. } => return None,
+            Self::BadName { .. } | Self::UnreadableFile { .. } | Self::UnusableFile { .. } => {
+                return None;
+            }
             Self::UnknownNamespace { similar, .. } if !similar.is_empty() => alternatives(similar),
             Self::UnknownNamespace { known, .. } if known.is_empty() => {
                 "add its manifests with another `-f`".to_owned()
@@ -165,7 +194,7 @@ impl ExpectedError {
                 "pass `--waypoint NAME=NAMESPACE` once for each namespace".to_owned()
             }
             Self::UnknownCode { similar, .. } if similar.is_empty() => {
-                "`kubectl ambient explain` lists all codes".to_owned()
+                "`kubectl ambient explain` lists all codes and causes".to_owned()
             }
             Self::UnknownCode { similar, .. } => alternatives(similar),
             Self::UnknownParty { similar, .. } if similar.is_empty() => {
@@ -192,6 +221,8 @@ impl ExpectedError {
                 let hint = error.hint().or_else(|| self.io_hint());
                 return hint.map(str::to_owned);
             }
+            Self::NoAddresses(_) => "write one a line, as `HOST` or `HOST:PORT`".to_owned(),
+            Self::Runtime(_) => "raise the limits of open files and processes".to_owned(),
             Self::IncompleteInput => "mend what is named above and run it again".to_owned(),
             Self::Output(_) | Self::StepSummary { .. } => {
                 return self.io_hint().map(str::to_owned);
@@ -239,6 +270,10 @@ impl ExpectedError {
             | Self::AmbiguousParty { .. }
             | Self::NoBackend(_)
             | Self::UnknownPort { .. }
+            | Self::UnreadableFile { .. }
+            | Self::UnusableFile { .. }
+            | Self::NoAddresses(_)
+            | Self::Runtime(_)
             | Self::IncompleteInput
             | Self::Write(_)
             | Self::Output(_)

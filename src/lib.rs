@@ -14,6 +14,7 @@ pub mod migrate;
 pub mod model;
 pub mod netpol;
 pub mod plan;
+pub mod probe;
 pub mod reach;
 pub mod render;
 pub mod settings;

@@ -7,12 +7,17 @@ mod acceptance;
 mod environment;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use ambient_identity::SpiffeId;
 
 use crate::cli;
 use crate::error::ExpectedError;
 use crate::finding::Severity;
 use crate::migrate::{AuthzMode, Options, Strategy, WaypointRequest};
+use crate::probe::Address;
 use crate::reach::{Lens, Mode};
 use crate::render::Format;
 use crate::sink::Target;
@@ -35,6 +40,8 @@ pub enum Settings {
     PolicyExplain(PolicyExplain),
     /// `policy diff`.
     PolicyDiff(PolicyDiff),
+    /// `diagnose`.
+    Diagnose(Box<Diagnose>),
     /// `explain`, with the code.
     Explain(Option<String>),
     /// `completion`, with the shell.
@@ -121,6 +128,33 @@ pub struct PolicyDiff {
     pub view: View,
 }
 
+/// Settings of `diagnose`.
+#[derive(Debug)]
+pub struct Diagnose {
+    /// Whom to probe.
+    pub addresses: Vec<Address>,
+    /// Files with more of them; `-` is standard input.
+    pub lists: Vec<PathBuf>,
+    /// Files with the certificate to show and its key.
+    pub credentials: Option<(PathBuf, PathBuf)>,
+    /// The file with the roots to believe.
+    pub roots: Option<PathBuf>,
+    /// Who is expected.
+    pub expected: Option<SpiffeId>,
+    /// Where to be connected to.
+    pub target: Option<SocketAddr>,
+    /// Octets to send.
+    pub sizes: Vec<usize>,
+    /// The longest time of a step.
+    pub timeout: Duration,
+    /// How often to probe; `None` goes on until interrupted.
+    pub count: Option<u32>,
+    /// The time from one probe to the next.
+    pub interval: Duration,
+    /// Whether as JSON.
+    pub json: bool,
+}
+
 /// How connections are shown.
 #[derive(Debug, Clone)]
 pub struct View {
@@ -154,6 +188,7 @@ impl Settings {
                 })),
             },
             cli::Command::Policy(arguments) => policy(arguments.action, environment)?,
+            cli::Command::Diagnose(arguments) => Self::Diagnose(Box::new(diagnose(*arguments))),
             cli::Command::Explain { code } => Self::Explain(code),
             cli::Command::Completion { shell } => Self::Completion(shell),
             cli::Command::Version { output } => Self::Version {
@@ -182,6 +217,10 @@ pub fn format(command: &cli::Command) -> Format {
             cli::PolicyAction::Explain(explain) => explain.view.output,
             cli::PolicyAction::Diff(diff) => diff.view.output,
         }),
+        cli::Command::Diagnose(arguments) => match arguments.output {
+            cli::PlainFormat::Table => Format::Table,
+            cli::PlainFormat::Json => Format::Json,
+        },
         cli::Command::Version { output } if *output == cli::VersionFormat::Json => Format::Json,
         cli::Command::Explain { .. }
         | cli::Command::Completion { .. }
@@ -257,6 +296,22 @@ fn policy(action: cli::PolicyAction, environment: &Environment) -> Result<Settin
             })
         }
     })
+}
+
+fn diagnose(arguments: cli::DiagnoseArguments) -> Diagnose {
+    Diagnose {
+        addresses: arguments.address,
+        lists: arguments.filename,
+        credentials: arguments.cert.zip(arguments.key),
+        roots: arguments.root,
+        expected: arguments.expect_identity,
+        target: arguments.target,
+        sizes: arguments.size,
+        timeout: arguments.timeout,
+        count: (!arguments.watch).then_some(arguments.count),
+        interval: arguments.interval,
+        json: arguments.output == cli::PlainFormat::Json,
+    }
 }
 
 fn request(

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use clap::{Arg, Command, ValueHint};
 
 use crate::finding::CATALOGUE;
+use crate::probe::Cause;
 
 /// cobra's directives: what the shell does besides offering the candidates.
 mod directive {
@@ -196,6 +197,10 @@ fn values(argument: &Arg, prefix: &str, word: &str) -> Completion {
         let codes = CATALOGUE.iter();
         values.extend(codes.map(|c| (c.id.to_owned(), Some(c.title.to_owned()))));
     }
+    if argument.get_id() == "code" {
+        let causes = Cause::ALL.iter();
+        values.extend(causes.map(|c| (c.name().to_owned(), Some(c.title().to_owned()))));
+    }
     if argument.get_id() == "command" {
         let root = super::command();
         let commands = root.get_subcommands();
@@ -240,7 +245,8 @@ mod tests {
         []
         migrate	Plan the move of workloads to ambient mesh, and prove that no connection changes
         policy	Show who may connect to whom under the network policies
-        explain	Explain a finding code
+        diagnose	Probe tunnels from outside, and name what is the matter with them
+        explain	Explain a finding code, or a cause that `diagnose` names
         completion	Print a completion script for a shell
         version	Print the version
         options	List the flags that every command takes
@@ -274,7 +280,8 @@ mod tests {
         [nothing ]
         migrate	Plan the move of workloads to ambient mesh, and prove that no connection changes
         policy	Show who may connect to whom under the network policies
-        explain	Explain a finding code
+        diagnose	Probe tunnels from outside, and name what is the matter with them
+        explain	Explain a finding code, or a cause that `diagnose` names
         completion	Print a completion script for a shell
         version	Print the version
         options	List the flags that every command takes

@@ -3,6 +3,7 @@
 //! Types of this module carry no logic; [`crate::settings`] turns them into what commands take.
 
 mod candidates;
+mod diagnose;
 mod migrate;
 mod policy;
 mod values;
@@ -12,6 +13,7 @@ use std::ffi::OsString;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 pub use candidates::candidates;
+pub use diagnose::DiagnoseArguments;
 pub use migrate::{
     DiffArguments, InputArguments, JudgementArguments, MigrateAction, MigrateArguments,
     PlanArguments, PlanningArguments,
@@ -20,8 +22,8 @@ pub use policy::{
     PolicyAction, PolicyArguments, PolicyDiff, PolicyExplain, PolicyList, ViewArguments,
 };
 pub use values::{
-    Authorization, ColorChoice, DryRun, FailOn, Mode, Party, PlanFormat, PolicyFormat, Shell,
-    Strategy, VersionFormat, Waypoint,
+    Authorization, ColorChoice, DryRun, FailOn, Mode, Party, PlainFormat, PlanFormat, PolicyFormat,
+    Shell, Strategy, VersionFormat, Waypoint,
 };
 
 /// The namespace of objects that name none, unless `-n` names another.
@@ -58,6 +60,7 @@ use after_help;
         "kubectl ambient migrate -f k8s/          # what has to change, and the proof",
         "kubectl ambient migrate diff -f k8s/     # the same as a diff",
         "kubectl ambient migrate -f k8s/ --write  # change the files",
+        "kubectl ambient diagnose --address POD   # what is the matter with a tunnel",
     )
 )]
 pub struct Arguments {
@@ -84,10 +87,15 @@ pub enum Command {
     Migrate(MigrateArguments),
     /// Show who may connect to whom under the network policies
     Policy(PolicyArguments),
-    /// Explain a finding code
-    #[command(after_help = after_help!("kubectl ambient explain AMB0110"))]
+    /// Probe tunnels from outside, and name what is the matter with them
+    Diagnose(Box<DiagnoseArguments>),
+    /// Explain a finding code, or a cause that `diagnose` names
+    #[command(after_help = after_help!(
+        "kubectl ambient explain AMB0110",
+        "kubectl ambient explain connect-timeout",
+    ))]
     Explain {
-        /// The code, or the id of a finding; all codes are listed without one
+        /// The code, the id of a finding, or a cause; all are listed without one
         code: Option<String>,
     },
     /// Print a completion script for a shell

@@ -1,10 +1,14 @@
 //! Values that flags and operands take.
 
+use std::time::Duration;
+
+use ambient_identity::SpiffeId;
 use clap::ValueEnum;
 use ipnet::IpNet;
 
 use crate::migrate::Cni;
 use crate::model::{Protocol, TargetPort};
+use crate::probe::Address;
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -32,6 +36,15 @@ pub enum PlanFormat {
     Sarif,
     /// Annotations and step summary of GitHub Actions
     Github,
+}
+
+/// Output formats of what has no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlainFormat {
+    /// Tables for people
+    Table,
+    /// One JSON document
+    Json,
 }
 
 /// Output formats of connectivity.
@@ -212,4 +225,51 @@ fn port_and_protocol(text: &str) -> Result<(TargetPort, Protocol), String> {
     let protocol = Protocol::ALL.into_iter().find(named);
     let protocol = protocol.ok_or("the protocol is one of `TCP`, `UDP`, `SCTP`")?;
     Ok((target, protocol))
+}
+
+pub(super) fn address(text: &str) -> Result<Address, String> {
+    text.parse()
+        .map_err(|error: crate::probe::ParseAddressError| error.to_string())
+}
+
+pub(super) fn identity(text: &str) -> Result<SpiffeId, String> {
+    text.parse()
+        .map_err(|error: ambient_identity::ParseSpiffeIdError| error.to_string())
+}
+
+/// Octets to send: at most what a probe may put on somebody.
+pub(super) fn size(text: &str) -> Result<usize, String> {
+    const MOST: usize = 16 << 20;
+    match text.parse() {
+        Ok(size @ 1..=MOST) => Ok(size),
+        _ => Err(format!("expected a number of octets from 1 to {MOST}")),
+    }
+}
+
+/// A time as kubectl takes it: `2s`, `500ms`, `1m30s`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected a time such as `2s`, `500ms` or `1m30s`".to_owned();
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let (number, after) = rest.split_at(digits);
+        let number: u32 = number.parse().map_err(|_| wrong())?;
+        let units = [
+            ("ms", Duration::from_millis(1)),
+            ("s", Duration::from_secs(1)),
+            ("m", Duration::from_mins(1)),
+            ("h", Duration::from_hours(1)),
+        ];
+        let mut units = units.into_iter();
+        let (after, unit) = units
+            .find_map(|(unit, time)| Some((after.strip_prefix(unit)?, time)))
+            .ok_or_else(wrong)?;
+        total += unit.checked_mul(number).ok_or_else(wrong)?;
+        rest = after;
+    }
+    if total.is_zero() {
+        return Err(wrong());
+    }
+    Ok(total)
 }

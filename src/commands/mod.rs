@@ -1,6 +1,7 @@
 //! One file per verb: settings in, [`Exit`] out. A command loads, lets analysis work, shows and
 //! writes; it decides nothing about policies and formats nothing.
 
+mod diagnose;
 mod explain;
 mod input;
 mod migrate;
@@ -50,6 +51,7 @@ fn dispatch(settings: &Settings, output: &mut Output<'_>) -> Result<Exit, Expect
         Settings::PolicyList(settings) => policy::list(settings, output),
         Settings::PolicyExplain(settings) => policy::explain(settings, output),
         Settings::PolicyDiff(settings) => policy::diff(settings, output),
+        Settings::Diagnose(settings) => diagnose::diagnose(settings, output),
         Settings::Explain(code) => explain::explain(code.as_deref(), output),
         Settings::Completion(shell) => output.answer_bytes(&cli::completion_script(*shell)),
         Settings::Version { json: false } => output.answer(&render::version()),
@@ -106,6 +108,7 @@ fn document_kind(command: &cli::Command) -> &'static str {
             cli::PolicyAction::Explain(_) => "ConnectivityExplanation",
             cli::PolicyAction::Diff(_) => "ConnectivityDiff",
         },
+        cli::Command::Diagnose(_) => "Diagnosis",
         _ => "MigrationPlan",
     }
 }

@@ -260,7 +260,7 @@ fn packages_that_depend_upward_or_have_no_row_are_reported() {
     insta::assert_snapshot!(lines(&rules::package_directions(&packages, ROWS)), @r"
     facts/Cargo.toml:6: only kubectl-ambient, ambient-control, ambient-agent may depend on `kube`
     facts/Cargo.toml:7: package `facts` must not depend on `ambient-control`
-    ambient-control/Cargo.toml:7: only ambient-identity may depend on `rustls`
+    ambient-control/Cargo.toml:7: only ambient-identity, ambient-testkit may depend on `rustls`
     newcomer/Cargo.toml:1: package `newcomer` has no row in tests/architecture/tables.rs
     ");
 }

@@ -74,15 +74,15 @@ fn a_wrong_code_gets_suggestions() {
     exit code: 2
     ----- stdout -----
     ----- stderr -----
-    error: there is no code `AMB110`
+    error: there is no code or cause `AMB110`
     hint: did you mean `AMB0110` or `AMB0101` or `AMB0102`?
     ");
     insta::assert_snapshot!(run(["explain", "E0308"]), @"
     exit code: 2
     ----- stdout -----
     ----- stderr -----
-    error: there is no code `E0308`
-    hint: `kubectl ambient explain` lists all codes
+    error: there is no code or cause `E0308`
+    hint: `kubectl ambient explain` lists all codes and causes
     ");
 }
 
@@ -187,7 +187,8 @@ fn kubectl_completes_through_a_link_to_the_binary() {
     ----- stdout -----
     migrate	Plan the move of workloads to ambient mesh, and prove that no connection changes
     policy	Show who may connect to whom under the network policies
-    explain	Explain a finding code
+    diagnose	Probe tunnels from outside, and name what is the matter with them
+    explain	Explain a finding code, or a cause that `diagnose` names
     completion	Print a completion script for a shell
     version	Print the version
     options	List the flags that every command takes
@@ -215,7 +216,8 @@ fn kubectl_completes_through_a_link_to_the_binary() {
     ----- stdout -----
     migrate	Plan the move of workloads to ambient mesh, and prove that no connection changes
     policy	Show who may connect to whom under the network policies
-    explain	Explain a finding code
+    diagnose	Probe tunnels from outside, and name what is the matter with them
+    explain	Explain a finding code, or a cause that `diagnose` names
     completion	Print a completion script for a shell
     version	Print the version
     options	List the flags that every command takes

@@ -19,7 +19,8 @@ fn without_a_command_the_help_is_shown() {
     Commands:
       migrate     Plan the move of workloads to ambient mesh, and prove that no connection changes
       policy      Show who may connect to whom under the network policies
-      explain     Explain a finding code
+      diagnose    Probe tunnels from outside, and name what is the matter with them
+      explain     Explain a finding code, or a cause that `diagnose` names
       completion  Print a completion script for a shell
       version     Print the version
       options     List the flags that every command takes
@@ -41,6 +42,7 @@ fn without_a_command_the_help_is_shown() {
       kubectl ambient migrate -f k8s/          # what has to change, and the proof
       kubectl ambient migrate diff -f k8s/     # the same as a diff
       kubectl ambient migrate -f k8s/ --write  # change the files
+      kubectl ambient diagnose --address POD   # what is the matter with a tunnel
     ");
 }
 

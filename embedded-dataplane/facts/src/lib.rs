@@ -1,5 +1,5 @@
 //! Protocol facts of ambient mesh: port numbers, label and annotation keys, well-known addresses,
-//! namespaces.
+//! namespaces, tunnels.
 //!
 //! Every other crate takes these from here, so that a fact is written once, with its source. The
 //! crate knows nothing of Kubernetes clients, files or sockets, and depends on nothing of ours.
@@ -11,3 +11,4 @@ pub mod groups;
 pub mod labels;
 pub mod namespaces;
 pub mod ports;
+pub mod tunnel;

@@ -1,0 +1,18 @@
+//! HBONE: TCP through HTTP/2 CONNECT.
+//!
+//! The client's half: [`dial`] a peer, open a [`Connection`] over a stream that is already secured,
+//! and [`Connection::connect`] through it. Whatever fails is told by what was seen: the error queue
+//! of the socket, the frames of the peer, the error of the stream below.
+#![forbid(unsafe_code)]
+
+mod client;
+mod descriptors;
+mod dial;
+mod frames;
+mod watch;
+
+pub use client::{Answer, Connection, Fault, Receiver, Sender, Tunnel};
+pub use descriptors::descriptors;
+pub use dial::{DialFault, Icmp, dial};
+pub use frames::GoAway;
+pub use watch::{Seen, Watched};

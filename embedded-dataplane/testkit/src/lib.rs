@@ -1,0 +1,18 @@
+//! What tests of the mesh need: an authority that signs anything, and peers that misbehave as they
+//! are told. Never part of a program.
+#![forbid(unsafe_code)]
+#![allow(
+    missing_debug_implementations,
+    reason = "keys are in most of it, and nobody prints it"
+)]
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "what goes wrong here is a broken test, and has to stop it"
+)]
+
+mod authority;
+mod peer;
+
+pub use authority::{Authority, Issued, Leaf, Validity};
+pub use peer::{ClientPolicy, Peer, Script, Secured, Tunnel};

@@ -1,0 +1,334 @@
+//! Peers that do as they are told, on a port of the loopback address.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use ambient_facts::tunnel::ALPN;
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
+};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::Issued;
+
+/// What a peer does on each connection.
+#[derive(Clone)]
+pub enum Script {
+    /// Reads once, and closes.
+    Close,
+    /// Closes with RST.
+    Abort,
+    /// Says nothing, for ever.
+    Silent,
+    /// Reads once, and answers with these octets.
+    Octets(Vec<u8>),
+    /// TLS with this certificate.
+    Tls {
+        /// The certificate and key.
+        issued: Issued,
+        /// Its ALPN.
+        protocols: Vec<Vec<u8>>,
+        /// What it wants of its client.
+        clients: ClientPolicy,
+        /// What it does then.
+        then: Secured,
+    },
+}
+
+/// What a peer wants of the certificate of its client.
+#[derive(Clone)]
+pub enum ClientPolicy {
+    /// Does not ask.
+    NotAsked,
+    /// Asks, and does without.
+    Optional,
+    /// Asks, and takes any.
+    Required,
+    /// Asks, and refuses each for this reason.
+    Refused(CertificateError),
+}
+
+/// What a peer does in TLS.
+#[derive(Clone)]
+pub enum Secured {
+    /// Says nothing, for ever.
+    Silent,
+    /// Closes.
+    Close,
+    /// Sends these octets, whatever they mean in HTTP/2.
+    Octets(Vec<u8>),
+    /// HTTP/2, where each CONNECT gets this.
+    Http2(Tunnel),
+}
+
+/// What becomes of a CONNECT.
+#[derive(Debug, Clone, Copy)]
+pub enum Tunnel {
+    /// This status.
+    Status(u16),
+    /// No answer.
+    Silent,
+    /// RST_STREAM.
+    Reset,
+    /// 200, and the end.
+    Closed,
+    /// 200, and everything comes back.
+    Echo,
+    /// 200, and what comes after some thousand octets is lost on the way.
+    Stuck,
+}
+
+/// A peer that runs until it is dropped.
+pub struct Peer {
+    /// Where it listens.
+    pub address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Peer {
+    /// Starts a peer.
+    pub async fn start(script: Script) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let script = Arc::new(script);
+        let task = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(play(stream, Arc::clone(&script)));
+            }
+        });
+        Self { address, task }
+    }
+}
+
+async fn play(mut stream: TcpStream, script: Arc<Script>) {
+    let mut scratch = [0; 4096];
+    match &*script {
+        Script::Close => _ = stream.read(&mut scratch).await,
+        Script::Abort => {
+            // What was not read makes the kernel answer with RST.
+            _ = stream.readable().await;
+        }
+        Script::Silent => std::future::pending().await,
+        Script::Octets(octets) => {
+            _ = stream.read(&mut scratch).await;
+            _ = stream.write_all(octets).await;
+            _ = stream.shutdown().await;
+            while matches!(stream.read(&mut scratch).await, Ok(1..)) {}
+        }
+        Script::Tls {
+            issued,
+            protocols,
+            clients,
+            then,
+        } => {
+            let acceptor = TlsAcceptor::from(config(issued, protocols, clients));
+            if let Ok(stream) = acceptor.accept(stream).await {
+                secured(stream, then).await;
+            }
+        }
+    }
+}
+
+async fn secured(mut stream: TlsStream<TcpStream>, then: &Secured) {
+    let mut scratch = [0; 4096];
+    match then {
+        Secured::Silent => std::future::pending().await,
+        Secured::Close => {
+            _ = stream.read(&mut scratch).await;
+            _ = stream.shutdown().await;
+        }
+        Secured::Octets(octets) => {
+            _ = stream.write_all(octets).await;
+            _ = stream.flush().await;
+            while matches!(stream.read(&mut scratch).await, Ok(1..)) {}
+        }
+        Secured::Http2(tunnel) => http2(stream, *tunnel).await,
+    }
+}
+
+async fn http2(stream: TlsStream<TcpStream>, tunnel: Tunnel) {
+    let left = match tunnel {
+        Tunnel::Stuck => 4000,
+        _ => usize::MAX,
+    };
+    let stream = Lossy { stream, left };
+    let Ok(mut connection) = h2::server::handshake(stream).await else {
+        return;
+    };
+    let mut held = Vec::new();
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        let open = || Response::new(());
+        match tunnel {
+            Tunnel::Status(status) => {
+                let mut response = Response::new(());
+                *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                _ = respond.send_response(response, true);
+            }
+            Tunnel::Silent => held.push((request, respond)),
+            Tunnel::Reset => respond.send_reset(h2::Reason::INTERNAL_ERROR),
+            Tunnel::Closed => _ = respond.send_response(open(), true),
+            Tunnel::Echo | Tunnel::Stuck => {
+                let Ok(mut send) = respond.send_response(open(), false) else {
+                    return;
+                };
+                let mut body = request.into_body();
+                tokio::spawn(async move {
+                    while let Some(Ok(octets)) = body.data().await {
+                        _ = body.flow_control().release_capacity(octets.len());
+                        _ = send.send_data(octets, false);
+                    }
+                    _ = send.send_data(Bytes::new(), true);
+                });
+            }
+        }
+    }
+}
+
+/// A stream of which only so many octets arrive.
+struct Lossy<S> {
+    stream: S,
+    left: usize,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Lossy<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.left == 0 {
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        let left = self.left;
+        let room = left.min(buffer.remaining());
+        let mut some = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, &mut some))?;
+        let came = some.filled().len();
+        buffer.advance(came);
+        self.left -= buffer.filled().len() - before;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Lossy<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, octets)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+fn config(issued: &Issued, protocols: &[Vec<u8>], clients: &ClientPolicy) -> Arc<ServerConfig> {
+    let chain = CertificateDer::pem_slice_iter(issued.chain.as_bytes());
+    let chain = chain.collect::<Result<Vec<_>, _>>().unwrap();
+    let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).unwrap();
+    let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap();
+    let builder = match clients {
+        ClientPolicy::NotAsked => builder.with_no_client_auth(),
+        other => builder.with_client_cert_verifier(Arc::new(Verifier(other.clone()))),
+    };
+    let mut config = builder.with_single_cert(chain, key).unwrap();
+    config.alpn_protocols = protocols.to_vec();
+    Arc::new(config)
+}
+
+impl Script {
+    /// A peer as it should be: a certificate, ALPN, and a certificate required of its client.
+    pub fn tls(issued: &Issued, clients: ClientPolicy, then: Secured) -> Self {
+        Self::Tls {
+            issued: issued.clone(),
+            protocols: vec![ALPN.to_vec()],
+            clients,
+            then,
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Verifier(ClientPolicy);
+
+impl std::fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Verifier")
+    }
+}
+
+impl ClientCertVerifier for Verifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        !matches!(self.0, ClientPolicy::Optional)
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        match &self.0 {
+            ClientPolicy::Refused(error) => Err(error.clone().into()),
+            _ => Ok(ClientCertVerified::assertion()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        let algorithms = default_provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}

@@ -1,0 +1,11 @@
+//! `diagnose` against peers that misbehave as they are told: every cause, as the probe names it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests are tests, which clippy does not see"
+)]
+
+mod causes;
+mod network;
+mod program;

@@ -1,0 +1,289 @@
+//! The program as it is run: exit codes, output, and what is never in it.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use ambient_testkit::{Authority, ClientPolicy, Issued, Leaf, Peer, Script, Secured, Tunnel};
+
+fn program(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kubectl-ambient"))
+        .arg("diagnose")
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn text(octets: &[u8]) -> String {
+    String::from_utf8(octets.to_vec()).unwrap()
+}
+
+/// A folder with credentials and roots.
+struct Files {
+    folder: tempfile::TempDir,
+    server: Issued,
+    client: Issued,
+}
+
+impl Files {
+    fn new() -> Self {
+        let authority = Authority::new("mesh");
+        let files = Self {
+            folder: tempfile::tempdir().unwrap(),
+            server: authority.issue(&Leaf::of("cluster.local/ns/shop/sa/db")),
+            client: authority.issue(&Leaf::of("cluster.local/ns/shop/sa/web")),
+        };
+        files.write("root.pem", &authority.root());
+        files.write("cert.pem", &files.client.chain);
+        files.write("key.pem", &files.client.key);
+        files
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        std::fs::write(self.path(name), text).unwrap();
+        self.path(name).display().to_string()
+    }
+
+    fn flag(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+}
+
+/// The result of the first address, without what differs from run to run.
+fn result(output: &Output) -> serde_json::Value {
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    document["results"][0].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_has_every_step_and_the_server() {
+    let files = Files::new();
+    let script = Script::tls(
+        &files.server,
+        ClientPolicy::Required,
+        Secured::Http2(Tunnel::Status(503)),
+    );
+    let peer = Peer::start(script).await;
+    let address = peer.address.to_string();
+    let output = program(&[
+        "--address",
+        &address,
+        "--cert",
+        &files.flag("cert.pem"),
+        "--key",
+        &files.flag("key.pem"),
+        "--root",
+        &files.flag("root.pem"),
+        "--target",
+        "10.0.0.7:8080",
+        "-o",
+        "json",
+    ]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let mut result = result(&output);
+    for step in result["steps"].as_array_mut().unwrap() {
+        if let Some(time) = step.get_mut("milliseconds") {
+            assert!(time.as_f64().unwrap() < 2000.0, "{time}");
+            *time = "TIME".into();
+        }
+    }
+    for name in ["notBefore", "notAfter"] {
+        result["server"][name] = "DATE".into();
+    }
+    let shown = serde_json::to_string_pretty(&result).unwrap();
+    insta::assert_snapshot!(shown.replace(&address, "PEER"));
+    let everything = text(&output.stdout) + &text(&output.stderr);
+    for line in files.client.key.lines() {
+        assert!(!everything.contains(line), "a part of the key is shown");
+    }
+}
+
+#[test]
+fn a_port_without_a_listener_is_told_with_its_steps() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let output = program(&["--address", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    let shown = text(&output.stdout).replace(&address, "PEER");
+    // Times differ, and so does the width of their column.
+    let shown: Vec<String> = shown
+        .lines()
+        .map(|line| {
+            let words = line.split_whitespace();
+            let words = words.map(|w| if w.ends_with("ms") { "TIME" } else { w });
+            words.collect::<Vec<_>>().join(" ")
+        })
+        .collect();
+    insta::assert_snapshot!(shown.join("\n"));
+}
+
+/// A queue that is full drops what knocks, as a NetworkPolicy does.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_peer_that_never_answers_costs_the_time_of_one_step() {
+    let address = "127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap();
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    // Connections that fill the queue; the last of them hang themselves.
+    let held: Vec<_> = (0..3)
+        .map(|_| {
+            let timeout = std::time::Duration::from_millis(50);
+            std::net::TcpStream::connect_timeout(&address, timeout)
+        })
+        .collect();
+    let started = std::time::Instant::now();
+    let address = address.to_string();
+    let output = program(&["--address", &address, "--timeout", "300ms", "-o", "json"]);
+    assert_eq!(result(&output)["cause"], "connect-timeout");
+    assert!(started.elapsed() < std::time::Duration::from_secs(2));
+    drop(held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_probes_of_one_address_have_a_summary() {
+    let files = Files::new();
+    let script = Script::tls(&files.server, ClientPolicy::Required, Secured::Silent);
+    let peer = Peer::start(script).await;
+    let address = peer.address.to_string();
+    let repeated = ["--count", "3", "--interval", "1ms"];
+    let arguments = [&["--address", &address, "-o", "json"][..], &repeated].concat();
+    let output = program(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let probes = result(&output)["probes"].clone();
+    assert_eq!(
+        (&probes["count"], &probes["healthy"]),
+        (&3.into(), &3.into())
+    );
+    let times = ["p50", "p90", "p99", "max"].map(|p| probes["milliseconds"][p].as_f64().unwrap());
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_shows_what_changes_until_it_is_ended() {
+    use std::io::{BufRead as _, BufReader};
+    let files = Files::new();
+    let script = Script::tls(&files.server, ClientPolicy::Required, Secured::Silent);
+    let peer = Peer::start(script).await;
+    let address = peer.address.to_string();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kubectl-ambient"))
+        .args([
+            "diagnose",
+            "--address",
+            &address,
+            "--watch",
+            "--interval",
+            "10ms",
+        ])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    assert!(first.ends_with(&format!(" {address} healthy")), "{first}");
+    drop(peer);
+    let second = lines.next().unwrap().unwrap();
+    assert!(second.contains(" connect-refused: tcp: "), "{second}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_addresses_are_probed_at_once() {
+    let files = Files::new();
+    let script = Script::tls(&files.server, ClientPolicy::Required, Secured::Silent);
+    let peer = Peer::start(script).await;
+    let mut list = "# addresses of one peer\n\n".to_owned();
+    for number in 1..=250 {
+        _ = writeln!(list, "127.0.1.{number}:{} # one", peer.address.port());
+    }
+    let list = files.write("list", &list);
+    let output = program(&["-f", &list, "--timeout", "5s", "-o", "json"]);
+    // The peer listens on one of the loopback addresses only.
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let results = document["results"].as_array().unwrap();
+    assert_eq!(results.len(), 250);
+    assert!(results.iter().all(|r| r["cause"] == "connect-refused"));
+}
+
+#[test]
+fn input_that_cannot_be_used_is_told_and_ends_with_2() {
+    let files = Files::new();
+    let garbage = files.write("garbage", "this is no PEM");
+    let list = files.write("list", "10.0.0.1\n10.0.0.1:99999\n");
+    let empty = files.write("empty", "# nothing\n");
+    let (cert, key) = (files.flag("cert.pem"), files.flag("key.pem"));
+    let other = Authority::new("other").issue(&Leaf::of("a/ns/b/sa/c"));
+    let other = files.write("other.pem", &other.key);
+    let missing = files.flag("missing");
+    let all: [&[&str]; 13] = [
+        &[],
+        &["--address", "10.0.0.1:0"],
+        &["--address", "fe80::1%eth0"],
+        &["--address", "a b"],
+        &["--address", "10.0.0.1", "--cert", &cert],
+        &["--address", "10.0.0.1", "--cert", &garbage, "--key", &key],
+        &["--address", "10.0.0.1", "--cert", &cert, "--key", &garbage],
+        &["--address", "10.0.0.1", "--cert", &cert, "--key", &other],
+        &["--address", "10.0.0.1", "--root", &missing],
+        &["--address", "10.0.0.1", "--root", &garbage],
+        &["-f", &list],
+        &["-f", &empty],
+        &["--address", "10.0.0.1", "--timeout", "0s"],
+    ];
+    let folder = files.folder.path().display().to_string();
+    let mut told = String::new();
+    for arguments in all {
+        let output = program(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+        let error = text(&output.stderr).replace(&folder, "FOLDER");
+        told.extend(error.lines().take(2).map(|line| format!("{line}\n")));
+        told.push('\n');
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn a_list_comes_from_standard_input_too() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kubectl-ambient"))
+        .args(["diagnose", "-f", "-", "-o", "json", "--timeout", "1s"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"no-such-name.invalid\n").unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(result(&output)["cause"], "resolve-failed");
+}
+
+#[test]
+fn every_cause_is_explained() {
+    for cause in kubectl_ambient::probe::Cause::ALL {
+        let output = Command::new(env!("CARGO_BIN_EXE_kubectl-ambient"))
+            .args(["explain", cause.name()])
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        let shown = text(&output.stdout);
+        for part in [
+            cause.title(),
+            cause.meaning(),
+            cause.evidence(),
+            cause.remedy(),
+        ] {
+            assert!(shown.contains(part), "{shown}");
+        }
+    }
+}
