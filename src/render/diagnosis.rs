@@ -9,7 +9,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::document::{API_VERSION, Metadata, to_json};
 use super::table::Table;
-use super::text::{Role, Style, escape};
+use super::text::{Role, Style, escape, wrap};
 use crate::probe::{Cause, Peer, Rounds, Step, StepResult};
 
 /// Of many addresses, those that are shown step by step.
@@ -115,7 +115,8 @@ fn detail(text: &mut String, rounds: &Rounds, style: Style) {
     }
     if report.cause != Cause::Healthy {
         let label = style.paint(Role::Good, "fix:");
-        _ = writeln!(text, "{label} {}", report.cause.remedy());
+        let remedy = wrap(report.cause.remedy(), 5, style.width);
+        _ = writeln!(text, "{label} {remedy}");
         let name = report.cause.name();
         _ = writeln!(text, "     `kubectl ambient explain {name}` says more");
     }
@@ -125,14 +126,11 @@ fn detail(text: &mut String, rounds: &Rounds, style: Style) {
 pub fn cause(cause: Cause, style: Style) -> String {
     let title = format!("{}: {}", cause.name(), cause.title());
     let mut text = format!("{}\n\n", style.paint(Role::Heading, &title));
-    _ = writeln!(
-        text,
-        "{}\n\nevidence: {}\n",
-        cause.meaning(),
-        cause.evidence()
-    );
+    let meaning = wrap(cause.meaning(), 0, style.width);
+    let evidence = wrap(cause.evidence(), 10, style.width);
+    _ = writeln!(text, "{meaning}\n\nevidence: {evidence}\n");
     let label = style.paint(Role::Good, "fix:");
-    _ = writeln!(text, "{label} {}", cause.remedy());
+    _ = writeln!(text, "{label} {}", wrap(cause.remedy(), 5, style.width));
     text
 }
 

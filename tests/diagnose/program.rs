@@ -277,6 +277,7 @@ fn every_cause_is_explained() {
             .unwrap();
         assert!(output.status.success());
         let shown = text(&output.stdout);
+        let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
         for part in [
             cause.title(),
             cause.meaning(),
