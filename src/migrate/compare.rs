@@ -22,11 +22,12 @@ use rayon::prelude::*;
 use super::analysis::Analysis;
 use super::authorizer::{Authorizer, Part, SelectionId};
 use super::differences::{Differences, To};
+use super::newcomers::Newcomers;
 use super::outcome::Outcome;
 use super::peering::Peering;
 use super::relations::{Hops, plaintext, tunnel};
 use super::restore::Limits;
-use super::strangers::Gain;
+use super::strangers::{ANYBODY, Gain};
 use super::ways::{Asked, Way};
 use crate::authz::{Allowance, Policies};
 use crate::model::{AuthorizationPolicy, Protocol};
@@ -48,6 +49,7 @@ pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
     let mut authorizer = Authorizer::new(&after, &peering, &crowd);
     let tunnels = tunnels(analysis, &mut authorizer);
     let ways = ways(analysis, &mut authorizer);
+    let newcomers = Newcomers::of(analysis);
     let comparer = || Comparer {
         analysis,
         authorizer: &authorizer,
@@ -61,10 +63,15 @@ pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
     });
     let through_tunnels = tunnels.par_iter().map(|(selection, ends)| {
         let mut comparer = comparer();
-        let (parts, stranger) = authorizer.parts_once(analysis, *selection);
+        let (parts, decision) = authorizer.parts_once(analysis, *selection);
+        let stranger = authorizer.of_stranger(&decision);
         for (class, workloads) in ends {
             comparer.tunnel_to(*class, workloads, &parts);
             comparer.tunnel_of_strangers(*class, workloads, &stranger);
+            let gains = newcomers.gains(*class, workloads, &authorizer, &decision);
+            for gain in gains {
+                comparer.found.add_gain(gain);
+            }
         }
         comparer.found
     });
@@ -214,6 +221,8 @@ impl Comparer<'_, '_, '_, '_, '_> {
                 relation: Relation::Tunnel,
                 gained: after.difference(&before),
                 before,
+                source: ANYBODY.to_owned(),
+                is_newcomer: false,
             });
         }
     }
@@ -246,6 +255,8 @@ impl Comparer<'_, '_, '_, '_, '_> {
                 relation: Relation::Waypoint,
                 gained: after.difference(&before),
                 before,
+                source: ANYBODY.to_owned(),
+                is_newcomer: false,
             });
         }
     }

@@ -17,6 +17,7 @@ mod imagine;
 mod isolated;
 mod later;
 mod naming;
+mod newcomers;
 mod newly;
 mod object;
 mod opening;

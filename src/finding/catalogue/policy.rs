@@ -93,7 +93,7 @@ area! {
         "port limits not restored",
         "The plan was made without AuthorizationPolicies. \
          Opening the tunnel port keeps who may connect but gives up which ports they may use, so every port limit between mesh workloads is gone. \
-         The connections that are gained are listed with this finding.",
+         The connections that are gained are listed, and those of pods that the input does not hold as unknown.",
         "Run the plan with `--authz deny`, or put the limits back with policies of your own.";
 
     GAINED_IN_PLAINTEXT = "AMB0117", Error,
@@ -147,9 +147,10 @@ area! {
 
     UNKNOWN_PEER = "AMB0124", Warning,
         "peer that is not in the input",
-        "A rule allows a peer that selects no pod of the input. \
-         It may exist elsewhere; then its service account is not known here, and a policy that limits the tunnel's ports by identity would refuse it. \
-         The plan keeps the rule and opens the tunnel for it all the same.",
+        "A rule allows a peer that selects no pod of the input, or pods of the same kind may come that the input does not hold. \
+         Their service accounts are not known here, and a policy that limits the tunnel's ports by identity would refuse them. \
+         The plan keeps the rule and opens the tunnel for them all the same. \
+         Where no limit refuses them what the rules do not grant, that is listed.",
         "Add the manifests of the peer with another `-f`, so that the plan knows its service account.";
 
     POLICY_SELECTS_NOTHING = "AMB0125", Info,
