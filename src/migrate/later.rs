@@ -35,8 +35,11 @@ pub(super) fn later_clients(setting: &Setting<'_>, limits: &Limits, findings: &m
                 policy.reference(),
                 policy.meta.origin.clone(),
                 format!(
-                    "it selects clients by label, and `{}` names those of the input",
-                    limit.reference()
+                    "it selects clients by label, and `{}` names those of the input: later ones \
+                     with other service accounts are refused, and later ones with one of the same \
+                     may use what it may{}",
+                    limit.reference(),
+                    default_account(limit)
                 ),
             ));
         } else if tells_apart(setting, policy) {
@@ -85,6 +88,17 @@ fn grants_more(rule: &Rule, than: &Rule) -> bool {
     !rule.peers.is_empty()
         && !than.peers.iter().all(|p| rule.peers.contains(p))
         && (rule.ports.is_empty() || rule.ports.iter().any(is_more))
+}
+
+/// What is said of a namespace whose default service account a policy names: every pod runs under it
+/// that asks for no other.
+fn default_account(policy: &AuthorizationPolicy) -> String {
+    let sources = policy.rules.iter().flat_map(|r| &r.from);
+    let mut principals = sources.flat_map(|s| s.principals.iter().chain(&s.not_principals));
+    let default = principals.find_map(|p| p.strip_suffix("/sa/default")?.rsplit('/').next());
+    default.map_or_else(String::new, |namespace| {
+        format!("; `default` of `{namespace}` is that of all pods without `serviceAccountName`")
+    })
 }
 
 /// Whether a policy of ours refuses something to everybody but those that it names.
@@ -212,8 +226,8 @@ mod tests {
             namespaces: None,
             pods: Some(LabelSelector::default()),
         };
-        insta::assert_snapshot!(said(&[(api, 80), (pay.clone(), 90)]), @"shop/networkpolicy/in: it selects clients by label, and `shop/authorizationpolicy/in-np-ports` names those of the input");
-        insta::assert_snapshot!(said(&[(team.clone(), 80), (shop.clone(), 90)]), @"shop/networkpolicy/in: it selects clients by label, and `shop/authorizationpolicy/in-np-ports` names those of the input");
+        insta::assert_snapshot!(said(&[(api, 80), (pay.clone(), 90)]), @"shop/networkpolicy/in: it selects clients by label, and `shop/authorizationpolicy/in-np-ports` names those of the input: later ones with other service accounts are refused, and later ones with one of the same may use what it may");
+        insta::assert_snapshot!(said(&[(team.clone(), 80), (shop.clone(), 90)]), @"shop/networkpolicy/in: it selects clients by label, and `shop/authorizationpolicy/in-np-ports` names those of the input: later ones with other service accounts are refused, and later ones with one of the same may use what it may");
         assert_eq!(said(&[(team, 80)]), "", "all clients have the same ports");
         assert_eq!(said(&[(pay, 80), (shop, 90)]), "", "namespaces are named");
     }

@@ -162,7 +162,7 @@ fn files_that_kustomize_moves_are_not_written() {
       fix: kubectl ambient migrate -k ./prod --output-dir DIR
       AMB0152-dcbb9ab8   kustomization/./prod   ./prod/kustomization.yaml:2
         puts the objects of `./base/apps.yaml` and 1 more into namespace `prod`, and not the names that
-      fix: Run the plan in CI so that new clients are named, and add the manifests of all clients with
+      fix: Run the plan in CI so that new clients are named, add the manifests of all clients with `-f`,
     Nothing was written: findings have to be dealt with first, or be accepted with `--accept AMB0152-dcbb9ab8`
     "
     );

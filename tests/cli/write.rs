@@ -116,11 +116,12 @@ fn gained_connections_refuse_until_they_are_accepted() {
       The policy admits clients by their labels, and inside the tunnel there are no labels, only service
       accounts. The AuthorizationPolicy that keeps the port limit therefore names the clients of the
       input. One that comes later under another service account is refused by it, although the network
-      policy admits it, until the plan is made again. Where all clients of the input may use the same
-      ports nobody is named, and one that comes later and has only some of their labels may use what
-      they may.
-      fix: Run the plan in CI so that new clients are named, and add the manifests of all clients with
-           `-f`.
+      policy admits it, until the plan is made again; one under the same account gets what that has, and
+      all pods without `serviceAccountName` share the account `default` of their namespace. Where all
+      clients of the input may use the same ports nobody is named, and one that comes later and has only
+      some of their labels may use what they may.
+      fix: Run the plan in CI so that new clients are named, add the manifests of all clients with `-f`,
+           and give clients service accounts of their own.
       AMB0119-b8264e27   shop/networkpolicy/db   shop.yaml:1
         it admits clients by label to ports of their own, and no limit of the plan keeps those apart
         that come later

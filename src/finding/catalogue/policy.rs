@@ -113,9 +113,9 @@ area! {
         "clients that come later are judged by those of the input",
         "The policy admits clients by their labels, and inside the tunnel there are no labels, only service accounts. \
          The AuthorizationPolicy that keeps the port limit therefore names the clients of the input. \
-         One that comes later under another service account is refused by it, although the network policy admits it, until the plan is made again. \
+         One that comes later under another service account is refused by it, although the network policy admits it, until the plan is made again; one under the same account gets what that has, and all pods without `serviceAccountName` share the account `default` of their namespace. \
          Where all clients of the input may use the same ports nobody is named, and one that comes later and has only some of their labels may use what they may.",
-        "Run the plan in CI so that new clients are named, and add the manifests of all clients with `-f`.";
+        "Run the plan in CI so that new clients are named, add the manifests of all clients with `-f`, and give clients service accounts of their own.";
 
     UNKNOWN_HOST_NETWORK = "AMB0120", Warning,
         "pods on the host network",
