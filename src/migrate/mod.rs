@@ -23,6 +23,7 @@ mod object;
 mod opening;
 mod outcome;
 mod outward;
+mod overlaps;
 mod pairs;
 mod peering;
 mod plan;

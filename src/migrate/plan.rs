@@ -9,6 +9,7 @@ use super::compare::compare;
 use super::hazards::{self, HazardOptions};
 use super::later::later_clients;
 use super::opening::{self, Added, Means, Opener, Opening, Purpose};
+use super::overlaps::limits_that_overlap;
 use super::remarks::{
     inert_policies, left_over, lets_probes_in, namespaces, plugin_policies, policy_findings,
     probe_findings, ways_not_analysed,
@@ -57,6 +58,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     policy_findings(&setting, &mut findings);
     inert_policies(world, &setting, &mut findings);
     later_clients(&setting, &limits, &mut findings);
+    limits_that_overlap(&setting, &limits, &mut proof.differences, &mut findings);
     plugin_policies(&setting, &mut proof.differences, &mut findings);
     rebuilt(world, &mut proof.differences, &mut findings);
     templates(world, &mut proof.differences, &mut findings);

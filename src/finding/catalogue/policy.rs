@@ -327,4 +327,11 @@ area! {
          The plan writes the namespace that it assumed into the principals of AuthorizationPolicies, and kustomize does not change them there. \
          Should an overlay choose another, the policies would refuse everybody.",
         "Run `kubectl ambient migrate -k OVERLAY --output-dir DIR` for each overlay, or name the namespace with `-n`.";
+
+    LIMITS_OVERLAP = "AMB0170", Warning,
+        "limits that one pod may match together",
+        "Network policies add up: a pod that two of them select may be reached on the ports of both. \
+         Limits inside the tunnel are DENY policies, and of two that select the same pod each refuses what the other leaves open, so that such a pod is reached on the ports that both allow, or on none. \
+         No pod of the input has the labels of both, but one may come, or get them when it runs.",
+        "Add the manifests of the pods with `-f`, or select pods that are never the same by different values of one label.";
 }
