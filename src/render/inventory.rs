@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::World;
+use crate::model::{Workload, World};
 
 use super::text::Count;
 
@@ -31,7 +31,7 @@ impl Inventory {
         let declared = world.namespaces.values().filter(|n| n.declared);
         add("Namespace", declared.count());
         // Pods of a StatefulSet may be there one by one.
-        let workloads: BTreeSet<_> = world.workloads.iter().map(|w| w.reference()).collect();
+        let workloads: BTreeSet<_> = world.workloads.iter().map(Workload::reference).collect();
         for workload in workloads {
             add(&workload.kind, 1);
         }
