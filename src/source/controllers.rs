@@ -7,17 +7,19 @@ use ambient_facts::labels;
 
 use crate::model::{LabelSelector, Labels, Operator, Peer, Workload, WorkloadKind, World};
 
-/// Gives the pods of Jobs their labels, and takes StatefulSets apart whose pods policies tell apart.
+/// Gives the pods of Jobs their labels, and takes StatefulSets apart whose pods policies tell apart,
+/// where policies ask for these labels.
 pub(super) fn label(world: &mut World) {
-    for workload in &mut world.workloads {
-        if workload.kind == WorkloadKind::Job && !workload.meta.name.is_empty() {
+    let [names, indices, jobs, legacy] = asked(world);
+    if jobs.is_some() || legacy.is_some() {
+        let workloads = world.workloads.iter_mut();
+        for workload in workloads.filter(|w| w.kind == WorkloadKind::Job) {
             for key in [labels::JOB_NAME, labels::LEGACY_JOB_NAME] {
                 let name = workload.meta.name.clone();
                 workload.pod.labels.entry(key.to_owned()).or_insert(name);
             }
         }
     }
-    let (names, indices) = asked(world);
     if names.is_none() && indices.is_none() {
         return;
     }
@@ -68,14 +70,19 @@ fn pod(workload: &Workload, ordinal: u32) -> Workload {
 /// The values of a label that selectors mention; `None` where they do not ask for it.
 type Values = Option<BTreeSet<String>>;
 
-/// Names and indices of pods that are asked for by network policies.
-fn asked(world: &World) -> (Values, Values) {
-    let (mut names, mut indices) = (None, None);
+/// Labels that are given to some pods by their controllers alone.
+const GIVEN: [&str; 4] = [
+    labels::STATEFUL_POD_NAME,
+    labels::POD_INDEX,
+    labels::JOB_NAME,
+    labels::LEGACY_JOB_NAME,
+];
+
+/// What network policies ask for of each.
+fn asked(world: &World) -> [Values; 4] {
+    let mut values = GIVEN.map(|_| None);
     let mut selector = |selector: &LabelSelector| {
-        for (key, asked) in [
-            (labels::STATEFUL_POD_NAME, &mut names),
-            (labels::POD_INDEX, &mut indices),
-        ] {
+        for (key, asked) in GIVEN.into_iter().zip(&mut values) {
             mention(selector, key, asked);
         }
     };
@@ -90,7 +97,7 @@ fn asked(world: &World) -> (Values, Values) {
             }
         }
     }
-    (names, indices)
+    values
 }
 
 fn mention(selector: &LabelSelector, key: &str, asked: &mut Values) {

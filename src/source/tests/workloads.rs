@@ -29,13 +29,7 @@ fn every_kind_with_a_template_is_read() {
         assert_eq!(report(&loaded), "", "{kind}");
         let read = &loaded.world.workloads[0];
         assert_eq!(read.kind.as_str(), kind);
-        let mut expected = labels(&[("app", "w")]);
-        if kind == "Job" {
-            // Its controller adds these.
-            let name = |key: &str| (key.to_owned(), read.meta.name.clone());
-            expected.extend(["job-name", "batch.kubernetes.io/job-name"].map(name));
-        }
-        assert_eq!(read.pod.labels, expected);
+        assert_eq!(read.pod.labels, labels(&[("app", "w")]));
         assert_eq!(read.pod.service_account, "default");
         let expected = LabelSelector::labels([("app", "w")]);
         let expected = (kind != "Job").then_some(expected);
