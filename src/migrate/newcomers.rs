@@ -10,7 +10,7 @@ use super::analysis::Analysis;
 use super::authorizer::Authorizer;
 use super::imagine::{satisfying, shown};
 use super::role::may_be_injected;
-use super::strangers::Gain;
+use super::strangers::{Change, Gain};
 use super::tunnel_port::covers_tunnel;
 use crate::authz::Decision;
 use crate::model::{LabelSelector, Labels, NetworkPolicy, Peer, Rule};
@@ -132,7 +132,7 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
                         gained: allowed.difference(&before),
                         before,
                         source: newcomer.to_string(),
-                        is_newcomer: true,
+                        change: Change::GainedByNewcomer,
                     });
                 }
             }

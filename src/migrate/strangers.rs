@@ -21,13 +21,43 @@ pub(super) const ANYBODY: &str = "other namespaces/(any pod)";
 #[derive(Debug, Clone)]
 pub(super) struct Gain {
     pub(super) source: String,
-    /// They are of a namespace that the input knows.
-    pub(super) is_newcomer: bool,
+    pub(super) change: Change,
     pub(super) class: Node,
     pub(super) workloads: Vec<usize>,
     pub(super) relation: Relation,
     pub(super) before: PortSet,
     pub(super) gained: PortSet,
+}
+
+/// What becomes of the ports that are not as they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    Gained,
+    /// By a pod of a namespace that the input knows.
+    GainedByNewcomer,
+    /// To a limit of an earlier run that stays where it is.
+    Lost,
+}
+
+impl Gain {
+    /// What strangers lose because a limit of an earlier run is left over, if anything.
+    pub(super) fn lost_by_left_over(
+        class: Node,
+        workloads: &[usize],
+        before: &PortSet,
+        lost: &PortSet,
+    ) -> Option<Self> {
+        let gain = || Self {
+            source: ANYBODY.to_owned(),
+            change: Change::Lost,
+            class,
+            workloads: workloads.to_vec(),
+            relation: Relation::Tunnel,
+            before: before.clone(),
+            gained: lost.clone(),
+        };
+        (!lost.is_empty()).then(gain)
+    }
 }
 
 /// Tells what they gain, which is as unknown as they are.
@@ -43,7 +73,7 @@ pub(super) fn tell(
         let (why, fix) = why(analysis, limits, gain);
         let told = told(analysis, gain, why);
         if let Some(workload) = first_of(analysis, gain) {
-            let message = format!("{why}, so that others are not refused ({})", gain.relation);
+            let message = format!("{} ({})", because(gain, why), gain.relation);
             let key = (workload.reference(), message);
             let finding = by_message
                 .entry(key)
@@ -75,7 +105,12 @@ fn why(
     let unnamed = limits.unnamed.get(&gain.class);
     let is_guess = unnamed.is_some_and(|ports| !ports.intersection(&gain.gained).is_empty());
     let unlisted = limits.unlisted.get(&gain.class);
-    if analysis.setting.options.authz == AuthzMode::None {
+    if gain.change == Change::Lost {
+        (
+            "a limit of an earlier run that the plan does not make again refuses them",
+            Some("delete the policies that `AMB0150` names"),
+        )
+    } else if analysis.setting.options.authz == AuthzMode::None {
         (
             "port limits are not put back inside the tunnel",
             Some("run the plan with `--authz deny`"),
@@ -92,7 +127,7 @@ fn why(
         )
     } else if gain.relation == Relation::Waypoint {
         ("no limit at the waypoint is about these pods alone", None)
-    } else if gain.is_newcomer && !is_guess && !analysis.has_nameless() {
+    } else if gain.change == Change::GainedByNewcomer && !is_guess && !analysis.has_nameless() {
         (
             "the limit names all clients of their namespace at once",
             Some("add the manifests of all peers of the policies with `-f`"),
@@ -126,6 +161,15 @@ fn admitting(analysis: &Analysis<'_, '_>, gain: &Gain) -> Arc<[ObjectRef]> {
         .collect()
 }
 
+fn because(gain: &Gain, why: &str) -> String {
+    match gain.change {
+        Change::Lost => why.to_owned(),
+        Change::Gained | Change::GainedByNewcomer => {
+            format!("{why}, so that others are not refused")
+        }
+    }
+}
+
 fn told(analysis: &Analysis<'_, '_>, gain: &Gain, why: &str) -> Vec<Comparison> {
     let Gain { before, gained, .. } = gain;
     let example = gained.example();
@@ -136,10 +180,13 @@ fn told(analysis: &Analysis<'_, '_>, gain: &Gain, why: &str) -> Vec<Comparison> 
         relation: gain.relation,
         verdict: Verdict::Unknown,
         before: before.to_string(),
-        after: before.union(gained).to_string(),
+        after: match gain.change {
+            Change::Lost => before.difference(gained).to_string(),
+            Change::Gained | Change::GainedByNewcomer => before.union(gained).to_string(),
+        },
         difference: gained.to_string(),
         example: example.map_or_else(String::new, |(protocol, port)| format!("{protocol} {port}")),
-        because: format!("{why}, so that others are not refused"),
+        because: because(gain, why),
         policies: Arc::clone(&policies),
     };
     let names = names_of(analysis, gain.class, Some(&gain.workloads));
