@@ -15,12 +15,18 @@ const STRANGER: Identity<'static> = Identity::Workload {
     service_account: "any",
 };
 
+/// A name that no service account can have.
+const NEWCOMER: &str = "any other";
+
 /// Parties, by index, and behind them three that have no name: [`Self::anyone`] of whom nothing is
-/// known, [`Self::anonymous`] plaintext, and [`Self::stranger`] whom no rule means.
+/// known, [`Self::anonymous`] plaintext, and [`Self::stranger`] whom no rule means. Behind these, for
+/// each namespace of the parties, is [`Self::newcomer`], whom rules mean by the namespace alone.
 #[derive(Debug)]
 pub struct Crowd<'p> {
     parties: &'p [Party],
     namespaces: BTreeMap<&'p str, Range<usize>>,
+    /// The same namespaces, in their order.
+    names: Vec<&'p str>,
     /// Those that can be named, as rules of ours name them: long lists are made of that.
     #[expect(clippy::disallowed_types, reason = "is only looked up in")]
     principals: HashMap<&'p str, usize>,
@@ -44,6 +50,7 @@ impl<'p> Crowd<'p> {
         let principals = parties.iter().enumerate().filter_map(principal);
         Self {
             parties,
+            names: namespaces.keys().copied().collect(),
             namespaces,
             principals: principals.collect(),
             first_of_namespace: firsts,
@@ -75,9 +82,20 @@ impl<'p> Crowd<'p> {
         self.parties.len() + 2
     }
 
+    /// Index of a workload of a namespace that is none of the parties, and whose service account no
+    /// rule names. Where no party is of the namespace, that is [`Self::stranger`].
+    pub fn newcomer(&self, namespace: &str) -> usize {
+        let place = self.names.binary_search(&namespace);
+        place.map_or(self.stranger(), |place| self.first_newcomer() + place)
+    }
+
+    fn first_newcomer(&self) -> usize {
+        self.parties.len() + 3
+    }
+
     /// How many there are.
     pub(super) fn size(&self) -> usize {
-        self.parties.len() + 3
+        self.first_newcomer() + self.names.len()
     }
 
     /// The parties of each namespace.
@@ -90,7 +108,14 @@ impl<'p> Crowd<'p> {
             Some(party) => party.identity(),
             None if index == self.anyone() => Identity::Anyone,
             None if index == self.stranger() => STRANGER,
-            None => Identity::Anonymous,
+            None => {
+                let place = index.checked_sub(self.first_newcomer());
+                let name = place.and_then(|place| self.names.get(place));
+                name.map_or(Identity::Anonymous, |namespace| Identity::Workload {
+                    namespace,
+                    service_account: NEWCOMER,
+                })
+            }
         }
     }
 
@@ -159,6 +184,9 @@ impl<'p> Crowd<'p> {
                 matched.low.insert_range(range.clone());
                 matched.high.insert_range(range.clone());
                 matched.high.insert(self.anyone());
+                let newcomer = self.newcomer(pattern);
+                matched.low.insert(newcomer);
+                matched.high.insert(newcomer);
             } else {
                 self.anybody(&mut matched);
             }

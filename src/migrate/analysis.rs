@@ -18,6 +18,7 @@ use crate::netpol::{Class, Network, Node, PortSet, PortSets, Selection, Universe
 pub(super) struct Analysis<'s, 'w> {
     pub(super) setting: &'s Setting<'w>,
     pub(super) universe: &'s Universe,
+    pub(super) opening: &'s Opening,
     pub(super) network: Network,
     pub(super) sets: PortSets,
     pub(super) speakers: Speakers,
@@ -96,6 +97,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
             nodes_of_party,
             setting,
             universe,
+            opening,
             network,
             sources,
             sets,
@@ -120,6 +122,11 @@ impl<'s, 'w> Analysis<'s, 'w> {
     pub(super) fn crowd(&self) -> Crowd<'_> {
         let domain = TrustDomain::of(&self.setting.world.trust_domains);
         Crowd::new(&self.parties).of_domain(domain)
+    }
+
+    /// Whether there are clients of which not even the namespace is known.
+    pub(super) fn has_nameless(&self) -> bool {
+        self.parties.first().is_some_and(Party::is_nameless)
     }
 
     /// The waypoint that a class is the pods of.

@@ -249,15 +249,14 @@ impl<'p> Authorizer<'p> {
         parts.get_or_init(|| self.parts_once(analysis, selection).0)
     }
 
-    /// The same, for whoever asks only once; and what strangers may use.
+    /// The same, for whoever asks only once; and what everybody may use.
     pub(super) fn parts_once(
         &self,
         analysis: &Analysis<'_, '_>,
         selection: SelectionId,
-    ) -> (Vec<Part>, Allowance) {
+    ) -> (Vec<Part>, Decision) {
         let decision = self.selections[selection.0].after.decide(self.crowd);
-        let stranger = self.of_stranger(&decision);
-        (self.parts_of(analysis, selection, &decision), stranger)
+        (self.parts_of(analysis, selection, &decision), decision)
     }
 
     /// What strangers may use once everything is in place.
@@ -267,8 +266,22 @@ impl<'p> Authorizer<'p> {
         self.of_stranger(selection.decision.get_or_init(decide))
     }
 
-    fn of_stranger(&self, decision: &Decision) -> Allowance {
+    pub(super) fn of_stranger(&self, decision: &Decision) -> Allowance {
         allowance(decision, self.crowd.stranger()).unwrap_or_else(Allowance::all)
+    }
+
+    /// What pods of a namespace may use that are none of the parties.
+    pub(super) fn of_newcomer(&self, decision: &Decision, namespace: &str) -> Allowance {
+        let newcomer = self.crowd.newcomer(namespace);
+        allowance(decision, newcomer).unwrap_or_else(Allowance::all)
+    }
+
+    /// Whether a decision depends on who the client is, among those that have a name.
+    pub(super) fn names_clients(&self, decision: &Decision) -> bool {
+        let (anyone, anonymous) = (self.crowd.anyone(), self.crowd.anonymous());
+        let has_name = |member: usize| member != anyone && member != anonymous;
+        let parts = decision.iter();
+        parts.filter(|(_, who)| who.ones().any(has_name)).count() > 1
     }
 
     fn parts_of(

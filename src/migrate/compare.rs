@@ -22,13 +22,14 @@ use rayon::prelude::*;
 use super::analysis::Analysis;
 use super::authorizer::{Authorizer, Part, SelectionId};
 use super::differences::{Differences, To};
+use super::newcomers::Newcomers;
 use super::outcome::Outcome;
 use super::peering::Peering;
 use super::relations::{Hops, plaintext, tunnel};
 use super::restore::Limits;
-use super::strangers::Gain;
+use super::strangers::{ANYBODY, Change, Gain};
 use super::ways::{Asked, Way};
-use crate::authz::{Allowance, Policies};
+use crate::authz::{Allowance, Policies, selects};
 use crate::model::{AuthorizationPolicy, Protocol};
 use crate::netpol::{Node, PortSet};
 use crate::plan::Relation;
@@ -43,14 +44,19 @@ pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
         .iter()
         .filter(|p| !p.meta.is_ours() || !new.contains(&name(p)));
     let after = Policies::new(kept.chain(limits.policies.iter().map(|l| &l.policy)));
+    let ours = world.authorization_policies.iter();
+    let left_over = ours.filter(|p| p.meta.is_ours() && !new.contains(&name(p)));
+    let left_over: Vec<&AuthorizationPolicy> = left_over.collect();
     let crowd = analysis.crowd();
     let peering = Peering::of(world, namespaces::ROOT);
     let mut authorizer = Authorizer::new(&after, &peering, &crowd);
     let tunnels = tunnels(analysis, &mut authorizer);
     let ways = ways(analysis, &mut authorizer);
+    let newcomers = Newcomers::of(analysis);
     let comparer = || Comparer {
         analysis,
         authorizer: &authorizer,
+        left_over: &left_over,
         found: Differences::default(),
     };
     let classes = 0..analysis.universe.classes().len();
@@ -61,10 +67,15 @@ pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
     });
     let through_tunnels = tunnels.par_iter().map(|(selection, ends)| {
         let mut comparer = comparer();
-        let (parts, stranger) = authorizer.parts_once(analysis, *selection);
+        let (parts, decision) = authorizer.parts_once(analysis, *selection);
+        let stranger = authorizer.of_stranger(&decision);
         for (class, workloads) in ends {
             comparer.tunnel_to(*class, workloads, &parts);
             comparer.tunnel_of_strangers(*class, workloads, &stranger);
+            let gains = newcomers.gains(*class, workloads, &authorizer, &decision);
+            for gain in gains {
+                comparer.found.add_gain(gain);
+            }
         }
         comparer.found
     });
@@ -149,6 +160,8 @@ fn name(policy: &AuthorizationPolicy) -> (&str, &str) {
 struct Comparer<'c, 'p, 'a, 's, 'w> {
     analysis: &'a Analysis<'s, 'w>,
     authorizer: &'c Authorizer<'p>,
+    /// Limits of earlier runs that stay where they are.
+    left_over: &'c [&'p AuthorizationPolicy],
     found: Differences,
 }
 
@@ -208,14 +221,35 @@ impl Comparer<'_, '_, '_, '_, '_> {
         if analysis.is_open_to_strangers(class) {
             let before = analysis.for_others(class).unwrap_or_default();
             let after = authorized.high.intersection(&analysis.tunnelled);
+            if self.has_left_over(workloads) {
+                self.found.of_strangers.extend(Gain::lost_by_left_over(
+                    class,
+                    workloads,
+                    &before,
+                    &before.difference(&after),
+                ));
+            }
             self.found.add_gain(Gain {
                 class,
                 workloads: workloads.to_vec(),
                 relation: Relation::Tunnel,
                 gained: after.difference(&before),
                 before,
+                source: ANYBODY.to_owned(),
+                change: Change::Gained,
             });
         }
+    }
+
+    /// Whether a limit of an earlier run that the plan does not make again selects some of these.
+    fn has_left_over(&self, workloads: &[usize]) -> bool {
+        let world = &self.analysis.setting.world;
+        let workloads = workloads.iter().filter_map(|&w| world.workloads.get(w));
+        let mut left = self.left_over.iter();
+        left.any(|policy| {
+            let mut workloads = workloads.clone();
+            workloads.any(|w| selects(policy, &w.meta.namespace, &w.pod.labels))
+        })
     }
 
     /// The same through pods of a waypoint.
@@ -246,6 +280,8 @@ impl Comparer<'_, '_, '_, '_, '_> {
                 relation: Relation::Waypoint,
                 gained: after.difference(&before),
                 before,
+                source: ANYBODY.to_owned(),
+                change: Change::Gained,
             });
         }
     }

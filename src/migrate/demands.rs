@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
 
-use super::AuthzMode;
 use super::analysis::Analysis;
 use super::setting::Setting;
 use super::tunnel_port::covers_tunnel;
@@ -142,15 +141,17 @@ impl Analysis<'_, '_> {
 
     /// What the tunnel to a class may carry; `None` when it may carry everything.
     pub(super) fn demand(&self, class: Node) -> Option<Demand<'_>> {
+        let unlimited = |ports: &PortSet| *ports == self.tunnelled;
         let groups = self.tunnel_clients(class);
         let (mut clients, nameless) = self.named(self.by_party(class, &groups));
-        clients.extend(self.unlisted(class, &union(&clients)));
+        let unlisted = self.unlisted(class, &union(&clients));
+        let mut limits = groups.iter().chain(&unlisted).map(|(ports, _)| ports);
+        let is_limited = limits.any(|ports| !unlimited(ports));
+        clients.extend(unlisted);
         let others = self.for_others(class);
         clients.extend(self.unnamed(others.as_ref(), &clients));
         let others = either(others, nameless);
-        let unlimited = |ports: &PortSet| *ports == self.tunnelled;
-        if groups.iter().all(|(ports, _)| unlimited(ports)) && others.as_ref().is_none_or(unlimited)
-        {
+        if !is_limited && others.as_ref().is_none_or(unlimited) {
             return None;
         }
         let mut demand = Demand {
@@ -222,7 +223,7 @@ impl Analysis<'_, '_> {
         mut clients: Vec<(PortSet, FixedBitSet)>,
     ) -> (Vec<(PortSet, FixedBitSet)>, Option<PortSet>) {
         let mut nameless = None;
-        if self.parties.first().is_some_and(Party::is_nameless) {
+        if self.has_nameless() {
             for (ports, parties) in &mut clients {
                 if parties.contains(0) {
                     parties.set(0, false);
@@ -251,11 +252,10 @@ impl Analysis<'_, '_> {
     }
 
     /// Whether pods that are not in the input reach the tunnel's port of a class by a rule for
-    /// everybody, and limits are meant to refuse them some ports.
+    /// everybody.
     pub(super) fn is_open_to_strangers(&self, class: Node) -> bool {
         let isolated = self.network.is_isolated(class, Direction::Ingress);
-        let open = !isolated || self.open_to_anybody.contains(class);
-        open && self.setting.options.authz != AuthzMode::None
+        !isolated || self.open_to_anybody.contains(class)
     }
 
     /// What pods that are not in the input may use in the clear.

@@ -395,7 +395,7 @@ fn asked_names(namespaces: &LabelSelector) -> Option<Vec<&str>> {
         })
 }
 
-fn shown(labels: &Labels) -> String {
+pub(super) fn shown(labels: &Labels) -> String {
     let shown: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
     shown.join(",")
 }
@@ -407,7 +407,7 @@ fn is_namespace_name(name: &str) -> bool {
 }
 
 /// Labels that satisfy a selector, unless it contradicts itself.
-fn satisfying(selector: &LabelSelector) -> Labels {
+pub(super) fn satisfying(selector: &LabelSelector) -> Labels {
     let mut labels = selector.match_labels.clone();
     for requirement in &selector.match_expressions {
         let value = match &requirement.operator {

@@ -11,6 +11,7 @@ use super::compare::compare;
 use super::hazards::{self, HazardOptions};
 use super::later::{later_clients, later_pods};
 use super::opening::{self, Added, Means, Opener, Opening, Purpose};
+use super::overlaps::limits_that_overlap;
 use super::remarks::{
     inert_policies, left_over, lets_probes_in, namespaces, plugin_policies, policy_findings,
     probe_findings, ways_not_analysed,
@@ -65,6 +66,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     if !visible && setting.options.authz != AuthzMode::None {
         later_pods(&setting, &opening, &limits, &mut findings);
     }
+    limits_that_overlap(&setting, &limits, &mut proof.differences, &mut findings);
     plugin_policies(&setting, &mut proof.differences, &mut findings);
     rebuilt(world, &mut proof.differences, &mut findings);
     templates(world, &mut proof.differences, &mut findings);

@@ -249,6 +249,11 @@ impl Universe {
         self.addresses.iter().any(inside)
     }
 
+    /// Whether a block may match pods whose addresses are not known.
+    pub fn block_may_match_pods(&self, cidr: &IpNet, except: &[IpNet]) -> bool {
+        self.block(cidr, except).pods != Some(false)
+    }
+
     /// The class of a workload; `None` when it describes no endpoint.
     pub fn class_of(&self, workload: usize) -> Option<Node> {
         self.of_workload.get(workload).copied().flatten()

@@ -25,4 +25,4 @@ pub use network::{Direction, Network, Version, rule_ports};
 pub use nodes::Nodes;
 pub use ports::PortSet;
 pub use row::{Bounds, OrderedAction, Value};
-pub use select::{PeerSet, PeerSetId, Selection};
+pub use select::{PeerSet, PeerSetId, Selection, selects_namespace};

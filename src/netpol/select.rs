@@ -302,7 +302,7 @@ impl<'w> Selection<'w> {
 
 /// Whether a selector selects a namespace. Of one that the world does not hold only the name is
 /// known: `None` where other labels decide.
-fn selects_namespace(world: &World, name: &str, selector: &LabelSelector) -> Option<bool> {
+pub fn selects_namespace(world: &World, name: &str, selector: &LabelSelector) -> Option<bool> {
     let labels = world.namespace_labels(name);
     if world.namespaces.get(name).is_some_and(|n| n.declared) {
         return Some(selector.matches(&labels));

@@ -1,8 +1,8 @@
 //! What of the input is analysed, what is not, and what was not read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::World;
+use crate::model::{Workload, World};
 
 use super::text::Count;
 
@@ -30,8 +30,10 @@ impl Inventory {
         };
         let declared = world.namespaces.values().filter(|n| n.declared);
         add("Namespace", declared.count());
-        for workload in &world.workloads {
-            add(workload.kind.as_str(), 1);
+        // Pods of a StatefulSet may be there one by one.
+        let workloads: BTreeSet<_> = world.workloads.iter().map(Workload::reference).collect();
+        for workload in workloads {
+            add(&workload.kind, 1);
         }
         add("Service", world.services.len());
         add("ServiceAccount", world.service_accounts.len());

@@ -8,6 +8,7 @@ use crate::model::{
 };
 
 use super::SourceFile;
+use super::controllers;
 use super::decode::{Object, Read};
 use super::document::Documents;
 use super::mesh;
@@ -43,6 +44,7 @@ pub(super) fn world(
         world.add_namespace(&name);
     }
     sort(&mut world);
+    controllers::label(&mut world);
     for kind in Kind::ALL {
         let partial = incomplete || documents.unread.contains(&kind);
         let coverage = if partial {

@@ -5,6 +5,7 @@
 //! follows from it. One bad file, document or object hides no other.
 
 mod assemble;
+mod controllers;
 mod decode;
 mod document;
 mod gathered;

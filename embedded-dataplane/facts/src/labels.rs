@@ -38,22 +38,30 @@ pub const EAST_WEST_CLASS: &str = "istio-east-west";
 pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// Hash that a Deployment gives to the pods of one revision.
 pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
+/// Name of the pod, on pods of a StatefulSet (`k8s.io/api` `apps/v1/types.go`).
+pub const STATEFUL_POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
+/// Ordinal of the pod, on pods of a StatefulSet (the same file).
+pub const POD_INDEX: &str = "apps.kubernetes.io/pod-index";
+/// Name of the Job, on its pods (`k8s.io/api` `batch/v1/types.go`).
+pub const JOB_NAME: &str = "batch.kubernetes.io/job-name";
+/// The same, as it was called at first, and still is too.
+pub const LEGACY_JOB_NAME: &str = "job-name";
 /// Labels that controllers of Kubernetes give to single pods, or to the pods of one revision
 /// (`k8s.io/api` `apps/v1/types.go`, `batch/v1/types.go`): the pods that come later have others.
 pub const OF_ONE_REVISION: [&str; 10] = [
     POD_TEMPLATE_HASH,
     "controller-revision-hash",
     "pod-template-generation",
-    "statefulset.kubernetes.io/pod-name",
-    "apps.kubernetes.io/pod-index",
+    STATEFUL_POD_NAME,
+    POD_INDEX,
     "batch.kubernetes.io/job-completion-index",
     "batch.kubernetes.io/controller-uid",
-    "batch.kubernetes.io/job-name",
+    JOB_NAME,
     "controller-uid",
-    "job-name",
+    LEGACY_JOB_NAME,
 ];
-/// Labels that pods of a Job have: its name (`k8s.io/api` `batch/v1/types.go`).
-pub const JOB_NAME: [&str; 2] = ["batch.kubernetes.io/job-name", "job-name"];
+/// Both names of the label that pods of a Job have.
+pub const JOB_NAMES: [&str; 2] = [JOB_NAME, LEGACY_JOB_NAME];
 /// Labels that charts of Helm give to pods and that change with a release: the chart with its
 /// version (Helm's best practices), and the recommended label for that of the application.
 pub const OF_ONE_RELEASE: [&str; 2] = ["app.kubernetes.io/version", "helm.sh/chart"];

@@ -93,7 +93,7 @@ area! {
         "port limits not restored",
         "The plan was made without AuthorizationPolicies. \
          Opening the tunnel port keeps who may connect but gives up which ports they may use, so every port limit between mesh workloads is gone. \
-         The connections that are gained are listed with this finding.",
+         The connections that are gained are listed, and those of pods that the input does not hold as unknown.",
         "Run the plan with `--authz deny`, or put the limits back with policies of your own.";
 
     GAINED_IN_PLAINTEXT = "AMB0117", Error,
@@ -147,9 +147,10 @@ area! {
 
     UNKNOWN_PEER = "AMB0124", Warning,
         "peer that is not in the input",
-        "A rule allows a peer that selects no pod of the input. \
-         It may exist elsewhere; then its service account is not known here, and a policy that limits the tunnel's ports by identity would refuse it. \
-         The plan keeps the rule and opens the tunnel for it all the same.",
+        "A rule allows a peer that selects no pod of the input, or pods of the same kind may come that the input does not hold. \
+         Their service accounts are not known here, and a policy that limits the tunnel's ports by identity would refuse them. \
+         The plan keeps the rule and opens the tunnel for them all the same. \
+         Where no limit refuses them what the rules do not grant, that is listed.",
         "Add the manifests of the peer with another `-f`, so that the plan knows its service account.";
 
     POLICY_SELECTS_NOTHING = "AMB0125", Info,
@@ -343,4 +344,10 @@ area! {
             "The rule goes on to let them in from other nodes, and no longer from their own, so that connections fail depending on where pods run.",
         ),
         text!("Add an `ipBlock` of `", addresses::NODE_PROBE_TEXT, "/32`, and of `", addresses::NODE_PROBE_V6_TEXT, "/128` for IPv6, to the rule.");
+    LIMITS_OVERLAP = "AMB0170", Warning,
+        "limits that one pod may match together",
+        "Network policies add up: a pod that two of them select may be reached on the ports of both. \
+         Limits inside the tunnel are DENY policies, and of two that select the same pod each refuses what the other leaves open, so that such a pod is reached on the ports that both allow, or on none. \
+         No pod of the input has the labels of both, but one may come, or get them when it runs.",
+        "Add the manifests of the pods with `-f`, or select pods that are never the same by different values of one label.";
 }

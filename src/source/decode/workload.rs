@@ -124,7 +124,7 @@ fn selector(spec: Mapping<'_, '_, '_>, workload: &mut Workload) {
 /// `pkg/registry/batch/job/strategy.go`), so that they stand in no manifest.
 fn of_job(spec: Mapping<'_, '_, '_>, name: &str, labels: &mut Labels) {
     if !manual_selector(spec) && !name.is_empty() {
-        for key in labels::JOB_NAME {
+        for key in labels::JOB_NAMES {
             labels
                 .entry(key.to_owned())
                 .or_insert_with(|| name.to_owned());
