@@ -42,6 +42,7 @@ mod steps;
 mod strangers;
 mod told;
 mod tunnel_port;
+mod unplaced;
 mod unread;
 mod via;
 mod waypoints;
