@@ -60,6 +60,8 @@ struct Selection<'p> {
     decision: OnceLock<Decision>,
     /// The same.
     parts: OnceLock<Vec<Part>>,
+    /// The same.
+    of_strangers_today: OnceLock<Allowance>,
 }
 
 /// What sidecars enforce, where there may be some.
@@ -77,6 +79,16 @@ struct EnforcedToday<'p> {
 }
 
 impl EnforcedToday<'_> {
+    fn today(&self, crowd: &Crowd<'_>) -> Today {
+        let by_identity = self.policies.decide(crowd);
+        Today {
+            anonymous: self.anonymous(&by_identity, crowd),
+            by_identity,
+            unidentified: self.unidentified.clone(),
+            surely: self.surely,
+        }
+    }
+
     /// What clients without an identity may use.
     fn anonymous(&self, decision: &Decision, crowd: &Crowd<'_>) -> Allowance {
         let decided = allowance(decision, crowd.anonymous());
@@ -203,6 +215,7 @@ impl<'p> Authorizer<'p> {
             }),
             decision: OnceLock::new(),
             parts: OnceLock::new(),
+            of_strangers_today: OnceLock::new(),
         });
         self.by_place.insert(place, id);
         id
@@ -266,6 +279,19 @@ impl<'p> Authorizer<'p> {
         self.of_stranger(selection.decision.get_or_init(decide))
     }
 
+    /// What sidecars let strangers use today, who may have one of their own or not.
+    pub(super) fn stranger_today(&self, selection: SelectionId) -> &Allowance {
+        let selection = &self.selections[selection.0];
+        selection.of_strangers_today.get_or_init(|| {
+            let Some(enforced) = &selection.today else {
+                return Allowance::all();
+            };
+            let today = enforced.today(self.crowd);
+            let identified = allowance(&today.by_identity, self.crowd.stranger());
+            today.of(&identified.unwrap_or_else(Allowance::all), None)
+        })
+    }
+
     pub(super) fn of_stranger(&self, decision: &Decision) -> Allowance {
         allowance(decision, self.crowd.stranger()).unwrap_or_else(Allowance::all)
     }
@@ -294,14 +320,7 @@ impl<'p> Authorizer<'p> {
         let Some(enforced) = &selection.today else {
             return only_after(analysis, decision);
         };
-        let today = enforced.policies.decide(self.crowd);
-        let today = Today {
-            anonymous: enforced.anonymous(&today, self.crowd),
-            by_identity: today,
-            unidentified: enforced.unidentified.clone(),
-            surely: enforced.surely,
-        };
-        today.with(analysis, decision)
+        enforced.today(self.crowd).with(analysis, decision)
     }
 }
 

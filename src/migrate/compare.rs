@@ -27,7 +27,8 @@ use super::outcome::Outcome;
 use super::peering::Peering;
 use super::relations::{Hops, plaintext, tunnel};
 use super::restore::Limits;
-use super::strangers::{ANYBODY, Change, Gain};
+use super::strangers::{self, ANYBODY, Gain};
+use super::unplaced::{Change, Stranger, Why};
 use super::ways::{Asked, Way};
 use crate::authz::{Allowance, Policies, selects};
 use crate::model::{AuthorizationPolicy, Protocol};
@@ -71,7 +72,8 @@ pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
         let stranger = authorizer.of_stranger(&decision);
         for (class, workloads) in ends {
             comparer.tunnel_to(*class, workloads, &parts);
-            comparer.tunnel_of_strangers(*class, workloads, &stranger);
+            let today = authorizer.stranger_today(*selection);
+            comparer.tunnel_of_strangers(*class, workloads, &stranger, today);
             let gains = newcomers.gains(*class, workloads, &authorizer, &decision);
             for gain in gains {
                 comparer.found.add_gain(gain);
@@ -215,28 +217,84 @@ impl Comparer<'_, '_, '_, '_, '_> {
         }
     }
 
-    /// The same for pods that the input does not hold and that rules for everybody are about.
-    fn tunnel_of_strangers(&mut self, class: Node, workloads: &[usize], authorized: &Allowance) {
+    /// The same for pods that the input does not hold and that rules for everybody, or for a block,
+    /// are about.
+    fn tunnel_of_strangers(
+        &mut self,
+        class: Node,
+        workloads: &[usize],
+        authorized: &Allowance,
+        today: &Allowance,
+    ) {
         let analysis = self.analysis;
-        if analysis.is_open_to_strangers(class) {
+        if self.has_left_over(workloads) && analysis.is_open_to_strangers(class) {
             let before = analysis.for_others(class).unwrap_or_default();
             let after = authorized.high.intersection(&analysis.tunnelled);
-            if self.has_left_over(workloads) {
-                self.found.of_strangers.extend(Gain::lost_by_left_over(
-                    class,
-                    workloads,
-                    &before,
-                    &before.difference(&after),
-                ));
-            }
-            self.found.add_gain(Gain {
+            self.found.of_strangers.extend(Gain::lost_by_left_over(
+                class,
+                workloads,
+                &before,
+                &before.difference(&after),
+            ));
+        }
+        let strangers = analysis.strangers(class);
+        let has_blocks = strangers.iter().any(|s| s.by_block);
+        let authorized = authorized.high.intersection(&analysis.tunnelled);
+        for Stranger {
+            before,
+            opens,
+            by_block,
+            places,
+        } in strangers
+        {
+            let change = Change {
                 class,
                 workloads: workloads.to_vec(),
                 relation: Relation::Tunnel,
-                gained: after.difference(&before),
-                before,
+                before: before.intersection(&analysis.tunnelled),
+                after: if opens {
+                    authorized.clone()
+                } else {
+                    PortSet::none()
+                },
+                places,
+                why: Why::Block,
+            };
+            if by_block || analysis.is_open_to_strangers(class) {
+                self.of_stranger(change, today, by_block && !opens, has_blocks);
+            }
+        }
+    }
+
+    /// Writes down what changes for pods that the input does not hold. What they lose counts where
+    /// they are shut out: by nothing else than people's policies do limits refuse them anything.
+    fn of_stranger(&mut self, change: Change, today: &Allowance, is_shut: bool, has_blocks: bool) {
+        let Change { before, after, .. } = &change;
+        self.found.add_change(Change {
+            before: before.intersection(after).intersection(&today.low),
+            after: before.intersection(after),
+            why: Why::Identity,
+            ..change.clone()
+        });
+        if has_blocks {
+            let lost = if is_shut {
+                Stranger::lost(&before.intersection(&today.high))
+            } else {
+                PortSet::none()
+            };
+            self.found.add_change(Change {
+                before: after.intersection(before).union(&lost),
+                ..change.clone()
+            });
+        } else {
+            self.found.add_gain(Gain {
+                class: change.class,
+                workloads: change.workloads,
+                relation: change.relation,
+                gained: change.after.difference(&change.before),
+                before: change.before,
                 source: ANYBODY.to_owned(),
-                change: Change::Gained,
+                change: strangers::Change::Gained,
             });
         }
     }
@@ -257,32 +315,49 @@ impl Comparer<'_, '_, '_, '_, '_> {
         let Through { class, way, .. } = *through;
         let analysis = self.analysis;
         let last = analysis.value_at(waypoint, class).after.high;
-        if !analysis.is_open_to_strangers(waypoint) || !(way.plain || analysis.opens_tunnel(last)) {
-            return;
-        }
+        let leaves = way.plain || analysis.opens_tunnel(last);
         let at_waypoint = self.authorizer.stranger(through.at_waypoint);
         let led = way.leading_to(&at_waypoint.high, true, analysis);
+        let universe = analysis.targets_of(way);
+        let (entering, today) = (analysis.strangers(waypoint), analysis.strangers(class));
+        let mut both = entering.iter().chain(&today);
+        let has_blocks = both.any(|s| s.by_block);
         for (selection, workloads) in &through.at_server {
-            let (before, after) = if way.plain {
-                let last = analysis.sets.get(last);
-                (
-                    analysis.in_the_clear_for_others(class),
-                    led.intersection(last),
-                )
+            let led = if way.plain {
+                let at_server = self.authorizer.in_the_clear(*selection);
+                let led = led.intersection(analysis.sets.get(last));
+                led.intersection(&at_server.high)
             } else {
                 let at_server = self.authorizer.party(analysis, *selection, waypoint);
-                let before = analysis.for_others(class).unwrap_or_default();
-                (before, led.intersection(&at_server.high))
+                led.intersection(&at_server.high)
             };
-            self.found.add_gain(Gain {
-                class,
-                workloads: workloads.clone(),
-                relation: Relation::Waypoint,
-                gained: after.difference(&before),
-                before,
-                source: ANYBODY.to_owned(),
-                change: Change::Gained,
-            });
+            for entering in &entering {
+                for now in &today {
+                    let mut places = entering.places.clone();
+                    places.intersect_with(&now.places);
+                    let by_block = entering.by_block || now.by_block;
+                    let is_open = entering.opens && leaves;
+                    let is_meant = by_block || (is_open && analysis.is_open_to_strangers(waypoint));
+                    if places.is_clear() || !is_meant {
+                        continue;
+                    }
+                    let change = Change {
+                        class,
+                        workloads: workloads.clone(),
+                        relation: Relation::Waypoint,
+                        places,
+                        before: now.before.intersection(&universe),
+                        after: if is_open {
+                            led.clone()
+                        } else {
+                            PortSet::none()
+                        },
+                        why: Why::Block,
+                    };
+                    let today = self.authorizer.stranger_today(*selection);
+                    self.of_stranger(change, today, by_block && !is_open, has_blocks);
+                }
+            }
         }
     }
 

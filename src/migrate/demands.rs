@@ -258,23 +258,20 @@ impl Analysis<'_, '_> {
         !isolated || self.open_to_anybody.contains(class)
     }
 
-    /// What pods that are not in the input may use in the clear.
-    pub(super) fn in_the_clear_for_others(&self, class: Node) -> PortSet {
-        if self.network.is_isolated(class, Direction::Ingress) {
-            self.for_anybody[class].clone()
-        } else {
-            PortSet::all()
-        }
-    }
-
-    /// What pods that are not in the input may use, when they can reach the tunnel at all.
+    /// What pods that are not in the input may use, when they can reach the tunnel at all. They have
+    /// no name, so those of a block are not told from others.
     pub(super) fn for_others(&self, class: Node) -> Option<PortSet> {
         if !self.network.is_isolated(class, Direction::Ingress) {
             return Some(self.tunnelled.clone());
         }
         let granted = self.for_anybody[class].intersection(&self.tunnelled);
         let reached = self.open_to_anybody.contains(class) || !granted.is_empty();
-        reached.then_some(granted)
+        let strangers = self.strangers(class).into_iter();
+        let by_block = strangers.filter(|s| s.by_block && s.opens);
+        let by_block = by_block.map(|s| s.before.intersection(&self.tunnelled));
+        by_block.fold(reached.then_some(granted), |all, ports| {
+            either(all, Some(ports))
+        })
     }
 
     /// What a waypoint may let through to a Service, by Service port.

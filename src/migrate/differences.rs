@@ -7,6 +7,7 @@ use fixedbitset::FixedBitSet;
 use super::analysis::Analysis;
 use super::outcome::{Doubt, Outcome};
 use super::strangers::Gain;
+use super::unplaced::Change;
 use crate::netpol::{Node, Nodes, PortSet};
 use crate::plan::{Relation, Verdict};
 
@@ -88,6 +89,8 @@ pub(super) struct Differences {
     pub(super) list: Vec<Difference>,
     /// What pods gain that the input does not hold.
     pub(super) of_strangers: Vec<Gain>,
+    /// The same of those that their addresses, or sidecars, tell from others.
+    pub(super) of_unplaced: Vec<Change>,
 }
 
 impl Differences {
@@ -95,12 +98,20 @@ impl Differences {
     pub(super) fn append(&mut self, mut other: Self) {
         self.list.append(&mut other.list);
         self.of_strangers.append(&mut other.of_strangers);
+        self.of_unplaced.append(&mut other.of_unplaced);
     }
 
     /// Adds what pods gain that the input does not hold.
     pub(super) fn add_gain(&mut self, gain: Gain) {
         if !gain.gained.is_empty() {
             self.of_strangers.push(gain);
+        }
+    }
+
+    /// Adds what changes for some of them.
+    pub(super) fn add_change(&mut self, change: Change) {
+        if change.before != change.after {
+            self.of_unplaced.push(change);
         }
     }
 

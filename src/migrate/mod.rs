@@ -44,6 +44,7 @@ mod steps;
 mod strangers;
 mod told;
 mod tunnel_port;
+mod unplaced;
 mod unread;
 mod via;
 mod waypoints;

@@ -10,7 +10,7 @@ use super::differences::{Difference, Differences};
 use super::pairs::Differing;
 use super::reasons::Reason;
 use super::restore::Limits;
-use super::strangers;
+use super::{strangers, unplaced};
 use crate::finding::{Code, Finding, Flow};
 use crate::model::ObjectRef;
 use crate::netpol::Node;
@@ -59,6 +59,8 @@ pub(super) fn report(
         &mut proof.differences,
         &mut findings,
     );
+    let unplaced = &differences.of_unplaced;
+    unplaced::tell(analysis, unplaced, &mut proof.differences, &mut findings);
     (proof, findings)
 }
 

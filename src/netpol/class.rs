@@ -116,6 +116,8 @@ pub struct Universe {
     of_workload: Vec<Option<Node>>,
     /// Those of pods that are known.
     addresses: BTreeSet<IpAddr>,
+    /// Whether some policy names a block of IPv6.
+    has_v6_blocks: bool,
 }
 
 /// What makes two workloads one class, in sort order.
@@ -190,6 +192,7 @@ impl Universe {
             assumptions,
             namespaces,
             of_workload,
+            has_v6_blocks: mentioned.blocks.iter().any(|b| matches!(b, IpNet::V6(_))),
             addresses: world
                 .workloads
                 .iter()
@@ -216,6 +219,7 @@ impl Universe {
             assumptions: Assumptions::default(),
             of_workload: Vec::new(),
             addresses: BTreeSet::new(),
+            has_v6_blocks: false,
         }
     }
 
@@ -252,6 +256,35 @@ impl Universe {
     /// Whether a block may match pods whose addresses are not known.
     pub fn block_may_match_pods(&self, cidr: &IpNet, except: &[IpNet]) -> bool {
         self.block(cidr, except).pods != Some(false)
+    }
+
+    /// The nodes that are ranges of addresses which pods may have that are not known: none where no
+    /// block matches pods.
+    pub fn ranges_of_pods(&self) -> FixedBitSet {
+        let mut nodes = FixedBitSet::with_capacity(self.nodes());
+        let Assumptions {
+            blocks_match_pods,
+            pod_addresses,
+            ..
+        } = &self.assumptions;
+        if *blocks_match_pods == Some(false) {
+            return nodes;
+        }
+        // Pods with addresses of both families are told by the IPv4 one, unless blocks ask for both.
+        let has_v4 = pod_addresses.iter().any(|p| matches!(p, IpNet::V4(_)));
+        let only_v4 = has_v4 && *blocks_match_pods == Some(true) && !self.has_v6_blocks;
+        let is_taken = |range: &AddressRange| {
+            let is_probe = is_probe_address(&IpNet::from(range.first));
+            range.first == range.last && (is_probe || self.addresses.contains(&range.first))
+        };
+        for (place, range) in self.space.ranges().iter().enumerate() {
+            let mut pods = pod_addresses.iter();
+            let meets = pods.any(|p| p.contains(&range.first) || range.contains(p.network()));
+            if meets && !is_taken(range) && (range.first.is_ipv4() || !only_v4) {
+                nodes.insert(self.classes.len() + place);
+            }
+        }
+        nodes
     }
 
     /// The class of a workload; `None` when it describes no endpoint.

@@ -128,7 +128,8 @@ area! {
         "address block that may match pods",
         "An `ipBlock` covers addresses that pods may have, and network plugins differ on whether a block matches pods at all. \
          In the mesh the answer decides whether the tunnel port has to be open for this rule. \
-         The plan opens the port where the block may match pods, and reports the pairs as unknown.",
+         The plan opens the port where the block may match pods, and reports the pairs as unknown. \
+         Pods that the input does not hold may have such an address too: limits do not tell them from others without a known name, so that all of these may use what the block grants, and what this changes is reported.",
         "Name the network plugin with `--cni` and the addresses of pods with `--pod-cidr`, or select the pods with `podSelector` and `namespaceSelector` instead.";
 
     UNKNOWN_PLUGIN_POLICY = "AMB0122", Error,

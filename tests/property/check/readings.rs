@@ -190,6 +190,11 @@ fn is_private(address: IpAddr) -> bool {
     private().any(|range| range.contains(&address))
 }
 
+/// One address that pods may have for every way in which blocks can match it.
+pub(super) fn private_addresses(blocks: &[IpNet]) -> Vec<IpAddr> {
+    representatives(blocks, is_private)
+}
+
 /// One address of those that are wanted for every set of blocks that can match together.
 fn representatives(blocks: &[IpNet], wanted: fn(IpAddr) -> bool) -> Vec<IpAddr> {
     let mut by_signature = BTreeMap::new();

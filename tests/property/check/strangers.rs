@@ -1,8 +1,9 @@
 //! Pods that the manifests do not hold, and whose namespaces they do not hold either.
 //!
 //! Rules may be for them: by labels that no Namespace has, by a name that none has, or because they
-//! are for everybody. Nobody knows their service account, so they have one of their own here. What
-//! differs for them has to be said of somebody who is not in the manifests.
+//! are for everybody, or for a block in which their address is. Nobody knows their service account, so
+//! they have one of their own here. What differs for them has to be said of somebody who is not in the
+//! manifests.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use kubectl_ambient::plan::Relation;
 
 use super::claims::Claims;
 use super::mesh::{before, travels};
-use super::readings::{peers, selected_labels};
+use super::readings::{blocks, peers, private_addresses, selected_labels};
 use super::subjects::Subject;
 use super::{Case, Violations};
 use crate::generate::Authorization;
@@ -31,7 +32,7 @@ pub(super) fn check(
         return violations;
     }
     let is_stranger =
-        |name: &str| name.contains("/pods with ") || name == "other namespaces/(any pod)";
+        |name: &str| name.contains("/pods with ") || name.starts_with("other namespaces/(any pod");
     for stranger in strangers(case) {
         for subject in subjects {
             let pod = subject.any_reading();
@@ -41,7 +42,13 @@ pub(super) fn check(
                 } else {
                     (&stranger, pod)
                 };
-                if !(if sent { subject.sends } else { subject.in_mesh }) {
+                let speaks = if sent {
+                    // Where they are is nothing that a server could tell.
+                    subject.sends && stranger.address.is_none()
+                } else {
+                    subject.in_mesh
+                };
+                if !speaks {
                     continue;
                 }
                 let tcp = ports.iter().filter(|p| p.protocol == Protocol::Tcp);
@@ -59,13 +66,21 @@ pub(super) fn check(
                             && *relation == Relation::Tunnel
                             && !claims.about(pair, port).is_empty()
                     });
-                    let differs = network != now && (user.by_ztunnel || !network);
+                    // What is in a stranger nobody knows.
+                    let is_refused = !sent && subject.sidecar_today != Some(false);
+                    let was = network && (user.by_sidecar || !is_refused);
+                    let lost = was && user.by_ztunnel && !now;
+                    let differs = lost || (now && !was);
                     if differs && !said && !has_other_readings(case, pod) {
                         let what = if now { "gained" } else { "lost" };
                         let way = if sent { "to" } else { "from" };
                         violations.push(format!(
-                            "{} {way} a stranger of {:?} with {:?}: TCP {} {what}, and not reported",
-                            subject.name, stranger.namespace_labels, stranger.labels, port.number
+                            "{} {way} a stranger of {:?} with {:?} at {:?}: TCP {} {what}, and not reported",
+                            subject.name,
+                            stranger.namespace_labels,
+                            stranger.labels,
+                            stranger.address,
+                            port.number
                         ));
                     }
                 }
@@ -85,7 +100,14 @@ fn has_other_readings(case: &Case<'_>, pod: &Pod) -> bool {
 /// One stranger for each peer that is for namespaces of which the manifests hold none, and one that
 /// no label tells from others.
 fn strangers(case: &Case<'_>) -> Vec<Pod> {
-    let mut strangers = vec![stranger(Labels::new(), Labels::new())];
+    let nobody = stranger(Labels::new(), Labels::new());
+    let addresses = private_addresses(&blocks(&[case.before])).into_iter();
+    let at = |address| Pod {
+        address: Some(address),
+        ..nobody.clone()
+    };
+    let mut strangers: Vec<Pod> = addresses.map(at).collect();
+    strangers.push(nobody);
     for (_, peer) in peers(case.before) {
         let Peer::Pods {
             namespaces: Some(namespaces),
