@@ -35,6 +35,7 @@ mod restore;
 mod role;
 mod same_node;
 mod scope;
+mod selecting;
 mod selectors;
 mod serving;
 mod setting;
