@@ -196,7 +196,7 @@ impl<'a, 's, 'w> Later<'a, 's, 'w> {
                 continue;
             };
             findings.push(Finding::new(
-                &codes::LATER_CLIENTS_REFUSED,
+                &codes::LATER_CLIENTS_TOLD_BY_ACCOUNT,
                 policy.reference(),
                 policy.meta.origin.clone(),
                 message,
