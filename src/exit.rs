@@ -9,7 +9,7 @@ use std::process::ExitCode;
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Exit {
-    /// 0: done, and nothing that another one is for.
+    /// 0: the command did what it was asked to, and found nothing that counts as 1.
     Done = 0,
     /// 1: the command worked and found something: findings at or above `--fail-on` that were not
     /// accepted, or differences.

@@ -190,6 +190,7 @@ pub(super) fn workload(kind: WorkloadKind, namespace: &str, name: &str) -> Workl
         replicas: 1,
         addresses: Vec::new(),
         terminated: false,
+        imagined: false,
     }
 }
 

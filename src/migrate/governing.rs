@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use super::analysis::Analysis;
 use super::differences::Difference;
+use super::selecting::Selecting;
 use crate::model::{NetworkPolicy, ObjectRef, Rule};
 use crate::netpol::{Direction, Node};
 
 /// The lists of policies that govern pairs.
 pub(super) struct Governing<'t, 's, 'w> {
     analysis: &'t Analysis<'s, 'w>,
-    by_namespace: BTreeMap<&'t str, Vec<usize>>,
+    selecting: Selecting<'t, NetworkPolicy>,
+    /// Indices by namespace and name: the first of the input that is known by it.
+    named: BTreeMap<(&'t str, &'t str), usize>,
     /// By workload and direction.
     of_workload: BTreeMap<(usize, Direction), ListId>,
     /// By class, as a source.
@@ -44,14 +47,16 @@ impl<'t, 's, 'w> Governing<'t, 's, 'w> {
     const NONE: ListId = 0;
 
     pub(super) fn new(analysis: &'t Analysis<'s, 'w>) -> Self {
-        let mut by_namespace: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (index, policy) in analysis.setting.world.network_policies.iter().enumerate() {
-            let here = by_namespace.entry(&policy.meta.namespace);
-            here.or_default().push(index);
+        let policies = &analysis.setting.world.network_policies;
+        let mut named = BTreeMap::new();
+        for (index, policy) in policies.iter().enumerate() {
+            let name = (policy.meta.namespace.as_str(), policy.meta.name.as_str());
+            named.entry(name).or_insert(index);
         }
         Self {
             analysis,
-            by_namespace,
+            selecting: Selecting::of(policies),
+            named,
             of_workload: BTreeMap::new(),
             of_source: vec![None; analysis.universe.classes().len()],
             ids: BTreeMap::from([(Vec::new(), Self::NONE)]),
@@ -153,14 +158,9 @@ impl<'t, 's, 'w> Governing<'t, 's, 'w> {
         let all = || policies.iter().filter_map(|&index| self.policy(index));
         let asks_for_labels = all().any(|p| p.rules().any(Rule::asks_for_namespace_labels));
         let first = all().min_by_key(|p| &p.meta.name);
-        // Of policies that have one name it is the first of the input that is known by it.
         let first = first.and_then(|first| {
-            let here = self.by_namespace.get(first.meta.namespace.as_str())?;
-            let mut here = here.iter().copied();
-            here.find(|&index| {
-                self.policy(index)
-                    .is_some_and(|p| p.meta.name == first.meta.name)
-            })
+            let name = (first.meta.namespace.as_str(), first.meta.name.as_str());
+            self.named.get(&name).copied()
         });
         self.lists.push(List {
             policies,
@@ -175,15 +175,15 @@ impl<'t, 's, 'w> Governing<'t, 's, 'w> {
         let Some(pod) = self.analysis.setting.world.workloads.get(workload) else {
             return Vec::new();
         };
-        let selects = |index: &usize| {
-            self.policy(*index).is_some_and(|p| {
-                direction.isolated_by(p)
-                    && !pod.pod.host_network
-                    && p.pod_selector.matches(&pod.pod.labels)
-            })
+        if pod.pod.host_network {
+            return Vec::new();
+        }
+        let isolates = |index: &usize| {
+            self.policy(*index)
+                .is_some_and(|p| direction.isolated_by(p))
         };
-        let here = self.by_namespace.get(pod.meta.namespace.as_str());
-        let here = here.into_iter().flatten().copied();
-        here.filter(selects).collect()
+        let mut here = self.selecting.places(&pod.meta.namespace, &pod.pod.labels);
+        here.retain(isolates);
+        here
     }
 }

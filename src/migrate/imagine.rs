@@ -69,7 +69,7 @@ pub(super) fn beside<'w>(
 ) -> Imagined {
     let unnamed = world.network_policies.iter().map(|p| &p.meta);
     let unnamed = unnamed.filter(|meta| !meta.namespace_given);
-    let imagined = world.workloads.iter().filter(|w| is_imagined(w));
+    let imagined = world.workloads.iter().filter(|w| w.imagined);
     let key = |w: &Workload| (w.meta.namespace.clone(), w.pod.labels.clone());
     let mut imagination = Imagination {
         world,
@@ -120,11 +120,6 @@ pub(super) fn beside<'w>(
         }
     }
     imagination.imagined
-}
-
-/// Whether a workload is imagined: then its service account is not known.
-pub(super) fn is_imagined(workload: &Workload) -> bool {
-    workload.pod.service_account.is_empty()
 }
 
 struct Imagination<'w> {
@@ -346,6 +341,7 @@ impl Imagination<'_> {
             replicas: 1,
             addresses: Vec::new(),
             terminated: false,
+            imagined: true,
         });
         true
     }

@@ -1,55 +1,301 @@
 //! What comes later: pods that no limit reaches, and clients that are admitted by their labels and
 //! told by their accounts, or not told apart by limits that need not.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ambient_facts::labels;
 
 use super::AuthzMode;
+use super::analysis::Analysis;
 use super::opening::Opening;
-use super::restore::Limits;
+use super::restore::{Limit, Limits};
+use super::selecting::Selecting;
 use super::setting::Setting;
 use super::tunnel_port;
 use crate::finding::{Finding, codes};
 use crate::model::{
-    Action, AuthorizationPolicy, LabelSelector, NetworkPolicy, Operator, Peer, PortRule, Protocol,
-    Rule, Workload, includes,
+    Action, AuthorizationPolicy, LabelSelector, NetworkPolicy, Operator, Peer, Protocol, Rule,
 };
-use crate::netpol::Direction;
+use crate::netpol::{Class, Direction, PortSet, rule_ports};
 
-/// Tells of every policy that limits ports and opens the tunnel, where no limit reaches all the pods
-/// that it selects: those that come later are open to its peers on every port.
-pub(super) fn later_pods(
-    setting: &Setting<'_>,
+/// Tells of pods and clients that come later.
+pub(super) fn later(
+    analysis: &Analysis<'_, '_>,
     opening: &Opening,
     limits: &Limits,
     findings: &mut Vec<Finding>,
 ) {
-    let ours: Vec<&AuthorizationPolicy> = limits
-        .policies
-        .iter()
-        .filter(|l| !l.is_spent)
-        .map(|l| &l.policy)
-        .collect();
-    for (index, policy) in setting.world.network_policies.iter().enumerate() {
-        let limits_ports = policy.ingress.iter().any(tunnel_port::grants_some_tcp);
-        let at_stake = policy.isolates_ingress && limits_ports && !policy.meta.is_ours();
-        if !at_stake || !opens_tunnel(setting, opening, index, policy) || admits_all(policy) {
-            continue;
-        }
-        let here = ours.iter().filter(|l| limits_pods_of(setting, l, policy));
-        let here: Vec<&AuthorizationPolicy> = here.copied().collect();
-        let is_reached = ours.iter().any(|limit| reaches_all(limit, policy))
-            || (here.is_empty() && people_limit(setting, policy));
-        if is_reached {
-            continue;
-        }
-        let message = unreached(policy, &here);
-        findings.push(Finding::new(
-            &codes::LATER_PODS_NOT_LIMITED,
-            policy.reference(),
-            policy.meta.origin.clone(),
-            message,
-        ));
+    let later = Later::of(analysis, limits);
+    later.clients(findings);
+    let setting = analysis.setting;
+    if !setting.cni.cni.keeps_ports_visible() && setting.options.authz != AuthzMode::None {
+        later.pods(opening, findings);
     }
+}
+
+/// What is at the pods of the input that network policies select.
+struct Later<'a, 's, 'w> {
+    analysis: &'a Analysis<'s, 'w>,
+    setting: &'s Setting<'w>,
+    limits: Vec<&'a AuthorizationPolicy>,
+    /// The limits at pods themselves.
+    at_pods: Selecting<'a, AuthorizationPolicy>,
+    /// By workload: its limits, be they at the waypoint of a Service in front of it.
+    limits_of: Vec<BTreeSet<usize>>,
+    /// By network policy: the workloads that it selects.
+    selected: Vec<Vec<usize>>,
+    /// The policies of people that isolate for ingress.
+    isolating: Selecting<'s, NetworkPolicy>,
+}
+
+impl<'a, 's, 'w> Later<'a, 's, 'w> {
+    fn of(analysis: &'a Analysis<'s, 'w>, limits: &'a Limits) -> Self {
+        let setting = analysis.setting;
+        let world = &*setting.world;
+        let limits = limits.policies.iter().filter(|l| !l.is_spent);
+        let limits: Vec<&AuthorizationPolicy> = limits.map(|Limit { policy, .. }| policy).collect();
+        let at_pods = Selecting::of(limits.iter().copied());
+        let all = Selecting::of(&world.network_policies);
+        let mut limits_of: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); world.workloads.len()];
+        let mut selected: Vec<Vec<usize>> = vec![Vec::new(); world.network_policies.len()];
+        let workloads = world.workloads.iter().enumerate().zip(&mut limits_of);
+        for ((index, workload), limits) in workloads {
+            let (namespace, labels) = (&workload.meta.namespace, &workload.pod.labels);
+            limits.extend(at_pods.places(namespace, labels));
+            for policy in all.places(namespace, labels) {
+                if let Some(selected) = selected.get_mut(policy) {
+                    selected.push(index);
+                }
+            }
+        }
+        let services = world.services.iter();
+        let services: BTreeMap<_, _> = services
+            .map(|s| ((s.meta.namespace.as_str(), s.meta.name.as_str()), s))
+            .collect();
+        for (place, limit) in limits.iter().enumerate() {
+            let targets = limit.targets.iter().filter(|t| t.kind == "Service");
+            let targets = targets.map(|t| (limit.meta.namespace.as_str(), t.name.as_str()));
+            for service in targets.filter_map(|name| services.get(&name)) {
+                for workload in setting.backends(service) {
+                    if let Some(limits) = limits_of.get_mut(workload) {
+                        limits.insert(place);
+                    }
+                }
+            }
+        }
+        let people = world.network_policies_of_people();
+        Self {
+            analysis,
+            setting,
+            limits,
+            at_pods,
+            limits_of,
+            selected,
+            isolating: Selecting::of(people.filter(|p| p.isolates_ingress)),
+        }
+    }
+
+    /// The workloads that a network policy selects.
+    fn selected(&self, policy: usize) -> &[usize] {
+        self.selected.get(policy).map_or(&[], Vec::as_slice)
+    }
+
+    /// The limits of workloads that a network policy selects.
+    fn limits_at(&self, policy: usize) -> impl Iterator<Item = &'a AuthorizationPolicy> {
+        let selected = self.selected(policy).iter();
+        let limits = selected.filter_map(|&w| self.limits_of.get(w)).flatten();
+        let limits: BTreeSet<usize> = limits.copied().collect();
+        let limits = limits.into_iter();
+        limits.filter_map(|place| self.limits.get(place).copied())
+    }
+
+    /// Tells of every policy that limits ports and opens the tunnel, where no limit reaches all the
+    /// pods that it selects: those that come later are open to its peers on every port.
+    fn pods(&self, opening: &Opening, findings: &mut Vec<Finding>) {
+        let world = &self.setting.world;
+        let opened = opened_inwards(opening);
+        // That these are enough shows where the plan adds nothing.
+        let people = world.authorization_policies_of_people();
+        let people = Selecting::of(people.filter(|limit| {
+            matches!(limit.action, Action::Allow | Action::Deny) && !limit.is_dry_run()
+        }));
+        for (index, policy) in world.indexed_network_policies_of_people() {
+            let opens_tunnel = opened.contains(&index)
+                || (self.setting.scope.is_enrolled(&policy.meta.namespace)
+                    && policy.ingress.iter().any(tunnel_port::covers_tunnel));
+            let limits_ports = policy.ingress.iter().any(tunnel_port::grants_some_tcp);
+            let at_stake = policy.isolates_ingress && limits_ports && opens_tunnel;
+            if !at_stake || admits_all(policy) {
+                continue;
+            }
+            let asked = policy.pod_selector.only_labels();
+            let asked = asked.unwrap_or_else(|| policy.pod_selector.match_labels.clone());
+            let reached = |by: &Selecting<'_, AuthorizationPolicy>| {
+                !by.places(&policy.meta.namespace, &asked).is_empty()
+            };
+            let here: Vec<&AuthorizationPolicy> = self.limits_at(index).collect();
+            if reached(&self.at_pods)
+                || (here.is_empty() && (reached(&people) || self.need_no_limit(index, policy)))
+            {
+                continue;
+            }
+            findings.push(Finding::new(
+                &codes::LATER_PODS_NOT_LIMITED,
+                policy.reference(),
+                policy.meta.origin.clone(),
+                unreached(policy, &here),
+            ));
+        }
+    }
+
+    /// Whether pods that a policy selects need no limit, whenever they come: those of the input whose
+    /// policies select all of them need none, although clients reach them through the tunnel.
+    fn need_no_limit(&self, index: usize, policy: &NetworkPolicy) -> bool {
+        let receiving = self.selected(index).iter();
+        let receiving = receiving.filter(|&&w| self.setting.role(w).receives);
+        let alike = receiving.filter(|&&w| {
+            let workload = self.setting.world.workloads.get(w);
+            let mut policies = workload.into_iter().flat_map(|w| self.isolating.at(w));
+            policies.all(|p| p.pod_selector.includes(&policy.pod_selector))
+        });
+        let classes: BTreeSet<usize> = alike
+            .filter_map(|&w| self.analysis.universe.class_of(w))
+            .collect();
+        let is_unlimited = |&class: &usize| {
+            let senders = &self.analysis.speakers.senders;
+            let mut sources = self.analysis.sources_of(class).iter();
+            let is_reached = sources.any(|(value, nodes)| {
+                self.analysis.opens_tunnel(value.after.high) && !nodes.is_disjoint(senders)
+            });
+            is_reached && self.analysis.demand(class).is_none()
+        };
+        !classes.is_empty() && classes.iter().all(is_unlimited)
+    }
+
+    /// Tells of every policy whose rules select clients by label where its limits name them.
+    fn clients(&self, findings: &mut Vec<Finding>) {
+        for (index, policy) in self.setting.world.indexed_network_policies_of_people() {
+            if !policy.isolates_ingress || !policy.ingress.iter().any(admits_by_label) {
+                continue;
+            }
+            let naming = self.limits_at(index).find(|limit| names_clients(limit));
+            let message = if let Some(limit) = naming {
+                let shared = shared_account(limit).map_or_else(String::new, |default| {
+                    format!(", among them `{default}`, that of every pod that names none")
+                });
+                format!(
+                    "it selects clients by label, and `{}` names the accounts of those of the \
+                     input{shared}",
+                    limit.reference()
+                )
+            } else if self.tells_apart(index, policy) {
+                "it admits clients by label to ports of their own, and no limit of the plan keeps \
+                 those apart that come later"
+                    .to_owned()
+            } else {
+                continue;
+            };
+            findings.push(Finding::new(
+                &codes::LATER_CLIENTS_TOLD_BY_ACCOUNT,
+                policy.reference(),
+                policy.meta.origin.clone(),
+                message,
+            ));
+        }
+    }
+
+    /// Whether pods in the mesh that a policy selects grant clients that it admits by label less than
+    /// others: inside the tunnel all are alike where no limit names them.
+    fn tells_apart(&self, index: usize, policy: &NetworkPolicy) -> bool {
+        let setting = self.setting;
+        if setting.cni.cni.keeps_ports_visible() || setting.options.authz == AuthzMode::None {
+            return false;
+        }
+        let own = policy.ingress.iter().filter(|r| admits_by_label(r));
+        let own = own.filter(|r| tunnel_port::grants_some_tcp(r));
+        let own: Vec<&Peer> = own
+            .flat_map(|r| &r.peers)
+            .filter(|p| is_by_label(p))
+            .collect();
+        if own.is_empty() {
+            return false;
+        }
+        let mut known = BTreeSet::new();
+        let here = self.selected(index).iter();
+        let mut here = here.filter(|&&workload| setting.role(workload).receives);
+        here.any(|&index| {
+            let class = self.analysis.universe.class_of(index);
+            let class = class.and_then(|c| self.analysis.universe.classes().get(c));
+            let (Some(class), Some(workload)) = (class, setting.world.workloads.get(index)) else {
+                return false;
+            };
+            let (namespace, labels) = (&workload.meta.namespace, &workload.pod.labels);
+            let policies = self.isolating.places(namespace, labels);
+            let is_new = known.insert((policies.clone(), &class.ports, class.imagined));
+            is_new && self.grants_more(class, &policies, namespace, &own)
+        })
+    }
+
+    /// Whether rules of some policies grant a class's ports of TCP to others than clients of these
+    /// peers, and no rule grants them to all that these are.
+    fn grants_more(&self, class: &Class, policies: &[usize], own: &str, peers: &[&Peer]) -> bool {
+        let policies = policies.iter().filter_map(|&p| self.isolating.get(p));
+        let rules = policies.flat_map(|p| &p.ingress);
+        let rules: Vec<(&Rule, PortSet)> = rules
+            .map(|rule| (rule, rule_ports(rule, class).only(Protocol::Tcp)))
+            .collect();
+        let mut peers = peers.iter();
+        peers.any(|peer| {
+            let admits = |rule: &Rule| {
+                let mut others = rule.peers.iter();
+                rule.peers.is_empty() || others.any(|other| self.includes(own, other, peer))
+            };
+            let (granting, others): (Vec<_>, Vec<_>) = rules.iter().partition(|(r, _)| admits(r));
+            let granted: PortSet = granting
+                .into_iter()
+                .map(|(_, ports)| ports.clone())
+                .collect();
+            others.iter().any(|(_, ports)| !granted.includes(ports))
+        })
+    }
+
+    /// Whether one peer of policies of a namespace is all that another is, as far as their selectors
+    /// show.
+    fn includes(&self, own: &str, all: &Peer, some: &Peer) -> bool {
+        let Peer::Pods { namespaces, pods } = all else {
+            return all == some;
+        };
+        let Peer::Pods {
+            namespaces: some_namespaces,
+            pods: some_pods,
+        } = some
+        else {
+            return false;
+        };
+        let everything = LabelSelector::default();
+        let some_pods = some_pods.as_ref().unwrap_or(&everything);
+        let by_name = || LabelSelector::labels([(labels::NAMESPACE_NAME, own)]);
+        let in_namespaces = match (namespaces, some_namespaces) {
+            (None, None) => true,
+            (Some(all), Some(some)) => all.includes(some),
+            (Some(all), None) => {
+                let known = self.setting.world.namespaces.get(own);
+                let known = known.filter(|n| n.declared);
+                all.includes(&by_name()) || known.is_some_and(|n| all.matches(&n.meta.labels))
+            }
+            (None, Some(some)) => by_name().includes(some),
+        };
+        in_namespaces && pods.as_ref().is_none_or(|pods| pods.includes(some_pods))
+    }
+}
+
+/// The policies whose pods the plan opens the tunnel to.
+fn opened_inwards(opening: &Opening) -> BTreeSet<usize> {
+    let inward = |direction: &Direction| *direction == Direction::Ingress;
+    let changed = opening.changed.iter().filter(|change| {
+        change.rules.iter().any(|(d, _)| inward(d)) || change.inward.iter().any(|(d, _)| inward(d))
+    });
+    changed.map(|change| change.policy).collect()
 }
 
 /// How some limits leave out pods that a policy selects.
@@ -77,124 +323,10 @@ fn unreached(policy: &NetworkPolicy, limits: &[&AuthorizationPolicy]) -> String 
     message
 }
 
-/// Whether the tunnel to pods that a policy selects is open because of it.
-fn opens_tunnel(
-    setting: &Setting<'_>,
-    opening: &Opening,
-    index: usize,
-    policy: &NetworkPolicy,
-) -> bool {
-    let mut changed = opening.changed.iter().filter(|c| c.policy == index);
-    let inward = |direction: &Direction| *direction == Direction::Ingress;
-    changed.any(|change| {
-        change.rules.iter().any(|(d, _)| inward(d)) || change.inward.iter().any(|(d, _)| inward(d))
-    }) || (setting.scope.is_enrolled(&policy.meta.namespace)
-        && policy.ingress.iter().any(tunnel_port::covers_tunnel))
-}
-
 /// Whether a policy admits everybody to every port, so that it limits nothing.
 fn admits_all(policy: &NetworkPolicy) -> bool {
     let mut rules = policy.ingress.iter();
     rules.any(|r| r.peers.is_empty() && r.ports.is_empty())
-}
-
-/// Whether a policy at pods limits all that a network policy selects, whenever they come.
-fn reaches_all(limit: &AuthorizationPolicy, policy: &NetworkPolicy) -> bool {
-    let asked = policy.pod_selector.only_labels();
-    let asked = asked.unwrap_or_else(|| policy.pod_selector.match_labels.clone());
-    limit.meta.namespace == policy.meta.namespace
-        && limit.targets.is_empty()
-        && !limit.selects_nothing
-        && includes(&asked, &limit.selector)
-}
-
-/// Whether people have written something that reaches all pods of a network policy; that it is enough
-/// shows where the plan adds nothing.
-fn people_limit(setting: &Setting<'_>, policy: &NetworkPolicy) -> bool {
-    let mut people = setting.world.authorization_policies_of_people();
-    people.any(|limit| {
-        matches!(limit.action, Action::Allow | Action::Deny)
-            && !limit.is_dry_run()
-            && reaches_all(limit, policy)
-    })
-}
-
-/// Tells of every policy whose rules select clients by label where its limits name them.
-pub(super) fn later_clients(setting: &Setting<'_>, limits: &Limits, findings: &mut Vec<Finding>) {
-    let naming: Vec<&AuthorizationPolicy> = limits
-        .policies
-        .iter()
-        .map(|l| &l.policy)
-        .filter(|p| names_clients(p))
-        .collect();
-    let people = setting.world.network_policies_of_people();
-    for policy in people.filter(|p| p.isolates_ingress) {
-        if !policy.ingress.iter().any(admits_by_label) {
-            continue;
-        }
-        let limit = naming
-            .iter()
-            .find(|limit| limits_pods_of(setting, limit, policy));
-        if let Some(limit) = limit {
-            let shared = shared_account(limit).map_or_else(String::new, |default| {
-                format!(", among them `{default}`, that of every pod that names none")
-            });
-            let message = format!(
-                "it selects clients by label, and `{}` names the accounts of those of the input{shared}",
-                limit.reference()
-            );
-            findings.push(Finding::new(
-                &codes::LATER_CLIENTS_REFUSED,
-                policy.reference(),
-                policy.meta.origin.clone(),
-                message,
-            ));
-        } else if tells_apart(setting, policy) {
-            findings.push(Finding::new(
-                &codes::LATER_CLIENTS_REFUSED,
-                policy.reference(),
-                policy.meta.origin.clone(),
-                "it admits clients by label to ports of their own, and no limit of the plan keeps \
-                 those apart that come later"
-                    .to_owned(),
-            ));
-        }
-    }
-}
-
-/// Whether pods in the mesh that a policy selects grant clients that it admits by label less than
-/// others: inside the tunnel all are alike where no limit names them.
-fn tells_apart(setting: &Setting<'_>, policy: &NetworkPolicy) -> bool {
-    if setting.cni.cni.keeps_ports_visible() || setting.options.authz == AuthzMode::None {
-        return false;
-    }
-    let here = setting.workloads_of(&policy.meta.namespace).iter();
-    let here = here.filter(|&&index| setting.role(index).receives);
-    let mut here = here.filter_map(|&index| setting.world.workloads.get(index));
-    here.any(|workload| {
-        let labels = &workload.pod.labels;
-        if !policy.pod_selector.matches(labels) {
-            return false;
-        }
-        let beside = setting.world.network_policies_of_people().filter(|p| {
-            p.isolates_ingress
-                && p.meta.namespace == policy.meta.namespace
-                && p.pod_selector.matches(labels)
-        });
-        let others: Vec<&Rule> = beside.flat_map(|p| &p.ingress).collect();
-        let own = policy.ingress.iter().filter(|r| admits_by_label(r));
-        let mut own = own.filter(|r| tunnel_port::grants_some_tcp(r));
-        own.any(|rule| others.iter().any(|other| grants_more(other, rule)))
-    })
-}
-
-/// Whether a rule grants some ports of TCP that another does not, and not to the same peers, nor to
-/// everybody.
-fn grants_more(rule: &Rule, than: &Rule) -> bool {
-    let is_more = |port: &PortRule| port.protocol == Protocol::Tcp && !than.ports.contains(port);
-    !rule.peers.is_empty()
-        && !than.peers.iter().all(|p| rule.peers.contains(p))
-        && (rule.ports.is_empty() || rule.ports.iter().any(is_more))
 }
 
 /// Whether a policy of ours refuses something to everybody but those that it names.
@@ -221,46 +353,14 @@ fn shared_account(policy: &AuthorizationPolicy) -> Option<&str> {
         .map(|n| &**n)
 }
 
-/// Whether pods that a network policy selects are limited by one of ours: themselves, or at the
-/// waypoint of a Service in front of them.
-fn limits_pods_of(
-    setting: &Setting<'_>,
-    limit: &AuthorizationPolicy,
-    policy: &NetworkPolicy,
-) -> bool {
-    if limit.meta.namespace != policy.meta.namespace {
-        return false;
-    }
-    let selector = LabelSelector {
-        match_labels: limit.selector.clone(),
-        ..LabelSelector::default()
-    };
-    let services = setting.world.services.iter().filter(|service| {
-        let mut targets = limit.targets.iter();
-        service.meta.namespace == limit.meta.namespace
-            && targets.any(|t| t.kind == "Service" && t.name == service.meta.name)
-    });
-    let services: Vec<_> = services.collect();
-    let is_limited = |&index: &usize| {
-        let selects = |w: &Workload| policy.pod_selector.matches(&w.pod.labels);
-        let workload = setting.world.workloads.get(index).filter(|w| selects(w));
-        workload.is_some_and(|workload| {
-            if limit.targets.is_empty() {
-                selector.matches(&workload.pod.labels)
-            } else {
-                services.iter().any(|s| setting.is_backend(s, index))
-            }
-        })
-    };
-    setting
-        .workloads_of(&policy.meta.namespace)
-        .iter()
-        .any(is_limited)
-}
-
 /// Whether a rule admits clients that may come under any name: not whole namespaces that it names.
 fn admits_by_label(rule: &Rule) -> bool {
-    let by_label = |peer: &Peer| match peer {
+    (rule.ports.is_empty() || tunnel_port::grants_some_tcp(rule))
+        && rule.peers.iter().any(is_by_label)
+}
+
+fn is_by_label(peer: &Peer) -> bool {
+    match peer {
         Peer::Block { .. } => false,
         Peer::Pods { namespaces, pods } => {
             pods.as_ref().is_some_and(|p| !p.is_empty())
@@ -268,8 +368,7 @@ fn admits_by_label(rule: &Rule) -> bool {
                     .as_ref()
                     .is_some_and(|n| !n.is_empty() && !is_by_name(n))
         }
-    };
-    (rule.ports.is_empty() || tunnel_port::grants_some_tcp(rule)) && rule.peers.iter().any(by_label)
+    }
 }
 
 /// Whether a selector lists the names of the namespaces that it selects.
@@ -286,7 +385,7 @@ mod tests {
     use super::*;
     use crate::migrate::fixture::{Fixture, deployment, meta};
     use crate::migrate::{Options, plan};
-    use crate::model::PortMatch;
+    use crate::model::{PortMatch, PortRule};
 
     /// What is said about a policy for `web` with these rules, of one peer and one port each.
     fn said(rules: &[(Peer, u16)]) -> String {

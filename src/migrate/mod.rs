@@ -37,6 +37,7 @@ mod restore;
 mod role;
 mod same_node;
 mod scope;
+mod selecting;
 mod selectors;
 mod serving;
 mod setting;

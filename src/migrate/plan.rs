@@ -9,7 +9,7 @@ use super::analysis::Analysis;
 use super::assumed::assumed_namespace;
 use super::compare::compare;
 use super::hazards::{self, HazardOptions};
-use super::later::{later_clients, later_pods};
+use super::later::later;
 use super::opening::{self, Added, Means, Opener, Opening, Purpose};
 use super::overlaps::limits_that_overlap;
 use super::remarks::{
@@ -23,9 +23,9 @@ use super::steps::{enrol_step, limit_step, open_step, waypoint_step};
 use super::told::report;
 use super::tunnel_port;
 use super::unread::{rebuilt, templates};
-use super::{AuthzMode, Options, Strategy, isolated, newly, object, probes};
+use super::{Options, Strategy, isolated, newly, object, probes};
 use crate::finding::Finding;
-use crate::model::{AuthorizationPolicy, NetworkPolicy, World};
+use crate::model::{AuthorizationPolicy, Meta, NetworkPolicy, World};
 use crate::netpol::{Selection, Universe};
 use crate::plan::Plan;
 
@@ -60,12 +60,9 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     probe_findings(&setting, &opening, &mut findings);
     policy_findings(&setting, &mut findings);
     inert_policies(world, &setting, &mut findings);
-    later_clients(&setting, &limits, &mut findings);
+    later(&analysis, &opening, &limits, &mut findings);
     assumed_namespace(&setting, &limits, &mut findings);
     node_blocks(&analysis, &opening, &mut findings);
-    if !visible && setting.options.authz != AuthzMode::None {
-        later_pods(&setting, &opening, &limits, &mut findings);
-    }
     limits_that_overlap(&setting, &limits, &mut proof.differences, &mut findings);
     plugin_policies(&setting, &mut proof.differences, &mut findings);
     rebuilt(world, &mut proof.differences, &mut findings);
@@ -96,10 +93,17 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
 /// A world with the limits of an earlier run as the plan makes them: what is to be replaced stands in
 /// nobody's way.
 fn with_limits<'w>(world: &'w World, limits: &Limits) -> Cow<'w, World> {
+    let name = |meta: &Meta| (meta.namespace.clone(), meta.name.clone());
+    let ours = world.authorization_policies.iter().enumerate();
+    let ours = ours.filter(|(_, p)| p.meta.is_ours());
+    // Of those with one name the first, which comes last here.
+    let ours: BTreeMap<(String, String), usize> = ours
+        .rev()
+        .map(|(index, p)| (name(&p.meta), index))
+        .collect();
     let mut world = Cow::Borrowed(world);
     for new in limits.policies.iter().map(|l| &l.policy) {
-        let mut known = world.authorization_policies.iter();
-        let Some(index) = known.position(|p| p.meta.is_ours() && p.meta.is_same(&new.meta)) else {
+        let Some(&index) = ours.get(&name(&new.meta)) else {
             continue;
         };
         if let Some(policy) = world.to_mut().authorization_policies.get_mut(index) {

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use super::object;
 use super::opening::{Added, Purpose};
 use super::role::Role;
+use super::selecting::Selecting;
 use super::setting::Setting;
 use crate::model::{
     LabelSelector, NetworkPolicy, Peer, PortMatch, PortRule, Protocol, Rule, TargetPort, Workload,
@@ -36,13 +37,7 @@ pub(super) fn refused<'s>(
     setting: &'s Setting<'_>,
     policies: &'s [NetworkPolicy],
 ) -> Vec<Refused<'s>> {
-    let mut by_namespace: BTreeMap<&str, Vec<&NetworkPolicy>> = BTreeMap::new();
-    for policy in policies.iter().filter(|p| p.isolates_ingress) {
-        by_namespace
-            .entry(&policy.meta.namespace)
-            .or_default()
-            .push(policy);
-    }
+    let by_labels = Selecting::of(policies.iter().filter(|p| p.isolates_ingress));
     let mut refused = Vec::new();
     for (index, workload) in setting.world.workloads.iter().enumerate() {
         if !is_captured(setting.role(index))
@@ -51,13 +46,7 @@ pub(super) fn refused<'s>(
         {
             continue;
         }
-        let here = by_namespace.get(workload.meta.namespace.as_str());
-        let isolating: Vec<&NetworkPolicy> = here
-            .into_iter()
-            .flatten()
-            .copied()
-            .filter(|p| p.pod_selector.matches(&workload.pod.labels))
-            .collect();
+        let isolating: Vec<&NetworkPolicy> = by_labels.at(workload).collect();
         // The one that asks for most: a policy for all pods says less about these.
         let narrowest = |p: &&&NetworkPolicy| std::cmp::Reverse(p.pod_selector.keys().count());
         let Some(&policy) = isolating.iter().min_by_key(narrowest) else {
@@ -86,8 +75,11 @@ pub(super) fn refused<'s>(
 pub(super) fn policies(setting: &Setting<'_>, refused: &[Refused<'_>]) -> Vec<Added> {
     let mut merged: BTreeMap<(&str, LabelSelector), (String, BTreeSet<u16>, &Refused<'_>)> =
         BTreeMap::new();
+    // One of an earlier run isolates what this one may not.
+    let people = setting.world.network_policies_of_people();
+    let isolating = Selecting::of(people.filter(|p| p.isolates_ingress));
     for one in refused {
-        let (selector, name) = selector_for(setting, one);
+        let (selector, name) = selector_for(setting, &isolating, one);
         let key = (one.workload.meta.namespace.as_str(), selector);
         let (_, ports, _) = merged
             .entry(key)
@@ -135,25 +127,18 @@ pub(super) fn policies(setting: &Setting<'_>, refused: &[Refused<'_>]) -> Vec<Ad
 }
 
 /// A selector that selects the workload and only pods that are isolated already, and a name.
-fn selector_for(setting: &Setting<'_>, refused: &Refused<'_>) -> (LabelSelector, String) {
+fn selector_for(
+    setting: &Setting<'_>,
+    isolating: &Selecting<'_, NetworkPolicy>,
+    refused: &Refused<'_>,
+) -> (LabelSelector, String) {
     let workload = refused.workload;
     let own = workload.selector.as_ref().filter(|s| !s.is_empty());
-    // One of an earlier run isolates what this one may not.
-    let isolated = |w: &Workload| {
-        setting.world.network_policies_of_people().any(|p| {
-            p.isolates_ingress
-                && p.meta.namespace == w.meta.namespace
-                && p.pod_selector.matches(&w.pod.labels)
-        })
-    };
     let narrow = own.filter(|selector| {
-        setting
-            .world
-            .workloads
-            .iter()
-            .filter(|w| w.meta.namespace == workload.meta.namespace)
-            .filter(|w| selector.matches(&w.pod.labels))
-            .all(isolated)
+        let here = setting.workloads_of(&workload.meta.namespace).iter();
+        let here = here.filter_map(|&index| setting.world.workloads.get(index));
+        let mut selected = here.filter(|w| selector.matches(&w.pod.labels));
+        selected.all(|w| isolating.at(w).next().is_some())
     });
     match narrow {
         Some(selector) => (selector.clone(), workload.meta.name.clone()),

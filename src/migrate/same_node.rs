@@ -9,6 +9,7 @@ use super::analysis::Analysis;
 use super::opening::Opening;
 use super::probes::{is_captured, sources};
 use super::scope::is_mesh;
+use super::selecting::Selecting;
 use crate::finding::{Finding, codes};
 use crate::model::{NetworkPolicy, Peer, Protocol, Rule, Workload};
 use crate::netpol::{Assumptions, PortSet, rule_ports};
@@ -30,12 +31,8 @@ pub(super) fn node_blocks(
         return;
     };
     let added = opening.added.iter().filter(|a| a.replaces.is_none());
-    let after: Vec<&NetworkPolicy> = opening
-        .after
-        .iter()
-        .chain(added.map(|a| &a.policy))
-        .filter(|p| p.isolates_ingress)
-        .collect();
+    let after = opening.after.iter().chain(added.map(|a| &a.policy));
+    let after = Selecting::of(after.filter(|p| p.isolates_ingress));
     for policy in setting.world.network_policies_of_people() {
         let by_node = |rule: &&Rule| {
             let mut peers = rule.peers.iter();
@@ -69,7 +66,7 @@ pub(super) fn node_blocks(
 /// of processes on the same node.
 fn lost_at(
     analysis: &Analysis<'_, '_>,
-    after: &[&NetworkPolicy],
+    after: &Selecting<'_, NetworkPolicy>,
     policy: &NetworkPolicy,
     rules: &[&Rule],
     index: usize,
@@ -81,15 +78,12 @@ fn lost_at(
     let (Some(workload), Some(class)) = (workload, class) else {
         return PortSet::none();
     };
-    let labels = &workload.pod.labels;
-    if !is_captured(setting.role(index)) || !policy.pod_selector.matches(labels) {
+    let selected = policy.pod_selector.matches(&workload.pod.labels);
+    if !is_captured(setting.role(index)) || !selected {
         return PortSet::none();
     }
     let granted: PortSet = rules.iter().map(|rule| rule_ports(rule, class)).collect();
-    let here = after
-        .iter()
-        .filter(|p| p.meta.namespace == policy.meta.namespace && p.pod_selector.matches(labels));
-    let here: Vec<&Rule> = here.flat_map(|p| &p.ingress).collect();
+    let here: Vec<&Rule> = after.at(workload).flat_map(|p| &p.ingress).collect();
     let open = sources(setting, workload).into_iter().map(|source| {
         let lets_in = |peer: &Peer| match peer {
             Peer::Block { cidr, except } => {

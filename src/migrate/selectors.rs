@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use ambient_facts::{labels, namespaces};
 
 use super::analysis::Analysis;
+use super::selecting::Selecting;
 use crate::authz::Selected;
 use crate::model::{
     AuthorizationPolicy, LabelSelector, Labels, Meta, NetworkPolicy, ObjectRef, World, includes,
@@ -25,16 +26,18 @@ pub(super) struct ByNamespace<'a> {
     workloads: BTreeMap<&'a str, Vec<usize>>,
     /// By namespace, key and value of a label.
     labelled: BTreeMap<(&'a str, &'a str, &'a str), Vec<usize>>,
-    isolating: BTreeMap<&'a str, Vec<&'a NetworkPolicy>>,
+    /// The network policies of people that isolate for ingress.
+    isolating: Selecting<'a, NetworkPolicy>,
     authorization: BTreeMap<&'a str, Vec<&'a AuthorizationPolicy>>,
 }
 
 impl<'a> ByNamespace<'a> {
     pub(super) fn of(world: &'a World) -> Self {
+        let people = world.network_policies_of_people();
         let mut index = Self {
             workloads: BTreeMap::new(),
             labelled: BTreeMap::new(),
-            isolating: BTreeMap::new(),
+            isolating: Selecting::of(people.filter(|p| p.isolates_ingress)),
             authorization: BTreeMap::new(),
         };
         for (place, workload) in world.workloads.iter().enumerate() {
@@ -44,15 +47,6 @@ impl<'a> ByNamespace<'a> {
             for (key, value) in &workload.pod.labels {
                 let same = index.labelled.entry((namespace, key, value));
                 same.or_default().push(place);
-            }
-        }
-        for policy in world.network_policies_of_people() {
-            if policy.isolates_ingress {
-                index
-                    .isolating
-                    .entry(&policy.meta.namespace)
-                    .or_default()
-                    .push(policy);
             }
         }
         for policy in world.authorization_policies_of_people() {
@@ -137,9 +131,7 @@ pub(super) fn candidates<'a>(
     if analysis.setting.nameless.contains(namespace) {
         return Vec::new();
     }
-    let isolating = index.isolating.get(namespace).into_iter().flatten();
-    let selecting = isolating.filter(|p| p.pod_selector.matches(&subject.pod.labels));
-    let by_policy = selecting.filter_map(|p| {
+    let by_policy = index.isolating.at(subject).filter_map(|p| {
         let labels = p.pod_selector.only_labels()?;
         Some(Candidate {
             labels,

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use ambient_facts::{annotations, labels, ports};
+use ambient_facts::{labels, ports};
 
 use super::Options;
 use super::scope::{SIDECAR_CONTAINER, Scope};
-use super::waypoints::{Binding, Waypoint, Waypoints};
+use super::waypoints::{Binding, Waypoint, Waypoints, account_named_by};
 use crate::model::{
     ContainerPort, Gateway, Labels, Meta, PodTemplate, Protocol, Workload, WorkloadKind, World,
 };
@@ -61,12 +61,10 @@ impl ServingWaypoints {
         if let Some(place) = self.all.iter().position(known) {
             return place;
         }
-        let meta = waypoint.gateway.map(|g| &g.meta);
-        let account = meta.and_then(|m| m.annotation(annotations::GATEWAY_SERVICE_ACCOUNT));
         self.all.push(Serving {
             namespace: waypoint.namespace.to_owned(),
             name: waypoint.name.to_owned(),
-            service_account: account.unwrap_or(waypoint.name).to_owned(),
+            service_account: waypoint.service_account().to_owned(),
             planned: waypoint.gateway.is_none(),
         });
         self.all.len() - 1
@@ -133,10 +131,9 @@ pub(super) fn pods_of_gateways(world: &World) -> Vec<Workload> {
             labels::EAST_WEST_CLASS => (labels::MANAGED_EAST_WEST, meta.name.clone()),
             _ => return None,
         };
-        let account = meta.annotation(annotations::GATEWAY_SERVICE_ACCOUNT);
         let pod = PodTemplate {
             labels: labels_of(&meta.name, class, managed),
-            service_account: account.unwrap_or(&name).to_owned(),
+            service_account: account_named_by(meta).unwrap_or(&name).to_owned(),
             containers: vec!["istio-proxy".to_owned()],
             ..PodTemplate::default()
         };
@@ -189,6 +186,7 @@ fn deployment(namespace: &str, name: &str, pod: PodTemplate) -> Workload {
         replicas: 1,
         addresses: Vec::new(),
         terminated: false,
+        imagined: false,
     }
 }
 

@@ -8,7 +8,7 @@ use ambient_facts::{labels, ports};
 
 use super::Options;
 use super::cni::{self, Detection};
-use super::imagine::{self, Imagined, is_imagined};
+use super::imagine::{self, Imagined};
 use super::role::{self, Role};
 use super::scope::{Scope, ScopeOptions};
 use super::serving::{self, ServingWaypoints};
@@ -92,25 +92,22 @@ impl<'w> Setting<'w> {
         let mut gateways = serving::pods_of_gateways(&setting.world);
         gateways.retain(|pod| !setting.world.workloads.iter().any(|w| is_pod_of(w, pod)));
         setting.extend(gateways, &scope_options);
-        let first_imagined = setting.world.workloads.len();
-        // What is imagined may have waypoints, whose pods policies speak of and apply to.
-        loop {
+        // What is imagined may have waypoints, whose pods policies speak of and apply to. Every turn
+        // but the last adds the pods of one more.
+        for _ in 0..=setting.world.gateways.len() + setting.planned.len() {
             while setting.imagine(&mut scope_options) {}
-            setting.forget_pods_of_waypoints(first_imagined, &scope_options);
+            setting.forget_pods_of_waypoints(&scope_options);
             if !setting.add_waypoint_pods(&scope_options) {
                 break;
             }
         }
-        let workloads = setting.world.workloads.iter().enumerate();
-        let imagined = workloads.map(|(i, w)| i >= first_imagined && is_imagined(w));
-        let imagined: Vec<bool> = imagined.collect();
         let by_namespace = setting.world.workloads_by_namespace().into_iter();
         setting.by_namespace = by_namespace
             .map(|(name, workloads)| (name.to_owned(), workloads))
             .collect();
-        let parts = imagined.into_iter().enumerate();
-        setting.parts = parts
-            .map(|(index, imagined)| setting.part(index, imagined))
+        let workloads = setting.world.workloads.iter().enumerate();
+        setting.parts = workloads
+            .map(|(index, workload)| setting.part(index, workload))
             .collect();
         setting
     }
@@ -148,24 +145,20 @@ impl<'w> Setting<'w> {
 
     /// Forgets what was imagined for selectors of a waypoint's pods, where it serves nothing but what
     /// is imagined too: then it has pods of its own.
-    fn forget_pods_of_waypoints(&mut self, first_imagined: usize, options: &ScopeOptions) {
-        let is_named =
-            |w: &Workload| is_imagined(w) && w.pod.labels.contains_key(labels::GATEWAY_NAME);
-        let mut imagined = self.world.workloads.iter().skip(first_imagined);
-        if !imagined.any(is_named) {
+    fn forget_pods_of_waypoints(&mut self, options: &ScopeOptions) {
+        let is_named = |w: &Workload| w.imagined && w.pod.labels.contains_key(labels::GATEWAY_NAME);
+        if !self.world.workloads.iter().any(is_named) {
             return;
         }
         let mut others = World::clone(&self.world);
-        retain_after(first_imagined, &mut others.workloads, |w| !is_named(w));
+        others.workloads.retain(|w| !is_named(w));
         let pods = ServingWaypoints::of(&others, &self.planned).pods();
         let is_pod = |w: &Workload| {
             let mut pods = pods.iter();
             is_named(w)
                 && pods.any(|pod| is_pod_of(w, pod) && includes(&pod.pod.labels, &w.pod.labels))
         };
-        retain_after(first_imagined, &mut self.world.to_mut().workloads, |w| {
-            !is_pod(w)
-        });
+        self.world.to_mut().workloads.retain(|w| !is_pod(w));
         self.endpoints = Endpoints::of(&self.world);
         self.scope = Scope::of(&self.world, &self.endpoints, options);
     }
@@ -196,10 +189,7 @@ impl<'w> Setting<'w> {
         self.scope = Scope::of(&self.world, &self.endpoints, options);
     }
 
-    fn part(&self, index: usize, imagined: bool) -> Part {
-        let Some(workload) = self.world.workloads.get(index) else {
-            return Part::default();
-        };
+    fn part(&self, index: usize, workload: &Workload) -> Part {
         let waypoint = self.waypoints.all.iter().position(|w| {
             let gateway = workload.pod.labels.get(labels::GATEWAY_NAME);
             w.namespace == workload.meta.namespace && gateway.is_some_and(|name| *name == w.name)
@@ -212,7 +202,7 @@ impl<'w> Setting<'w> {
             role,
             waypoint,
             pod_waypoint: taken.filter(|_| role.surely_receives() && waypoint.is_none()),
-            imagined,
+            imagined: workload.imagined,
             proxy_today: role::has_proxy_today(&self.world, workload),
         }
     }
@@ -363,13 +353,4 @@ struct Distinction {
 fn is_pod_of(workload: &Workload, pod: &Workload) -> bool {
     let name = |w: &Workload| w.pod.labels.get(labels::GATEWAY_NAME).cloned();
     workload.meta.namespace == pod.meta.namespace && name(workload) == name(pod)
-}
-
-/// Keeps the first workloads, and of the others those that are wanted.
-fn retain_after(first: usize, workloads: &mut Vec<Workload>, wanted: impl Fn(&Workload) -> bool) {
-    let mut index = 0;
-    workloads.retain(|workload| {
-        index += 1;
-        index <= first || wanted(workload)
-    });
 }

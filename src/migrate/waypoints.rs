@@ -234,10 +234,16 @@ impl<'w> Waypoints<'w> {
 impl Waypoint<'_> {
     /// The name of the service account that its pods run under, in its namespace.
     pub(super) fn service_account(&self) -> &str {
-        self.gateway
-            .and_then(|g| g.meta.annotation(annotations::GATEWAY_SERVICE_ACCOUNT))
-            .unwrap_or(self.name)
+        let named = self.gateway.and_then(|g| account_named_by(&g.meta));
+        named.unwrap_or(self.name)
     }
+}
+
+/// The service account that a Gateway names for its pods. The control plane reads an empty name as
+/// none.
+pub(super) fn account_named_by(gateway: &Meta) -> Option<&str> {
+    let named = gateway.annotation(annotations::GATEWAY_SERVICE_ACCOUNT);
+    named.filter(|name| !name.is_empty())
 }
 
 /// What a `use-waypoint` label names.

@@ -67,6 +67,22 @@ impl LabelSelector {
             && self.match_expressions.iter().all(|r| r.matches(labels))
     }
 
+    /// Whether it selects all that another one does, as far as the requirements of the two show.
+    pub fn includes(&self, other: &Self) -> bool {
+        let mut fixed = other.match_labels.clone();
+        for requirement in &other.match_expressions {
+            if let Operator::In(values) = &requirement.operator
+                && let (Some(value), 1) = (values.first(), values.len())
+            {
+                fixed.insert(requirement.key.clone(), value.clone());
+            }
+        }
+        let is_asked = |r: &Requirement| {
+            other.match_expressions.contains(r) || (fixed.contains_key(&r.key) && r.matches(&fixed))
+        };
+        includes(&fixed, &self.match_labels) && self.match_expressions.iter().all(is_asked)
+    }
+
     /// The labels that are all it asks for, written as `matchLabels` or as `In` with one value; `None`
     /// when it asks for something else.
     pub fn only_labels(&self) -> Option<Labels> {
@@ -204,6 +220,27 @@ mod tests {
         let mut both = selector(&[("a", inside(&["2"]))]);
         both.match_labels = Labels::from([("a".to_owned(), "1".to_owned())]);
         assert!(both.is_contradiction());
+    }
+
+    #[test]
+    fn a_selector_includes_what_asks_for_as_much_and_more() {
+        let set = |values: &[&str]| values.iter().map(|&v| v.to_owned()).collect();
+        let everything = LabelSelector::default();
+        let web = LabelSelector::labels([("app", "web")]);
+        let front = LabelSelector::labels([("app", "web"), ("tier", "front")]);
+        let one = selector(&[("app", Operator::In(set(&["web"])))]);
+        let some = selector(&[("app", Operator::In(set(&["web", "db"])))]);
+        let any = selector(&[("app", Operator::Exists)]);
+        let other = selector(&[("app", Operator::NotIn(set(&["db"])))]);
+        let all = [&everything, &web, &front, &one, &some, &any, &other];
+        let included = |by: &LabelSelector| all.map(|selector| u8::from(by.includes(selector)));
+        assert_eq!(included(&everything), [1, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(included(&web), [0, 1, 1, 1, 0, 0, 0]);
+        assert_eq!(included(&front), [0, 0, 1, 0, 0, 0, 0]);
+        assert_eq!(included(&one), [0, 1, 1, 1, 0, 0, 0]);
+        assert_eq!(included(&some), [0, 1, 1, 1, 1, 0, 0]);
+        assert_eq!(included(&any), [0, 1, 1, 1, 0, 1, 0]);
+        assert_eq!(included(&other), [0, 1, 1, 1, 0, 0, 1]);
     }
 
     #[test]

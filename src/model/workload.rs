@@ -95,6 +95,9 @@ pub struct Workload {
     pub addresses: Vec<IpAddr>,
     /// `status.phase` of a pod is `Succeeded` or `Failed`.
     pub terminated: bool,
+    /// No object describes it, neither one that was read nor one that leads to it: policies speak of
+    /// such pods, and their service account is not known.
+    pub imagined: bool,
 }
 
 impl Workload {

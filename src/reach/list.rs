@@ -164,7 +164,7 @@ pub fn difference(before: &World, after: &World, lens: impl Into<Lens>) -> Diffe
     }
     differences.sort_unstable();
     let [old, new] = worlds;
-    let ends = differences.iter().flat_map(|d| [&d.source, &d.destination]);
+    let ends = differences.iter().map(|d| (&d.source, &d.destination));
     Differences {
         silent: silent::policies(old, new, ends),
         pairs: differences,

@@ -381,6 +381,20 @@ fn policies_that_differ_for_nobody_in_the_input_are_named() {
 }
 
 #[test]
+fn a_policy_is_named_beside_one_of_the_same_pods_that_makes_a_difference() {
+    // Clients of `both` are there, and those of `gone` are not.
+    let gone = |port| alone("gone", port, "db").replace("app: web", "app: gone");
+    let both = |port| SHOP.to_owned() + &alone("both", port, "db") + &gone(port);
+    assert_eq!(silent(&both(5432), &both(9999)), "shop/networkpolicy/gone");
+    let egress = |port| {
+        let gone = gone(port).replace("ingress: [{from", "egress: [{to");
+        gone.replace("spec:", "spec:\n  policyTypes: [Egress]")
+    };
+    let ends = |port| SHOP.to_owned() + &alone("both", port, "db") + &egress(port);
+    assert_eq!(silent(&ends(5432), &ends(9999)), "shop/networkpolicy/gone");
+}
+
+#[test]
 fn the_same_said_in_other_rules_is_no_difference() {
     let parts = alone("a", 80, "gone") + &alone("b", 90, "gone");
     let whole = alone("c", 80, "gone").replace("{port: 1}", "{port: 90}, {port: 1, endPort: 1}");

@@ -1,7 +1,7 @@
 //! Keeps the repository in the shape that `ARCHITECTURE.md` describes.
 //!
-//! [`tables`] says what is allowed, [`rules`] and [`circles`] compare it with what [`workspace`] and [`source`]
-//! read. `checker` shows on small made-up sources that each rule can fail.
+//! [`tables`] says what is allowed, [`rules`] and [`circles`] compare it with what [`workspace`] and
+//! [`source`] read. `checker` shows on small made-up sources that each rule can fail.
 #![allow(
     clippy::expect_used,
     clippy::panic,

@@ -129,6 +129,7 @@ fn workload(meta: Meta, kind: WorkloadKind, object: &Value) -> Workload {
             .map_or(1, |n| u32::try_from(n).unwrap()),
         addresses: addresses.iter().map(|a| parse(&a["ip"])).collect(),
         terminated: matches!(phase, Some("Succeeded" | "Failed")),
+        imagined: false,
         meta,
         kind,
     }

@@ -109,7 +109,7 @@ area! {
          A workload that comes later and is selected too, or a release with other labels, is reached through the tunnel on every port, until the plan is made again.",
         "Select by `matchLabels` that select pods with the same limits alone, or run the plan in CI so that new workloads get their limits.";
 
-    LATER_CLIENTS_REFUSED = "AMB0119", Warning,
+    LATER_CLIENTS_TOLD_BY_ACCOUNT = "AMB0119", Warning,
         "clients that come later are told by their account",
         "The policy admits clients by their labels, and inside the tunnel there are no labels, only service accounts. \
          The AuthorizationPolicy that keeps the port limit therefore names the accounts of the clients of the input, and nobody where all of these may use the same. \

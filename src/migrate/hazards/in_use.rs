@@ -103,19 +103,14 @@ fn holder<'w>(
 
 /// Whether the pods of a workload that joins are not captured yet, and isolated.
 fn is_waiting(context: &Context<'_>, workload: &Workload) -> bool {
-    let namespace = &workload.meta.namespace;
     let own = workload.pod.labels.get(labels::DATAPLANE_MODE);
-    let is_enrolled = context.scope.namespace(namespace) == Some(&NamespaceState::Labelled)
+    let is_enrolled = context.scope.namespace(&workload.meta.namespace)
+        == Some(&NamespaceState::Labelled)
         || own.is_some_and(|mode| mode == labels::AMBIENT);
     let is_captured = is_enrolled && has_proxy_today(context.world, workload) != Some(true);
-    let mut policies = context.world.network_policies_of_people();
     !is_captured
         && !workload.meta.origin.is_synthetic()
-        && policies.any(|p| {
-            p.isolates_ingress
-                && p.meta.namespace == *namespace
-                && p.pod_selector.matches(&workload.pod.labels)
-        })
+        && context.isolating.at(workload).next().is_some()
 }
 
 #[cfg(test)]

@@ -23,12 +23,13 @@ use ambient_facts::namespaces;
 use crate::authz::TrustDomain;
 use crate::finding::{Code, Finding};
 use crate::model::{
-    AuthorizationPolicy, Coverage, Endpoint, Endpoints, Kind, Labels, Meta, ObjectRef, Origin,
-    Service, Workload, WorkloadKind, World, includes,
+    AuthorizationPolicy, Coverage, Endpoint, Endpoints, Kind, Labels, Meta, NetworkPolicy,
+    ObjectRef, Origin, Service, Workload, WorkloadKind, World, includes,
 };
 
 use super::cni::Cni;
 use super::scope::Scope;
+use super::selecting::Selecting;
 use super::waypoints::Waypoints;
 
 /// Settings that hazards depend on.
@@ -95,6 +96,8 @@ struct Context<'w> {
     members: BTreeMap<&'w str, Vec<&'w Workload>>,
     /// Authorization policies by namespace.
     authorization: BTreeMap<&'w str, Vec<&'w AuthorizationPolicy>>,
+    /// The network policies of people that isolate for ingress.
+    isolating: Selecting<'w, NetworkPolicy>,
     /// Services by namespace.
     services: BTreeMap<&'w str, Vec<&'w Service>>,
 }
@@ -108,6 +111,8 @@ impl<'w> Context<'w> {
     ) -> Self {
         let key = |w: &'w Workload| (w.kind, w.meta.namespace.as_str(), w.meta.name.as_str());
         let indexed = || world.workloads.iter().enumerate();
+        let isolating = world.network_policies_of_people();
+        let isolating = isolating.filter(|p| p.isolates_ingress);
         let mut context = Self {
             world,
             endpoints,
@@ -118,6 +123,7 @@ impl<'w> Context<'w> {
             named: indexed().map(|(i, w)| (key(w), i)).collect(),
             members: BTreeMap::new(),
             authorization: BTreeMap::new(),
+            isolating: Selecting::of(isolating),
             services: BTreeMap::new(),
         };
         let mut members: BTreeMap<_, Vec<_>> = BTreeMap::new();

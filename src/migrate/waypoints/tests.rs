@@ -139,9 +139,12 @@ fn a_planned_waypoint_serves_its_namespace_unless_it_has_another() {
 
 #[test]
 fn an_annotation_names_the_service_account_of_a_waypoint() {
-    let mut gateway = waypoint("shop", "w");
-    gateway.meta.annotations = labels(&[("gateway.istio.io/service-account", "edge")]);
-    let fixture =
-        Fixture::with_namespace("shop", &[("istio.io/use-waypoint", "w")]).gateway(gateway);
-    assert_eq!(of_service(&fixture, &with(&[])), "bound to shop/w as edge");
+    for (named, account) in [("edge", "edge"), ("", "w")] {
+        let mut gateway = waypoint("shop", "w");
+        gateway.meta.annotations = labels(&[("gateway.istio.io/service-account", named)]);
+        let fixture =
+            Fixture::with_namespace("shop", &[("istio.io/use-waypoint", "w")]).gateway(gateway);
+        let expected = format!("bound to shop/w as {account}");
+        assert_eq!(of_service(&fixture, &with(&[])), expected);
+    }
 }

@@ -136,6 +136,7 @@ fn workload(index: usize, namespace: &str) -> Workload {
         replicas: 1,
         addresses: Vec::new(),
         terminated: false,
+        imagined: false,
     }
 }
 

@@ -18,6 +18,7 @@ pub(super) fn workload(object: Mapping<'_, '_, '_>, meta: Meta, kind: WorkloadKi
         replicas: 1,
         addresses: Vec::new(),
         terminated: false,
+        imagined: false,
     };
     let Some(spec) = object.required("spec").and_then(Field::mapping) else {
         return workload;

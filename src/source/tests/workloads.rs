@@ -293,6 +293,7 @@ status:
             fd00::1,
         ],
         terminated: true,
+        imagined: false,
     }
     "#);
     let namespace = &loaded.world.namespaces["shop"];
