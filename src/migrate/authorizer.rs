@@ -146,10 +146,7 @@ impl<'p> Authorizer<'p> {
                 plaintext,
                 unidentified,
                 stays: today == Some(true)
-                    && keeps_proxy(
-                        workload,
-                        setting.scope.is_enrolled(&workload.meta.namespace),
-                    ),
+                    && keeps_proxy(workload, setting.scope.enrols(&workload.meta.namespace)),
             };
             let selection = self.intern(place);
             match selections.iter_mut().find(|(known, _)| *known == selection) {

@@ -88,7 +88,7 @@ fn opens_tunnel(
     let inward = |direction: &Direction| *direction == Direction::Ingress;
     changed.any(|change| {
         change.rules.iter().any(|(d, _)| inward(d)) || change.inward.iter().any(|(d, _)| inward(d))
-    }) || (setting.scope.is_enrolled(&policy.meta.namespace)
+    }) || (setting.scope.enrols(&policy.meta.namespace)
         && policy.ingress.iter().any(tunnel_port::covers_tunnel))
 }
 

@@ -55,6 +55,7 @@ impl<'w> Setting<'w> {
         let mut scope_options = ScopeOptions {
             namespaces: options.namespaces.clone(),
             exclude: options.exclude.clone(),
+            imagined: BTreeSet::new(),
         };
         let cni = match options.cni {
             Some(cni) => Detection {
@@ -132,11 +133,7 @@ impl<'w> Setting<'w> {
             .cloned()
             .collect();
         let found_namespaces = !new.is_empty();
-        // Whether what the input does not hold is in the mesh already is not for options to say
-        // that are about what it holds.
-        if !options.namespaces.is_empty() {
-            options.namespaces.extend(new.iter().cloned());
-        }
+        options.imagined.extend(new.iter().cloned());
         self.imagined_namespaces.extend(new);
         self.nameless.extend(namespaces.keys().cloned());
         if !namespaces.is_empty() {
@@ -205,7 +202,7 @@ impl<'w> Setting<'w> {
             w.namespace == workload.meta.namespace && gateway.is_some_and(|name| *name == w.name)
         });
         let namespace = &workload.meta.namespace;
-        let enrolled = self.scope.is_enrolled(namespace) && self.has_members(namespace);
+        let enrolled = self.scope.enrols(namespace);
         let role = Role::of(&self.world, workload, self.scope.workload(index), enrolled);
         let taken = self.waypoints.of_workload.get(&index).copied();
         Part {
@@ -246,22 +243,6 @@ impl<'w> Setting<'w> {
     pub(super) fn backends(&self, service: &Service) -> impl Iterator<Item = usize> {
         let here = self.workloads_of(&service.meta.namespace).iter().copied();
         here.filter(|&w| self.is_backend(service, w))
-    }
-
-    /// Whether a namespace is to be enrolled: the input has something to enrol in it, or it was asked
-    /// for.
-    pub(super) fn has_members(&self, namespace: &str) -> bool {
-        if self.options.namespaces.iter().any(|n| n == namespace) {
-            return true;
-        }
-        let known = self.world.namespaces.get(namespace);
-        let declared = known.is_some_and(|n| n.declared);
-        let mut workloads = self.workloads_of(namespace).iter();
-        workloads.any(|&index| {
-            let workload = self.world.workloads.get(index);
-            workload.is_some_and(|w| !w.meta.origin.is_synthetic())
-                && (declared || self.scope.workload(index).joins())
-        })
     }
 
     /// The workloads of a namespace.

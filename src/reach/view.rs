@@ -75,7 +75,7 @@ impl<'w> View<'w> {
                         world,
                         w,
                         scope.workload(index),
-                        scope.is_enrolled(&w.meta.namespace),
+                        scope.enrols(&w.meta.namespace),
                     )
                 };
                 world.workloads.iter().enumerate().map(role).collect()
