@@ -9,9 +9,9 @@
 //! opens to it. Therefore waypoints are used in a step of their own, the last; where one is used
 //! already while pods behind it are enrolled, the comparison does not cover the time between.
 //!
-//! The plaintext relation is what network policies allow. What ztunnel does beyond it with
-//! plaintext that enters an enrolled pod, by the policies of people and by `PeerAuthentication`, is
-//! said in findings of its own: nothing of the plan changes it.
+//! The plaintext relation is what network policies allow, and at pods behind a sidecar that stay out
+//! of the mesh what this makes of it. What ztunnel does with plaintext that enters an enrolled pod, by
+//! the policies of people and by `PeerAuthentication`, is said in findings of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +26,7 @@ use super::outcome::Outcome;
 use super::peering::Peering;
 use super::relations::{Hops, plaintext, tunnel};
 use super::restore::Limits;
+use super::sidecars::{self, Clients};
 use super::strangers::Gain;
 use super::ways::{Asked, Way};
 use crate::authz::{Allowance, Policies};
@@ -47,7 +48,9 @@ pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
     let peering = Peering::of(world, namespaces::ROOT);
     let mut authorizer = Authorizer::new(&after, &peering, &crowd);
     let tunnels = tunnels(analysis, &mut authorizer);
+    let guarded = guarded(analysis, &mut authorizer);
     let ways = ways(analysis, &mut authorizer);
+    let clients = Clients::of(analysis);
     let comparer = || Comparer {
         analysis,
         authorizer: &authorizer,
@@ -76,7 +79,18 @@ pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
         }
         comparer.found
     });
+    let past_sidecars = guarded.par_iter().map(|(selection, ends)| {
+        let mut found = Differences::default();
+        let guard = authorizer.guard(analysis, *selection);
+        for (class, workloads) in ends {
+            if let Some(guard) = &guard {
+                sidecars::compare(analysis, &clients, guard, (*class, workloads), &mut found);
+            }
+        }
+        found
+    });
     let found: Vec<Differences> = in_the_clear
+        .chain(past_sidecars)
         .chain(through_tunnels)
         .chain(through_waypoints)
         .collect();
@@ -98,14 +112,36 @@ fn tunnels(
     analysis: &Analysis<'_, '_>,
     authorizer: &mut Authorizer<'_>,
 ) -> Vec<(SelectionId, Ends)> {
-    let mut tunnels: BTreeMap<SelectionId, Ends> = BTreeMap::new();
-    for class in analysis.speakers.receivers.ones() {
+    let receivers = analysis.speakers.receivers.ones();
+    by_selection(receivers, analysis, authorizer)
+}
+
+/// The same of everybody behind a sidecar.
+fn guarded(
+    analysis: &Analysis<'_, '_>,
+    authorizer: &mut Authorizer<'_>,
+) -> Vec<(SelectionId, Ends)> {
+    let classes = analysis.universe.classes().iter().enumerate();
+    let guarded = classes.filter(|(_, class)| {
+        let workload = class.workloads.first();
+        workload.is_some_and(|&w| analysis.setting.role(w).behind_sidecar)
+    });
+    by_selection(guarded.map(|(node, _)| node), analysis, authorizer)
+}
+
+fn by_selection(
+    classes: impl Iterator<Item = Node>,
+    analysis: &Analysis<'_, '_>,
+    authorizer: &mut Authorizer<'_>,
+) -> Vec<(SelectionId, Ends)> {
+    let mut ends_at: BTreeMap<SelectionId, Ends> = BTreeMap::new();
+    for class in classes {
         for (selection, workloads) in authorizer.selections(analysis, class) {
-            let ends = tunnels.entry(selection).or_default();
+            let ends = ends_at.entry(selection).or_default();
             ends.push((class, workloads));
         }
     }
-    tunnels.into_iter().collect()
+    ends_at.into_iter().collect()
 }
 
 /// A way to a class, and where policies apply on it.
@@ -184,6 +220,8 @@ impl Comparer<'_, '_, '_, '_, '_> {
     fn tunnel_to(&mut self, class: Node, workloads: &[usize], parts: &[Part]) {
         let analysis = self.analysis;
         let to = To::workloads(analysis, class, workloads, Relation::Tunnel);
+        let mut roles = workloads.iter().map(|&w| analysis.setting.role(w));
+        let perhaps = roles.any(|role| role.perhaps_receives);
         for (value, sources) in analysis.sources_of(class) {
             let mut sources = sources.clone();
             sources.intersect_with(&analysis.speakers.clients);
@@ -191,6 +229,7 @@ impl Comparer<'_, '_, '_, '_, '_> {
                 let Some(outcome) = tunnel(analysis, *value, &part.authorized) else {
                     continue;
                 };
+                let outcome = if perhaps { outcome.if_taken() } else { outcome };
                 let mut nodes = sources.clone();
                 nodes.intersect_with(&part.nodes);
                 let (direct, captured) = self.by_dns(&nodes);

@@ -38,6 +38,7 @@ mod scope;
 mod selectors;
 mod serving;
 mod setting;
+mod sidecars;
 mod steps;
 mod strangers;
 mod told;

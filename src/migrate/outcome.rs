@@ -20,6 +20,8 @@ pub(super) enum Doubt {
     Peer,
     /// Whether an AuthorizationPolicy matches, or is in force today.
     Authorization,
+    /// Whether a sidecar takes the tunnel.
+    Tunnel,
 }
 
 /// A difference, within the ports that its relation is about. No port is in two of its sets.
@@ -39,6 +41,8 @@ pub(super) struct Outcome {
     pub(super) by_peer: PortSet,
     /// Whether there is a difference depends on an AuthorizationPolicy.
     pub(super) by_authorization: PortSet,
+    /// There is a difference where a sidecar takes the tunnel.
+    pub(super) by_tunnel: PortSet,
     /// What is lost gets as far as the AuthorizationPolicies, which refuse it.
     pub(super) refused: bool,
 }
@@ -67,7 +71,7 @@ pub(super) fn compare_sides(low: &Side, high: &Side, today: &Allowance) -> Optio
         after,
         lost,
         gained,
-        refused: false,
+        ..Outcome::default()
     };
     outcome.or_none()
 }
@@ -97,6 +101,7 @@ impl Outcome {
             gained: rest(&self.gained),
             by_peer: rest(&self.by_peer),
             by_authorization: rest(&self.by_authorization),
+            by_tunnel: rest(&self.by_tunnel),
             ..self.clone()
         }
     }
@@ -105,6 +110,16 @@ impl Outcome {
     pub(super) fn doubtful(self) -> Self {
         Self {
             by_peer: self.by_peer.union(&self.lost).union(&self.gained),
+            lost: PortSet::none(),
+            gained: PortSet::none(),
+            ..self
+        }
+    }
+
+    /// The same where it is not known whether a sidecar takes the tunnel.
+    pub(super) fn if_taken(self) -> Self {
+        Self {
+            by_tunnel: self.by_tunnel.union(&self.lost).union(&self.gained),
             lost: PortSet::none(),
             gained: PortSet::none(),
             ..self
@@ -128,6 +143,7 @@ impl Outcome {
                 Some(Doubt::Authorization),
                 &self.by_authorization,
             ),
+            (Verdict::Unknown, Some(Doubt::Tunnel), &self.by_tunnel),
         ];
         all.into_iter().filter(|(_, _, ports)| !ports.is_empty())
     }

@@ -27,6 +27,10 @@ pub(super) struct Part {
     pub(super) imagined: bool,
     /// Whether a proxy of Istio is in them today.
     pub(super) proxy_today: Option<bool>,
+    /// Whether it is after a restart too, if they stay out of the mesh.
+    pub(super) keeps_proxy: bool,
+    /// They join the mesh.
+    pub(super) joins: bool,
 }
 
 /// Everything that planning starts from.
@@ -203,7 +207,8 @@ impl<'w> Setting<'w> {
         });
         let namespace = &workload.meta.namespace;
         let enrolled = self.scope.enrols(namespace);
-        let role = Role::of(&self.world, workload, self.scope.workload(index), enrolled);
+        let membership = self.scope.workload(index);
+        let role = Role::of(&self.world, workload, membership, enrolled);
         let taken = self.waypoints.of_workload.get(&index).copied();
         Part {
             role,
@@ -211,7 +216,14 @@ impl<'w> Setting<'w> {
             pod_waypoint: taken.filter(|_| role.surely_receives() && waypoint.is_none()),
             imagined,
             proxy_today: role::has_proxy_today(&self.world, workload),
+            keeps_proxy: role::keeps_proxy(workload, enrolled),
+            joins: membership.joins(),
         }
+    }
+
+    /// What there is to know of a workload's pods.
+    pub(super) fn part_of(&self, workload: usize) -> Option<&Part> {
+        self.parts.get(workload)
     }
 
     /// Whether a proxy of Istio is in a workload's pods today; `None` when the input does not tell.
@@ -297,7 +309,7 @@ impl<'w> Setting<'w> {
             let mut declared = workload.pod.ports.iter();
             let distinction = Distinction {
                 role: part.role,
-                proxy_today: part.proxy_today,
+                proxy: (part.proxy_today, part.keeps_proxy, part.joins),
                 waypoint: part.waypoint,
                 pod_waypoint: part.pod_waypoint,
                 listens: declared.any(|p| p.number == ports::HBONE && p.protocol == Protocol::Tcp),
@@ -332,7 +344,8 @@ type Reached = (usize, Vec<(u16, PortSet)>);
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Distinction {
     role: Role,
-    proxy_today: Option<bool>,
+    /// Whether there is one today, and what becomes of it.
+    proxy: (Option<bool>, bool, bool),
     waypoint: Option<usize>,
     pod_waypoint: Option<usize>,
     /// An application listens on the tunnel's port.
