@@ -220,8 +220,7 @@ impl Comparer<'_, '_, '_, '_, '_> {
     fn tunnel_to(&mut self, class: Node, workloads: &[usize], parts: &[Part]) {
         let analysis = self.analysis;
         let to = To::workloads(analysis, class, workloads, Relation::Tunnel);
-        let mut roles = workloads.iter().map(|&w| analysis.setting.role(w));
-        let perhaps = roles.any(|role| role.perhaps_receives);
+        let perhaps = is_doubtful(analysis, workloads);
         for (value, sources) in analysis.sources_of(class) {
             let mut sources = sources.clone();
             sources.intersect_with(&analysis.speakers.clients);
@@ -229,7 +228,11 @@ impl Comparer<'_, '_, '_, '_, '_> {
                 let Some(outcome) = tunnel(analysis, *value, &part.authorized) else {
                     continue;
                 };
-                let outcome = if perhaps { outcome.if_taken() } else { outcome };
+                let outcome = if perhaps {
+                    outcome.if_taken(None)
+                } else {
+                    outcome
+                };
                 let mut nodes = sources.clone();
                 nodes.intersect_with(&part.nodes);
                 let (direct, captured) = self.by_dns(&nodes);
@@ -326,11 +329,23 @@ impl Comparer<'_, '_, '_, '_, '_> {
         let today = analysis.all_sources_of(class);
         let first = analysis.all_sources_of(waypoint);
         for (selection, workloads) in &through.at_server {
-            let at_server = if way.plain {
-                self.authorizer.in_the_clear(*selection)
-            } else {
-                self.authorizer.party(analysis, *selection, waypoint)
+            let at_the_end_of = |way: &Way| {
+                if way.plain {
+                    self.authorizer.in_the_clear(*selection)
+                } else {
+                    self.authorizer.party(analysis, *selection, waypoint)
+                }
             };
+            let at_server = at_the_end_of(way);
+            let otherwise = is_doubtful(analysis, workloads).then(|| {
+                let plain = !way.plain;
+                let way = Way {
+                    plain,
+                    ..way.clone()
+                };
+                let at_server = at_the_end_of(&way);
+                (way, at_server)
+            });
             let direct = self.authorizer.parts(analysis, *selection);
             let to = To {
                 way: Some(through.place),
@@ -364,6 +379,20 @@ impl Comparer<'_, '_, '_, '_, '_> {
                                 }
                                 let today = &part.authorized.today;
                                 let outcome = hops.outcome(analysis, way, today, dns);
+                                let outcome = match &otherwise {
+                                    Some((other_way, at_server)) => {
+                                        let hops = Hops { at_server, ..hops };
+                                        let other = hops.outcome(analysis, other_way, today, dns);
+                                        let told = outcome.map(|o| o.if_taken(other.as_ref()));
+                                        // What both come to is told of the one in the clear.
+                                        if way.plain {
+                                            told
+                                        } else {
+                                            told.and_then(Outcome::without_what_is_certain)
+                                        }
+                                    }
+                                    None => outcome,
+                                };
                                 self.add(&nodes, &to, outcome);
                             }
                         }
@@ -384,6 +413,12 @@ impl Comparer<'_, '_, '_, '_, '_> {
             self.found.add(self.analysis, sources, to, &outcome);
         }
     }
+}
+
+/// Whether it is not known if workloads take the tunnel, so that nothing that depends on it is certain.
+fn is_doubtful(analysis: &Analysis<'_, '_>, workloads: &[usize]) -> bool {
+    let mut roles = workloads.iter().map(|&w| analysis.setting.role(w));
+    roles.any(|role| role.perhaps_receives)
 }
 
 fn single(node: Node) -> FixedBitSet {

@@ -116,14 +116,32 @@ impl Outcome {
         }
     }
 
-    /// The same where it is not known whether a sidecar takes the tunnel.
-    pub(super) fn if_taken(self) -> Self {
+    /// The same where it is not known whether a sidecar takes the tunnel: what becomes of connections
+    /// otherwise is in another outcome, and `None` means no difference.
+    pub(super) fn if_taken(self, otherwise: Option<&Self>) -> Self {
+        let (mut lost, mut gained) = (PortSet::none(), PortSet::none());
+        if let Some(otherwise) = otherwise {
+            lost = self.lost.intersection(&otherwise.lost);
+            gained = self.gained.intersection(&otherwise.gained);
+        }
+        let depends = self.lost.difference(&lost);
+        let depends = depends.union(&self.gained.difference(&gained));
         Self {
-            by_tunnel: self.by_tunnel.union(&self.lost).union(&self.gained),
+            by_tunnel: self.by_tunnel.union(&depends),
+            lost,
+            gained,
+            ..self
+        }
+    }
+
+    /// The same without what is certain; `None` when nothing is left.
+    pub(super) fn without_what_is_certain(self) -> Option<Self> {
+        let uncertain = Self {
             lost: PortSet::none(),
             gained: PortSet::none(),
             ..self
-        }
+        };
+        uncertain.or_none()
     }
 
     /// `None` when there is no difference.

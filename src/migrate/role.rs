@@ -58,6 +58,13 @@ impl Role {
         }
     }
 
+    /// How the last part of a way through a waypoint may lead to it: whether in the clear. Both ways
+    /// count where it is not known whether it takes the tunnel.
+    pub(super) fn last_hops(self) -> impl Iterator<Item = bool> {
+        let plain = (!self.surely_receives()).then_some(true);
+        plain.into_iter().chain(self.receives.then_some(false))
+    }
+
     /// Whether connections from senders surely come through the tunnel.
     pub fn surely_receives(self) -> bool {
         self.receives && !self.perhaps_receives

@@ -11,8 +11,8 @@ use super::subjects::Subject;
 use super::ways::{Way, ways};
 use crate::reference::{
     Connection, Hop, Identity, Party, Pod, Port, authorized, authorized_at_waypoint,
-    authorized_by_sidecar, captures_dns, plaintext, refused_by_ztunnel, tunnel, via_waypoint,
-    waypoint_pod,
+    authorized_by_sidecar, captures_dns, enters_waypoint, plaintext, refused_by_ztunnel, tunnel,
+    via_waypoint, waypoint_pod,
 };
 
 /// The tunnel's own port, which a sidecar leaves to whoever listens there.
@@ -82,6 +82,13 @@ impl Tally {
         self.widened += u32::from(network && !user.by_ztunnel && now);
     }
 
+    /// Counts a way that is taken or not: whether the sidecar takes the tunnel is not known. Where it
+    /// is not taken, nothing changes by it.
+    fn count_if_taken(&mut self, network: bool, user: User, now: bool) {
+        self.count(network, user, now);
+        self.count(network, user, network && user.by_ztunnel);
+    }
+
     fn fate(&self) -> Fate {
         let certainty = |count| match count {
             0 => Certainty::Never,
@@ -138,15 +145,13 @@ impl Fates {
             for &port in direct.filter(|&&port| travels(from, port, port)) {
                 let (network, mut user) = before(case, (from, vouched), (to, guarded), port);
                 let tally = through_tunnel.entry(port).or_default();
-                let now = if plain {
+                if plain {
                     user.by_ztunnel = user.by_sidecar;
-                    // Where the sidecar takes no tunnel, nothing goes through one.
-                    tally.count(network, user, network && user.by_sidecar);
-                    tunnel_to_sidecar(case, from, to, port)
+                    let now = tunnel_to_sidecar(case, from, to, port);
+                    tally.count_if_taken(network, user, now);
                 } else {
-                    tunnel(case.after, from, to, port)
-                };
-                tally.count(network, user, now);
+                    tally.count(network, user, tunnel(case.after, from, to, port));
+                }
                 self.flows += 1;
             }
             for way in ways(case, to, &tcp, plain) {
@@ -158,11 +163,15 @@ impl Fates {
                     refused_by_ztunnel(way.target_port)
                 };
                 if !is_look_up(from, way.asked_port) && !refused {
-                    let passed = if plain {
-                        pass_in_the_clear(case, (from, vouched), &way, (to, destination))
+                    let client = (from, vouched);
+                    let mut passed = if plain {
+                        pass_in_the_clear(case, client, &way, (to, destination))
                     } else {
-                        vec![pass_waypoint(case, (from, vouched), &way, (to, guarded))]
+                        vec![pass_waypoint(case, client, &way, (to, guarded))]
                     };
+                    if destination.behind_sidecar {
+                        passed.extend(pass_into_sidecar(case, client, &way, to));
+                    }
                     let key = (way.target_port, way);
                     let tally = through_waypoint.entry(key).or_default();
                     for (network, user, now) in passed {
@@ -329,6 +338,34 @@ fn pass_in_the_clear(
     passed
 }
 
+/// What became of a connection to a pod outside of the mesh by a way through a waypoint, if its sidecar
+/// takes the tunnel.
+fn pass_into_sidecar(case: &Case<'_>, client: Client<'_>, way: &Way, to: &Pod) -> Vec<Passed> {
+    let from = client.0;
+    let gateway = (way.gateway.0.as_str(), way.gateway.1.as_str());
+    let waypoint = waypoint_pod(case.before, gateway);
+    let (network, user, _) = pass_waypoint(case, client, way, (to, true));
+    let into = tunnel_to_sidecar(case, &waypoint, to, way.target_port);
+    let entered = enters_waypoint(case.after, from, &hop(way, &waypoint));
+    let pass = |identity| {
+        let mut connection = connection(from, to, way.target_port);
+        connection.identity = identity;
+        let admitted = authorized_by_sidecar(case.before, to, &connection);
+        let user = User {
+            by_ztunnel: user.by_ztunnel && admitted,
+            by_sidecar: user.by_sidecar && admitted,
+        };
+        // Nobody knows what a sidecar does with a port that ztunnel refuses.
+        let now = if refused_by_ztunnel(way.target_port) {
+            network && user.by_ztunnel
+        } else {
+            entered && into
+        };
+        (network, user, now)
+    };
+    presented(client).into_iter().map(pass).collect()
+}
+
 /// What became of a connection by a way through a waypoint, apart from what is in a pod outside of
 /// the mesh.
 fn pass_waypoint(
@@ -346,15 +383,7 @@ fn pass_waypoint(
             waypoint.namespace_labels.clone_from(&pod.namespace_labels);
         }
     }
-    let service = way.service.as_ref();
-    let hop = Hop {
-        gateway,
-        waypoint: &waypoint,
-        service: service.map(|(namespace, name)| (namespace.as_str(), name.as_str())),
-        asked_port: way.asked_port,
-        target_port: way.target_port,
-        plain,
-    };
+    let hop = hop(way, &waypoint);
     let (network, user) = before(case, client, (to, guarded), way.target_port);
     let at_waypoint = connection(from, &waypoint, way.asked_port);
     let passes = authorized_at_waypoint(case.before, gateway, hop.service, &at_waypoint);
@@ -363,6 +392,18 @@ fn pass_waypoint(
         by_sidecar: (user.by_sidecar || plain) && passes,
     };
     (network, user, via_waypoint(case.after, from, &hop, to))
+}
+
+fn hop<'w>(way: &'w Way, waypoint: &'w Pod) -> Hop<'w> {
+    let service = way.service.as_ref();
+    Hop {
+        gateway: (way.gateway.0.as_str(), way.gateway.1.as_str()),
+        waypoint,
+        service: service.map(|(namespace, name)| (namespace.as_str(), name.as_str())),
+        asked_port: way.asked_port,
+        target_port: way.target_port,
+        plain: way.plain,
+    }
 }
 
 fn connection(from: &Pod, to: &Pod, port: u16) -> Connection {
