@@ -209,7 +209,7 @@ fn past_sidecar(
     (destination, to): (&Subject, &Pod),
     port: u16,
 ) -> Vec<(bool, bool)> {
-    let passes = |world, identity: Option<Identity>| {
+    let lets_in = |world, identity: Option<Identity>| {
         let mut connection = connection(from, to, port);
         connection.identity = identity;
         plaintext(world, Party::Pod(from), Party::Pod(to), Port::tcp(port))
@@ -218,7 +218,7 @@ fn past_sidecar(
     let by_network = |world| plaintext(world, Party::Pod(from), Party::Pod(to), Port::tcp(port));
     let mut passed = Vec::new();
     for identity in presented((from, source.sidecar_today)) {
-        let was = passes(case.before, identity.clone());
+        let was = lets_in(case.before, identity.clone());
         // Its own sidecar sends for it still, or the tunnel is taken.
         if !source.in_mesh || identity.is_none() || destination.may_take_tunnel() {
             passed.push((was, was));
@@ -226,7 +226,7 @@ fn past_sidecar(
         // ztunnel sends for it, or nothing does.
         let is_alone = source.in_mesh || source.loses_sidecar || identity.is_none();
         if is_alone {
-            passed.push((was, passes(case.after, None)));
+            passed.push((was, lets_in(case.after, None)));
         }
         if destination.loses_sidecar {
             passed.push((was, by_network(case.after)));
