@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use ambient_facts::namespaces;
 use fixedbitset::FixedBitSet;
 
 use super::analysis::Analysis;
-use super::attachment::Place as Attachment;
 use super::peering::Peering;
 use super::role::keeps_proxy;
-use super::serving::Serving;
+use super::serving::{Serving, applies_at};
 use crate::authz::{Allowance, Crowd, Decision, Enforcer, Policies, Selected};
 use crate::model::{AuthorizationPolicy, Service};
 use crate::netpol::{Node, PortSet};
@@ -47,7 +45,7 @@ struct Place {
     plaintext: Allowance,
     /// Where no client has one.
     unidentified: Allowance,
-    /// Whether what enforces them today surely stays as it is, where the pods stay out of the mesh.
+    /// Whether what enforces them today stays as it is, where the pods stay out of the mesh.
     stays: bool,
 }
 
@@ -74,8 +72,23 @@ struct EnforcedToday<'p> {
     unidentified: Allowance,
     /// Whether there surely are sidecars.
     surely: bool,
-    /// Whether they surely stay, where the pods stay out of the mesh.
+    /// Whether they stay, where the pods stay out of the mesh.
     stays: bool,
+}
+
+/// What the sidecars of pods decide about connections in the clear.
+#[derive(Debug)]
+pub(super) struct Guard {
+    /// Today, for clients that present an identity: those that are treated alike.
+    pub(super) identified: Vec<(Allowance, FixedBitSet)>,
+    /// Today, for those that do not.
+    pub(super) anonymous: Allowance,
+    /// The same once everything is in place.
+    pub(super) after: Allowance,
+    /// Whether there surely are sidecars.
+    pub(super) surely: bool,
+    /// Whether they stay, if there are some.
+    pub(super) stays: bool,
 }
 
 impl EnforcedToday<'_> {
@@ -149,7 +162,7 @@ impl<'p> Authorizer<'p> {
             };
             let place = Place {
                 policies: policies.selecting(&workload.meta.namespace, &workload.pod.labels),
-                enforcer: if role.keeps_sidecar {
+                enforcer: if role.behind_sidecar {
                     Enforcer::Envoy
                 } else {
                     Enforcer::Ztunnel
@@ -157,11 +170,7 @@ impl<'p> Authorizer<'p> {
                 today,
                 plaintext,
                 unidentified,
-                stays: today == Some(true)
-                    && keeps_proxy(
-                        workload,
-                        setting.scope.is_enrolled(&workload.meta.namespace),
-                    ),
+                stays: keeps_proxy(workload, setting.scope.enrols(&workload.meta.namespace)),
             };
             let selection = self.intern(place);
             match selections.iter_mut().find(|(known, _)| *known == selection) {
@@ -248,12 +257,36 @@ impl<'p> Authorizer<'p> {
         let anonymous = enforced.anonymous(&decision, self.crowd);
         Allowance {
             low: anonymous.low,
-            high: if enforced.stays {
+            high: if enforced.surely && enforced.stays {
                 anonymous.high
             } else {
                 Allowance::all().high
             },
         }
+    }
+
+    /// What decides about connections in the clear to pods behind sidecars, as long as they have them.
+    pub(super) fn guard(
+        &self,
+        analysis: &Analysis<'_, '_>,
+        selection: SelectionId,
+    ) -> Option<Guard> {
+        let selection = &self.selections[selection.0];
+        let enforced = selection.today.as_ref()?;
+        let after = selection.after.decide(self.crowd);
+        let today = enforced.today(self.crowd);
+        let identified = today.by_identity.iter().map(|(allowance, members)| {
+            let mut nodes = FixedBitSet::with_capacity(analysis.universe.nodes());
+            nodes.extend(analysis.nodes_of(members));
+            (today.where_identified(allowance), nodes)
+        });
+        Some(Guard {
+            identified: identified.collect(),
+            after: enforced.anonymous(&after, self.crowd),
+            anonymous: today.anonymous.clone(),
+            surely: enforced.surely,
+            stays: enforced.stays,
+        })
     }
 
     /// All classes, by what policies let them use through the tunnel. Kept for the next time.
@@ -434,21 +467,4 @@ impl Today {
             high: high.union(&anonymous.high.intersection(&hidden.high)),
         }
     }
-}
-
-/// Whether a policy with targets applies at a waypoint, to connections for a Service where one is
-/// given.
-pub(super) fn applies_at(
-    policy: &AuthorizationPolicy,
-    waypoint: &Serving,
-    service: Option<&Service>,
-) -> bool {
-    let place = Attachment {
-        root_namespace: namespaces::ROOT,
-        namespace: &waypoint.namespace,
-        name: &waypoint.name,
-        service: service.map(|s| &s.meta),
-    };
-    let mut targets = policy.targets.iter();
-    targets.any(|t| place.has(t, &policy.meta.namespace))
 }

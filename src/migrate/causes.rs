@@ -12,7 +12,7 @@ use super::reasons::{About, Reason, Reasons};
 use super::restore::Limits;
 use crate::model::{AuthorizationPolicy, ObjectRef, Origin, WorkloadKind};
 use crate::netpol::{Node, PortSet};
-use crate::plan::{Comparison, Verdict};
+use crate::plan::{Comparison, Relation, Verdict};
 
 /// Tells differences, one source at a time.
 pub(super) struct Teller<'t, 's, 'w> {
@@ -184,7 +184,9 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
                 );
             }
             Reason::Identity => {
-                let then = if self.reasons.responsible.knows_today(source, difference) {
+                let then = if difference.relation == Relation::Plaintext {
+                    "the client loses its identity"
+                } else if self.reasons.responsible.knows_today(source, difference) {
                     "nothing does in the mesh"
                 } else {
                     "the client gets an identity"
@@ -202,6 +204,9 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
                 "whether the pods have addresses of an `ipBlock` cannot be told from the input"
             }
             Reason::Block => "whether an `ipBlock` matches pods depends on the network plugin",
+            Reason::TakesTunnel => {
+                "whether the sidecar takes the tunnel cannot be told from the input"
+            }
             Reason::Lost => "connections of today would be refused",
             Reason::InPlaintext => "policies that are added allow it in the clear",
             Reason::BlockOpened => {
@@ -253,6 +258,12 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
                 "name the addresses of pods with `--pod-cidr`"
             }
             Reason::Block => "name the network plugin with `--cni`",
+            Reason::TakesTunnel => {
+                return Some(format!(
+                    "write the label `{}: http` into the template of the pods, if their sidecars take it",
+                    labels::TUNNEL
+                ));
+            }
             Reason::BlockOpened => "select the pods by labels in place of the block",
             Reason::Listening => "let the application listen on another port",
             Reason::NoLimits => "leave out `--authz none`",

@@ -9,9 +9,9 @@
 //! opens to it. Therefore waypoints are used in a step of their own, the last; where one is used
 //! already while pods behind it are enrolled, the comparison does not cover the time between.
 //!
-//! The plaintext relation is what network policies allow. What ztunnel does beyond it with
-//! plaintext that enters an enrolled pod, by the policies of people and by `PeerAuthentication`, is
-//! said in findings of its own: nothing of the plan changes it.
+//! The plaintext relation is what network policies allow, and at pods behind a sidecar that stay out
+//! of the mesh what this makes of it. What ztunnel does with plaintext that enters an enrolled pod, by
+//! the policies of people and by `PeerAuthentication`, is said in findings of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +27,7 @@ use super::outcome::Outcome;
 use super::peering::Peering;
 use super::relations::{Hops, plaintext, tunnel};
 use super::restore::Limits;
+use super::sidecars::{self, Clients};
 use super::strangers::{self, ANYBODY, Gain};
 use super::unplaced::{Change, Stranger, Why};
 use super::ways::{Asked, Way};
@@ -52,8 +53,10 @@ pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
     let peering = Peering::of(world, namespaces::ROOT);
     let mut authorizer = Authorizer::new(&after, &peering, &crowd);
     let tunnels = tunnels(analysis, &mut authorizer);
+    let guarded = guarded(analysis, &mut authorizer);
     let ways = ways(analysis, &mut authorizer);
     let newcomers = Newcomers::of(analysis);
+    let clients = Clients::of(analysis);
     let comparer = || Comparer {
         analysis,
         authorizer: &authorizer,
@@ -89,7 +92,18 @@ pub(super) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
         }
         comparer.found
     });
+    let past_sidecars = guarded.par_iter().map(|(selection, ends)| {
+        let mut found = Differences::default();
+        let guard = authorizer.guard(analysis, *selection);
+        for (class, workloads) in ends {
+            if let Some(guard) = &guard {
+                sidecars::compare(analysis, &clients, guard, (*class, workloads), &mut found);
+            }
+        }
+        found
+    });
     let found: Vec<Differences> = in_the_clear
+        .chain(past_sidecars)
         .chain(through_tunnels)
         .chain(through_waypoints)
         .collect();
@@ -111,14 +125,36 @@ fn tunnels(
     analysis: &Analysis<'_, '_>,
     authorizer: &mut Authorizer<'_>,
 ) -> Vec<(SelectionId, Ends)> {
-    let mut tunnels: BTreeMap<SelectionId, Ends> = BTreeMap::new();
-    for class in analysis.speakers.receivers.ones() {
+    let receivers = analysis.speakers.receivers.ones();
+    by_selection(receivers, analysis, authorizer)
+}
+
+/// The same of everybody behind a sidecar.
+fn guarded(
+    analysis: &Analysis<'_, '_>,
+    authorizer: &mut Authorizer<'_>,
+) -> Vec<(SelectionId, Ends)> {
+    let classes = analysis.universe.classes().iter().enumerate();
+    let guarded = classes.filter(|(_, class)| {
+        let workload = class.workloads.first();
+        workload.is_some_and(|&w| analysis.setting.role(w).behind_sidecar)
+    });
+    by_selection(guarded.map(|(node, _)| node), analysis, authorizer)
+}
+
+fn by_selection(
+    classes: impl Iterator<Item = Node>,
+    analysis: &Analysis<'_, '_>,
+    authorizer: &mut Authorizer<'_>,
+) -> Vec<(SelectionId, Ends)> {
+    let mut ends_at: BTreeMap<SelectionId, Ends> = BTreeMap::new();
+    for class in classes {
         for (selection, workloads) in authorizer.selections(analysis, class) {
-            let ends = tunnels.entry(selection).or_default();
+            let ends = ends_at.entry(selection).or_default();
             ends.push((class, workloads));
         }
     }
-    tunnels.into_iter().collect()
+    ends_at.into_iter().collect()
 }
 
 /// A way to a class, and where policies apply on it.
@@ -199,12 +235,18 @@ impl Comparer<'_, '_, '_, '_, '_> {
     fn tunnel_to(&mut self, class: Node, workloads: &[usize], parts: &[Part]) {
         let analysis = self.analysis;
         let to = To::workloads(analysis, class, workloads, Relation::Tunnel);
+        let perhaps = is_doubtful(analysis, workloads);
         for (value, sources) in analysis.sources_of(class) {
             let mut sources = sources.clone();
             sources.intersect_with(&analysis.speakers.clients);
             for part in parts.iter().filter(|p| !p.nodes.is_disjoint(&sources)) {
                 let Some(outcome) = tunnel(analysis, *value, &part.authorized) else {
                     continue;
+                };
+                let outcome = if perhaps {
+                    outcome.if_taken(None)
+                } else {
+                    outcome
                 };
                 let mut nodes = sources.clone();
                 nodes.intersect_with(&part.nodes);
@@ -398,11 +440,23 @@ impl Comparer<'_, '_, '_, '_, '_> {
         let today = analysis.all_sources_of(class);
         let first = analysis.all_sources_of(waypoint);
         for (selection, workloads) in &through.at_server {
-            let at_server = if way.plain {
-                self.authorizer.in_the_clear(*selection)
-            } else {
-                self.authorizer.party(analysis, *selection, waypoint)
+            let at_the_end_of = |way: &Way| {
+                if way.plain {
+                    self.authorizer.in_the_clear(*selection)
+                } else {
+                    self.authorizer.party(analysis, *selection, waypoint)
+                }
             };
+            let at_server = at_the_end_of(way);
+            let otherwise = is_doubtful(analysis, workloads).then(|| {
+                let plain = !way.plain;
+                let way = Way {
+                    plain,
+                    ..way.clone()
+                };
+                let at_server = at_the_end_of(&way);
+                (way, at_server)
+            });
             let direct = self.authorizer.parts(analysis, *selection);
             let to = To {
                 way: Some(through.place),
@@ -436,6 +490,20 @@ impl Comparer<'_, '_, '_, '_, '_> {
                                 }
                                 let today = &part.authorized.today;
                                 let outcome = hops.outcome(analysis, way, today, dns);
+                                let outcome = match &otherwise {
+                                    Some((other_way, at_server)) => {
+                                        let hops = Hops { at_server, ..hops };
+                                        let other = hops.outcome(analysis, other_way, today, dns);
+                                        let told = outcome.map(|o| o.if_taken(other.as_ref()));
+                                        // What both come to is told of the one in the clear.
+                                        if way.plain {
+                                            told
+                                        } else {
+                                            told.and_then(Outcome::without_what_is_certain)
+                                        }
+                                    }
+                                    None => outcome,
+                                };
                                 self.add(&nodes, &to, outcome);
                             }
                         }
@@ -456,6 +524,12 @@ impl Comparer<'_, '_, '_, '_, '_> {
             self.found.add(self.analysis, sources, to, &outcome);
         }
     }
+}
+
+/// Whether it is not known if workloads take the tunnel, so that nothing that depends on it is certain.
+fn is_doubtful(analysis: &Analysis<'_, '_>, workloads: &[usize]) -> bool {
+    let mut roles = workloads.iter().map(|&w| analysis.setting.role(w));
+    roles.any(|role| role.perhaps_receives)
 }
 
 fn single(node: Node) -> FixedBitSet {

@@ -241,10 +241,7 @@ impl Imagination<'_> {
     fn looks_up_itself(&self, policy: &NetworkPolicy) -> bool {
         let here = self.by_namespace.get(policy.meta.namespace.as_str());
         let mut here = here.into_iter().flatten();
-        let has_members = here
-            .clone()
-            .any(|&index| self.scope.workload(index).joins());
-        let enrolled = has_members && self.scope.is_enrolled(&policy.meta.namespace);
+        let enrolled = self.scope.enrols(&policy.meta.namespace);
         here.any(|&index| {
             let workload = self.world.workloads.get(index);
             workload.is_some_and(|w| {

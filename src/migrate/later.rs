@@ -121,7 +121,7 @@ impl<'a, 's, 'w> Later<'a, 's, 'w> {
         }));
         for (index, policy) in world.indexed_network_policies_of_people() {
             let opens_tunnel = opened.contains(&index)
-                || (self.setting.scope.is_enrolled(&policy.meta.namespace)
+                || (self.setting.scope.enrols(&policy.meta.namespace)
                     && policy.ingress.iter().any(tunnel_port::covers_tunnel));
             let limits_ports = policy.ingress.iter().any(tunnel_port::grants_some_tcp);
             let at_stake = policy.isolates_ingress && limits_ports && opens_tunnel;

@@ -41,6 +41,7 @@ mod selecting;
 mod selectors;
 mod serving;
 mod setting;
+mod sidecars;
 mod steps;
 mod strangers;
 mod told;

@@ -66,7 +66,9 @@ fn where_it_starts<'s>(
 ) -> Option<(usize, &'s Workload)> {
     let mut workloads = setting.world.workloads.iter().enumerate();
     workloads.find(|(index, workload)| {
-        setting.role(*index).receives
+        let role = setting.role(*index);
+        role.receives
+            && !role.behind_sidecar
             && !setting.is_imagined(*index)
             && setting.has_proxy_today(*index) != Some(true)
             && selects(workload)

@@ -20,6 +20,8 @@ pub(super) enum Doubt {
     Peer,
     /// Whether an AuthorizationPolicy matches, or is in force today.
     Authorization,
+    /// Whether a sidecar takes the tunnel.
+    Tunnel,
 }
 
 /// A difference, within the ports that its relation is about. No port is in two of its sets.
@@ -39,6 +41,8 @@ pub(super) struct Outcome {
     pub(super) by_peer: PortSet,
     /// Whether there is a difference depends on an AuthorizationPolicy.
     pub(super) by_authorization: PortSet,
+    /// There is a difference where a sidecar takes the tunnel.
+    pub(super) by_tunnel: PortSet,
     /// What is lost gets as far as the AuthorizationPolicies, which refuse it.
     pub(super) refused: bool,
 }
@@ -67,7 +71,7 @@ pub(super) fn compare_sides(low: &Side, high: &Side, today: &Allowance) -> Optio
         after,
         lost,
         gained,
-        refused: false,
+        ..Outcome::default()
     };
     outcome.or_none()
 }
@@ -97,6 +101,7 @@ impl Outcome {
             gained: rest(&self.gained),
             by_peer: rest(&self.by_peer),
             by_authorization: rest(&self.by_authorization),
+            by_tunnel: rest(&self.by_tunnel),
             ..self.clone()
         }
     }
@@ -109,6 +114,34 @@ impl Outcome {
             gained: PortSet::none(),
             ..self
         }
+    }
+
+    /// The same where it is not known whether a sidecar takes the tunnel: what becomes of connections
+    /// otherwise is in another outcome, and `None` means no difference.
+    pub(super) fn if_taken(self, otherwise: Option<&Self>) -> Self {
+        let (mut lost, mut gained) = (PortSet::none(), PortSet::none());
+        if let Some(otherwise) = otherwise {
+            lost = self.lost.intersection(&otherwise.lost);
+            gained = self.gained.intersection(&otherwise.gained);
+        }
+        let depends = self.lost.difference(&lost);
+        let depends = depends.union(&self.gained.difference(&gained));
+        Self {
+            by_tunnel: self.by_tunnel.union(&depends),
+            lost,
+            gained,
+            ..self
+        }
+    }
+
+    /// The same without what is certain; `None` when nothing is left.
+    pub(super) fn without_what_is_certain(self) -> Option<Self> {
+        let uncertain = Self {
+            lost: PortSet::none(),
+            gained: PortSet::none(),
+            ..self
+        };
+        uncertain.or_none()
     }
 
     /// `None` when there is no difference.
@@ -128,6 +161,7 @@ impl Outcome {
                 Some(Doubt::Authorization),
                 &self.by_authorization,
             ),
+            (Verdict::Unknown, Some(Doubt::Tunnel), &self.by_tunnel),
         ];
         all.into_iter().filter(|(_, _, ports)| !ports.is_empty())
     }

@@ -29,7 +29,7 @@ pub(super) struct Refused<'s> {
 
 /// Whether the node agent captures pods: what a sidecar receives keeps its address.
 pub(super) fn is_captured(role: Role) -> bool {
-    role.receives && !role.keeps_sidecar
+    role.receives && !role.behind_sidecar
 }
 
 /// All workloads that will be enrolled and whose probes would be refused.

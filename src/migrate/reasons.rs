@@ -33,6 +33,8 @@ pub(super) enum Reason<'t> {
     Block,
     /// What policies of authorization do.
     Authorization,
+    /// Whether a sidecar takes the tunnel.
+    TakesTunnel,
     /// Policies of Istio refuse them.
     Refused,
     /// Limits of an earlier run do.
@@ -71,6 +73,7 @@ impl Reason<'_> {
             Self::AddressesOfPods | Self::Block => &codes::UNKNOWN_ADDRESS_BLOCK,
             Self::NamespaceLabels(_) => &codes::UNKNOWN_NAMESPACE,
             Self::Authorization => &codes::UNKNOWN_AUTHORIZATION,
+            Self::TakesTunnel => &codes::UNKNOWN_SIDECAR,
             Self::Refused => &codes::LOST_TO_AUTHORIZATION,
             Self::LeftOver | Self::Lost => &codes::LOST,
             Self::InPlaintext | Self::BlockOpened => &codes::GAINED_IN_PLAINTEXT,
@@ -149,6 +152,7 @@ impl<'t, 's, 'w> Reasons<'t, 's, 'w> {
             }
             (Some(Doubt::Peer), _) => Common::Peer,
             (Some(Doubt::Authorization), _) => Common::Settled(Reason::Authorization),
+            (Some(Doubt::Tunnel), _) => Common::Settled(Reason::TakesTunnel),
             (None, Verdict::Lost) => self.lost(difference),
             (None, _) => self.gained(difference),
         };
@@ -262,22 +266,28 @@ impl<'t, 's, 'w> Reasons<'t, 's, 'w> {
     fn gained(&self, difference: &Difference) -> Common<'t> {
         let analysis = self.analysis;
         let destination = difference.destination;
+        let may_use = |set| analysis.sets.get(set).meets(&difference.changed);
+        let today = analysis.sources_of(destination).iter();
+        let today = today.filter(|(value, _)| may_use(value.before.high));
+        let today: Vec<&FixedBitSet> = today.map(|(_, nodes)| nodes).collect();
         if difference.relation == Relation::Plaintext {
             let tunnel = PortSet::port(Protocol::Tcp, ambient_facts::ports::HBONE);
-            return Common::Settled(if !tunnel.includes(&difference.changed) {
+            let by_network = if !tunnel.includes(&difference.changed) {
                 Reason::InPlaintext
             } else if destination >= analysis.universe.classes().len() {
                 Reason::BlockOpened
             } else {
                 Reason::Listening
-            });
+            };
+            return Common::Gained {
+                today,
+                first: Some(by_network),
+                otherwise: by_network,
+            };
         }
         if analysis.setting.options.authz == AuthzMode::None {
             return Common::Settled(Reason::NoLimits);
         }
-        let may_use = |set| analysis.sets.get(set).meets(&difference.changed);
-        let today = analysis.sources_of(destination).iter();
-        let today = today.filter(|(value, _)| may_use(value.before.high));
         let among = |known: &BTreeMap<Node, PortSet>| {
             let ports = known.get(&destination);
             ports.is_some_and(|ports| ports.meets(&difference.changed))
@@ -298,7 +308,7 @@ impl<'t, 's, 'w> Reasons<'t, 's, 'w> {
             Reason::Gained
         };
         Common::Gained {
-            today: today.map(|(_, nodes)| nodes).collect(),
+            today,
             first,
             otherwise,
         }

@@ -327,7 +327,7 @@ pub(super) fn namespaces(setting: &Setting<'_>) -> Vec<NamespacePlan> {
         let labelled = *state == NamespaceState::Labelled;
         let reason = match state {
             NamespaceState::LeftOut(why) => why.to_string(),
-            NamespaceState::Enrolled if !setting.has_members(name) => {
+            NamespaceState::Enrolled if !setting.scope.enrols(name) => {
                 "no workload of the input is in it".to_owned()
             }
             NamespaceState::Labelled | NamespaceState::Enrolled => String::new(),

@@ -6,11 +6,11 @@ use std::sync::{Arc, OnceLock};
 use ambient_facts::namespaces;
 
 use super::analysis::Analysis;
-use super::authorizer::applies_at;
 use super::differences::Difference;
 use super::governing::Governing;
 use super::outcome::Doubt;
 use super::peering::Peering;
+use super::serving::applies_at;
 use super::ways::Asked;
 use crate::authz::{self, Crowd, Decision, Enforcer, Selected};
 use crate::model::{AuthorizationPolicy, ObjectRef, PeerAuthentication};
@@ -68,7 +68,8 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
         );
         let network = self.governing.references(ends);
         let today = self.refuses_today(source, difference);
-        if !today && !difference.refused && difference.doubt != Some(Doubt::Authorization) {
+        let by_istio = matches!(difference.doubt, Some(Doubt::Authorization | Doubt::Tunnel));
+        if !today && !difference.refused && !by_istio {
             return network;
         }
         let refusing = self.refusing(source, difference);
@@ -125,6 +126,7 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
         };
         let ways = analysis.ways_to(difference.destination);
         let way = difference.way.and_then(|place| ways.get(place));
+        let is_plain = difference.relation == Relation::Plaintext || way.is_some_and(|w| w.plain);
         let afterwards = difference.verdict != Verdict::Gained;
         if let Some(way) = way.filter(|_| afterwards) {
             let service = match way.asked {
@@ -150,13 +152,13 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
                 }
                 None => Some(source),
             };
-            if afterwards && way.is_some_and(|w| w.plain) {
+            if afterwards && is_plain {
                 if setting.has_proxy_today(index) != Some(false) {
                     let anonymous = Some(self.crowd.anonymous());
                     see(Enforcer::Envoy, anonymous, &difference.changed);
                 }
             } else if afterwards {
-                let enforcer = if setting.role(index).keeps_sidecar {
+                let enforcer = if setting.role(index).behind_sidecar {
                     Enforcer::Envoy
                 } else {
                     Enforcer::Ztunnel
@@ -207,9 +209,7 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
         let analysis = self.analysis;
         let today = analysis.value_at(source, difference.destination).before;
         let today = analysis.sets.get(today.high);
-        difference.relation != Relation::Plaintext
-            && difference.verdict == Verdict::Gained
-            && !today.intersection(&difference.changed).is_empty()
+        difference.verdict == Verdict::Gained && !today.intersection(&difference.changed).is_empty()
     }
 
     /// Why what gets as far as the policies of Istio is lost to them, if any refuses it.
@@ -220,8 +220,12 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
         // What is attached to the waypoint sees who the client is.
         let at_server = authorization.first().is_none_or(|p| p.targets.is_empty());
         Some(if at_server && self.loses_identity(difference) {
+            let how = match difference.relation {
+                Relation::Plaintext => "ztunnel sends them",
+                Relation::Tunnel | Relation::Waypoint => "the waypoint passes them on",
+            };
             format!(
-                "`{policy}` refuses these connections without an identity, and the waypoint passes them on in the clear"
+                "`{policy}` refuses these connections without an identity, and {how} in the clear"
             )
         } else {
             let setting = self.analysis.setting;
@@ -251,7 +255,8 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
     fn loses_identity(&self, difference: &Difference) -> bool {
         let ways = self.analysis.ways_to(difference.destination);
         let way = difference.way.and_then(|place| ways.get(place));
-        way.is_some_and(|w| w.plain) && difference.verdict != Verdict::Gained
+        let is_plain = difference.relation == Relation::Plaintext || way.is_some_and(|w| w.plain);
+        is_plain && difference.verdict != Verdict::Gained
     }
 
     /// The policies by which sidecars of the destination refuse a source that has no identity, today
@@ -260,7 +265,7 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
         let setting = self.analysis.setting;
         let is_lost = difference.verdict == Verdict::Lost;
         let is_hidden = self.loses_identity(difference);
-        if difference.relation == Relation::Plaintext || (is_lost && !is_hidden) {
+        if is_lost && !is_hidden {
             return Vec::new();
         }
         let vouched = self.analysis.has_proxy_today(source);

@@ -7,10 +7,10 @@ use rayon::prelude::*;
 
 use super::AuthzMode;
 use super::analysis::Analysis;
-use super::authorizer::applies_at;
 use super::isolated;
 use super::object::{Names, companion_meta, derived_name};
 use super::selectors::{ByNamespace, Candidate, candidates};
+use super::serving::applies_at;
 use crate::authz::{Crowd, Demand, Encoded, Enforcer, Mode, Selected, encode, is_listable};
 use crate::model::{
     Action, AuthorizationPolicy, AuthorizationRule, Labels, ObjectRef, Origin, Source, TargetRef,

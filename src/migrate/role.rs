@@ -18,15 +18,17 @@ pub struct Role {
     pub perhaps_receives: bool,
     /// Its DNS look-ups over TCP stay outside of the tunnel.
     pub dns_captured: bool,
-    /// A sidecar stays in it, in place of ztunnel.
-    pub keeps_sidecar: bool,
+    /// A sidecar receives for it in place of ztunnel, or may: until it restarts, where only its
+    /// namespace asked for the sidecar and is enrolled now.
+    pub behind_sidecar: bool,
 }
 
 impl Role {
     /// The role of a workload's pods, given whether they join the mesh, and the namespace does. Gateways and sidecars speak
     /// the tunnel's protocol themselves; a sidecar accepts it only when its pod says so, which the
     /// injector makes it say where that is switched on. Where a sidecar may be injected, it is taken
-    /// to send, and one that will be to accept: a port that is open for nobody does no harm.
+    /// to send and to accept, and so is one that goes with the next restart: a port that is open for
+    /// nobody does no harm.
     pub fn of(
         world: &World,
         workload: &Workload,
@@ -42,15 +44,25 @@ impl Role {
         let is_gateway = matches!(membership, Membership::StaysOut(StaysOut::Gateway));
         let is_out = pod.host_network || workload.terminated;
         let accepts = pod.labels.get(labels::TUNNEL).is_some_and(|v| v == "http");
-        let may_accept = injected && !accepts && !has_sidecar(pod) && !is_gateway;
-        let perhaps_receives = !is_out && !joins && may_accept;
+        let may_have_sidecar = proxy.unwrap_or(!is_system(&workload.meta.namespace));
+        let behind_sidecar = may_have_sidecar && !is_out && !joins && !is_gateway;
+        let stays = injected && keeps_proxy(workload, in_enrolled_namespace);
+        let may_accept = if accepts { !stays } else { !has_sidecar(pod) };
+        let perhaps_receives = behind_sidecar && may_accept;
         Self {
             sends: !is_out && (joins || injected || perhaps || is_gateway),
             receives: !is_out && (joins || (injected && accepts) || perhaps_receives),
             perhaps_receives,
             dns_captured: joins && captures_dns(pod),
-            keeps_sidecar: injected && !joins && !is_gateway,
+            behind_sidecar,
         }
+    }
+
+    /// How the last part of a way through a waypoint may lead to it: whether in the clear. Both ways
+    /// count where it is not known whether it takes the tunnel.
+    pub(super) fn last_hops(self) -> impl Iterator<Item = bool> {
+        let plain = (!self.surely_receives()).then_some(true);
+        plain.into_iter().chain(self.receives.then_some(false))
     }
 
     /// Whether connections from senders surely come through the tunnel.

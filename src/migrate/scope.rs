@@ -18,12 +18,17 @@ pub struct ScopeOptions {
     pub namespaces: Vec<String>,
     /// Namespaces to leave out.
     pub exclude: Vec<String>,
+    /// Namespaces of which the input holds nothing: whether they are in the mesh already is not for
+    /// options to say that are about what it holds.
+    pub imagined: BTreeSet<String>,
 }
 
 /// Which namespaces, workloads and endpoints will be in the mesh.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
     namespaces: BTreeMap<String, NamespaceState>,
+    /// Those of them in which the input has something to enrol, or that were asked for.
+    with_members: BTreeSet<String>,
     workloads: Vec<Membership>,
     endpoints: Vec<Membership>,
 }
@@ -113,7 +118,16 @@ impl Scope {
                 strongest(members.copied())
             })
             .collect();
+        let asked = options.namespaces.iter().cloned();
+        let members = world.workloads.iter().zip(&workloads);
+        let members = members.filter(|(workload, membership)| {
+            let namespace = world.namespaces.get(namespace_of(workload));
+            let declared = namespace.is_some_and(|n| n.declared);
+            !workload.meta.origin.is_synthetic() && (declared || membership.joins())
+        });
+        let members = members.map(|(workload, _)| namespace_of(workload).to_owned());
         Self {
+            with_members: asked.chain(members).collect(),
             namespaces: states,
             workloads,
             endpoints,
@@ -134,6 +148,16 @@ impl Scope {
     pub fn is_enrolled(&self, namespace: &str) -> bool {
         self.namespace(namespace)
             .is_some_and(NamespaceState::is_enrolled)
+    }
+
+    /// Whether the namespace carries the label for enrolment in the end: it does already, or the
+    /// plan adds it, which it does only where there is something to enrol.
+    pub fn enrols(&self, namespace: &str) -> bool {
+        match self.namespace(namespace) {
+            Some(NamespaceState::Labelled) => true,
+            Some(NamespaceState::Enrolled) => self.with_members.contains(namespace),
+            Some(NamespaceState::LeftOut(_)) | None => false,
+        }
     }
 
     /// Whether the pods of a workload will be in the mesh, by its index in [`World::workloads`].
@@ -215,7 +239,10 @@ fn namespace_state(
     }
     let left_out = if listed(&options.exclude) {
         LeftOut::Excluded
-    } else if !options.namespaces.is_empty() && !listed(&options.namespaces) {
+    } else if !options.namespaces.is_empty()
+        && !listed(&options.namespaces)
+        && !options.imagined.contains(name)
+    {
         LeftOut::NotSelected
     } else if is_system(name) {
         LeftOut::System

@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use ambient_facts::{labels, ports};
+use ambient_facts::{labels, namespaces, ports};
 
 use super::Options;
+use super::attachment::Place as Attachment;
 use super::scope::{SIDECAR_CONTAINER, Scope};
 use super::waypoints::{Binding, Waypoint, Waypoints, account_named_by};
 use crate::model::{
-    ContainerPort, Gateway, Labels, Meta, PodTemplate, Protocol, Workload, WorkloadKind, World,
+    AuthorizationPolicy, ContainerPort, Gateway, Labels, Meta, PodTemplate, Protocol, Service,
+    Workload, WorkloadKind, World,
 };
 
 /// A waypoint that serves some Service.
@@ -188,6 +190,23 @@ fn deployment(namespace: &str, name: &str, pod: PodTemplate) -> Workload {
         terminated: false,
         imagined: false,
     }
+}
+
+/// Whether a policy with targets applies at a waypoint, to connections for a Service where one is
+/// given.
+pub(super) fn applies_at(
+    policy: &AuthorizationPolicy,
+    waypoint: &Serving,
+    service: Option<&Service>,
+) -> bool {
+    let place = Attachment {
+        root_namespace: namespaces::ROOT,
+        namespace: &waypoint.namespace,
+        name: &waypoint.name,
+        service: service.map(|s| &s.meta),
+    };
+    let mut targets = policy.targets.iter();
+    targets.any(|t| place.has(t, &policy.meta.namespace))
 }
 
 #[cfg(test)]

@@ -27,6 +27,10 @@ pub(super) struct Part {
     pub(super) imagined: bool,
     /// Whether a proxy of Istio is in them today.
     pub(super) proxy_today: Option<bool>,
+    /// Whether it is after a restart too, if they stay out of the mesh.
+    pub(super) keeps_proxy: bool,
+    /// They join the mesh.
+    pub(super) joins: bool,
 }
 
 /// Everything that planning starts from.
@@ -55,6 +59,7 @@ impl<'w> Setting<'w> {
         let mut scope_options = ScopeOptions {
             namespaces: options.namespaces.clone(),
             exclude: options.exclude.clone(),
+            imagined: BTreeSet::new(),
         };
         let cni = match options.cni {
             Some(cni) => Detection {
@@ -129,11 +134,7 @@ impl<'w> Setting<'w> {
             .cloned()
             .collect();
         let found_namespaces = !new.is_empty();
-        // Whether what the input does not hold is in the mesh already is not for options to say
-        // that are about what it holds.
-        if !options.namespaces.is_empty() {
-            options.namespaces.extend(new.iter().cloned());
-        }
+        options.imagined.extend(new.iter().cloned());
         self.imagined_namespaces.extend(new);
         self.nameless.extend(namespaces.keys().cloned());
         if !namespaces.is_empty() {
@@ -195,8 +196,9 @@ impl<'w> Setting<'w> {
             w.namespace == workload.meta.namespace && gateway.is_some_and(|name| *name == w.name)
         });
         let namespace = &workload.meta.namespace;
-        let enrolled = self.scope.is_enrolled(namespace) && self.has_members(namespace);
-        let role = Role::of(&self.world, workload, self.scope.workload(index), enrolled);
+        let enrolled = self.scope.enrols(namespace);
+        let membership = self.scope.workload(index);
+        let role = Role::of(&self.world, workload, membership, enrolled);
         let taken = self.waypoints.of_workload.get(&index).copied();
         Part {
             role,
@@ -204,7 +206,14 @@ impl<'w> Setting<'w> {
             pod_waypoint: taken.filter(|_| role.surely_receives() && waypoint.is_none()),
             imagined: workload.imagined,
             proxy_today: role::has_proxy_today(&self.world, workload),
+            keeps_proxy: role::keeps_proxy(workload, enrolled),
+            joins: membership.joins(),
         }
+    }
+
+    /// What there is to know of a workload's pods.
+    pub(super) fn part_of(&self, workload: usize) -> Option<&Part> {
+        self.parts.get(workload)
     }
 
     /// Whether a proxy of Istio is in a workload's pods today; `None` when the input does not tell.
@@ -236,22 +245,6 @@ impl<'w> Setting<'w> {
     pub(super) fn backends(&self, service: &Service) -> impl Iterator<Item = usize> {
         let here = self.workloads_of(&service.meta.namespace).iter().copied();
         here.filter(|&w| self.is_backend(service, w))
-    }
-
-    /// Whether a namespace is to be enrolled: the input has something to enrol in it, or it was asked
-    /// for.
-    pub(super) fn has_members(&self, namespace: &str) -> bool {
-        if self.options.namespaces.iter().any(|n| n == namespace) {
-            return true;
-        }
-        let known = self.world.namespaces.get(namespace);
-        let declared = known.is_some_and(|n| n.declared);
-        let mut workloads = self.workloads_of(namespace).iter();
-        workloads.any(|&index| {
-            let workload = self.world.workloads.get(index);
-            workload.is_some_and(|w| !w.meta.origin.is_synthetic())
-                && (declared || self.scope.workload(index).joins())
-        })
     }
 
     /// The workloads of a namespace.
@@ -306,7 +299,7 @@ impl<'w> Setting<'w> {
             let mut declared = workload.pod.ports.iter();
             let distinction = Distinction {
                 role: part.role,
-                proxy_today: part.proxy_today,
+                proxy: (part.proxy_today, part.keeps_proxy, part.joins),
                 waypoint: part.waypoint,
                 pod_waypoint: part.pod_waypoint,
                 listens: declared.any(|p| p.number == ports::HBONE && p.protocol == Protocol::Tcp),
@@ -341,7 +334,8 @@ type Reached = (usize, Vec<(u16, PortSet)>);
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Distinction {
     role: Role,
-    proxy_today: Option<bool>,
+    /// Whether there is one today, and what becomes of it.
+    proxy: (Option<bool>, bool, bool),
     waypoint: Option<usize>,
     pod_waypoint: Option<usize>,
     /// An application listens on the tunnel's port.

@@ -183,12 +183,12 @@ pub(super) fn enrol_step(setting: &Setting<'_>) -> Step {
         commands: Vec::new(),
     };
     for (namespace, state) in setting.scope.namespaces() {
-        if state.is_enrolled() && setting.has_members(namespace) {
+        if setting.scope.enrols(namespace) {
             // Pods that restart would get sidecars again, and stay out of what was proven.
             let removal = injection_removal(&setting.world, namespace);
             step.commands.extend(removal);
         }
-        if *state == NamespaceState::Enrolled && setting.has_members(namespace) {
+        if *state == NamespaceState::Enrolled && setting.scope.enrols(namespace) {
             let reason = "enrol the namespace";
             let own = (labels::DATAPLANE_MODE, labels::AMBIENT);
             let written = setting.options.enroll;

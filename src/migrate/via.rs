@@ -150,7 +150,7 @@ struct Behind {
 /// A workload that a waypoint sends to.
 pub(super) struct Server {
     pub(super) workload: usize,
-    /// Its pods are not in the mesh.
+    /// It is reached in the clear. Another entry may be about the same pods, through the tunnel.
     pub(super) plain: bool,
     pub(super) ports: PortSet,
 }
@@ -163,16 +163,15 @@ pub(super) fn servers(setting: &Setting<'_>, place: usize) -> Vec<Server> {
         let Some(service) = setting.world.services.get(service) else {
             continue;
         };
-        servers.extend(setting.backends(service).map(|workload| {
-            Server {
+        servers.extend(setting.backends(service).flat_map(|workload| {
+            let targets = setting.targets(service, workload).into_iter();
+            let ports: PortSet = targets.map(|(_, target)| target).collect();
+            let hops = setting.role(workload).last_hops();
+            hops.map(move |plain| Server {
                 workload,
-                plain: !setting.role(workload).surely_receives(),
-                ports: setting
-                    .targets(service, workload)
-                    .into_iter()
-                    .map(|(_, target)| target)
-                    .collect(),
-            }
+                plain,
+                ports: ports.clone(),
+            })
         }));
     }
     let taken = (0..setting.world.workloads.len())

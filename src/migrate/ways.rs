@@ -12,7 +12,7 @@ pub(super) struct Way {
     /// Index of the waypoint.
     pub(super) waypoint: usize,
     pub(super) asked: Asked,
-    /// The last part of it is in the clear: the pods are not in the mesh.
+    /// The last part of it is in the clear: the pods take no tunnel, or may not.
     pub(super) plain: bool,
 }
 
@@ -89,15 +89,18 @@ impl Analysis<'_, '_> {
                 let Some(node) = self.universe.class_of(workload) else {
                     continue;
                 };
-                for (port, targets) in setting.targets(object, workload) {
+                let targets = setting.targets(object, workload);
+                let hops = setting.role(workload).last_hops();
+                let hops = hops.flat_map(|plain| targets.iter().map(move |t| (plain, t)));
+                for (plain, (port, targets)) in hops {
                     let way = Way {
                         waypoint,
                         asked: Asked::Service {
                             service,
-                            port,
-                            targets,
+                            port: *port,
+                            targets: targets.clone(),
                         },
-                        plain: !setting.role(workload).surely_receives(),
+                        plain,
                     };
                     if way.plain {
                         let targets = self.targets_of(&way);

@@ -75,7 +75,7 @@ impl<'w> View<'w> {
                         world,
                         w,
                         scope.workload(index),
-                        scope.is_enrolled(&w.meta.namespace),
+                        scope.enrols(&w.meta.namespace),
                     )
                 };
                 world.workloads.iter().enumerate().map(role).collect()
@@ -220,7 +220,7 @@ impl<'w> View<'w> {
     /// What AuthorizationPolicies let each party use at a class that the tunnel leads to.
     fn authorized_at(&mut self, destination: Node) -> Option<Arc<[Bounds]>> {
         let Speaker { role, .. } = self.speaker(destination);
-        let enforcer = if role.keeps_sidecar {
+        let enforcer = if role.behind_sidecar {
             Enforcer::Envoy
         } else {
             Enforcer::Ztunnel
@@ -306,7 +306,7 @@ fn tag(role: Role) -> u32 {
         role.sends,
         role.surely_receives(),
         role.dns_captured,
-        role.keeps_sidecar,
+        role.behind_sidecar,
     ];
     bits.into_iter()
         .fold(0, |tag, bit| tag << 1 | u32::from(bit))

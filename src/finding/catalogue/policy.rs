@@ -38,7 +38,7 @@ area! {
         "connections that an authorization policy begins to refuse",
         "The network policies allow these connections today, and an AuthorizationPolicy refuses them once both ends are in the mesh. \
          Nothing enforces that policy today, because there is no sidecar at the destination, or one that mutual TLS is switched off at and that knows no client; ztunnel enforces it from enrolment on. \
-         Or there is a sidecar, and the connections begin to go through a waypoint, which passes them on in the clear: then the sidecar does not learn who the client is. \
+         Or there is a sidecar that stays out of the mesh, and the connections come to it in the clear, from ztunnel or from a waypoint: then it does not learn who the client is. \
          Whether that is wanted only people can say.",
         "Change the AuthorizationPolicy so that it allows what is needed, or accept the finding with `--accept` when it is meant to refuse.";
 
@@ -290,7 +290,8 @@ area! {
         "connections that sidecars refuse today",
         "The network policies allow these connections, and the sidecar of the destination refuses them today: \
          a PeerAuthentication asks for mutual TLS, or an AuthorizationPolicy does not allow the client, whom a sidecar does not know where mutual TLS is switched off. \
-         In the mesh every client has an identity, and ztunnel may read less of the policy than a sidecar does, so the connections get through.",
+         In the mesh every client has an identity, and ztunnel may read less of the policy than a sidecar does, so the connections get through. \
+         Or the policy denies them to one client, and this one comes without its identity, because ztunnel sends in the clear to a sidecar that takes no tunnel.",
         "Say in an AuthorizationPolicy at the destination which identities may connect, or accept the finding with `--accept`.";
 
     EMPTY_SELECTOR = "AMB0144", Error,
@@ -328,6 +329,12 @@ area! {
          The plan writes the namespace that it assumed into the principals of AuthorizationPolicies, and kustomize does not change them there. \
          Should an overlay choose another, the policies would refuse everybody.",
         "Run `kubectl ambient migrate -k OVERLAY --output-dir DIR` for each overlay, or name the namespace with `-n`.";
+
+    UNKNOWN_SIDECAR = "AMB0154", Warning,
+        "sidecar of which it is not known whether it takes the tunnel",
+        "These pods stay out of the mesh behind a sidecar. A sidecar takes the tunnel where its pod has the label `networking.istio.io/tunnel: http`, which the injector adds where that is switched on, so that no manifest shows it. \
+         The tunnel is opened to them, and whether these connections differ depends on whether they take it.",
+        "Write the label into the template of the pods if their sidecars take the tunnel; else accept the finding with `--accept`.";
 
     NAMESPACE_ASSUMED = "AMB0160", Warning,
         "identities of a namespace that was assumed",

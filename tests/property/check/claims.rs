@@ -80,18 +80,23 @@ impl Claims {
 
     /// The verdicts that cover a port of a pair.
     pub(crate) fn about(&self, pair: &Pair, port: Port) -> Vec<Verdict> {
-        let claims = self.by_pair.get(pair).into_iter().flatten();
         let whole = self.not_analysed.iter();
         let whole = whole.filter(|(to, relation)| pair.1.starts_with(to) && pair.2 == *relation);
         let whole = whole.map(|_| Verdict::Unknown);
-        let said = claims
+        self.listed(pair, port).into_iter().chain(whole).collect()
+    }
+
+    /// Those that are about the pair itself, and not about all that goes to somebody.
+    pub(crate) fn listed(&self, pair: &Pair, port: Port) -> Vec<Verdict> {
+        let claims = self.by_pair.get(pair).into_iter().flatten();
+        claims
             .filter(|(_, ranges)| {
                 ranges.iter().any(|&(protocol, first, last)| {
                     protocol == port.protocol && first <= port.number && port.number <= last
                 })
             })
-            .map(|(verdict, _)| *verdict);
-        said.chain(whole).collect()
+            .map(|(verdict, _)| *verdict)
+            .collect()
     }
 
     /// Whether something is said to be gained in the clear between a pair of parties, either of

@@ -2,17 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kubectl_ambient::model::{Labels, Protocol, Service, TargetPort};
+use kubectl_ambient::model::Protocol;
 use kubectl_ambient::plan::Relation;
 
 use super::Case;
 use super::claims::Pair;
 use super::subjects::Subject;
+use super::ways::{Way, ways};
 use crate::reference::{
-    Asked, Connection, Hop, Identity, Party, Pod, Port, authorized, authorized_at_waypoint,
-    authorized_by_sidecar, captures_dns, namespace_labels, plaintext, refused_by_ztunnel, tunnel,
-    via_waypoint, waypoint_of, waypoint_pod,
+    Connection, Hop, Identity, Party, Pod, Port, authorized, authorized_at_waypoint,
+    authorized_by_sidecar, captures_dns, enters_waypoint, plaintext, refused_by_ztunnel, tunnel,
+    via_waypoint, waypoint_pod,
 };
+
+/// The tunnel's own port, which a sidecar leaves to whoever listens there.
+const TUNNEL: u16 = 15008;
 
 /// What became of every port of every pair in every relation that governs it.
 #[derive(Default)]
@@ -49,6 +53,13 @@ pub(super) struct User {
     pub(super) by_sidecar: bool,
 }
 
+impl User {
+    const NO_POLICY: Self = Self {
+        by_ztunnel: true,
+        by_sidecar: true,
+    };
+}
+
 /// Answers about one port of one pair of pods, over the readings.
 #[derive(Default)]
 struct Tally {
@@ -69,6 +80,13 @@ impl Tally {
         let refused = !user.by_ztunnel || !user.by_sidecar;
         self.disputed += u32::from(network && refused);
         self.widened += u32::from(network && !user.by_ztunnel && now);
+    }
+
+    /// Counts a way that is taken or not: whether the sidecar takes the tunnel is not known. Where it
+    /// is not taken, nothing changes by it.
+    fn count_if_taken(&mut self, network: bool, user: User, now: bool) {
+        self.count(network, user, now);
+        self.count(network, user, network && user.by_ztunnel);
     }
 
     fn fate(&self) -> Fate {
@@ -95,32 +113,45 @@ impl Fates {
         source: &Subject,
         destination: &Subject,
     ) {
-        if !source.sends {
-            return;
-        }
-        let plain = !destination.in_mesh;
         let pair = |relation| (source.name.clone(), destination.name.clone(), relation);
         let tcp: Vec<u16> = ports
             .iter()
             .filter(|p| p.protocol == Protocol::Tcp)
             .map(|p| p.number)
             .collect();
+        if destination.behind_sidecar {
+            for &port in tcp.iter().filter(|&&port| port != TUNNEL) {
+                let mut tally = Tally::default();
+                for (from, to) in source.with(destination) {
+                    for (was, now) in past_sidecar(case, (source, from), (destination, to), port) {
+                        tally.count(was, User::NO_POLICY, now);
+                        self.flows += 1;
+                    }
+                }
+                self.add(pair(Relation::Plaintext), port, &tally);
+            }
+        }
+        if !source.sends {
+            return;
+        }
+        let plain = !destination.in_mesh;
         let mut through_tunnel: BTreeMap<u16, Tally> = BTreeMap::new();
         // A port can be reached by several ways, each of which is compared.
         let mut through_waypoint: BTreeMap<(u16, Way), Tally> = BTreeMap::new();
         let vouched = source.sidecar_today;
         for (from, to) in source.with(destination) {
-            let direct = tcp.iter().filter(|_| !plain || destination.may_accept);
+            let direct = tcp.iter().filter(|_| !plain || destination.behind_sidecar);
+            let guarded = destination.sidecar_today != Some(false);
             for &port in direct.filter(|&&port| travels(from, port, port)) {
-                let (network, mut user) = before(case, (from, vouched), to, port);
-                let now = if plain {
-                    user.by_ztunnel = user.by_sidecar;
-                    tunnel_to_sidecar(case, from, to, port)
-                } else {
-                    tunnel(case.after, from, to, port)
-                };
+                let (network, mut user) = before(case, (from, vouched), (to, guarded), port);
                 let tally = through_tunnel.entry(port).or_default();
-                tally.count(network, user, now);
+                if plain {
+                    user.by_ztunnel = user.by_sidecar;
+                    let now = tunnel_to_sidecar(case, from, to, port);
+                    tally.count_if_taken(network, user, now);
+                } else {
+                    tally.count(network, user, tunnel(case.after, from, to, port));
+                }
                 self.flows += 1;
             }
             for way in ways(case, to, &tcp, plain) {
@@ -132,11 +163,15 @@ impl Fates {
                     refused_by_ztunnel(way.target_port)
                 };
                 if !is_look_up(from, way.asked_port) && !refused {
-                    let passed = if plain {
-                        pass_in_the_clear(case, (from, vouched), &way, (to, destination))
+                    let client = (from, vouched);
+                    let mut passed = if plain {
+                        pass_in_the_clear(case, client, &way, (to, destination))
                     } else {
-                        vec![pass_waypoint(case, (from, vouched), &way, to)]
+                        vec![pass_waypoint(case, client, &way, (to, guarded))]
                     };
+                    if destination.behind_sidecar {
+                        passed.extend(pass_into_sidecar(case, client, &way, to));
+                    }
                     let key = (way.target_port, way);
                     let tally = through_waypoint.entry(key).or_default();
                     for (network, user, now) in passed {
@@ -163,6 +198,44 @@ impl Fates {
         known.disputed |= fate.disputed;
         known.widened |= fate.widened;
     }
+}
+
+/// Whether a connection in the clear to a pod that may have a sidecar passed before, and passes now, in
+/// all cases that the manifests leave open. Where both sides present the identity that they do today,
+/// only what limits the tunnel could matter, and that is compared there.
+fn past_sidecar(
+    case: &Case<'_>,
+    (source, from): (&Subject, &Pod),
+    (destination, to): (&Subject, &Pod),
+    port: u16,
+) -> Vec<(bool, bool)> {
+    let lets_in = |world, identity: Option<Identity>| {
+        let mut connection = connection(from, to, port);
+        connection.identity = identity;
+        plaintext(world, Party::Pod(from), Party::Pod(to), Port::tcp(port))
+            && authorized_by_sidecar(world, to, &connection)
+    };
+    let by_network = |world| plaintext(world, Party::Pod(from), Party::Pod(to), Port::tcp(port));
+    let mut passed = Vec::new();
+    for identity in presented((from, source.sidecar_today)) {
+        let was = lets_in(case.before, identity.clone());
+        // Its own sidecar sends for it still, or the tunnel is taken.
+        if !source.in_mesh || identity.is_none() || destination.may_take_tunnel() {
+            passed.push((was, was));
+        }
+        // ztunnel sends for it, or nothing does.
+        let is_alone = source.in_mesh || source.loses_sidecar || identity.is_none();
+        if is_alone {
+            passed.push((was, lets_in(case.after, None)));
+        }
+        if destination.loses_sidecar {
+            passed.push((was, by_network(case.after)));
+        }
+    }
+    if destination.sidecar_today.is_none() {
+        passed.push((by_network(case.before), by_network(case.after)));
+    }
+    passed
 }
 
 /// Whether a connection passes the tunnel to a pod whose sidecar accepts it, and decides.
@@ -196,8 +269,14 @@ fn presented((from, vouched): Client<'_>) -> Vec<Option<Identity>> {
     }
 }
 
-/// Whether the network policies let a connection pass before, and the authorization policies.
-pub(super) fn before(case: &Case<'_>, client: Client<'_>, to: &Pod, port: u16) -> (bool, User) {
+/// Whether the network policies let a connection pass before, and the authorization policies, which a
+/// sidecar applies only where there is one: `guarded`, unless there surely is none.
+pub(super) fn before(
+    case: &Case<'_>,
+    client: Client<'_>,
+    (to, guarded): (&Pod, bool),
+    port: u16,
+) -> (bool, User) {
     let from = client.0;
     let network = plaintext(
         case.before,
@@ -212,71 +291,9 @@ pub(super) fn before(case: &Case<'_>, client: Client<'_>, to: &Pod, port: u16) -
     };
     let user = User {
         by_ztunnel: authorized(case.before, to, &connection(from, to, port)),
-        by_sidecar: presented(client).into_iter().all(by_sidecar),
+        by_sidecar: !guarded || presented(client).into_iter().all(by_sidecar),
     };
     (network, user)
-}
-
-/// A way to a pod through a waypoint.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Way {
-    gateway: (String, String),
-    service: Option<(String, String)>,
-    asked_port: u16,
-    target_port: u16,
-    /// The pod is outside of the mesh.
-    plain: bool,
-}
-
-/// All ways to a pod through waypoints: by each port of each Service that selects it and has a
-/// waypoint, and by its own address if its waypoint takes that.
-fn ways(case: &Case<'_>, to: &Pod, ports: &[u16], plain: bool) -> Vec<Way> {
-    let mut ways = Vec::new();
-    // The name of a headless Service is the pods' own addresses.
-    let addressed = case.before.services.iter().filter(|s| !s.headless);
-    for service in addressed.filter(|s| selected(s, to)) {
-        let Some(gateway) = waypoint_of_service(case, service) else {
-            continue;
-        };
-        for (asked_port, target_port) in tcp_ports(service, to) {
-            let meta = &service.meta;
-            ways.push(Way {
-                gateway: gateway.clone(),
-                service: Some((meta.namespace.clone(), meta.name.clone())),
-                asked_port,
-                target_port,
-                plain,
-            });
-        }
-    }
-    if let Some(gateway) = waypoint_of(case.before, &to.namespace, Asked::Pod(&to.labels)) {
-        ways.extend(ports.iter().map(|&port| Way {
-            gateway: gateway.clone(),
-            service: None,
-            asked_port: port,
-            target_port: port,
-            plain,
-        }));
-    }
-    ways
-}
-
-/// The waypoint that serves a Service: the one that a label names, there already or planned; where
-/// no label has a say, the one that is planned for the namespace.
-fn waypoint_of_service(case: &Case<'_>, service: &Service) -> Option<(String, String)> {
-    let meta = &service.meta;
-    if let Some(existing) = waypoint_of(case.before, &meta.namespace, Asked::Service(&meta.labels))
-    {
-        return Some(existing);
-    }
-    let namespace = namespace_labels(case.before, &meta.namespace);
-    let named = |labels: &Labels| labels.get("istio.io/use-waypoint").cloned();
-    let wanted = named(&meta.labels).or_else(|| named(&namespace));
-    let mut planned = case.request.waypoints.iter();
-    let planned = planned.find(|(name, namespace)| {
-        *namespace == meta.namespace && wanted.as_ref().is_none_or(|wanted| wanted == name)
-    });
-    planned.map(|(name, namespace)| (namespace.clone(), name.clone()))
 }
 
 /// Whether a connection passed the network policies before, passed the authorization policies
@@ -299,7 +316,8 @@ fn pass_in_the_clear(
         connection.identity = identity;
         authorized_by_sidecar(world, to, &connection)
     };
-    let (network, user, now) = pass_waypoint(case, client, way, to);
+    let guarded = destination.sidecar_today != Some(false);
+    let (network, user, now) = pass_waypoint(case, client, way, (to, guarded));
     let mut passed = Vec::new();
     if destination.sidecar_today != Some(true) {
         passed.push((network, user, now));
@@ -320,9 +338,42 @@ fn pass_in_the_clear(
     passed
 }
 
+/// What became of a connection to a pod outside of the mesh by a way through a waypoint, if its sidecar
+/// takes the tunnel.
+fn pass_into_sidecar(case: &Case<'_>, client: Client<'_>, way: &Way, to: &Pod) -> Vec<Passed> {
+    let from = client.0;
+    let gateway = (way.gateway.0.as_str(), way.gateway.1.as_str());
+    let waypoint = waypoint_pod(case.before, gateway);
+    let (network, user, _) = pass_waypoint(case, client, way, (to, true));
+    let into = tunnel_to_sidecar(case, &waypoint, to, way.target_port);
+    let entered = enters_waypoint(case.after, from, &hop(way, &waypoint));
+    let pass = |identity| {
+        let mut connection = connection(from, to, way.target_port);
+        connection.identity = identity;
+        let admitted = authorized_by_sidecar(case.before, to, &connection);
+        let user = User {
+            by_ztunnel: user.by_ztunnel && admitted,
+            by_sidecar: user.by_sidecar && admitted,
+        };
+        // Nobody knows what a sidecar does with a port that ztunnel refuses.
+        let now = if refused_by_ztunnel(way.target_port) {
+            network && user.by_ztunnel
+        } else {
+            entered && into
+        };
+        (network, user, now)
+    };
+    presented(client).into_iter().map(pass).collect()
+}
+
 /// What became of a connection by a way through a waypoint, apart from what is in a pod outside of
 /// the mesh.
-fn pass_waypoint(case: &Case<'_>, client: Client<'_>, way: &Way, to: &Pod) -> Passed {
+fn pass_waypoint(
+    case: &Case<'_>,
+    client: Client<'_>,
+    way: &Way,
+    (to, guarded): (&Pod, bool),
+) -> Passed {
     let from = client.0;
     let plain = way.plain;
     let gateway = (way.gateway.0.as_str(), way.gateway.1.as_str());
@@ -332,16 +383,8 @@ fn pass_waypoint(case: &Case<'_>, client: Client<'_>, way: &Way, to: &Pod) -> Pa
             waypoint.namespace_labels.clone_from(&pod.namespace_labels);
         }
     }
-    let service = way.service.as_ref();
-    let hop = Hop {
-        gateway,
-        waypoint: &waypoint,
-        service: service.map(|(namespace, name)| (namespace.as_str(), name.as_str())),
-        asked_port: way.asked_port,
-        target_port: way.target_port,
-        plain,
-    };
-    let (network, user) = before(case, client, to, way.target_port);
+    let hop = hop(way, &waypoint);
+    let (network, user) = before(case, client, (to, guarded), way.target_port);
     let at_waypoint = connection(from, &waypoint, way.asked_port);
     let passes = authorized_at_waypoint(case.before, gateway, hop.service, &at_waypoint);
     let user = User {
@@ -351,6 +394,18 @@ fn pass_waypoint(case: &Case<'_>, client: Client<'_>, way: &Way, to: &Pod) -> Pa
     (network, user, via_waypoint(case.after, from, &hop, to))
 }
 
+fn hop<'w>(way: &'w Way, waypoint: &'w Pod) -> Hop<'w> {
+    let service = way.service.as_ref();
+    Hop {
+        gateway: (way.gateway.0.as_str(), way.gateway.1.as_str()),
+        waypoint,
+        service: service.map(|(namespace, name)| (namespace.as_str(), name.as_str())),
+        asked_port: way.asked_port,
+        target_port: way.target_port,
+        plain: way.plain,
+    }
+}
+
 fn connection(from: &Pod, to: &Pod, port: u16) -> Connection {
     Connection {
         identity: Some(from.identity()),
@@ -358,29 +413,4 @@ fn connection(from: &Pod, to: &Pod, port: u16) -> Connection {
         destination: to.address,
         port,
     }
-}
-
-fn selected(service: &Service, pod: &Pod) -> bool {
-    let mut labels = service.selector.iter();
-    !service.selector.is_empty()
-        && service.meta.namespace == pod.namespace
-        && labels.all(|(key, value)| pod.labels.get(key) == Some(value))
-}
-
-/// The TCP ports of a Service, each with what it is on a pod.
-fn tcp_ports(service: &Service, pod: &Pod) -> Vec<(u16, u16)> {
-    let mut ports = Vec::new();
-    for port in service.ports.iter().filter(|p| p.protocol == Protocol::Tcp) {
-        match &port.target {
-            TargetPort::Number(number) => ports.push((port.port, *number)),
-            TargetPort::Name(name) => {
-                for declared in &pod.ports {
-                    if declared.name == *name && declared.protocol == Protocol::Tcp {
-                        ports.push((port.port, declared.number));
-                    }
-                }
-            }
-        }
-    }
-    ports
 }

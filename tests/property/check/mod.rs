@@ -12,6 +12,7 @@ mod subjects;
 #[cfg(test)]
 mod tests;
 mod verdicts;
+mod ways;
 
 use std::collections::BTreeSet;
 use std::ops::AddAssign;
@@ -167,7 +168,7 @@ fn compare(case: &Case<'_>, claims: &Claims) -> (Fates, Violations) {
             }
         }
     }
-    plaintext.check_claims(&subjects);
+    plaintext.check_claims(&subjects, &fates);
     plaintext
         .violations
         .extend(strangers::check(case, claims, &ports, &subjects));

@@ -9,6 +9,7 @@ use kubectl_ambient::model::{Protocol, World};
 use kubectl_ambient::plan::{Relation, Verdict};
 
 use super::claims::{self, Claims, Name, Pair};
+use super::mesh::Fates;
 use super::subjects::Subject;
 use super::{Case, Violations, readings};
 use crate::reference::{Party, Pod, Port, plain_to_mesh, plaintext, waypoint_pod};
@@ -76,12 +77,20 @@ impl Plaintext<'_> {
 
     /// What is claimed of connections in the clear is so: that the tunnel's port is opened to an
     /// application that listens on it. Nothing else can be.
-    pub(super) fn check_claims(&mut self, subjects: &[Subject]) {
+    /// What sidecars make of them has fates of its own.
+    pub(super) fn check_claims(&mut self, subjects: &[Subject], fates: &Fates) {
         for pair in self.claims.pairs() {
             let (source, destination, relation) = pair;
             let is_decided =
                 self.claims.has(pair, Verdict::Gained) || self.claims.has(pair, Verdict::Lost);
-            if *relation == Relation::Plaintext && is_decided && !self.is_true(pair, subjects) {
+            let is_judged = |port| {
+                let ports = fates.by_pair.get(pair);
+                ports.is_some_and(|ports| ports.contains_key(&port))
+            };
+            if *relation == Relation::Plaintext
+                && is_decided
+                && !self.is_true(pair, subjects, &is_judged)
+            {
                 self.violations.push(format!(
                     "{source} => {destination} by {relation}: reported, and not so"
                 ));
@@ -90,12 +99,19 @@ impl Plaintext<'_> {
     }
 
     /// Whether every port that is claimed is opened between some pods of the pair.
-    fn is_true(&self, pair: &Pair, subjects: &[Subject]) -> bool {
-        let claimed = |port: &&Port| self.claims.about(pair, **port).contains(&Verdict::Gained);
-        let mut ports = self.ports.iter().filter(claimed).peekable();
-        !self.claims.has(pair, Verdict::Lost)
-            && ports.peek().is_some()
-            && ports.all(|&port| self.is_opened(pair, port, subjects))
+    fn is_true(&self, pair: &Pair, subjects: &[Subject], is_judged: &dyn Fn(Port) -> bool) -> bool {
+        let says = |port, verdict| self.claims.about(pair, port).contains(&verdict);
+        let is_decided = |port| says(port, Verdict::Gained) || says(port, Verdict::Lost);
+        let mut decided = self
+            .ports
+            .iter()
+            .filter(|&&port| is_decided(port))
+            .peekable();
+        decided.peek().is_some()
+            && decided.all(|&port| {
+                let is_opened = || self.is_opened(pair, port, subjects);
+                is_judged(port) || (!says(port, Verdict::Lost) && is_opened())
+            })
     }
 
     fn is_opened(&self, (source, destination, _): &Pair, port: Port, subjects: &[Subject]) -> bool {

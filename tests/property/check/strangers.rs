@@ -53,7 +53,7 @@ pub(super) fn check(
                 }
                 let tcp = ports.iter().filter(|p| p.protocol == Protocol::Tcp);
                 for &port in tcp.filter(|p| travels(from, p.number, p.number)) {
-                    let (network, user) = before(case, (from, None), to, port.number);
+                    let (network, user) = before(case, (from, None), (to, true), port.number);
                     let now = tunnel(case.after, from, to, port.number);
                     let said = claims.pairs().any(|pair| {
                         let (source, destination, relation) = pair;

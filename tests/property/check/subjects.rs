@@ -23,8 +23,9 @@ pub(super) struct Subject {
     pub(super) sidecar_today: Option<bool>,
     /// Whether it loses its sidecar when it restarts, if it has one and stays out of the mesh.
     pub(super) loses_sidecar: bool,
-    /// A sidecar will be in it, which may accept the tunnel as well as connections in the clear.
-    pub(super) may_accept: bool,
+    /// A sidecar receives for it, or may, until it restarts at least. Whether that accepts the tunnel
+    /// is for the injector to say.
+    pub(super) behind_sidecar: bool,
     /// The pod with every address, and every set of labels of its namespace, that it may have.
     readings: Vec<Pod>,
     /// Whether addresses of pods can matter for what it receives.
@@ -34,6 +35,11 @@ pub(super) struct Subject {
 }
 
 impl Subject {
+    /// Whether what receives for it may take the tunnel.
+    pub(super) fn may_take_tunnel(&self) -> bool {
+        self.in_mesh || self.behind_sidecar
+    }
+
     /// One of the readings, for what is the same in all.
     pub(super) fn any_reading(&self) -> &Pod {
         &self.readings[0]
@@ -83,9 +89,7 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
             let sidecar_today = sidecar_today(case, &pods[0], workload);
             let enrolled = case.enrols(&namespace);
             let sends = in_mesh || sidecar_today.unwrap_or(!enrolled);
-            let namespaces = &case.before.namespaces;
-            let is_declared = namespaces.get(&namespace).is_some_and(|n| n.declared);
-            let may_accept = sends && !in_mesh && is_declared;
+            let behind_sidecar = !in_mesh && sidecar_today != Some(false);
             if sends && !in_mesh {
                 // Only ztunnel keeps look-ups to itself.
                 let direct = (
@@ -110,7 +114,7 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
                 sidecar_today,
                 // Nothing asks for it any more once the namespace is enrolled.
                 loses_sidecar: enrolled,
-                may_accept,
+                behind_sidecar,
                 readings: pods,
                 namespace,
             });

@@ -69,7 +69,11 @@ fn judge_port(
     claims: &Claims,
     is_exhaustive: bool,
 ) -> Vec<&'static str> {
-    let said = claims.about(pair, port);
+    // That nothing is compared of what a policy begins to refuse in the clear covers no sidecar.
+    let said = match pair.2 {
+        Relation::Plaintext => claims.listed(pair, port),
+        Relation::Tunnel | Relation::Waypoint => claims.about(pair, port),
+    };
     let says = |verdict| said.contains(&verdict);
     let mut wrong = Vec::new();
     match (fate.gained, says(Verdict::Gained), says(Verdict::Unknown)) {

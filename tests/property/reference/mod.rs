@@ -22,8 +22,8 @@ pub(crate) use authorization::{
 };
 pub(crate) use networkpolicy::{Direction, is_peer, isolated, isolating, plaintext};
 pub(crate) use relations::{
-    Asked, Hop, captures_dns, in_mesh, plain_to_mesh, refused_by_ztunnel, tunnel, via_waypoint,
-    waypoint_of, waypoint_pod,
+    Asked, Hop, captures_dns, enters_waypoint, in_mesh, plain_to_mesh, refused_by_ztunnel, tunnel,
+    via_waypoint, waypoint_of, waypoint_pod,
 };
 
 /// One pod: what a policy can see of it.

@@ -85,20 +85,13 @@ pub(crate) struct Hop<'a> {
 
 /// Whether a connection reaches a pod through a waypoint.
 pub(crate) fn via_waypoint(world: &World, source: &Pod, hop: &Hop<'_>, destination: &Pod) -> bool {
-    let at_waypoint = Connection {
-        identity: Some(source.identity()),
-        source: source.address,
-        destination: None,
-        port: hop.asked_port,
-    };
     let at_destination = Connection {
         identity: Some(hop.waypoint.identity()),
         source: hop.waypoint.address,
         destination: destination.address,
         port: hop.target_port,
     };
-    let enters = tunnel_port_open(world, source, hop.waypoint)
-        && authorized_at_waypoint(world, hop.gateway, hop.service, &at_waypoint);
+    let enters = enters_waypoint(world, source, hop);
     if hop.plain {
         let ends = (Party::Pod(hop.waypoint), Party::Pod(destination));
         return enters && plaintext(world, ends.0, ends.1, Port::tcp(hop.target_port));
@@ -107,6 +100,18 @@ pub(crate) fn via_waypoint(world: &World, source: &Pod, hop: &Hop<'_>, destinati
         && !refused_by_ztunnel(hop.target_port)
         && tunnel_port_open(world, hop.waypoint, destination)
         && authorized(world, destination, &at_destination)
+}
+
+/// Whether a connection gets as far as through the waypoint.
+pub(crate) fn enters_waypoint(world: &World, source: &Pod, hop: &Hop<'_>) -> bool {
+    let at_waypoint = Connection {
+        identity: Some(source.identity()),
+        source: source.address,
+        destination: None,
+        port: hop.asked_port,
+    };
+    tunnel_port_open(world, source, hop.waypoint)
+        && authorized_at_waypoint(world, hop.gateway, hop.service, &at_waypoint)
 }
 
 /// The pod that runs a waypoint (istio `manifests/charts/istio-control/istio-discovery/files/waypoint.yaml`).
