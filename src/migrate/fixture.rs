@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::hazards::{self, HazardOptions};
-use super::scope::{Scope, ScopeOptions};
+use super::setting::scope::{Scope, ScopeOptions};
 use crate::finding::Finding;
 use crate::model::{
     Action, AllowedNamespaces, AuthorizationPolicy, AuthorizationRule, ContainerPort, Coverage,

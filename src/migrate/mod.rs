@@ -4,53 +4,16 @@
 //! where objects come from, how a plan is shown, or how it is written.
 
 mod analysis;
-mod assumed;
-mod attachment;
-mod authorizer;
-mod causes;
-mod cni;
-mod compare;
-mod demands;
-mod differences;
-mod governing;
 mod hazards;
-mod imagine;
-mod isolated;
-mod later;
-mod naming;
-mod newcomers;
-mod newly;
+mod limits;
 mod object;
 mod opening;
-mod outcome;
-mod outward;
-mod overlaps;
-mod pairs;
-mod peering;
 mod plan;
-mod probes;
-mod reasons;
-mod relations;
-mod remarks;
-mod responsible;
-mod restore;
-mod role;
-mod same_node;
-mod scope;
-mod selecting;
-mod selectors;
-mod serving;
+mod proof;
 mod setting;
-mod sidecars;
 mod steps;
-mod strangers;
-mod told;
+mod telling;
 mod tunnel_port;
-mod unplaced;
-mod unread;
-mod via;
-mod waypoints;
-mod ways;
 
 #[cfg(test)]
 mod fixture;
@@ -60,9 +23,9 @@ use ipnet::IpNet;
 use crate::model::World;
 use crate::plan::Plan;
 
-pub use cni::{Cni, Detection, UnknownCni};
-pub use role::Role;
-pub use scope::{Membership, NamespaceState, Scope, ScopeOptions};
+pub use setting::cni::{Cni, Detection, UnknownCni};
+pub use setting::role::Role;
+pub use setting::scope::{Membership, NamespaceState, Scope, ScopeOptions};
 
 /// What the user asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -5,25 +5,30 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ambient_facts::{annotations, labels};
 
+use super::Options;
+use super::Strategy;
 use super::analysis::Analysis;
-use super::assumed::assumed_namespace;
-use super::compare::compare;
 use super::hazards::{self, HazardOptions};
-use super::later::later;
+use super::limits::restore::Limits;
+use super::object;
+use super::opening::isolated;
+use super::opening::probes;
 use super::opening::{self, Added, Means, Opener, Opening, Purpose};
-use super::overlaps::limits_that_overlap;
-use super::remarks::{
+use super::proof::compare::compare;
+use super::setting::Setting;
+use super::setting::unread::{rebuilt, templates};
+use super::steps::{enrol_step, limit_step, open_step, waypoint_step};
+use super::telling::assumed::assumed_namespace;
+use super::telling::later::later;
+use super::telling::newly;
+use super::telling::overlaps::limits_that_overlap;
+use super::telling::remarks::{
     inert_policies, left_over, lets_probes_in, namespaces, plugin_policies, policy_findings,
     probe_findings, ways_not_analysed,
 };
-use super::restore::Limits;
-use super::same_node::node_blocks;
-use super::setting::Setting;
-use super::steps::{enrol_step, limit_step, open_step, waypoint_step};
-use super::told::report;
+use super::telling::same_node::node_blocks;
+use super::telling::told::report;
 use super::tunnel_port;
-use super::unread::{rebuilt, templates};
-use super::{Options, Strategy, isolated, newly, object, probes};
 use crate::finding::Finding;
 use crate::model::{AuthorizationPolicy, Meta, NetworkPolicy, World};
 use crate::netpol::{Selection, Universe};

@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use ambient_facts::{labels, ports};
 use serde_json::Value;
 
+use super::limits::restore::Limits;
 use super::object;
 use super::opening::{self, Means, Opening};
-use super::restore::Limits;
-use super::role::asks_for_injection;
-use super::scope::NamespaceState;
 use super::setting::Setting;
+use super::setting::role::asks_for_injection;
+use super::setting::scope::NamespaceState;
 use crate::finding::{Finding, codes};
 use crate::model::{AuthorizationPolicy, NetworkPolicy, ObjectRef, Origin, World};
 use crate::netpol::Direction;

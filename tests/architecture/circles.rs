@@ -12,8 +12,8 @@ type Module = Vec<String>;
 type Uses<'s> = BTreeMap<&'s str, BTreeMap<&'s str, Vec<(&'s str, usize)>>>;
 
 /// Modules of one module do not use each other in a circle. What their parent takes from one of them
-/// counts as that one's. Those on the list, and what is below them, are not looked at.
-pub(crate) fn among_siblings(sources: &[Source], exempt: &[&str]) -> Vec<Violation> {
+/// counts as that one's.
+pub(crate) fn among_siblings(sources: &[Source]) -> Vec<Violation> {
     let modules: BTreeMap<Module, &Source> = sources
         .iter()
         .filter(|s| s.file.starts_with("src/"))
@@ -21,12 +21,6 @@ pub(crate) fn among_siblings(sources: &[Source], exempt: &[&str]) -> Vec<Violati
         .collect();
     let mut by_parent: BTreeMap<&[String], Uses<'_>> = BTreeMap::new();
     for (own, source) in &modules {
-        if own
-            .first()
-            .is_some_and(|top| exempt.contains(&top.as_str()))
-        {
-            continue;
-        }
         for path in &source.paths {
             let ["crate", used @ ..] = &*names(&path.segments) else {
                 continue;

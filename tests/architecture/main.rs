@@ -61,10 +61,7 @@ fn modules_only_use_modules_below_them() {
 
 #[test]
 fn modules_of_one_module_have_no_circle() {
-    assert_none(circles::among_siblings(
-        &code(workspace::sources()),
-        tables::CIRCULAR,
-    ));
+    assert_none(circles::among_siblings(&code(workspace::sources())));
 }
 
 #[test]

@@ -47,9 +47,6 @@ pub(crate) const MODULES: &[(&str, &[&str])] = &[
     ("main", &["exit", "error", "cli", "settings", "commands"]),
 ];
 
-/// Modules of `src/` whose own modules still use each other in a circle.
-pub(crate) const CIRCULAR: &[&str] = &["migrate"];
-
 /// The packages of the workspace, low to high, each with those of ours that it may depend on.
 /// Dev-dependencies are free. A row may only name rows above it.
 pub(crate) const PACKAGES: &[(&str, &[&str])] = &[

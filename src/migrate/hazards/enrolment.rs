@@ -4,8 +4,8 @@ use ambient_facts::labels;
 
 use super::{Context, about, at_line};
 use crate::finding::{Finding, codes};
-use crate::migrate::role::asks_for_injection;
-use crate::migrate::scope::{LeftOut, NamespaceState};
+use crate::migrate::setting::role::asks_for_injection;
+use crate::migrate::setting::scope::{LeftOut, NamespaceState};
 use crate::migrate::steps::injection_removal;
 use crate::model::ObjectRef;
 

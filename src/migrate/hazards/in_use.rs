@@ -6,9 +6,9 @@ use ambient_facts::labels;
 
 use super::{Context, about, workloads};
 use crate::finding::{Finding, codes};
-use crate::migrate::role::has_proxy_today;
-use crate::migrate::scope::NamespaceState;
-use crate::migrate::waypoints::{Binding, Waypoint};
+use crate::migrate::setting::role::has_proxy_today;
+use crate::migrate::setting::scope::NamespaceState;
+use crate::migrate::setting::waypoints::{Binding, Waypoint};
 use crate::model::{Labels, Meta, ObjectRef, Origin, Workload};
 
 /// What carries a label for a waypoint, which is in use.

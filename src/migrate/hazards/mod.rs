@@ -27,10 +27,10 @@ use crate::model::{
     ObjectRef, Origin, Service, Workload, WorkloadKind, World, includes,
 };
 
-use super::cni::Cni;
-use super::scope::Scope;
-use super::selecting::Selecting;
-use super::waypoints::Waypoints;
+use super::setting::cni::Cni;
+use super::setting::scope::Scope;
+use super::setting::selecting::Selecting;
+use super::setting::waypoints::Waypoints;
 
 /// Settings that hazards depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Context, about, list, workloads};
 use crate::finding::{Finding, codes};
-use crate::migrate::peering::Peering;
-use crate::migrate::scope::{Membership, StaysOut};
+use crate::migrate::setting::peering::Peering;
+use crate::migrate::setting::scope::{Membership, StaysOut};
 use crate::model::{ObjectRef, PeerAuthentication, PeerMode, Workload};
 
 pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {

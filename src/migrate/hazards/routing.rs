@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Context, about, list, workloads};
 use crate::finding::{Code, Finding, codes};
-use crate::migrate::waypoints::Binding;
+use crate::migrate::setting::waypoints::Binding;
 use crate::model::{GenericObject, Labels, Service, Workload};
 
 pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {

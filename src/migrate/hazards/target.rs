@@ -4,8 +4,8 @@ use ambient_facts::labels;
 
 use super::{Context, about, list, workloads};
 use crate::finding::{Finding, codes};
-use crate::migrate::attachment::{Place, TargetKind, group};
-use crate::migrate::waypoints::Binding;
+use crate::migrate::setting::attachment::{Place, TargetKind, group};
+use crate::migrate::setting::waypoints::Binding;
 use crate::model::{
     AuthorizationPolicy, AuthorizationRule, Coverage, Gateway, Kind, Labels, Meta, ObjectRef,
     Service, TargetRef, Workload, includes,

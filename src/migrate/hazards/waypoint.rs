@@ -7,7 +7,7 @@ use super::target::reaches;
 use super::{Context, about, at_line, list};
 use crate::authz::TrustDomain;
 use crate::finding::{Code, Finding, codes};
-use crate::migrate::waypoints::{Binding, Broken, BrokenReason, Waypoint};
+use crate::migrate::setting::waypoints::{Binding, Broken, BrokenReason, Waypoint};
 use crate::model::{
     Action, AuthorizationPolicy, AuthorizationRule, Kind, Meta, Name, ObjectRef, Origin, Protocol,
     Service, TargetPort, Workload,

@@ -5,7 +5,7 @@ use ambient_facts::{annotations, labels, ports};
 use super::enrolment::injects;
 use super::{Context, about, at_line, list};
 use crate::finding::{Code, Finding, codes};
-use crate::migrate::scope::{
+use crate::migrate::setting::scope::{
     Membership, NamespaceState, StaysOut, asks_for_sidecar, has_sidecar, injection_of,
 };
 use crate::model::{Endpoint, Protocol, Workload, WorkloadKind};

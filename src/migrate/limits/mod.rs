@@ -1,0 +1,4 @@
+//! What the tunnel may carry, kept by authorization policies.
+
+pub(super) mod restore;
+pub(super) mod selectors;

@@ -1,0 +1,232 @@
+//! Network policies on the way through waypoints.
+//!
+//! A client reaches a waypoint on the tunnel's port, and the waypoint the server; so policies that
+//! let the client reach the server have to let each of them take its half of the way. What a
+//! waypoint that is isolated itself needs is in [`super::isolated`].
+
+use std::collections::BTreeMap;
+
+use fixedbitset::FixedBitSet;
+
+use super::{Changed, Means, Opener};
+use crate::migrate::setting::Setting;
+use crate::migrate::tunnel_port::{covers_tunnel, gateway_peer, grants_some_tcp, only_tunnel};
+use crate::model::{NetworkPolicy, Peer, PortMatch, PortRule, Protocol, Rule};
+use crate::netpol::{Direction, Node, PortSet, rule_ports};
+
+impl<'s> Opener<'s, '_> {
+    /// Appends the rules that the ways through waypoints need.
+    pub(crate) fn waypoint_rules(&mut self, changed: &mut Vec<Changed>) {
+        for place in 0..self.setting.waypoints.all.len() {
+            let behind = self.behind(place);
+            let Some(waypoint) = self.setting.waypoints.all.get(place) else {
+                continue;
+            };
+            let people = self.setting.world.indexed_network_policies_of_people();
+            for (index, policy) in people {
+                let own = &policy.meta.namespace;
+                let peer = gateway_peer(own, &waypoint.namespace, &waypoint.name);
+                for direction in Direction::BOTH {
+                    if !direction.isolated_by(policy) {
+                        continue;
+                    }
+                    if self.leads_through(direction, policy, &behind) {
+                        let peers = std::slice::from_ref(&peer);
+                        if !self.is_covered(policy, direction, peers) {
+                            add(changed, index, policy, direction, peer.clone());
+                        }
+                    }
+                }
+                if let Some(rule) = self.in_the_clear(policy, &peer, &behind) {
+                    append(changed, index, Direction::Ingress, rule);
+                }
+            }
+        }
+        changed.sort_by_key(|c| c.policy);
+    }
+
+    fn behind(&self, place: usize) -> Behind {
+        let universe = self.selection.universe();
+        let mut behind = Behind {
+            all: FixedBitSet::with_capacity(universe.nodes()),
+            mesh: FixedBitSet::with_capacity(universe.nodes()),
+            plain: BTreeMap::new(),
+        };
+        for server in servers(self.setting, place) {
+            let Some(class) = universe.class_of(server.workload) else {
+                continue;
+            };
+            behind.all.insert(class);
+            if server.plain {
+                let ports = behind.plain.entry(class).or_default();
+                *ports = ports.union(&server.ports);
+            } else {
+                behind.mesh.insert(class);
+            }
+        }
+        behind
+    }
+
+    /// Whether a policy lets somebody take a way that goes through the waypoint in front of some
+    /// pods, and the tunnel's port has to be open for it.
+    fn leads_through(
+        &mut self,
+        direction: Direction,
+        policy: &'s NetworkPolicy,
+        behind: &Behind,
+    ) -> bool {
+        let subjects = self
+            .selection
+            .subjects(&policy.meta.namespace, &policy.pod_selector);
+        let (own, other) = match direction {
+            Direction::Ingress => (&behind.mesh, &self.speakers.senders),
+            Direction::Egress => (&self.speakers.senders, &behind.all),
+        };
+        if !subjects.iter().any(|&n| own.contains(n)) {
+            return false;
+        }
+        direction.rules(policy).iter().any(|rule| {
+            let set = self.selection.peers(&policy.meta.namespace, &rule.peers);
+            let set = self.selection.get(set);
+            (rule.ports.is_empty() || grants_some_tcp(rule))
+                && (!set.yes.is_disjoint(other) || !set.maybe.is_disjoint(other))
+        })
+    }
+
+    /// The rule that lets a waypoint reach pods that are not in the mesh: on the ports on which the
+    /// policy lets clients of the waypoint reach them. `None` when there is nothing to add.
+    fn in_the_clear(
+        &mut self,
+        policy: &'s NetworkPolicy,
+        waypoint: &Peer,
+        behind: &Behind,
+    ) -> Option<Rule> {
+        if behind.plain.is_empty() || !policy.isolates_ingress {
+            return None;
+        }
+        let classes = self.selection.universe().classes();
+        let subjects = self
+            .selection
+            .subjects(&policy.meta.namespace, &policy.pod_selector);
+        let mut missing = PortSet::none();
+        for subject in subjects {
+            let (Some(targets), Some(class)) = (behind.plain.get(&subject), classes.get(subject))
+            else {
+                continue;
+            };
+            let mut wanted = PortSet::none();
+            let mut open = PortSet::none();
+            for rule in &policy.ingress {
+                let ports = rule_ports(rule, class);
+                if rule.peers.is_empty() || rule.peers.contains(waypoint) {
+                    open = open.union(&ports);
+                }
+                let set = self.selection.peers(&policy.meta.namespace, &rule.peers);
+                let set = self.selection.get(set);
+                let clients = &self.speakers.clients;
+                if !set.yes.is_disjoint(clients) || !set.maybe.is_disjoint(clients) {
+                    wanted = wanted.union(&ports.intersection(targets));
+                }
+            }
+            missing = missing.union(&wanted.difference(&open));
+        }
+        (!missing.is_empty()).then(|| Rule {
+            peers: vec![waypoint.clone()],
+            ports: tcp_ports(&missing),
+            line: 0,
+        })
+    }
+}
+
+/// The pods behind a waypoint, by class.
+struct Behind {
+    all: FixedBitSet,
+    /// Those that are reached through the tunnel.
+    mesh: FixedBitSet,
+    /// Those that are reached in the clear, with their ports.
+    plain: BTreeMap<Node, PortSet>,
+}
+
+/// A workload that a waypoint sends to.
+pub(crate) struct Server {
+    pub(crate) workload: usize,
+    /// It is reached in the clear. Another entry may be about the same pods, through the tunnel.
+    pub(crate) plain: bool,
+    pub(crate) ports: PortSet,
+}
+
+/// All workloads behind a waypoint.
+pub(crate) fn servers(setting: &Setting<'_>, place: usize) -> Vec<Server> {
+    let mut servers = Vec::new();
+    let of_service = &setting.waypoints.of_service;
+    for (&service, _) in of_service.iter().filter(|(_, w)| **w == place) {
+        let Some(service) = setting.world.services.get(service) else {
+            continue;
+        };
+        servers.extend(setting.backends(service).flat_map(|workload| {
+            let targets = setting.targets(service, workload).into_iter();
+            let ports: PortSet = targets.map(|(_, target)| target).collect();
+            let hops = setting.role(workload).last_hops();
+            hops.map(move |plain| Server {
+                workload,
+                plain,
+                ports: ports.clone(),
+            })
+        }));
+    }
+    let taken = (0..setting.world.workloads.len())
+        .filter(|&w| setting.pod_waypoint(w) == Some(place))
+        .map(|workload| Server {
+            workload,
+            plain: false,
+            ports: PortSet::protocol(Protocol::Tcp),
+        });
+    servers.extend(taken);
+    servers
+}
+
+/// TCP ports as entries of a rule.
+pub(crate) fn tcp_ports(ports: &PortSet) -> Vec<PortRule> {
+    let entry = |(first, last)| PortRule {
+        protocol: Protocol::Tcp,
+        port: PortMatch::Range(first, last),
+    };
+    ports.ranges(Protocol::Tcp).map(entry).collect()
+}
+
+fn add(
+    changed: &mut Vec<Changed>,
+    index: usize,
+    policy: &NetworkPolicy,
+    direction: Direction,
+    peer: Peer,
+) {
+    let known = changed.iter().find(|c| c.policy == index);
+    let opened = |place: usize| known.is_some_and(|c| c.rules.contains(&(direction, place)));
+    // A rule for everybody, or for just this waypoint, opens the way already.
+    let open = direction
+        .rules(policy)
+        .iter()
+        .enumerate()
+        .any(|(place, rule)| {
+            (covers_tunnel(rule) || opened(place))
+                && (rule.peers.is_empty() || rule.peers.contains(&peer))
+        });
+    if !open {
+        append(changed, index, direction, only_tunnel(vec![peer]));
+    }
+}
+
+fn append(changed: &mut Vec<Changed>, index: usize, direction: Direction, rule: Rule) {
+    match changed.iter_mut().find(|c| c.policy == index) {
+        Some(change) => change.appended.push((direction, rule)),
+        None => changed.push(Changed {
+            policy: index,
+            rules: Vec::new(),
+            inward: Vec::new(),
+            appended: vec![(direction, rule)],
+            means: Means::default(),
+            fallback: None,
+        }),
+    }
+}

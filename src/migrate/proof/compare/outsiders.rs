@@ -1,0 +1,154 @@
+//! What changes for pods that the input does not hold.
+
+use super::{Comparer, Through};
+use crate::authz::{Allowance, selects};
+use crate::migrate::proof::strangers::{self, ANYBODY, Gain};
+use crate::migrate::proof::unplaced::{Change, Stranger, Why};
+use crate::netpol::{Node, PortSet};
+use crate::plan::Relation;
+
+impl Comparer<'_, '_, '_, '_, '_> {
+    /// Connections through the tunnel of pods that the input does not hold and that rules for
+    /// everybody, or for a block, are about.
+    pub(super) fn tunnel_of_strangers(
+        &mut self,
+        class: Node,
+        workloads: &[usize],
+        authorized: &Allowance,
+        today: &Allowance,
+    ) {
+        let analysis = self.analysis;
+        if self.has_left_over(workloads) && analysis.is_open_to_strangers(class) {
+            let before = analysis.for_others(class).unwrap_or_default();
+            let after = authorized.high.intersection(&analysis.tunnelled);
+            self.found.of_strangers.extend(Gain::lost_by_left_over(
+                class,
+                workloads,
+                &before,
+                &before.difference(&after),
+            ));
+        }
+        let strangers = analysis.strangers(class);
+        let has_blocks = strangers.iter().any(|s| s.by_block);
+        let authorized = authorized.high.intersection(&analysis.tunnelled);
+        for Stranger {
+            before,
+            opens,
+            by_block,
+            places,
+        } in strangers
+        {
+            let change = Change {
+                class,
+                workloads: workloads.to_vec(),
+                relation: Relation::Tunnel,
+                before: before.intersection(&analysis.tunnelled),
+                after: if opens {
+                    authorized.clone()
+                } else {
+                    PortSet::none()
+                },
+                places,
+                why: Why::Block,
+            };
+            if by_block || analysis.is_open_to_strangers(class) {
+                self.of_stranger(change, today, by_block && !opens, has_blocks);
+            }
+        }
+    }
+
+    /// Writes down what changes for pods that the input does not hold. What they lose counts where
+    /// they are shut out: by nothing else than people's policies do limits refuse them anything.
+    fn of_stranger(&mut self, change: Change, today: &Allowance, is_shut: bool, has_blocks: bool) {
+        let Change { before, after, .. } = &change;
+        self.found.add_change(Change {
+            before: before.intersection(after).intersection(&today.low),
+            after: before.intersection(after),
+            why: Why::Identity,
+            ..change.clone()
+        });
+        if has_blocks {
+            let lost = if is_shut {
+                Stranger::lost(&before.intersection(&today.high))
+            } else {
+                PortSet::none()
+            };
+            self.found.add_change(Change {
+                before: after.intersection(before).union(&lost),
+                ..change.clone()
+            });
+        } else {
+            self.found.add_gain(Gain {
+                class: change.class,
+                workloads: change.workloads,
+                relation: change.relation,
+                gained: change.after.difference(&change.before),
+                before: change.before,
+                source: ANYBODY.to_owned(),
+                change: strangers::Change::Gained,
+            });
+        }
+    }
+
+    /// Whether a limit of an earlier run that the plan does not make again selects some of these.
+    fn has_left_over(&self, workloads: &[usize]) -> bool {
+        let world = &self.analysis.setting.world;
+        let workloads = workloads.iter().filter_map(|&w| world.workloads.get(w));
+        let mut left = self.left_over.iter();
+        left.any(|policy| {
+            let mut workloads = workloads.clone();
+            workloads.any(|w| selects(policy, &w.meta.namespace, &w.pod.labels))
+        })
+    }
+
+    /// The same through pods of a waypoint.
+    pub(super) fn strangers_through(&mut self, through: &Through<'_>, waypoint: Node) {
+        let Through { class, way, .. } = *through;
+        let analysis = self.analysis;
+        let last = analysis.value_at(waypoint, class).after.high;
+        let leaves = way.plain || analysis.opens_tunnel(last);
+        let at_waypoint = self.authorizer.stranger(through.at_waypoint);
+        let led = way.leading_to(&at_waypoint.high, true, analysis);
+        let universe = analysis.targets_of(way);
+        let (entering, today) = (analysis.strangers(waypoint), analysis.strangers(class));
+        let mut both = entering.iter().chain(&today);
+        let has_blocks = both.any(|s| s.by_block);
+        for (selection, workloads) in &through.at_server {
+            let led = if way.plain {
+                let at_server = self.authorizer.in_the_clear(*selection);
+                let led = led.intersection(analysis.sets.get(last));
+                led.intersection(&at_server.high)
+            } else {
+                let at_server = self.authorizer.party(analysis, *selection, waypoint);
+                led.intersection(&at_server.high)
+            };
+            for entering in &entering {
+                for now in &today {
+                    let mut places = entering.places.clone();
+                    places.intersect_with(&now.places);
+                    let by_block = entering.by_block || now.by_block;
+                    let is_open = entering.opens && leaves;
+                    let is_meant = by_block || (is_open && analysis.is_open_to_strangers(waypoint));
+                    if places.is_clear() || !is_meant {
+                        continue;
+                    }
+                    let change = Change {
+                        class,
+                        workloads: workloads.clone(),
+                        relation: Relation::Waypoint,
+                        places,
+                        before: now.before.intersection(&universe),
+                        after: if is_open {
+                            led.clone()
+                        } else {
+                            PortSet::none()
+                        },
+                        why: Why::Block,
+                    };
+                    let today = self.authorizer.stranger_today(*selection);
+                    self.of_stranger(change, today, by_block && !is_open, has_blocks);
+                }
+            }
+        }
+    }
+}

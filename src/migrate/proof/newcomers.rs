@@ -1,0 +1,251 @@
+//! Pods that the input does not hold, of namespaces that it knows: rules admit them with all pods of
+//! their namespace, or by labels that a pod to come may have alone.
+//!
+//! Each has a service account of its own, which no limit names: one that shares the account of a
+//! client gets what that client gets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::authorizer::Authorizer;
+use super::strangers::{Change, Gain};
+use crate::authz::Decision;
+use crate::migrate::analysis::Analysis;
+use crate::migrate::setting::imagine::{satisfying, shown};
+use crate::migrate::setting::role::may_be_injected;
+use crate::migrate::tunnel_port::covers_tunnel;
+use crate::model::{LabelSelector, Labels, NetworkPolicy, Peer, Rule};
+use crate::netpol::{Class, Direction, Node, PortSet, Version, rule_ports, selects_namespace};
+use crate::plan::Relation;
+
+/// The policies and namespaces that they are judged by.
+pub(crate) struct Newcomers<'a, 's, 'w> {
+    analysis: &'a Analysis<'s, 'w>,
+    /// By namespace.
+    versions: BTreeMap<&'a str, Vec<Version<'a>>>,
+    /// Namespaces whose pods speak through the tunnel.
+    speaking: Vec<&'a str>,
+}
+
+/// A pod that the input does not hold, with no labels but those that a rule asks for.
+struct Newcomer<'a> {
+    namespace: &'a str,
+    labels: &'a Labels,
+}
+
+/// Policies before, or after.
+type Side = for<'p> fn(&Version<'p>) -> Option<&'p NetworkPolicy>;
+
+const BEFORE: Side = |version| version.before;
+const AFTER: Side = |version| version.after;
+
+impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
+    pub(crate) fn of(analysis: &'a Analysis<'s, 'w>) -> Self {
+        let setting = analysis.setting;
+        let world = &*setting.world;
+        let mut versions: BTreeMap<&str, Vec<Version<'_>>> = BTreeMap::new();
+        for version in analysis.opening.versions(&world.network_policies) {
+            if let Some(policy) = version.after.or(version.before) {
+                let here = versions.entry(&policy.meta.namespace);
+                here.or_default().push(version);
+            }
+        }
+        let names = world.namespaces.keys().map(String::as_str);
+        let speaking = names.filter(|name| {
+            let speaks = setting.scope.is_enrolled(name) || may_be_injected(world, name);
+            speaks && !setting.nameless.contains(*name)
+        });
+        Self {
+            analysis,
+            versions,
+            speaking: speaking.collect(),
+        }
+    }
+
+    /// What they can use of some workloads of a class afterwards, and not today, by what policies
+    /// decide there.
+    pub(crate) fn gains(
+        &self,
+        class: Node,
+        workloads: &[usize],
+        authorizer: &Authorizer<'_>,
+        decision: &Decision,
+    ) -> Vec<Gain> {
+        let analysis = self.analysis;
+        let mut gains = Vec::new();
+        let Some(to) = analysis.universe.classes().get(class) else {
+            return gains;
+        };
+        if !analysis.network.is_isolated(class, Direction::Ingress) {
+            return gains;
+        }
+        let allowed = |namespace: &str| {
+            let allowance = authorizer.of_newcomer(decision, namespace);
+            allowance.high.intersection(&analysis.tunnelled)
+        };
+        let anybody = authorizer.of_stranger(decision).high;
+        // Those who may use no more than anybody are strangers like all others.
+        let apart = self.speaking.iter().copied();
+        let apart: Vec<&str> = apart.filter(|n| !anybody.includes(&allowed(n))).collect();
+        // Where nobody is named all labels are alike, which is said of the policy.
+        let names_clients = authorizer.names_clients(decision);
+        let mut known: BTreeSet<(&str, Labels)> = BTreeSet::new();
+        let anywhere = [Peer::Pods {
+            namespaces: Some(LabelSelector::default()),
+            pods: None,
+        }];
+        let entering = self.policies(&to.namespace, Direction::Ingress, &to.labels, AFTER);
+        for rule in entering
+            .flat_map(|p| &p.ingress)
+            .filter(|r| covers_tunnel(r))
+        {
+            let granted = rule_ports(rule, to);
+            let peers = if rule.peers.is_empty() {
+                &anywhere[..]
+            } else {
+                &rule.peers
+            };
+            for peer in peers {
+                let Some(labels) = least_labels(peer) else {
+                    continue;
+                };
+                if !labels.is_empty() && !names_clients {
+                    continue;
+                }
+                for namespace in self.admitted(&to.namespace, peer, &apart) {
+                    let allowed = allowed(namespace);
+                    if granted.includes(&allowed) || !known.insert((namespace, labels.clone())) {
+                        continue;
+                    }
+                    let newcomer = Newcomer {
+                        namespace,
+                        labels: &labels,
+                    };
+                    if !self.reaches(&newcomer, to) {
+                        continue;
+                    }
+                    let before = self.ports(&newcomer, to, BEFORE);
+                    let before = before.intersection(&analysis.tunnelled);
+                    gains.push(Gain {
+                        class,
+                        workloads: workloads.to_vec(),
+                        relation: Relation::Tunnel,
+                        gained: allowed.difference(&before),
+                        before,
+                        source: newcomer.to_string(),
+                        change: Change::GainedByNewcomer,
+                    });
+                }
+            }
+        }
+        gains
+    }
+
+    /// The namespaces whose pods a peer of a policy admits: of those of everybody, the ones of which
+    /// more is allowed than of anybody.
+    fn admitted(&self, own: &'a str, peer: &Peer, apart: &[&'a str]) -> Vec<&'a str> {
+        let Peer::Pods { namespaces, .. } = peer else {
+            return Vec::new();
+        };
+        let world = &*self.analysis.setting.world;
+        let speaking = self.speaking.iter().copied();
+        match namespaces {
+            None => speaking.filter(|n| *n == own).collect(),
+            Some(all) if all.is_empty() => apart.to_vec(),
+            Some(selector) => speaking
+                .filter(|n| selects_namespace(world, n, selector) == Some(true))
+                .collect(),
+        }
+    }
+
+    /// Policies of a namespace that isolate pods with these labels.
+    fn policies<'p>(
+        &'p self,
+        namespace: &str,
+        direction: Direction,
+        labels: &'p Labels,
+        side: Side,
+    ) -> impl Iterator<Item = &'a NetworkPolicy> + 'p {
+        let here = self.versions.get(namespace).into_iter().flatten();
+        here.filter_map(side)
+            .filter(move |p| direction.isolated_by(p) && p.pod_selector.matches(labels))
+    }
+
+    /// The rules by which one may send to pods of a class; `None` when nothing limits it.
+    fn sending(&self, from: &Newcomer<'_>, to: &Class, side: Side) -> Option<Vec<&'a Rule>> {
+        let isolating = self.policies(from.namespace, Direction::Egress, from.labels, side);
+        let isolating: Vec<&NetworkPolicy> = isolating.collect();
+        let rules = isolating.iter().flat_map(|p| &p.egress);
+        let leads = |r: &&Rule| self.is_peer(from.namespace, r, &to.namespace, &to.labels);
+        let rules = rules.filter(leads).collect();
+        (!isolating.is_empty()).then_some(rules)
+    }
+
+    /// The rules by which one may come in.
+    fn entering(&self, from: &Newcomer<'_>, to: &Class, side: Side) -> Vec<&'a Rule> {
+        let isolating = self.policies(&to.namespace, Direction::Ingress, &to.labels, side);
+        let rules = isolating.flat_map(|p| &p.ingress);
+        let admits = |r: &&Rule| self.is_peer(&to.namespace, r, from.namespace, from.labels);
+        rules.filter(admits).collect()
+    }
+
+    /// Whether one reaches the tunnel's port afterwards.
+    fn reaches(&self, from: &Newcomer<'_>, to: &Class) -> bool {
+        let sending = self.sending(from, to, AFTER);
+        let entering = self.entering(from, to, AFTER);
+        sending.is_none_or(|rules| rules.iter().any(|r| covers_tunnel(r)))
+            && entering.iter().any(|r| covers_tunnel(r))
+    }
+
+    /// What the policies let one use at the most.
+    fn ports(&self, from: &Newcomer<'_>, to: &Class, side: Side) -> PortSet {
+        let of = |rules: Vec<&Rule>| -> PortSet {
+            rules.into_iter().map(|r| rule_ports(r, to)).collect()
+        };
+        let entering = of(self.entering(from, to, side));
+        match self.sending(from, to, side) {
+            Some(rules) => entering.intersection(&of(rules)),
+            None => entering,
+        }
+    }
+
+    /// Whether a pod may be among the peers of a rule.
+    fn is_peer(&self, own: &str, rule: &Rule, namespace: &str, labels: &Labels) -> bool {
+        let world = &*self.analysis.setting.world;
+        let is_it = |peer: &Peer| match peer {
+            Peer::Block { cidr, except } => {
+                self.analysis.universe.block_may_match_pods(cidr, except)
+            }
+            Peer::Pods { namespaces, pods } => {
+                let there = match namespaces {
+                    None => own == namespace,
+                    Some(selector) => selects_namespace(world, namespace, selector) != Some(false),
+                };
+                there && pods.as_ref().is_none_or(|p| p.matches(labels))
+            }
+        };
+        rule.peers.is_empty() || rule.peers.iter().any(is_it)
+    }
+}
+
+impl std::fmt::Display for Newcomer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { namespace, labels } = self;
+        if labels.is_empty() {
+            write!(f, "{namespace}/(any other pod)")
+        } else {
+            write!(f, "{namespace}/(any other pod with {})", shown(labels))
+        }
+    }
+}
+
+/// The fewest labels of pods that a peer admits; none for those of every kind. `None` when it admits
+/// no pods.
+fn least_labels(peer: &Peer) -> Option<Labels> {
+    let Peer::Pods { pods, .. } = peer else {
+        return None;
+    };
+    let Some(pods) = pods else {
+        return Some(Labels::new());
+    };
+    Some(satisfying(pods)).filter(|labels| pods.matches(labels))
+}
