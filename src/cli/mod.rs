@@ -29,6 +29,9 @@ pub use values::{
 /// The namespace of objects that name none, unless `-n` names another.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
+/// How keys and certificates begin in PEM (RFC 7468, section 2).
+const PEM_BEGINS: &str = "-----BEGIN ";
+
 /// The exit codes, for the end of every help text.
 macro_rules! after_help {
     ($($example:literal),+ $(,)?) => {
@@ -132,9 +135,20 @@ pub enum Command {
 ///
 /// When it is wrong, and when it asks for help or the version.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Stop> {
-    Arguments::try_parse_from(arguments).map_err(|error| Stop {
-        text: error.render().to_string(),
-        is_answer: !error.use_stderr(),
+    Arguments::try_parse_from(arguments).map_err(|error| {
+        let mut text = error.render().to_string();
+        if text.contains(PEM_BEGINS) {
+            // What is wrong would be shown, and could be a private key.
+            text.clear();
+            text.push_str(
+                "error: a flag or operand is the text of a key or certificate, where the path of a \
+                 file belongs\n",
+            );
+        }
+        Stop {
+            text,
+            is_answer: !error.use_stderr(),
+        }
     })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -216,10 +216,7 @@ fn addresses(settings: &Diagnose, output: &mut Output<'_>) -> Result<Vec<Address
     let mut addresses = settings.addresses.clone();
     for path in &settings.lists {
         let text = if path.as_os_str() == "-" {
-            let mut text = Vec::new();
-            let taken = output.stdin().take(LONGEST_FILE).read_to_end(&mut text);
-            taken.map_err(|source| unreadable("-f", path, source))?;
-            text
+            whole(output.stdin()).map_err(|source| unreadable("-f", path, source))?
         } else {
             read("-f", path)?
         };
@@ -231,7 +228,9 @@ fn addresses(settings: &Diagnose, output: &mut Output<'_>) -> Result<Vec<Address
                 continue;
             }
             let address = line.parse().map_err(|error: probe::ParseAddressError| {
-                unusable("-f", path, &format!("line {}: {error}", place + 1))
+                // The line itself is not shown: it could be one of a key.
+                let (line, reason) = (place + 1, error.reason());
+                unusable("-f", path, &format!("line {line} is no address: {reason}"))
             })?;
             addresses.push(address);
         }
@@ -244,16 +243,24 @@ fn addresses(settings: &Diagnose, output: &mut Output<'_>) -> Result<Vec<Address
     Ok(addresses)
 }
 
-fn read(flag: &'static str, path: &PathBuf) -> Result<Vec<u8>, ExpectedError> {
-    let taken = fs::File::open(path).and_then(|file| {
-        let mut text = Vec::new();
-        file.take(LONGEST_FILE + 1).read_to_end(&mut text)?;
-        if text.len() as u64 > LONGEST_FILE {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is too long"));
-        }
-        Ok(text)
-    });
-    taken.map_err(|source| unreadable(flag, path, source))
+fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, ExpectedError> {
+    if path.to_string_lossy().contains('\n') {
+        // Nor is this: it is the text of a file, and perhaps of a key.
+        let reason = "it is text, and not the path of a file";
+        return Err(unusable(flag, Path::new("…"), &reason));
+    }
+    let text = fs::File::open(path).and_then(|mut file| whole(&mut file));
+    text.map_err(|source| unreadable(flag, path, source))
+}
+
+/// All that there is to read, unless that is too much.
+fn whole(from: &mut dyn io::Read) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    from.take(LONGEST_FILE + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > LONGEST_FILE {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is too long"));
+    }
+    Ok(text)
 }
 
 fn unreadable(flag: &'static str, path: &Path, source: io::Error) -> ExpectedError {

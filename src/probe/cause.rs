@@ -73,7 +73,7 @@ causes! {
     NotTls = "not-tls", "the peer does not speak TLS",
         "What answers is not TLS: the port belongs to something else, or the proxy is not in its place.",
         "The first octets of the answer.",
-        "Check address and port; applications must not listen on the tunnel's port (`AMB0308`).";
+        "Check address and port; applications must not listen on the tunnel's port.";
     TlsStalled = "tls-stalled", "the peer never answers in TLS",
         "The connection stands and nothing comes back: a proxy without processor time, one that waits for a certificate of its own, or a path that loses larger packets.",
         "No, or not enough, octets within the time of the step.",

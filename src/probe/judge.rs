@@ -230,12 +230,19 @@ fn mistrust(fault: &ChainFault, certificate: &Certificate) -> Verdict {
 /// How a connection ended instead of HTTP/2; `shown` when a certificate of ours was asked for and
 /// given.
 pub(super) fn greeting(fault: &Fault, shown: bool, chose: Option<&str>) -> Verdict {
+    let alert = match fault {
+        Fault::Stream(error) => TlsFault::of(error),
+        _ => None,
+    };
+    if let Some(TlsFault::Alert(alert)) = alert {
+        let cause = if shown {
+            rejection(alert)
+        } else {
+            refusal(alert)
+        };
+        return verdict(cause, name(alert));
+    }
     match fault {
-        Fault::Stream(error) => match TlsFault::of(error) {
-            Some(TlsFault::Alert(alert)) if shown => verdict(rejection(alert), name(alert)),
-            Some(TlsFault::Alert(alert)) => verdict(refusal(alert), name(alert)),
-            _ => verdict(Cause::Http2Error, reason(error)),
-        },
         Fault::GoAway(GoAway { code: 0, debug }) => {
             verdict(Cause::Draining, format!("GOAWAY NO_ERROR{}", said(debug)))
         }
@@ -303,6 +310,9 @@ pub(super) fn closed(time: Duration) -> Verdict {
 /// An error without the number that Rust adds.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
+    if text.contains("close_notify") {
+        return "the peer closed the connection without a word".to_owned();
+    }
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| {

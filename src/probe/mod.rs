@@ -56,6 +56,13 @@ pub struct ParseAddressError {
     reason: &'static str,
 }
 
+impl ParseAddressError {
+    /// What is wrong, without the text itself.
+    pub fn reason(&self) -> &'static str {
+        self.reason
+    }
+}
+
 /// What a probe does, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StepKind {

@@ -54,7 +54,7 @@ impl Probe<'_> {
         let (to, stream) = self
             .step(StepKind::Tcp, |limit| connect_any(candidates, limit))
             .await?;
-        let (mut stream, inspection) = self
+        let (mut stream, mut inspection) = self
             .step(StepKind::Tls, |limit| secure(stream, None, limit))
             .await?;
         self.look_at(&inspection);
@@ -72,8 +72,14 @@ impl Probe<'_> {
                 let (_, stream) = connect_any(vec![to], limit).await?.0;
                 secure(stream, Some(credentials), limit).await
             };
-            match again.await {
-                Ok((secured, _)) => stream = secured.0,
+            // Another server may answer this time, as behind a Service.
+            let judged = again.await.and_then(|((secured, inspection), _)| {
+                self.look_at(&inspection);
+                self.judge_server(&inspection)?;
+                Ok((secured, inspection))
+            });
+            match judged {
+                Ok(secured) => (stream, inspection) = secured,
                 Err(verdict) => return Err(self.fail(StepKind::Identity, verdict)),
             }
             shown = true;

@@ -157,6 +157,18 @@ async fn tcp() {
     assert_eq!(unknown.cause, Cause::ResolveFailed);
 }
 
+/// Behind one address there may be several servers: each is judged before it gets anything.
+#[tokio::test]
+async fn another_server_on_the_second_connection_is_judged_too() {
+    let mesh = Mesh::new();
+    let evil = Authority::new("evil").issue(&Leaf::of("evil.example/ns/x/sa/y"));
+    let secured =
+        |issued| Script::tls(issued, ClientPolicy::Required, Secured::Http2(Tunnel::Echo));
+    let peer = Peer::start_turns(vec![secured(&mesh.server), secured(&evil)]).await;
+    let report = probe(peer.address, &mesh.with_target()).await;
+    assert_eq!(report.cause, Cause::ServerUntrusted, "{}", told(&report));
+}
+
 #[tokio::test]
 async fn tls() {
     let mesh = Mesh::new();

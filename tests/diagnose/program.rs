@@ -254,6 +254,31 @@ fn input_that_cannot_be_used_is_told_and_ends_with_2() {
 }
 
 #[test]
+fn a_key_in_the_wrong_place_is_not_shown() {
+    let files = Files::new();
+    let key = files.client.key.clone();
+    let (_, body) = key.split_once('\n').unwrap();
+    let body = files.write("body", body);
+    let cert = files.flag("cert.pem");
+    let joined = format!("--key={key}");
+    let all: [&[&str]; 4] = [
+        &["--address", "127.0.0.1", "--cert", &cert, "--key", &key],
+        &["--address", "127.0.0.1", "--cert", &cert, &joined],
+        &["--address", &key],
+        &["-f", &body],
+    ];
+    for arguments in all {
+        let output = program(arguments);
+        assert_eq!(output.status.code(), Some(2));
+        let everything = text(&output.stdout) + &text(&output.stderr);
+        for line in key.lines().filter(|line| line.len() > 8) {
+            let part = &line[..line.len() / 2];
+            assert!(!everything.contains(part), "{everything}");
+        }
+    }
+}
+
+#[test]
 fn a_list_comes_from_standard_input_too() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_kubectl-ambient"))
         .args(["diagnose", "-f", "-", "-o", "json", "--timeout", "1s"])

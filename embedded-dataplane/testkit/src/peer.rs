@@ -107,13 +107,18 @@ impl Drop for Peer {
 impl Peer {
     /// Starts a peer.
     pub async fn start(script: Script) -> Self {
+        Self::start_turns(vec![script]).await
+    }
+
+    /// Starts a peer that takes turns: the first script for the first connection, and so on.
+    pub async fn start_turns(scripts: Vec<Script>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let script = Arc::new(script);
+        let scripts: Vec<Arc<Script>> = scripts.into_iter().map(Arc::new).collect();
         let task = tokio::spawn(async move {
-            loop {
+            for script in scripts.iter().cycle() {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(play(stream, Arc::clone(&script)));
+                tokio::spawn(play(stream, Arc::clone(script)));
             }
         });
         Self { address, task }
