@@ -10,6 +10,7 @@ use crate::migrate::AuthzMode;
 use crate::migrate::analysis::Analysis;
 use crate::migrate::analysis::naming::names_of;
 use crate::migrate::limits::restore::Limits;
+use crate::migrate::setting::selecting::Selecting;
 use crate::model::{NetworkPolicy, ObjectRef, Workload};
 use crate::netpol::{Node, PortSet};
 use crate::plan::{Comparison, Relation, Verdict};
@@ -68,10 +69,12 @@ pub(crate) fn tell(
     differences: &mut Vec<Comparison>,
     findings: &mut Vec<Finding>,
 ) {
+    let people = analysis.setting.world.network_policies_of_people();
+    let isolating = Selecting::of(people.filter(|p| p.isolates_ingress));
     let mut by_message: BTreeMap<(ObjectRef, String), Finding> = BTreeMap::new();
     for gain in gains {
         let (why, fix) = why(analysis, limits, gain);
-        let told = told(analysis, gain, why);
+        let told = told(analysis, &isolating, gain, why);
         if let Some(workload) = first_of(analysis, gain) {
             let message = format!("{} ({})", because(gain, why), gain.relation);
             let key = (workload.reference(), message);
@@ -146,19 +149,14 @@ fn first_of<'a>(analysis: &'a Analysis<'_, '_>, gain: &Gain) -> Option<&'a Workl
 }
 
 /// The policies of people that let clients in.
-fn admitting(analysis: &Analysis<'_, '_>, gain: &Gain) -> Arc<[ObjectRef]> {
-    let policies = analysis.setting.world.network_policies_of_people();
-    let admits = |p: &&NetworkPolicy| {
-        first_of(analysis, gain).is_some_and(|w| {
-            p.isolates_ingress
-                && p.meta.namespace == w.meta.namespace
-                && p.pod_selector.matches(&w.pod.labels)
-        })
-    };
-    policies
-        .filter(admits)
-        .map(NetworkPolicy::reference)
-        .collect()
+fn admitting(
+    analysis: &Analysis<'_, '_>,
+    isolating: &Selecting<'_, NetworkPolicy>,
+    gain: &Gain,
+) -> Arc<[ObjectRef]> {
+    let workload = first_of(analysis, gain).into_iter();
+    let policies = workload.flat_map(|w| isolating.at(w));
+    policies.map(NetworkPolicy::reference).collect()
 }
 
 fn because(gain: &Gain, why: &str) -> String {
@@ -170,10 +168,15 @@ fn because(gain: &Gain, why: &str) -> String {
     }
 }
 
-fn told(analysis: &Analysis<'_, '_>, gain: &Gain, why: &str) -> Vec<Comparison> {
+fn told(
+    analysis: &Analysis<'_, '_>,
+    isolating: &Selecting<'_, NetworkPolicy>,
+    gain: &Gain,
+    why: &str,
+) -> Vec<Comparison> {
     let Gain { before, gained, .. } = gain;
     let example = gained.example();
-    let policies = admitting(analysis, gain);
+    let policies = admitting(analysis, isolating, gain);
     let comparison = |destination: String| Comparison {
         source: gain.source.clone(),
         destination,
