@@ -148,7 +148,12 @@ impl Prober<'_> {
             while let Some(report) = probes.join_next().await {
                 match report {
                     Ok((place, report)) => done(place, report),
-                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                    // Nobody cancels a probe.
+                    Err(error) => {
+                        if let Ok(panic) = error.try_into_panic() {
+                            std::panic::resume_unwind(panic);
+                        }
+                    }
                 }
             }
         });

@@ -87,7 +87,8 @@ impl Connection {
             notes: Arc::clone(&notes),
         };
         let mut builder = h2::client::Builder::new();
-        builder.enable_push(false);
+        // As Istio's proxies have it (ztunnel `src/proxy/h2/client.rs`): headers of answers are few.
+        builder.enable_push(false).max_header_list_size(16 << 10);
         let (requests, mut connection) = builder
             .handshake(stream)
             .await
@@ -97,11 +98,15 @@ impl Connection {
         };
         let ending = Arc::clone(&notes);
         let driver = Driver(tokio::spawn(async move {
-            if let Err(error) = connection.await
+            let outcome = connection.await;
+            let mut notes = lock(&ending);
+            if let Err(error) = outcome
                 && !error.is_io()
             {
-                lock(&ending).broken = Some(error.to_string());
+                notes.broken = Some(error.to_string());
             }
+            notes.over = true;
+            notes.progress.notify_one();
         }));
         Ok(Self {
             requests,
@@ -121,7 +126,9 @@ impl Connection {
         let answer = self.ping.ping(Ping::opaque()).await;
         if let Err(error) = answer {
             // The driver has more to say than whoever waits for a PING.
-            let _ = (&mut self.driver.0).await;
+            if !self.driver.0.is_finished() {
+                let _ = (&mut self.driver.0).await;
+            }
             return Err(fault(&self.notes, &error));
         }
         let notes = lock(&self.notes);
@@ -214,6 +221,9 @@ impl Sender<'_> {
                 if notes.written >= end {
                     return Ok(());
                 }
+                if notes.over {
+                    return Err(Fault::Closed);
+                }
                 Arc::clone(&notes.progress)
             };
             progress.notified().await;
@@ -291,6 +301,8 @@ struct Notes {
     ended: bool,
     /// Octets that went into the stream below.
     written: u64,
+    /// Nothing is moved any more.
+    over: bool,
     /// Tells whoever waits for more of them; one at a time.
     progress: Arc<Notify>,
 }
@@ -383,5 +395,51 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Noted<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
         Poll::Ready(self.note(outcome))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::Response;
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    /// A peer that opens the tunnel, reads nothing from then on, and goes away.
+    async fn leaving(stream: DuplexStream) {
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let (_request, mut respond) = connection.accept().await.unwrap().unwrap();
+        let _send = respond.send_response(Response::new(()), false).unwrap();
+        // Once is enough for the answer to go out.
+        std::future::poll_fn(|cx| {
+            _ = connection.poll_accept(cx);
+            Poll::Ready(())
+        })
+        .await;
+        sleep(Duration::from_millis(50)).await;
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_goes_away_keeps_nobody_waiting() {
+        // What is written waits in so small a stream until it is read.
+        let (ours, theirs) = duplex(300);
+        let peer = tokio::spawn(leaving(theirs));
+        let mut connection = Connection::open(ours).await.unwrap();
+        let to = "10.0.0.7:80".parse().unwrap();
+        let Answer::Open(mut tunnel) = connection.connect(to).await.unwrap() else {
+            unreachable!("the peer answers 200");
+        };
+        let soon = Duration::from_secs(10);
+        let (mut sender, _) = tunnel.halves();
+        let sent = timeout(soon, sender.send(Bytes::from(vec![0; 20_000]))).await;
+        assert!(sent.unwrap().is_err());
+        peer.await.unwrap();
+        for _ in 0..2 {
+            let settled = timeout(soon, connection.settle()).await;
+            assert!(settled.unwrap().is_err());
+        }
     }
 }

@@ -36,7 +36,7 @@ fn samples() -> Vec<FileChange> {
 #[test]
 fn a_diff_names_the_file_that_a_link_leads_to() {
     let linked = FileChange {
-        link_to: Some("/work/base/policy.yaml".into()),
+        link_to: Some("/repository/base/policy.yaml".into()),
         ..change("k8s/policy.yaml", Some("a\n"), "a\nb\n")
     };
     let names = |folder: &str| {
@@ -46,14 +46,14 @@ fn a_diff_names_the_file_that_a_link_leads_to() {
         let names = names.collect::<Vec<_>>().join("\n");
         names + "\n" + &diff_summary(&files, Some(Path::new(folder)))
     };
-    insta::assert_snapshot!(names("/work"), @"
+    insta::assert_snapshot!(names("/repository"), @"
     +++ b/base/policy.yaml
     +++ b/k8s/new.yaml
     1 file changed, 1 added
     ");
-    insta::assert_snapshot!(names("/work/shop"), @"
-    +++ b/work/base/policy.yaml
-    +++ b/work/shop/k8s/new.yaml
+    insta::assert_snapshot!(names("/repository/shop"), @"
+    +++ b/repository/base/policy.yaml
+    +++ b/repository/shop/k8s/new.yaml
     1 file changed, 1 added
     not all of them are below the current folder, so `patch -p1 -d /` applies the diff
     ");
