@@ -1,5 +1,6 @@
-//! Pods that the input does not hold, of namespaces that it knows: rules admit them with all pods of
-//! their namespace, or by labels that a pod to come may have alone.
+//! Pods that the input does not hold, of namespaces that it knows, or of others whose labels a rule
+//! asks for: rules admit them with all pods of their namespace, or by labels that a pod to come may
+//! have alone.
 //!
 //! Each has a service account of its own, which no limit names: one that shares the account of a
 //! client gets what that client gets.
@@ -10,10 +11,10 @@ use super::authorizer::Authorizer;
 use super::strangers::{Change, Gain};
 use crate::authz::Decision;
 use crate::migrate::analysis::Analysis;
-use crate::migrate::setting::imagine::{satisfying, shown};
+use crate::migrate::setting::imagine::{asked_names, elsewhere, satisfying, shown};
 use crate::migrate::setting::role::may_be_injected;
 use crate::migrate::tunnel_port::covers_tunnel;
-use crate::model::{LabelSelector, Labels, NetworkPolicy, Peer, Rule};
+use crate::model::{Coverage, Kind, LabelSelector, Labels, NetworkPolicy, Peer, Rule};
 use crate::netpol::{Class, Direction, Node, PortSet, Version, rule_ports, selects_namespace};
 use crate::plan::Relation;
 
@@ -24,11 +25,18 @@ pub(crate) struct Newcomers<'a, 's, 'w> {
     versions: BTreeMap<&'a str, Vec<Version<'a>>>,
     /// Namespaces whose pods speak through the tunnel.
     speaking: Vec<&'a str>,
+    /// Namespaces that the input does not know, by what they are called: the labels that a rule asks
+    /// for.
+    elsewhere: BTreeMap<String, Labels>,
+    /// Pods of these that the plan imagines and compares like those of the input.
+    imagined: BTreeSet<(&'a str, &'a Labels)>,
 }
 
 /// A pod that the input does not hold, with no labels but those that a rule asks for.
 struct Newcomer<'a> {
     namespace: &'a str,
+    /// Whether it is of a namespace that the input knows.
+    is_known: bool,
     labels: &'a Labels,
 }
 
@@ -54,10 +62,26 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
             let speaks = setting.scope.is_enrolled(name) || may_be_injected(world, name);
             speaks && !setting.nameless.contains(*name)
         });
+        let asked = versions.values().flatten().filter_map(AFTER);
+        let peers = asked.flat_map(|p| &p.ingress).flat_map(|r| &r.peers);
+        let selectors = peers.filter_map(|peer| match peer {
+            Peer::Pods { namespaces, .. } => {
+                let by_label = |s: &&LabelSelector| !s.is_empty() && asked_names(s).is_none();
+                namespaces.as_ref().filter(by_label)
+            }
+            Peer::Block { .. } => None,
+        });
+        let is_all = world.coverage(Kind::Namespace) == Coverage::Complete;
+        let elsewhere = selectors.filter(|_| !is_all).filter_map(elsewhere);
+        let imagined = world.workloads.iter().filter(|w| w.imagined);
         Self {
             analysis,
-            versions,
             speaking: speaking.collect(),
+            elsewhere: elsewhere.collect(),
+            imagined: imagined
+                .map(|w| (w.meta.namespace.as_str(), &w.pod.labels))
+                .collect(),
+            versions,
         }
     }
 
@@ -112,12 +136,17 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
                     continue;
                 }
                 for namespace in self.admitted(&to.namespace, peer, &apart) {
+                    if self.imagined.contains(&(namespace, &labels)) {
+                        continue;
+                    }
                     let allowed = allowed(namespace);
                     if granted.includes(&allowed) || !known.insert((namespace, labels.clone())) {
                         continue;
                     }
+                    let is_known = !self.elsewhere.contains_key(namespace);
                     let newcomer = Newcomer {
                         namespace,
+                        is_known,
                         labels: &labels,
                     };
                     if !self.reaches(&newcomer, to) {
@@ -132,7 +161,11 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
                         gained: allowed.difference(&before),
                         before,
                         source: newcomer.to_string(),
-                        change: Change::GainedByNewcomer,
+                        change: if is_known {
+                            Change::GainedByNewcomer
+                        } else {
+                            Change::GainedFromElsewhere
+                        },
                     });
                 }
             }
@@ -142,18 +175,33 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
 
     /// The namespaces whose pods a peer of a policy admits: of those of everybody, the ones of which
     /// more is allowed than of anybody.
-    fn admitted(&self, own: &'a str, peer: &Peer, apart: &[&'a str]) -> Vec<&'a str> {
+    fn admitted<'n>(&'n self, own: &str, peer: &Peer, apart: &[&'n str]) -> Vec<&'n str> {
         let Peer::Pods { namespaces, .. } = peer else {
             return Vec::new();
         };
-        let world = &*self.analysis.setting.world;
         let speaking = self.speaking.iter().copied();
         match namespaces {
             None => speaking.filter(|n| *n == own).collect(),
             Some(all) if all.is_empty() => apart.to_vec(),
-            Some(selector) => speaking
-                .filter(|n| selects_namespace(world, n, selector) == Some(true))
-                .collect(),
+            Some(selector) => {
+                let elsewhere = elsewhere(selector).into_iter();
+                let elsewhere = elsewhere.filter_map(|(name, _)| {
+                    let known = self.elsewhere.get_key_value(&name);
+                    known.map(|(name, _)| name.as_str())
+                });
+                speaking
+                    .filter(|n| self.selects(n, selector) == Some(true))
+                    .chain(elsewhere)
+                    .collect()
+            }
+        }
+    }
+
+    /// Whether a selector selects a namespace, known or not.
+    fn selects(&self, namespace: &str, selector: &LabelSelector) -> Option<bool> {
+        match self.elsewhere.get(namespace) {
+            Some(labels) => Some(selector.matches(labels)),
+            None => selects_namespace(&self.analysis.setting.world, namespace, selector),
         }
     }
 
@@ -210,7 +258,6 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
 
     /// Whether a pod may be among the peers of a rule.
     fn is_peer(&self, own: &str, rule: &Rule, namespace: &str, labels: &Labels) -> bool {
-        let world = &*self.analysis.setting.world;
         let is_it = |peer: &Peer| match peer {
             Peer::Block { cidr, except } => {
                 self.analysis.universe.block_may_match_pods(cidr, except)
@@ -218,7 +265,7 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
             Peer::Pods { namespaces, pods } => {
                 let there = match namespaces {
                     None => own == namespace,
-                    Some(selector) => selects_namespace(world, namespace, selector) != Some(false),
+                    Some(selector) => self.selects(namespace, selector) != Some(false),
                 };
                 there && pods.as_ref().is_none_or(|p| p.matches(labels))
             }
@@ -229,12 +276,17 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
 
 impl std::fmt::Display for Newcomer<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { namespace, labels } = self;
-        if labels.is_empty() {
-            write!(f, "{namespace}/(any other pod)")
-        } else {
-            write!(f, "{namespace}/(any other pod with {})", shown(labels))
+        let Self {
+            namespace,
+            is_known,
+            labels,
+        } = self;
+        let other = if *is_known { "other " } else { "" };
+        write!(f, "{namespace}/(any {other}pod")?;
+        if !labels.is_empty() {
+            write!(f, " with {}", shown(labels))?;
         }
+        write!(f, ")")
     }
 }
 

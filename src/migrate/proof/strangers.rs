@@ -36,6 +36,8 @@ pub(crate) enum Change {
     Gained,
     /// By a pod of a namespace that the input knows.
     GainedByNewcomer,
+    /// By a pod of a namespace that the input does not know, whose labels a rule asks for.
+    GainedFromElsewhere,
     /// To a limit of an earlier run that stays where it is.
     Lost,
 }
@@ -135,6 +137,11 @@ fn why(
             "the limit names all clients of their namespace at once",
             Some("add the manifests of all peers of the policies with `-f`"),
         )
+    } else if gain.change == Change::GainedFromElsewhere && !is_guess && !analysis.has_nameless() {
+        (
+            "of the namespaces that a rule admits by label, those of the input need no limit",
+            Some("add the manifests of all peers of the policies with `-f`"),
+        )
     } else {
         (
             "clients of it have no known name",
@@ -162,7 +169,7 @@ fn admitting(
 fn because(gain: &Gain, why: &str) -> String {
     match gain.change {
         Change::Lost => why.to_owned(),
-        Change::Gained | Change::GainedByNewcomer => {
+        Change::Gained | Change::GainedByNewcomer | Change::GainedFromElsewhere => {
             format!("{why}, so that others are not refused")
         }
     }
@@ -185,7 +192,7 @@ fn told(
         before: before.to_string(),
         after: match gain.change {
             Change::Lost => before.difference(gained).to_string(),
-            Change::Gained | Change::GainedByNewcomer => before.union(gained).to_string(),
+            _ => before.union(gained).to_string(),
         },
         difference: gained.to_string(),
         example: example.map_or_else(String::new, |(protocol, port)| format!("{protocol} {port}")),

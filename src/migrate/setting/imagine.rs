@@ -173,26 +173,24 @@ impl Imagination<'_> {
         };
         let known = self.known_namespaces.iter().copied();
         let known: Vec<&str> = known.filter(matching).collect();
-        if known.is_empty() {
-            if matched != Some(true) {
-                self.somewhere(asked, pods);
+        let speaking = known.iter().copied().filter(|n| self.speaks(n));
+        let speaking: Vec<&str> = speaking.collect();
+        if let Some(first) = speaking.first() {
+            if pods.is_empty() {
+                let empty = speaking.iter().filter(|n| !self.holds(n, pods));
+                for namespace in empty.copied().collect::<Vec<_>>() {
+                    self.add(namespace, pods);
+                }
+            } else if matched == Some(false) {
+                if known.len() > 1 {
+                    self.somewhere(asked, pods);
+                } else {
+                    self.add(first, pods);
+                }
             }
-            return;
-        }
-        let mut speaking = known.iter().filter(|n| self.speaks(n));
-        if pods.is_empty() {
-            let empty: Vec<&&str> = speaking.filter(|n| !self.holds(n, pods)).collect();
-            for namespace in empty {
-                self.add(namespace, pods);
-            }
-        } else if matched == Some(false)
-            && let Some(namespace) = speaking.next()
-        {
-            if known.len() > 1 {
-                self.somewhere(asked, pods);
-            } else {
-                self.add(namespace, pods);
-            }
+        } else if !known.is_empty() || matched != Some(true) {
+            // None that is known uses the tunnel; another with such labels may.
+            self.somewhere(asked, pods);
         }
         if known.contains(&namespaces::ROOT) {
             self.gateway(namespaces::ROOT, pods);
@@ -271,14 +269,10 @@ impl Imagination<'_> {
 
     /// Imagines a pod in a namespace of which only labels are known: those that a rule asks for.
     fn somewhere(&mut self, namespaces: &LabelSelector, pods: &LabelSelector) {
-        let mut own = satisfying(namespaces);
-        let name = match shown(&own) {
-            labels if labels.is_empty() => "other namespaces".to_owned(),
-            labels => format!("namespaces with {labels}"),
+        let Some((name, own)) = elsewhere(namespaces) else {
+            return;
         };
-        own.entry(labels::NAMESPACE_NAME.to_owned())
-            .or_insert_with(|| name.clone());
-        if !namespaces.matches(&own) || !self.add(&name, pods) {
+        if !self.add(&name, pods) {
             return;
         }
         let mut meta = Meta::synthetic("", &name);
@@ -374,7 +368,7 @@ fn leads_anywhere<'w>(
 }
 
 /// The names that a selector asks for one by one; `None` when it does not.
-fn asked_names(namespaces: &LabelSelector) -> Option<Vec<&str>> {
+pub(crate) fn asked_names(namespaces: &LabelSelector) -> Option<Vec<&str>> {
     if let Some(name) = namespaces.match_labels.get(labels::NAMESPACE_NAME) {
         return Some(vec![name]);
     }
@@ -386,6 +380,19 @@ fn asked_names(namespaces: &LabelSelector) -> Option<Vec<&str>> {
             Operator::In(names) => Some(names.iter().map(String::as_str).collect()),
             _ => None,
         })
+}
+
+/// What a namespace is called of which nothing is known but that a selector selects it, and the labels
+/// that it has for it; `None` when the selector contradicts itself.
+pub(crate) fn elsewhere(selector: &LabelSelector) -> Option<(String, Labels)> {
+    let mut own = satisfying(selector);
+    let name = match shown(&own) {
+        labels if labels.is_empty() => "other namespaces".to_owned(),
+        labels => format!("namespaces with {labels}"),
+    };
+    own.entry(labels::NAMESPACE_NAME.to_owned())
+        .or_insert_with(|| name.clone());
+    selector.matches(&own).then_some((name, own))
 }
 
 pub(crate) fn shown(labels: &Labels) -> String {

@@ -31,8 +31,11 @@ pub(super) fn check(
     if case.request.authorization == Authorization::None {
         return violations;
     }
-    let is_stranger =
-        |name: &str| name.contains("/pods with ") || name.starts_with("other namespaces/(any pod");
+    let is_stranger = |name: &str| {
+        let (namespace, pods) = name.split_once('/').unwrap_or((name, ""));
+        let is_elsewhere = namespace == "other namespaces" || namespace.contains(" with ");
+        pods.starts_with("pods with ") || (is_elsewhere && pods.starts_with("(any pod"))
+    };
     for stranger in strangers(case) {
         for subject in subjects {
             let pod = subject.any_reading();

@@ -24,6 +24,7 @@ pub(super) fn judge(fates: &Fates, claims: &Claims, case: &Case<'_>) -> (Summary
     };
     for (pair, ports) in &fates.by_pair {
         let (source, destination, relation) = pair;
+        let is_exhaustive = is_exhaustive && !share_unknown_labels(case, pair);
         let mut wrong: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (port, fate) in ports {
             for what in judge_port(pair, *port, *fate, claims, is_exhaustive) {
@@ -59,6 +60,18 @@ pub(super) fn judge(fates: &Fates, claims: &Claims, case: &Case<'_>) -> (Summary
         violations.push("connections are gained and no finding refuses the plan".to_owned());
     }
     (summary, violations)
+}
+
+/// Whether both ends are in one namespace whose labels the manifests do not hold. Readings give both
+/// the same; the plan bounds what each end allows on its own, and may doubt where no reading does.
+fn share_unknown_labels(case: &Case<'_>, (source, destination, _): &Pair) -> bool {
+    let namespace = |name: &str| {
+        name.split_once('/')
+            .map(|(namespace, _)| namespace.to_owned())
+    };
+    let shared = namespace(source).filter(|n| namespace(destination).as_ref() == Some(n));
+    let known = shared.and_then(|n| case.before.namespaces.get(&n));
+    known.is_some_and(|n| !n.declared)
 }
 
 /// What is wrong about the claims for one port. What is so in some readings only is *unknown*.
