@@ -132,18 +132,16 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
                 let Some(labels) = least_labels(peer) else {
                     continue;
                 };
-                if !labels.is_empty() && !names_clients {
-                    continue;
-                }
                 for namespace in self.admitted(&to.namespace, peer, &apart) {
-                    if self.imagined.contains(&(namespace, &labels)) {
+                    let is_known = !self.elsewhere.contains_key(namespace);
+                    let is_alike = is_known && !labels.is_empty() && !names_clients;
+                    if is_alike || self.imagined.contains(&(namespace, &labels)) {
                         continue;
                     }
                     let allowed = allowed(namespace);
                     if granted.includes(&allowed) || !known.insert((namespace, labels.clone())) {
                         continue;
                     }
-                    let is_known = !self.elsewhere.contains_key(namespace);
                     let newcomer = Newcomer {
                         namespace,
                         is_known,

@@ -181,7 +181,7 @@ impl Imagination<'_> {
                 for namespace in empty.copied().collect::<Vec<_>>() {
                     self.add(namespace, pods);
                 }
-            } else if matched == Some(false) {
+            } else if matched != Some(true) {
                 if known.len() > 1 {
                     self.somewhere(asked, pods);
                 } else {

@@ -47,11 +47,16 @@ pub(super) fn blocks(worlds: &[&World]) -> Vec<IpNet> {
 }
 
 /// The addresses that a pod of a workload may be compared by. `None` is always among them: no
-/// block matches it.
+/// block matches it. One on the host network has its node's, which may be any.
 pub(super) fn addresses_of(workload: &Workload, blocks: &[IpNet]) -> Vec<Option<IpAddr>> {
     let known: Vec<_> = workload.addresses.iter().copied().map(Some).collect();
     let possible = if known.is_empty() {
-        let inside = representatives(blocks, is_private).into_iter();
+        let possible = if workload.pod.host_network {
+            |_| true
+        } else {
+            is_private
+        };
+        let inside = representatives(blocks, possible).into_iter();
         inside.map(Some).collect()
     } else {
         known

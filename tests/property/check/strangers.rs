@@ -7,7 +7,9 @@
 
 use std::collections::BTreeSet;
 
-use kubectl_ambient::model::{LabelSelector, Labels, Operator, Peer, Protocol};
+use kubectl_ambient::model::{
+    LabelSelector, Labels, Namespace, ObjectRef, Operator, Peer, Protocol,
+};
 use kubectl_ambient::plan::Relation;
 
 use super::claims::Claims;
@@ -46,8 +48,9 @@ pub(super) fn check(
                     (&stranger, pod)
                 };
                 let speaks = if sent {
-                    // Where they are is nothing that a server could tell.
-                    subject.sends && stranger.address.is_none()
+                    // Where they are is nothing that a server could tell. What is opened to pods that
+                    // only share labels with those of the manifests is not limited.
+                    subject.sends && stranger.address.is_none() && !is_like_known(case, &stranger)
                 } else {
                     subject.in_mesh
                 };
@@ -73,6 +76,8 @@ pub(super) fn check(
                     let is_refused = !sent && subject.sidecar_today != Some(false);
                     let was = network && (user.by_sidecar || !is_refused);
                     let lost = was && user.by_ztunnel && !now;
+                    // Clients that come later are shut out where limits name accounts.
+                    let lost = lost && !(is_like_known(case, &stranger) && warns(case, subject));
                     let differs = lost || (now && !was);
                     if differs && !said && !has_other_readings(case, pod) {
                         let what = if now { "gained" } else { "lost" };
@@ -122,20 +127,34 @@ fn strangers(case: &Case<'_>) -> Vec<Pod> {
         let everything = LabelSelector::default();
         let pods = pods.as_ref().unwrap_or(&everything);
         let pod = stranger(selected_labels(namespaces), selected_labels(pods));
-        let is_known = case.before.namespaces.values().any(|known| {
-            let mut labels = known.meta.labels.clone();
-            labels.insert(NAME.to_owned(), known.meta.name.clone());
-            let there = Pod {
-                namespace_labels: labels,
-                ..pod.clone()
-            };
-            known.meta.name == pod.namespace || is_peer("", peer, &there)
-        });
+        let is_known = case.before.namespaces.contains_key(&pod.namespace);
         if !is_known && is_peer("", peer, &pod) && !lists_known(case, namespaces) {
             strangers.push(pod);
         }
     }
     strangers
+}
+
+/// Whether some peer admits both a stranger and pods of a namespace of the manifests.
+fn is_like_known(case: &Case<'_>, stranger: &Pod) -> bool {
+    let known = |namespace: &Namespace| {
+        let mut namespace_labels = namespace.meta.labels.clone();
+        namespace_labels.insert(NAME.to_owned(), namespace.meta.name.clone());
+        Pod {
+            namespace_labels,
+            ..stranger.clone()
+        }
+    };
+    let known: Vec<Pod> = case.before.namespaces.values().map(known).collect();
+    peers(case.before)
+        .any(|(_, peer)| is_peer("", peer, stranger) && known.iter().any(|k| is_peer("", peer, k)))
+}
+
+/// Whether it is said that clients of a workload that come later are not told by their labels.
+fn warns(case: &Case<'_>, subject: &Subject) -> bool {
+    let mut findings = case.plan.findings.iter();
+    let is_here = |object: &ObjectRef| object.namespace.as_ref() == Some(&subject.namespace);
+    findings.any(|f| f.code.id == "AMB0119" && is_here(&f.subject))
 }
 
 /// Whether a selector lists names of which the manifests hold one.

@@ -96,8 +96,8 @@ fn judge_port(
         (Certainty::Always, true, _) | (_, false, true) | (Certainty::Never, false, _) => {}
         (Certainty::Always, false, false) => wrong.push("gained and not reported"),
         (Certainty::Sometimes, false, false) => wrong.push("perhaps gained and not reported"),
+        (_, true, _) if fate.disputed => {}
         (Certainty::Sometimes, true, _) => wrong.push("perhaps gained and reported as certain"),
-        (Certainty::Never, true, _) if fate.disputed => {}
         (Certainty::Never, true, _) => wrong.push("reported as gained and not gained"),
     }
     match (fate.lost, says(Verdict::Lost), says(Verdict::Unknown)) {
