@@ -187,7 +187,7 @@ pub(super) fn workload(kind: WorkloadKind, namespace: &str, name: &str) -> Workl
             ..PodTemplate::default()
         },
         selector: None,
-        replicas: 1,
+        replicas: None,
         addresses: Vec::new(),
         terminated: false,
         imagined: false,

@@ -67,7 +67,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     inert_policies(world, &setting, &mut findings);
     later(&analysis, &opening, &limits, &mut findings);
     assumed_namespace(&setting, &limits, &mut findings);
-    node_blocks(&analysis, &opening, &mut findings);
+    node_blocks(&analysis, &opening, &mut proof.differences, &mut findings);
     limits_that_overlap(&setting, &limits, &mut proof.differences, &mut findings);
     plugin_policies(&setting, &mut proof.differences, &mut findings);
     rebuilt(world, &mut proof.differences, &mut findings);

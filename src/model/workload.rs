@@ -89,8 +89,9 @@ pub struct Workload {
     /// `spec.selector`, where the kind has one. A ReplicationController's map and the defaulted
     /// selector of a Job without one (`None`) are told apart.
     pub selector: Option<LabelSelector>,
-    /// `spec.replicas`, where the kind has it; 1 is the default.
-    pub replicas: u32,
+    /// `spec.replicas`, where it is given. Else it is one at first, and whatever an autoscaler makes
+    /// of it.
+    pub replicas: Option<u32>,
     /// `status.podIPs`; empty for anything that is not a running pod.
     pub addresses: Vec<IpAddr>,
     /// `status.phase` of a pod is `Succeeded` or `Failed`.

@@ -41,8 +41,9 @@ fn ordinals<'v>(
     let numbers = names.filter_map(|name| name.strip_prefix(&prefix));
     let numbers = numbers.chain(indices.map(String::as_str));
     let ordinals = numbers.filter_map(|number| number.parse::<u32>().ok());
-    let mut ordinals: BTreeSet<u32> = ordinals.filter(|o| *o < workload.replicas).collect();
-    let other = (0..workload.replicas).find(|o| !ordinals.contains(o));
+    let replicas = workload.replicas.unwrap_or(u32::MAX);
+    let mut ordinals: BTreeSet<u32> = ordinals.filter(|o| *o < replicas).collect();
+    let other = (0..replicas).find(|o| !ordinals.contains(o));
     ordinals.extend(other);
     ordinals
 }

@@ -115,10 +115,10 @@ fn gained_connections_refuse_until_they_are_accepted() {
     warning AMB0119   clients that come later are told by their account
       The policy admits clients by their labels, and inside the tunnel there are no labels, only service
       accounts. The AuthorizationPolicy that keeps the port limit therefore names the accounts of the
-      clients of the input, and nobody where all of these may use the same. A client that comes later
-      under another account is refused by it, although the network policy admits it, until the plan is
-      made again. One that comes under the same account gets the ports of that account, whatever its
-      labels are; `default` is the account of every pod that names none.
+      clients of the input, and nobody where all of these may use the same, or none of them anything. A
+      client that comes later under another account is refused by it, although the network policy admits
+      it, until the plan is made again. One that comes under the same account gets the ports of that
+      account, whatever its labels are; `default` is the account of every pod that names none.
       fix: Run the plan in CI so that new clients are compared and named, give clients accounts of their
            own in `spec.serviceAccountName`, and add the manifests of all of them with `-f`.
       AMB0119-b8264e27   shop/networkpolicy/db   shop.yaml:1

@@ -124,9 +124,7 @@ fn workload(meta: Meta, kind: WorkloadKind, object: &Value) -> Workload {
     Workload {
         pod,
         selector,
-        replicas: spec["replicas"]
-            .as_u64()
-            .map_or(1, |n| u32::try_from(n).unwrap()),
+        replicas: spec["replicas"].as_u64().map(|n| u32::try_from(n).unwrap()),
         addresses: addresses.iter().map(|a| parse(&a["ip"])).collect(),
         terminated: matches!(phase, Some("Succeeded" | "Failed")),
         imagined: false,

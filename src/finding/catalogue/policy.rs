@@ -358,4 +358,10 @@ area! {
          Limits inside the tunnel are DENY policies, and of two that select the same pod each refuses what the other leaves open, so that such a pod is reached on the ports that both allow, or on none. \
          No pod of the input has the labels of both, but one may come, or get them when it runs.",
         "Add the manifests of the pods with `-f`, or select pods that are never the same by different values of one label.";
+
+    LIMITS_OVERLAP_AT_RUN_TIME = "AMB0171", Error,
+        "limits that pods match together once they run",
+        "A limit is for pods of the input, and another for labels that no manifest has: such as an operator gives to pods that run, `role: primary` for example. \
+         Limits inside the tunnel are DENY policies, and of two that select the same pod each refuses what the other leaves open, so that such a pod is reached on the ports that both allow, or on none.",
+        "Give one NetworkPolicy the rules of both, add the manifests of the pods that have these labels with `-f`, or accept the finding with `--accept` where no pod gets both.";
 }

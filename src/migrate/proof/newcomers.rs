@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ambient_facts::labels;
+
 use super::authorizer::Authorizer;
 use super::strangers::{Change, Gain};
 use crate::authz::Decision;
@@ -135,7 +137,10 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
                 for namespace in self.admitted(&to.namespace, peer, &apart) {
                     let is_known = !self.elsewhere.contains_key(namespace);
                     let is_alike = is_known && !labels.is_empty() && !names_clients;
-                    if is_alike || self.imagined.contains(&(namespace, &labels)) {
+                    if is_alike
+                        || self.imagined.contains(&(namespace, &labels))
+                        || self.is_waypoint(namespace, &labels)
+                    {
                         continue;
                     }
                     let allowed = allowed(namespace);
@@ -169,6 +174,14 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
             }
         }
         gains
+    }
+
+    /// Whether these are labels of a waypoint's pods: the control plane alone makes such, and those
+    /// are compared.
+    fn is_waypoint(&self, namespace: &str, labels: &Labels) -> bool {
+        let name = labels.get(labels::GATEWAY_NAME);
+        let mut waypoints = self.analysis.setting.waypoints.all.iter();
+        name.is_some_and(|name| waypoints.any(|w| w.namespace == namespace && w.name == *name))
     }
 
     /// The namespaces whose pods a peer of a policy admits: of those of everybody, the ones of which

@@ -329,7 +329,7 @@ impl Imagination<'_> {
             kind: WorkloadKind::Pod,
             pod,
             selector: None,
-            replicas: 1,
+            replicas: None,
             addresses: Vec::new(),
             terminated: false,
             imagined: true,

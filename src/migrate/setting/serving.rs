@@ -185,7 +185,7 @@ fn deployment(namespace: &str, name: &str, pod: PodTemplate) -> Workload {
         kind: WorkloadKind::Deployment,
         pod,
         selector: None,
-        replicas: 1,
+        replicas: None,
         addresses: Vec::new(),
         terminated: false,
         imagined: false,

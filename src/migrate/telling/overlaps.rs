@@ -52,13 +52,13 @@ pub(crate) fn limits_that_overlap(
                 });
                 differences.sort();
             }
+            let code = if known || !is_known(setting, namespace, other) {
+                &codes::LIMITS_OVERLAP
+            } else {
+                &codes::LIMITS_OVERLAP_AT_RUN_TIME
+            };
             let (subject, origin) = (one.of.clone(), one.beside.clone());
-            findings.push(Finding::new(
-                &codes::LIMITS_OVERLAP,
-                subject,
-                origin,
-                because,
-            ));
+            findings.push(Finding::new(code, subject, origin, because));
         }
     }
 }
@@ -71,21 +71,15 @@ fn overlapping<'l>(
     limits: &[&'l Limit],
     known: bool,
 ) -> Option<(&'l Limit, &'l Limit)> {
-    let workloads = || {
-        let here = setting.workloads_of(namespace).iter().copied();
-        here.filter_map(|index| Some((index, &setting.world.workloads.get(index)?.pod.labels)))
-    };
-    let is_known = |limit: &Limit| {
-        let mut here = workloads();
-        here.any(|(w, labels)| includes(labels, &limit.policy.selector) && !setting.is_imagined(w))
-    };
-    let (known_ones, others): (Vec<&Limit>, Vec<&Limit>) =
-        limits.iter().copied().partition(|limit| is_known(limit));
+    let (known_ones, others): (Vec<&Limit>, Vec<&Limit>) = limits
+        .iter()
+        .copied()
+        .partition(|limit| is_known(setting, namespace, limit));
     // Most limits ask for other values of the same labels.
     let may_overlap = |one: &Limit, other: &Limit| {
         let (a, b) = (&one.policy.selector, &other.policy.selector);
         one.policy.rules != other.policy.rules && !contradict(a, b) && {
-            let mut here = workloads();
+            let mut here = labels_of_workloads(setting, namespace);
             !here.any(|(_, labels)| includes(labels, a) && includes(labels, b))
         }
     };
@@ -100,6 +94,21 @@ fn overlapping<'l>(
     } else {
         find(&others, limits)
     }
+}
+
+/// The workloads of a namespace, with the labels of their pods.
+fn labels_of_workloads<'s>(
+    setting: &'s Setting<'_>,
+    namespace: &str,
+) -> impl Iterator<Item = (usize, &'s Labels)> {
+    let here = setting.workloads_of(namespace).iter().copied();
+    here.filter_map(|index| Some((index, &setting.world.workloads.get(index)?.pod.labels)))
+}
+
+/// Whether a limit is for pods of the input.
+fn is_known(setting: &Setting<'_>, namespace: &str, limit: &Limit) -> bool {
+    let mut here = labels_of_workloads(setting, namespace);
+    here.any(|(w, labels)| includes(labels, &limit.policy.selector) && !setting.is_imagined(w))
 }
 
 /// Whether two selectors ask for different values of one label.

@@ -11,25 +11,30 @@ use crate::migrate::opening::Opening;
 use crate::migrate::opening::probes::{is_captured, sources};
 use crate::migrate::setting::scope::is_mesh;
 use crate::migrate::setting::selecting::Selecting;
-use crate::model::{NetworkPolicy, Peer, Protocol, Rule, Workload};
+use crate::migrate::setting::unread::unknown;
+use crate::model::{Endpoint, NetworkPolicy, Peer, Protocol, Rule, Workload};
 use crate::netpol::{Assumptions, PortSet, rule_ports};
+use crate::plan::{Comparison, Relation};
 
 /// Tells of policies that let workloads of the host network in by the addresses of nodes, to ports
 /// that nothing opens to the address that they have on their own node.
 pub(crate) fn node_blocks(
     analysis: &Analysis<'_, '_>,
     opening: &Opening,
+    differences: &mut Vec<Comparison>,
     findings: &mut Vec<Finding>,
 ) {
     let setting = analysis.setting;
     if setting.cni.cni.needs_probe_rule() == Some(false) {
         return;
     }
-    let mut workloads = setting.world.workloads.iter();
-    let on_host = |w: &&Workload| w.pod.host_network && !w.terminated && !is_mesh(&w.pod);
-    let Some(process) = workloads.find(on_host) else {
+    let mut workloads = setting.world.workloads.iter().enumerate();
+    let on_host = |w: &Workload| w.pod.host_network && !w.terminated && !is_mesh(&w.pod);
+    let Some((index, process)) = workloads.find(|(_, w)| on_host(w)) else {
         return;
     };
+    let endpoint = setting.endpoints.of_workload(index);
+    let endpoint = endpoint.and_then(|e| setting.endpoints.get(e));
     let added = opening.added.iter().filter(|a| a.replaces.is_none());
     let after = opening.after.iter().chain(added.map(|a| &a.policy));
     let after = Selecting::of(after.filter(|p| p.isolates_ingress));
@@ -52,6 +57,14 @@ pub(crate) fn node_blocks(
                  address to pods on the same node after enrolment, which no policy lets in to {lost}",
                 process.reference()
             );
+            let ports = lost.to_string();
+            differences.push(Comparison {
+                source: endpoint.map_or_else(String::new, Endpoint::to_string),
+                before: ports.clone(),
+                after: PortSet::none().to_string(),
+                difference: ports,
+                ..unknown(Relation::Plaintext, &policy.reference(), message.clone())
+            });
             findings.push(Finding::new(
                 &codes::NODE_ADDRESS_CHANGES,
                 policy.reference(),
@@ -60,6 +73,7 @@ pub(crate) fn node_blocks(
             ));
         }
     }
+    differences.sort();
 }
 
 /// The ports of TCP that some rules of a policy open at a workload and that are closed to the address

@@ -133,7 +133,7 @@ fn workload(index: usize, namespace: &str) -> Workload {
             ..PodTemplate::default()
         },
         selector: None,
-        replicas: 1,
+        replicas: None,
         addresses: Vec::new(),
         terminated: false,
         imagined: false,

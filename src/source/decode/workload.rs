@@ -15,7 +15,7 @@ pub(super) fn workload(object: Mapping<'_, '_, '_>, meta: Meta, kind: WorkloadKi
         kind,
         pod: PodTemplate::default(),
         selector: None,
-        replicas: 1,
+        replicas: None,
         addresses: Vec::new(),
         terminated: false,
         imagined: false,
@@ -62,7 +62,7 @@ pub(super) fn workload(object: Mapping<'_, '_, '_>, meta: Meta, kind: WorkloadKi
         && let Some(replicas) = field.integer()
     {
         match u32::try_from(replicas) {
-            Ok(replicas) => workload.replicas = replicas,
+            Ok(replicas) => workload.replicas = Some(replicas),
             Err(_) => field.wrong(format!("is {replicas}; it must not be negative")),
         }
     }

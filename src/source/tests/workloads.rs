@@ -57,7 +57,7 @@ fn every_kind_with_a_template_is_read() {
     let loaded = load(&workload("v1", "ReplicationController", "  replicas: 0\n"));
     let read = &loaded.world.workloads[0];
     assert_eq!(read.selector, Some(LabelSelector::labels([("app", "w")])));
-    assert_eq!(read.replicas, 0);
+    assert_eq!(read.replicas, Some(0));
 }
 
 /// The labels of a Job's pods.
@@ -287,7 +287,7 @@ status:
             line: 1,
         },
         selector: None,
-        replicas: 1,
+        replicas: None,
         addresses: [
             10.0.0.1,
             fd00::1,
