@@ -45,6 +45,24 @@ impl Allowance {
     pub fn all() -> Self {
         Self::exactly(PortSet::protocol(Protocol::Tcp))
     }
+
+    /// With these ports, whatever was said of them.
+    pub fn with(&self, ports: &PortSet) -> Self {
+        Self {
+            low: self.low.union(ports),
+            high: self.high.union(ports),
+        }
+    }
+
+    /// What another says of some ports, and this one of all others.
+    pub fn replaced(&self, ports: &PortSet, by: &Self) -> Self {
+        let replaced =
+            |own: &PortSet, by: &PortSet| own.difference(ports).union(&by.intersection(ports));
+        Self {
+            low: replaced(&self.low, &by.low),
+            high: replaced(&self.high, &by.high),
+        }
+    }
 }
 
 /// Groups of a crowd that policies treat alike, with the TCP ports that they may use; together they

@@ -22,5 +22,18 @@ pub const SECONDARY_NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 pub const MERGE_METRICS: &str = "prometheus.istio.io/merge-metrics";
 /// Port that Prometheus scrapes.
 pub const SCRAPE_PORT: &str = "prometheus.io/port";
+/// Ports of a pod that its sidecar receives for: a list, or `*` for all, the default.
+pub const INCLUDE_INBOUND_PORTS: &str = "traffic.sidecar.istio.io/includeInboundPorts";
+/// Ports of a pod that its sidecar does not receive for, of those.
+pub const EXCLUDE_INBOUND_PORTS: &str = "traffic.sidecar.istio.io/excludeInboundPorts";
+/// What a sidecar sends for its pod, by addresses and ports, with what means everything.
+pub const OUTBOUND_EXCEPTIONS: [(&str, &str); 4] = [
+    ("traffic.sidecar.istio.io/includeOutboundIPRanges", "*"),
+    ("traffic.sidecar.istio.io/excludeOutboundIPRanges", ""),
+    ("traffic.sidecar.istio.io/includeOutboundPorts", ""),
+    ("traffic.sidecar.istio.io/excludeOutboundPorts", ""),
+];
+/// `NONE` on a pod whose traffic is not redirected to its sidecar.
+pub const INTERCEPTION_MODE: &str = "sidecar.istio.io/interceptionMode";
 /// Prefix of the annotations that exclude or include traffic of a sidecar.
 pub const SIDECAR_TRAFFIC_PREFIX: &str = "traffic.sidecar.istio.io/";

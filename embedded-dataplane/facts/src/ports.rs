@@ -33,3 +33,6 @@ pub const HBONE_TEXT: &str = "15008";
 pub const SIDECAR_ADMIN: u16 = 15000;
 /// Envoy's own metrics in a sidecar or waypoint.
 pub const ENVOY_METRICS: u16 = 15090;
+/// Ports of a pod with a sidecar that are never redirected to it (istio
+/// `manifests/charts/istio-control/istio-discovery/files/injection-template.yaml`).
+pub const NEVER_INTERCEPTED: [u16; 3] = [METRICS, STATUS, ENVOY_METRICS];

@@ -138,10 +138,11 @@ impl<'s, 'w> Analysis<'s, 'w> {
         self.waypoint_of.get(node).copied().flatten()
     }
 
-    /// Whether a proxy of Istio is in the pods of a class today; `None` when the input does not tell.
-    pub(crate) fn has_proxy_today(&self, node: Node) -> Option<bool> {
+    /// Whether a proxy of Istio presents the identity of a class's pods today; `None` when the input
+    /// does not tell, or it does for some of their connections.
+    pub(crate) fn is_vouched_for(&self, node: Node) -> Option<bool> {
         let class = self.universe.classes().get(node)?;
-        self.setting.has_proxy_today(*class.workloads.first()?)
+        self.setting.part_of(*class.workloads.first()?)?.vouched
     }
 
     /// Whether the tunnel's port is in one side of a value.

@@ -9,6 +9,7 @@ use fixedbitset::FixedBitSet;
 
 use crate::authz::{Allowance, Crowd, Decision, Enforcer, Policies, Selected};
 use crate::migrate::analysis::Analysis;
+use crate::migrate::setting::interception::past_sidecar;
 use crate::migrate::setting::peering::Peering;
 use crate::migrate::setting::role::keeps_proxy;
 use crate::migrate::setting::serving::{Serving, applies_at};
@@ -49,6 +50,8 @@ struct Place {
     plaintext: Allowance,
     /// Where no client has one.
     unidentified: Allowance,
+    /// What clients reach past the sidecar.
+    past: PortSet,
     /// Whether what enforces them today stays as it is, where the pods stay out of the mesh.
     stays: bool,
 }
@@ -138,6 +141,11 @@ impl<'p> Authorizer<'p> {
                 today,
                 plaintext,
                 unidentified,
+                past: if today == Some(false) {
+                    PortSet::none()
+                } else {
+                    past_sidecar(&workload.pod)
+                },
                 stays: keeps_proxy(workload, setting.scope.enrols(&workload.meta.namespace)),
             };
             let selection = self.intern(place);
@@ -170,6 +178,7 @@ impl<'p> Authorizer<'p> {
             today: Some(false),
             plaintext: Allowance::all(),
             unidentified: Allowance::exactly(PortSet::none()),
+            past: PortSet::none(),
             stays: false,
         })
     }
@@ -187,6 +196,7 @@ impl<'p> Authorizer<'p> {
                 policies: Selected::listed(people, Enforcer::Envoy),
                 plaintext: place.plaintext.clone(),
                 unidentified: place.unidentified.clone(),
+                past: place.past.clone(),
                 surely: place.today == Some(true),
                 stays: place.stays,
             }),

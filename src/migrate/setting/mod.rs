@@ -4,6 +4,7 @@
 pub(super) mod attachment;
 pub(super) mod cni;
 pub(super) mod imagine;
+pub(super) mod interception;
 pub(super) mod peering;
 pub(super) mod role;
 pub(super) mod scope;
@@ -38,6 +39,8 @@ pub(crate) struct Part {
     pub(crate) imagined: bool,
     /// Whether a proxy of Istio is in them today.
     pub(crate) proxy_today: Option<bool>,
+    /// Whether it sends what they open, and so presents their identity; as little may be known.
+    pub(crate) vouched: Option<bool>,
     /// Whether it is after a restart too, if they stay out of the mesh.
     pub(crate) keeps_proxy: bool,
     /// They join the mesh.
@@ -211,12 +214,14 @@ impl<'w> Setting<'w> {
         let membership = self.scope.workload(index);
         let role = Role::of(&self.world, workload, membership, enrolled);
         let taken = self.waypoints.of_workload.get(&index).copied();
+        let proxy_today = role::has_proxy_today(&self.world, workload);
         Part {
             role,
             waypoint,
             pod_waypoint: taken.filter(|_| role.surely_receives() && waypoint.is_none()),
             imagined: workload.imagined,
-            proxy_today: role::has_proxy_today(&self.world, workload),
+            proxy_today,
+            vouched: proxy_today.filter(|&has| !has || interception::sends_all(&workload.pod)),
             keeps_proxy: role::keeps_proxy(workload, enrolled),
             joins: membership.joins(),
         }
@@ -310,7 +315,7 @@ impl<'w> Setting<'w> {
             let mut declared = workload.pod.ports.iter();
             let distinction = Distinction {
                 role: part.role,
-                proxy: (part.proxy_today, part.keeps_proxy, part.joins),
+                proxy: (part.proxy_today, part.vouched, part.keeps_proxy, part.joins),
                 waypoint: part.waypoint,
                 pod_waypoint: part.pod_waypoint,
                 listens: declared.any(|p| p.number == ports::HBONE && p.protocol == Protocol::Tcp),
@@ -346,7 +351,7 @@ type Reached = (usize, Vec<(u16, PortSet)>);
 struct Distinction {
     role: Role,
     /// Whether there is one today, and what becomes of it.
-    proxy: (Option<bool>, bool, bool),
+    proxy: (Option<bool>, Option<bool>, bool, bool),
     waypoint: Option<usize>,
     pod_waypoint: Option<usize>,
     /// An application listens on the tunnel's port.

@@ -184,7 +184,7 @@ impl<'t, 's, 'w> Reasons<'t, 's, 'w> {
                 let analysis = self.analysis;
                 let client = (
                     analysis.party_of.get(source).copied(),
-                    analysis.has_proxy_today(source),
+                    analysis.is_vouched_for(source),
                 );
                 let responsible = &self.responsible;
                 let refuses = || !responsible.refusing(source, difference).is_empty();

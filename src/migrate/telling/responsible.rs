@@ -169,7 +169,7 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
             {
                 continue;
             }
-            let vouched = analysis.has_proxy_today(source);
+            let vouched = analysis.is_vouched_for(source);
             let changed = &difference.changed;
             let workload = setting.world.workloads.get(index);
             let unidentified = workload.map(|w| self.peering.unidentified(w));
@@ -268,7 +268,7 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
         if is_lost && !is_hidden {
             return Vec::new();
         }
-        let vouched = self.analysis.has_proxy_today(source);
+        let vouched = self.analysis.is_vouched_for(source);
         let mut peers: Vec<&PeerAuthentication> = Vec::new();
         for index in difference.to_workloads(self.analysis) {
             let workload = setting.world.workloads.get(index);
@@ -291,7 +291,7 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
     pub(crate) fn knows_today(&self, source: Node, difference: &Difference) -> bool {
         let world = &self.analysis.setting.world;
         let mut workloads = difference.to_workloads(self.analysis);
-        self.analysis.has_proxy_today(source) == Some(true)
+        self.analysis.is_vouched_for(source) == Some(true)
             && workloads.all(|index| {
                 let workload = world.workloads.get(index);
                 let hidden = workload.map(|w| self.peering.unidentified(w).high);

@@ -10,9 +10,9 @@ use super::claims::Pair;
 use super::subjects::Subject;
 use super::ways::{Way, ways};
 use crate::reference::{
-    Connection, Hop, Identity, Party, Pod, Port, authorized, authorized_at_waypoint,
-    authorized_by_sidecar, captures_dns, enters_waypoint, plaintext, refused_by_ztunnel, tunnel,
-    via_waypoint, waypoint_pod,
+    Connection, Hop, Identity, Party, Pod, Port, admitted_by_sidecar, authorized,
+    authorized_at_waypoint, authorized_by_sidecar, captures_dns, enters_waypoint, plaintext,
+    refused_by_ztunnel, tunnel, via_waypoint, waypoint_pod,
 };
 
 /// The tunnel's own port, which a sidecar leaves to whoever listens there.
@@ -138,7 +138,7 @@ impl Fates {
         let mut through_tunnel: BTreeMap<u16, Tally> = BTreeMap::new();
         // A port can be reached by several ways, each of which is compared.
         let mut through_waypoint: BTreeMap<(u16, Way), Tally> = BTreeMap::new();
-        let vouched = source.sidecar_today;
+        let vouched = source.vouched;
         for (from, to) in source.with(destination) {
             let direct = tcp.iter().filter(|_| !plain || destination.behind_sidecar);
             let guarded = destination.sidecar_today != Some(false);
@@ -213,11 +213,11 @@ fn past_sidecar(
         let mut connection = connection(from, to, port);
         connection.identity = identity;
         plaintext(world, Party::Pod(from), Party::Pod(to), Port::tcp(port))
-            && authorized_by_sidecar(world, to, &connection)
+            && admitted_by_sidecar(world, to, &connection)
     };
     let by_network = |world| plaintext(world, Party::Pod(from), Party::Pod(to), Port::tcp(port));
     let mut passed = Vec::new();
-    for identity in presented((from, source.sidecar_today)) {
+    for identity in presented((from, source.vouched)) {
         let was = lets_in(case.before, identity.clone());
         // Its own sidecar sends for it still, or the tunnel is taken.
         if !source.in_mesh || identity.is_none() || destination.may_take_tunnel() {
@@ -287,7 +287,7 @@ pub(super) fn before(
     let by_sidecar = |identity| {
         let mut connection = connection(from, to, port);
         connection.identity = identity;
-        authorized_by_sidecar(case.before, to, &connection)
+        admitted_by_sidecar(case.before, to, &connection)
     };
     let user = User {
         by_ztunnel: authorized(case.before, to, &connection(from, to, port)),
@@ -314,7 +314,7 @@ fn pass_in_the_clear(
     let admits = |world, from: &Pod, identity| {
         let mut connection = connection(from, to, way.target_port);
         connection.identity = identity;
-        authorized_by_sidecar(world, to, &connection)
+        admitted_by_sidecar(world, to, &connection)
     };
     let guarded = destination.sidecar_today != Some(false);
     let (network, user, now) = pass_waypoint(case, client, way, (to, guarded));
@@ -350,7 +350,7 @@ fn pass_into_sidecar(case: &Case<'_>, client: Client<'_>, way: &Way, to: &Pod) -
     let pass = |identity| {
         let mut connection = connection(from, to, way.target_port);
         connection.identity = identity;
-        let admitted = authorized_by_sidecar(case.before, to, &connection);
+        let admitted = admitted_by_sidecar(case.before, to, &connection);
         let user = User {
             by_ztunnel: user.by_ztunnel && admitted,
             by_sidecar: user.by_sidecar && admitted,

@@ -21,6 +21,8 @@ pub(super) struct Subject {
     /// Whether there is a sidecar in it today; `None` where its namespace decides and is not in the
     /// manifests.
     pub(super) sidecar_today: Option<bool>,
+    /// Whether a sidecar presents its identity today; `None` where none may do so, or not always.
+    pub(super) vouched: Option<bool>,
     /// Whether it loses its sidecar when it restarts, if it has one and stays out of the mesh.
     pub(super) loses_sidecar: bool,
     /// A sidecar receives for it, or may, until it restarts at least. Whether that accepts the tunnel
@@ -112,6 +114,7 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
                 in_mesh,
                 sends,
                 sidecar_today,
+                vouched: sidecar_today.filter(|&has| !has || !excepts_some(workload)),
                 // Nothing asks for it any more once the namespace is enrolled.
                 loses_sidecar: enrolled,
                 behind_sidecar,
@@ -132,6 +135,12 @@ fn sidecar_today(case: &Case<'_>, pod: &Pod, workload: &Workload) -> Option<bool
     let namespace = case.before.namespaces.get(&pod.namespace);
     let declared = namespace.filter(|n| n.declared)?;
     Some(declared.meta.label("istio-injection") == Some("enabled"))
+}
+
+/// Whether annotations except connections from what a sidecar sends.
+fn excepts_some(workload: &Workload) -> bool {
+    let mut keys = workload.pod.annotations.keys();
+    keys.any(|key| key.starts_with("traffic.sidecar.istio.io/") && key.contains("Outbound"))
 }
 
 /// What is said about who takes part is what the labels come to.

@@ -116,15 +116,23 @@ fn pod() -> impl Strategy<Value = Value> {
     let host_network = prop_oneof![12 => Just(false), 1 => Just(true)];
     let mode = prop_oneof![12 => Just(None), 1 => Just(Some("none"))];
     let dns_capture = prop_oneof![8 => Just(true), 1 => Just(false)];
+    let interception = prop_oneof![
+        12 => Just(None),
+        1 => Just(Some(("excludeInboundPorts", "80, 5432"))),
+        1 => Just(Some(("includeInboundPorts", "80,8080"))),
+        1 => Just(Some(("excludeOutboundPorts", "5432"))),
+    ];
     let ports = vec(container_port(), 0..4);
+    let annotations = (dns_capture, interception);
     (
         label_map(POD_LABELS),
         ports,
         host_network,
         mode,
-        dns_capture,
+        annotations,
     )
-        .prop_map(|(mut labels, mut ports, host_network, mode, dns_capture)| {
+        .prop_map(|(mut labels, mut ports, host_network, mode, annotations)| {
+            let (dns_capture, interception) = annotations;
             // Every pod has a label, because a selector of a workload may not be empty.
             labels.entry("app").or_insert(json!("web"));
             if let Some(mode) = mode {
@@ -133,7 +141,11 @@ fn pod() -> impl Strategy<Value = Value> {
             make_valid(&mut ports);
             let mut metadata = json!({ "labels": labels });
             if !dns_capture {
-                metadata["annotations"] = json!({ "ambient.istio.io/dns-capture": "false" });
+                metadata["annotations"]["ambient.istio.io/dns-capture"] = json!("false");
+            }
+            if let Some((key, value)) = interception {
+                let key = format!("traffic.sidecar.istio.io/{key}");
+                metadata["annotations"][key] = json!(value);
             }
             let mut container = json!({ "name": "main", "image": "example.org/app:1" });
             if !ports.is_empty() {

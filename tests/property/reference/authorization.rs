@@ -50,6 +50,22 @@ pub(crate) fn authorized(world: &World, pod: &Pod, connection: &Connection) -> b
     authorized_as(world, pod, connection, false)
 }
 
+/// Whether a sidecar of a pod lets a connection in, unless it goes past it.
+pub(crate) fn admitted_by_sidecar(world: &World, pod: &Pod, connection: &Connection) -> bool {
+    goes_past_sidecar(pod, connection.port) || authorized_by_sidecar(world, pod, connection)
+}
+
+/// Whether annotations of a pod except a port from what its sidecar receives.
+fn goes_past_sidecar(pod: &Pod, port: u16) -> bool {
+    let annotation = |name: &str| {
+        pod.annotations
+            .get(&format!("traffic.sidecar.istio.io/{name}"))
+    };
+    let lists = |list: &String| list.split(',').any(|p| p.trim() == port.to_string());
+    annotation("excludeInboundPorts").is_some_and(lists)
+        || annotation("includeInboundPorts").is_some_and(|list| list != "*" && !lists(list))
+}
+
 /// A sidecar's decision, which takes an empty selector for none.
 pub(crate) fn authorized_by_sidecar(world: &World, pod: &Pod, connection: &Connection) -> bool {
     authorized_as(world, pod, connection, true)

@@ -18,7 +18,8 @@ use kubectl_ambient::model::{ContainerPort, Labels, Requirement, Workload, World
 use kubectl_ambient::model::{LabelSelector, Operator, Protocol};
 
 pub(crate) use authorization::{
-    Connection, Identity, authorized, authorized_at_waypoint, authorized_by_sidecar,
+    Connection, Identity, admitted_by_sidecar, authorized, authorized_at_waypoint,
+    authorized_by_sidecar,
 };
 pub(crate) use networkpolicy::{Direction, is_peer, isolated, isolating, plaintext};
 pub(crate) use relations::{

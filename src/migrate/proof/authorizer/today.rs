@@ -7,6 +7,8 @@ use fixedbitset::FixedBitSet;
 use super::{Authorized, Part, allowance};
 use crate::authz::{Allowance, Crowd, Decision, Selected};
 use crate::migrate::analysis::Analysis;
+use crate::migrate::setting::interception::of_sidecar_itself;
+use crate::netpol::PortSet;
 
 /// What sidecars enforce, where there may be some.
 pub(super) struct EnforcedToday<'p> {
@@ -16,6 +18,8 @@ pub(super) struct EnforcedToday<'p> {
     pub(super) plaintext: Allowance,
     /// Where nobody has an identity, because mutual TLS is switched off.
     pub(super) unidentified: Allowance,
+    /// What clients reach past them.
+    pub(super) past: PortSet,
     /// Whether there surely are sidecars.
     pub(super) surely: bool,
     /// Whether they stay, where the pods stay out of the mesh.
@@ -29,6 +33,7 @@ impl EnforcedToday<'_> {
             anonymous: self.anonymous(&by_identity, crowd),
             by_identity,
             unidentified: self.unidentified.clone(),
+            past: self.past.clone(),
             surely: self.surely,
         }
     }
@@ -41,6 +46,7 @@ impl EnforcedToday<'_> {
             low: decided.low.intersection(&self.plaintext.low),
             high: decided.high.intersection(&self.plaintext.high),
         }
+        .with(&self.past)
     }
 }
 
@@ -49,6 +55,8 @@ pub(super) struct Today {
     pub(super) by_identity: Decision,
     pub(super) anonymous: Allowance,
     pub(super) unidentified: Allowance,
+    /// What clients reach past them.
+    pub(super) past: PortSet,
     /// Whether there surely are some.
     pub(super) surely: bool,
 }
@@ -57,6 +65,8 @@ impl Today {
     /// The classes that decide alike, today and afterwards.
     pub(super) fn with(&self, analysis: &Analysis<'_, '_>, decision: &Decision) -> Vec<Part> {
         let classes = analysis.universe.classes().len();
+        // What the sidecars serve themselves goes with them, and is no connection of the pods.
+        let own = of_sidecar_itself();
         let mut parts: BTreeMap<Authorized, FixedBitSet> = BTreeMap::new();
         for (after, members) in decision {
             for (today, same) in &self.by_identity {
@@ -65,7 +75,9 @@ impl Today {
                 for node in analysis.nodes_of(&members) {
                     let authorized = Authorized {
                         after: after.clone(),
-                        today: self.of(today, analysis.has_proxy_today(node)),
+                        today: self
+                            .of(today, analysis.is_vouched_for(node))
+                            .replaced(&own, after),
                     };
                     let nodes = parts.entry(authorized);
                     nodes
@@ -115,5 +127,6 @@ impl Today {
                 .union(&either_way),
             high: high.union(&anonymous.high.intersection(&hidden.high)),
         }
+        .with(&self.past)
     }
 }
