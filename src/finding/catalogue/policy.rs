@@ -30,7 +30,8 @@ area! {
         text!(
             "The policy lets its peers use some ports only. ",
             "Once port ", ports::HBONE_TEXT, " is open to them, the network plugin no longer sees which port they mean. ",
-            "The plan adds an AuthorizationPolicy that refuses every other port inside the tunnel and leaves plaintext alone.",
+            "The plan adds an AuthorizationPolicy that refuses every other port inside the tunnel and leaves plaintext alone. ",
+            "A pod that asks for its own Service, and is led to itself, comes through the tunnel too: what its own account may not use is refused then, which no network policy does.",
         ),
         "Apply the plan's AuthorizationPolicy, in files with `--write`, before the namespace is enrolled.";
 
@@ -283,7 +284,8 @@ area! {
         "policy that starts to be enforced",
         "The AuthorizationPolicy, or the PeerAuthentication with mode STRICT, is for pods that have no sidecar, as far as the input tells, so nothing enforces it today. \
          From enrolment on ztunnel does, for connections inside the tunnel and for plaintext ones. \
-         What it refuses in the tunnel is compared; what it refuses of plaintext, which has no identity, is not, so the verdict about it is unknown.",
+         What it refuses in the tunnel is compared, and of the plaintext of those who stay out of the mesh. \
+         Clients that are enrolled later than these pods send plaintext until then: what it refuses of that depends on the order, so the verdict about it is unknown.",
         "Find out who sends to these pods in the clear, from outside of the mesh or before it is enrolled itself, and allow it in the policy, or enrol it first; in a PeerAuthentication with mode `PERMISSIVE`.";
 
     GAINS_IDENTITY = "AMB0143", Error,

@@ -9,13 +9,15 @@ use fixedbitset::FixedBitSet;
 
 use crate::authz::{Allowance, Crowd, Decision, Enforcer, Policies, Selected};
 use crate::migrate::analysis::Analysis;
-use crate::migrate::setting::interception::past_sidecar;
+use crate::migrate::setting::interception::{of_sidecar_itself, past_sidecar};
 use crate::migrate::setting::peering::Peering;
 use crate::migrate::setting::role::keeps_proxy;
 use crate::migrate::setting::serving::{Serving, applies_at};
 use crate::model::{AuthorizationPolicy, Service};
 use crate::netpol::{Node, PortSet};
 
+use super::change::Change;
+use super::entering::Entering;
 use today::EnforcedToday;
 
 /// What AuthorizationPolicies let a client use.
@@ -48,6 +50,8 @@ struct Place {
     today: Option<bool>,
     /// What a sidecar accepts without an identity.
     plaintext: Allowance,
+    /// What ztunnel accepts without one, where it is what receives.
+    accepted: Option<Allowance>,
     /// Where no client has one.
     unidentified: Allowance,
     /// What clients reach past the sidecar.
@@ -61,6 +65,8 @@ struct Selection<'p> {
     after: Selected<'p>,
     /// What something may enforce today.
     today: Option<EnforcedToday<'p>>,
+    /// What ztunnel accepts without an identity, where it is what receives.
+    accepted: Option<Allowance>,
     /// Once it was asked for.
     decision: OnceLock<Decision>,
     /// The same.
@@ -140,6 +146,8 @@ impl<'p> Authorizer<'p> {
                 },
                 today,
                 plaintext,
+                accepted: (role.receives && !role.behind_sidecar)
+                    .then(|| self.peering.plaintext(workload)),
                 unidentified,
                 past: if today == Some(false) {
                     PortSet::none()
@@ -177,6 +185,7 @@ impl<'p> Authorizer<'p> {
             enforcer: Enforcer::Envoy,
             today: Some(false),
             plaintext: Allowance::all(),
+            accepted: None,
             unidentified: Allowance::exactly(PortSet::none()),
             past: PortSet::none(),
             stays: false,
@@ -200,6 +209,7 @@ impl<'p> Authorizer<'p> {
                 surely: place.today == Some(true),
                 stays: place.stays,
             }),
+            accepted: place.accepted.clone(),
             decision: OnceLock::new(),
             parts: OnceLock::new(),
             of_strangers_today: OnceLock::new(),
@@ -264,6 +274,40 @@ impl<'p> Authorizer<'p> {
             anonymous: today.anonymous.clone(),
             surely: enforced.surely,
             stays: enforced.stays,
+        })
+    }
+
+    /// How ztunnel changes what becomes of plaintext at pods where it is what receives, by what
+    /// policies decide there.
+    pub(crate) fn entering(&self, selection: SelectionId, decision: &Decision) -> Option<Entering> {
+        let selection = &self.selections[selection.0];
+        let accepted = selection.accepted.as_ref()?;
+        let decided = allowance(decision, self.crowd.anonymous());
+        let decided = decided.unwrap_or_else(Allowance::all);
+        let after = Allowance {
+            low: decided.low.intersection(&accepted.low),
+            high: decided.high.intersection(&accepted.high),
+        };
+        let anybody = Allowance {
+            low: PortSet::none(),
+            high: Allowance::all().high,
+        };
+        let own = of_sidecar_itself();
+        let change = |vouched| {
+            let today = match &selection.today {
+                None => Allowance::all(),
+                Some(enforced) => {
+                    let today = enforced.today(self.crowd).of(&anybody, vouched);
+                    today.replaced(&own, &after)
+                }
+            };
+            let mut change = Change::default();
+            change.consider(&today, &after);
+            change
+        };
+        Some(Entering {
+            alone: change(Some(false)),
+            perhaps_vouched: change(None),
         })
     }
 

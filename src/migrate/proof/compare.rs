@@ -10,8 +10,8 @@
 //! already while pods behind it are enrolled, the comparison does not cover the time between.
 //!
 //! The plaintext relation is what network policies allow, and at pods behind a sidecar that stay out
-//! of the mesh what this makes of it. What ztunnel does with plaintext that enters an enrolled pod, by
-//! the policies of people and by `PeerAuthentication`, is said in findings of its own.
+//! of the mesh what this makes of it. At enrolled pods it is what ztunnel makes of it, by the policies
+//! of people and by `PeerAuthentication`, for whoever does not speak through the tunnel in the end.
 
 mod outsiders;
 
@@ -23,6 +23,7 @@ use rayon::prelude::*;
 
 use super::authorizer::{Authorizer, Part, SelectionId};
 use super::differences::{Differences, To};
+use super::entering::{self, Outside};
 use super::newcomers::Newcomers;
 use super::outcome::Outcome;
 use super::relations::{Hops, plaintext, tunnel};
@@ -57,6 +58,7 @@ pub(crate) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
     let ways = ways(analysis, &mut authorizer);
     let newcomers = Newcomers::of(analysis);
     let clients = Clients::of(analysis);
+    let outside = Outside::of(analysis);
     let comparer = || Comparer {
         analysis,
         authorizer: &authorizer,
@@ -73,10 +75,16 @@ pub(crate) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
         let mut comparer = comparer();
         let (parts, decision) = authorizer.parts_once(analysis, *selection);
         let stranger = authorizer.of_stranger(&decision);
+        let entering = authorizer.entering(*selection, &decision);
+        let entering = entering.filter(|e| !e.is_none());
         for (class, workloads) in ends {
             comparer.tunnel_to(*class, workloads, &parts);
             let today = authorizer.stranger_today(*selection);
             comparer.tunnel_of_strangers(*class, workloads, &stranger, today);
+            if let Some(entering) = &entering {
+                let ends = (*class, workloads.as_slice());
+                entering::compare(analysis, &outside, entering, ends, &mut comparer.found);
+            }
             let gains = newcomers.gains(*class, workloads, &authorizer, &decision);
             for gain in gains {
                 comparer.found.add_gain(gain);

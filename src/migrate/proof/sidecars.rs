@@ -7,17 +7,15 @@
 
 use std::collections::BTreeMap;
 
-use ambient_facts::ports;
 use fixedbitset::FixedBitSet;
 
 use super::authorizer::Guard;
+use super::change::Change;
 use super::differences::{Differences, To};
-use super::outcome::Outcome;
 use crate::authz::Allowance;
 use crate::migrate::analysis::Analysis;
 use crate::migrate::setting::role::Role;
-use crate::model::Protocol;
-use crate::netpol::{Node, PortSet, Value};
+use crate::netpol::Node;
 use crate::plan::Relation;
 
 /// What a sidecar learns of clients, today and afterwards.
@@ -106,9 +104,10 @@ pub(crate) fn compare(
         let (presented, is_known) = client.presented(role);
         let is_certain = is_known && guard.surely && guard.stays;
         let mut add = |identified: &Allowance, members: Option<&FixedBitSet>| {
-            let Some(change) = Change::of(guard, identified, &presented) else {
+            let change = change_of(guard, identified, &presented);
+            if change.is_none() {
                 return;
-            };
+            }
             for (value, sources) in analysis.sources_of(class) {
                 let mut nodes = sources.clone();
                 nodes.intersect_with(alike);
@@ -134,80 +133,20 @@ pub(crate) fn compare(
     }
 }
 
-/// How a sidecar changes its mind about a client.
-struct Change {
-    before: PortSet,
-    after: PortSet,
-    lost: PortSet,
-    gained: PortSet,
-    /// Whether it does is not known.
-    perhaps: PortSet,
-}
-
-impl Change {
-    /// All that may come to pass together; `None` if nothing changes in any case.
-    fn of(guard: &Guard, identified: &Allowance, presented: &[Presented]) -> Option<Self> {
-        let everything = Allowance::all();
-        let mut all = Self {
-            before: PortSet::none(),
-            after: PortSet::none(),
-            lost: PortSet::none(),
-            gained: PortSet::none(),
-            perhaps: PortSet::none(),
-        };
-        let mut consider = |today: &Allowance, after: &Allowance| {
-            let lost = today.low.difference(&after.high);
-            let gained = after.low.difference(&today.high);
-            let either = today.high.union(&after.high);
-            let perhaps = either.difference(&today.low.intersection(&after.low));
-            let perhaps = perhaps.difference(&lost).difference(&gained);
-            all.before = all.before.union(&today.high);
-            all.after = all.after.union(&after.high);
-            all.lost = all.lost.union(&lost);
-            all.gained = all.gained.union(&gained);
-            all.perhaps = all.perhaps.union(&perhaps);
-        };
-        for &(today, afterwards) in presented {
-            let is_same = today == afterwards;
-            let today = if today { identified } else { &guard.anonymous };
-            // What the policies of people leave open they leave open alike where nothing changes.
-            if !afterwards && (!is_same || guard.after != guard.anonymous) {
-                consider(today, &guard.after);
-            }
-            if !guard.stays {
-                consider(today, &everything);
-            }
+/// All that may come to pass together.
+fn change_of(guard: &Guard, identified: &Allowance, presented: &[Presented]) -> Change {
+    let everything = Allowance::all();
+    let mut all = Change::default();
+    for &(today, afterwards) in presented {
+        let is_same = today == afterwards;
+        let today = if today { identified } else { &guard.anonymous };
+        // What the policies of people leave open they leave open alike where nothing changes.
+        if !afterwards && (!is_same || guard.after != guard.anonymous) {
+            all.consider(today, &guard.after);
         }
-        let differs = [&all.lost, &all.gained, &all.perhaps];
-        differs.iter().any(|ports| !ports.is_empty()).then_some(all)
-    }
-
-    /// The same of what network policies let through.
-    fn outcome(
-        &self,
-        analysis: &Analysis<'_, '_>,
-        value: Value,
-        is_certain: bool,
-    ) -> Option<Outcome> {
-        let tunnel = PortSet::port(Protocol::Tcp, ports::HBONE);
-        let tcp = PortSet::protocol(Protocol::Tcp).difference(&tunnel);
-        let low = analysis.sets.get(value.before.low);
-        let high = analysis.sets.get(value.before.high).intersection(&tcp);
-        let changed = self.lost.union(&self.gained).intersection(&high);
-        let mut outcome = Outcome {
-            before: high.intersection(&self.before),
-            after: high.intersection(&self.after),
-            by_authorization: self.perhaps.intersection(&high),
-            refused: true,
-            ..Outcome::default()
-        };
-        if is_certain {
-            outcome.lost = self.lost.intersection(low).intersection(&high);
-            outcome.gained = self.gained.intersection(low).intersection(&high);
-            outcome.by_peer = changed.difference(low);
-        } else {
-            outcome.by_authorization = outcome.by_authorization.union(&changed);
+        if !guard.stays {
+            all.consider(today, &everything);
         }
-        outcome.or_none()
     }
+    all
 }

@@ -184,9 +184,11 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
                 );
             }
             Reason::Identity => {
-                let then = if difference.relation == Relation::Plaintext {
+                let responsible = &self.reasons.responsible;
+                let is_plain = difference.relation == Relation::Plaintext;
+                let then = if is_plain && !responsible.enters_mesh(difference) {
                     "the client loses its identity"
-                } else if self.reasons.responsible.knows_today(source, difference) {
+                } else if is_plain || responsible.knows_today(source, difference) {
                     "nothing does in the mesh"
                 } else {
                     "the client gets an identity"

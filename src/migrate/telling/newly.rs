@@ -1,7 +1,10 @@
 //! Policies of people that nothing enforces today, and ztunnel does from enrolment on.
 //!
-//! What they refuse inside the tunnel is compared. Who still sends in the clear then has no identity,
-//! and what they make of that is not: the verdict about plaintext is unknown where there are some.
+//! What they refuse inside the tunnel is compared, and of the plaintext of those who stay out of the
+//! mesh. Who is enrolled later than a server sends it plaintext until then, and what they refuse of
+//! that depends on the order: the verdict about plaintext is unknown where there are some.
+
+use ambient_facts::namespaces;
 
 use crate::authz;
 use crate::finding::{Finding, codes};
@@ -28,9 +31,21 @@ pub(crate) fn enforced(
             workload.reference()
         );
         let in_the_clear = format!(
-            "what `{subject}` refuses of plaintext is not compared, and nothing enforces it today"
+            "`{subject}` refuses plaintext at `{}` from its enrolment on, also of clients that are \
+             enrolled later, and nothing enforces it today",
+            workload.reference()
         );
-        differences.push(unknown(Relation::Plaintext, &subject, in_the_clear));
+        let everywhere = meta.namespace == namespaces::ROOT;
+        let about = unknown(Relation::Plaintext, &subject, in_the_clear);
+        differences.push(if everywhere {
+            let destination = "(any pod)".to_owned();
+            Comparison {
+                destination,
+                ..about
+            }
+        } else {
+            about
+        });
         let origin = meta.origin.clone();
         let code = &codes::STARTS_TO_BE_ENFORCED;
         findings.push(Finding::new(code, subject, origin, because));
@@ -46,7 +61,7 @@ pub(crate) fn enforced(
             report(&policy.meta, policy.reference(), workload);
         }
     }
-    let peering = Peering::of(world, ambient_facts::namespaces::ROOT);
+    let peering = Peering::of(world, namespaces::ROOT);
     for policy in &world.peer_authentications {
         let selected = where_it_starts(setting, |w| {
             peering.strict(w).any(|strict| std::ptr::eq(strict, policy))

@@ -152,7 +152,10 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
                 }
                 None => Some(source),
             };
-            if afterwards && is_plain {
+            if afterwards && is_plain && self.is_entered(index, difference) {
+                let anonymous = Some(self.crowd.anonymous());
+                see(Enforcer::Ztunnel, anonymous, &difference.changed);
+            } else if afterwards && is_plain {
                 if setting.has_proxy_today(index) != Some(false) {
                     let anonymous = Some(self.crowd.anonymous());
                     see(Enforcer::Envoy, anonymous, &difference.changed);
@@ -256,7 +259,19 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
         let ways = self.analysis.ways_to(difference.destination);
         let way = difference.way.and_then(|place| ways.get(place));
         let is_plain = difference.relation == Relation::Plaintext || way.is_some_and(|w| w.plain);
-        is_plain && difference.verdict != Verdict::Gained
+        is_plain && !self.enters_mesh(difference) && difference.verdict != Verdict::Gained
+    }
+
+    /// Whether it is about plaintext to workloads that ztunnel receives for.
+    pub(crate) fn enters_mesh(&self, difference: &Difference) -> bool {
+        let mut workloads = difference.to_workloads(self.analysis);
+        workloads.any(|index| self.is_entered(index, difference))
+    }
+
+    fn is_entered(&self, index: usize, difference: &Difference) -> bool {
+        let role = self.analysis.setting.role(index);
+        let is_received = role.receives && !role.behind_sidecar;
+        difference.relation == Relation::Plaintext && is_received
     }
 
     /// The policies by which sidecars of the destination refuse a source that has no identity, today
@@ -265,14 +280,15 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
         let setting = self.analysis.setting;
         let is_lost = difference.verdict == Verdict::Lost;
         let is_hidden = self.loses_identity(difference);
-        if is_lost && !is_hidden {
+        if is_lost && !is_hidden && !self.enters_mesh(difference) {
             return Vec::new();
         }
         let vouched = self.analysis.is_vouched_for(source);
         let mut peers: Vec<&PeerAuthentication> = Vec::new();
         for index in difference.to_workloads(self.analysis) {
             let workload = setting.world.workloads.get(index);
-            let workload = workload.filter(|_| setting.has_proxy_today(index) != Some(false));
+            let has_proxy = || setting.has_proxy_today(index) != Some(false);
+            let workload = workload.filter(|_| self.is_entered(index, difference) || has_proxy());
             let Some(workload) = workload else { continue };
             let strict = self.peering.strict(workload);
             let strict = strict.filter(|_| is_hidden || vouched != Some(true));

@@ -99,6 +99,20 @@ impl Claims {
             .collect()
     }
 
+    /// The verdicts about a port between a pair of parties in the clear, either of which may be an
+    /// address outside.
+    pub(crate) fn in_the_clear(
+        &self,
+        source: Name<'_>,
+        destination: Name<'_>,
+        port: Port,
+    ) -> Vec<Verdict> {
+        let pairs = self.by_pair.keys().filter(|(from, to, relation)| {
+            *relation == Relation::Plaintext && source.is_named(from) && destination.is_named(to)
+        });
+        pairs.flat_map(|pair| self.listed(pair, port)).collect()
+    }
+
     /// Whether something is said to be gained in the clear between a pair of parties, either of
     /// which may be an address outside.
     pub(crate) fn opened(&self, source: Name<'_>, destination: Name<'_>, port: Port) -> bool {

@@ -7,6 +7,7 @@ use kubectl_ambient::plan::Relation;
 
 use super::Case;
 use super::claims::Pair;
+use super::in_the_clear::{entering, past_sidecar};
 use super::subjects::Subject;
 use super::ways::{Way, ways};
 use crate::reference::{
@@ -132,6 +133,20 @@ impl Fates {
             }
         }
         if !source.sends {
+            for &port in tcp
+                .iter()
+                .filter(|&&port| destination.in_mesh && port != TUNNEL)
+            {
+                let mut tally = Tally::default();
+                for (from, to) in source.with(destination) {
+                    let client = (Party::Pod(from), Some((from, source.vouched)));
+                    for (was, now) in entering(case, client, (destination, to), port) {
+                        tally.count(was, User::NO_POLICY, now);
+                        self.flows += 1;
+                    }
+                }
+                self.add(pair(Relation::Plaintext), port, &tally);
+            }
             return;
         }
         let plain = !destination.in_mesh;
@@ -200,44 +215,6 @@ impl Fates {
     }
 }
 
-/// Whether a connection in the clear to a pod that may have a sidecar passed before, and passes now, in
-/// all cases that the manifests leave open. Where both sides present the identity that they do today,
-/// only what limits the tunnel could matter, and that is compared there.
-fn past_sidecar(
-    case: &Case<'_>,
-    (source, from): (&Subject, &Pod),
-    (destination, to): (&Subject, &Pod),
-    port: u16,
-) -> Vec<(bool, bool)> {
-    let lets_in = |world, identity: Option<Identity>| {
-        let mut connection = connection(from, to, port);
-        connection.identity = identity;
-        plaintext(world, Party::Pod(from), Party::Pod(to), Port::tcp(port))
-            && admitted_by_sidecar(world, to, &connection)
-    };
-    let by_network = |world| plaintext(world, Party::Pod(from), Party::Pod(to), Port::tcp(port));
-    let mut passed = Vec::new();
-    for identity in presented((from, source.vouched)) {
-        let was = lets_in(case.before, identity.clone());
-        // Its own sidecar sends for it still, or the tunnel is taken.
-        if !source.in_mesh || identity.is_none() || destination.may_take_tunnel() {
-            passed.push((was, was));
-        }
-        // ztunnel sends for it, or nothing does.
-        let is_alone = source.in_mesh || source.loses_sidecar || identity.is_none();
-        if is_alone {
-            passed.push((was, lets_in(case.after, None)));
-        }
-        if destination.loses_sidecar {
-            passed.push((was, by_network(case.after)));
-        }
-    }
-    if destination.sidecar_today.is_none() {
-        passed.push((by_network(case.before), by_network(case.after)));
-    }
-    passed
-}
-
 /// Whether a connection passes the tunnel to a pod whose sidecar accepts it, and decides.
 fn tunnel_to_sidecar(case: &Case<'_>, from: &Pod, to: &Pod, port: u16) -> bool {
     let ends = (Party::Pod(from), Party::Pod(to));
@@ -260,7 +237,7 @@ fn is_look_up(from: &Pod, asked_port: u16) -> bool {
 pub(super) type Client<'p> = (&'p Pod, Option<bool>);
 
 /// The identities that a client may present to a sidecar before.
-fn presented((from, vouched): Client<'_>) -> Vec<Option<Identity>> {
+pub(super) fn presented((from, vouched): Client<'_>) -> Vec<Option<Identity>> {
     let identity = Some(from.identity());
     match vouched {
         Some(true) => vec![identity],
@@ -406,7 +383,7 @@ fn hop<'w>(way: &'w Way, waypoint: &'w Pod) -> Hop<'w> {
     }
 }
 
-fn connection(from: &Pod, to: &Pod, port: u16) -> Connection {
+pub(super) fn connection(from: &Pod, to: &Pod, port: u16) -> Connection {
     Connection {
         identity: Some(from.identity()),
         source: from.address,

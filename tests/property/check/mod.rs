@@ -2,6 +2,7 @@
 
 mod claims;
 mod edits;
+mod in_the_clear;
 mod mesh;
 mod needless;
 mod plaintext;

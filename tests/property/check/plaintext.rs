@@ -9,6 +9,7 @@ use kubectl_ambient::model::{Protocol, World};
 use kubectl_ambient::plan::{Relation, Verdict};
 
 use super::claims::{self, Claims, Name, Pair};
+use super::in_the_clear::entering;
 use super::mesh::Fates;
 use super::subjects::Subject;
 use super::{Case, Violations, readings};
@@ -60,6 +61,7 @@ impl Plaintext<'_> {
                     found.extend(what.map(|what| format!("{from} => {to}: {what}")));
                 };
                 say(&address, name, self.difference((outside, pod_end), subject));
+                say(&address, name, self.entered_unsaid(address, pod, subject));
                 say(name, &address, self.difference((pod_end, outside), subject));
                 if self.opens(outside, pod) {
                     let names = (Name::Address(address), Name::Endpoint(name));
@@ -73,6 +75,28 @@ impl Plaintext<'_> {
             }
         }
         self.violations.extend(found);
+    }
+
+    /// The first port on which ztunnel, and whoever else decides, changes what becomes of connections
+    /// from an address outside, and nothing is said.
+    fn entered_unsaid(&self, address: IpAddr, pod: &Pod, subject: &Subject) -> Option<String> {
+        let names = (Name::Address(address), Name::Endpoint(&subject.name));
+        let mut tcp = self.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
+        let port = tcp.find(|&&port| {
+            self.enters_otherwise(address, pod, subject, port)
+                && self.claims.in_the_clear(names.0, names.1, port).is_empty()
+        })?;
+        Some(format!(
+            "TCP {} in the clear changes, and not reported",
+            port.number
+        ))
+    }
+
+    /// Whether what becomes of connections from an address outside to a pod in the mesh changes.
+    fn enters_otherwise(&self, address: IpAddr, pod: &Pod, subject: &Subject, port: Port) -> bool {
+        let outside = (Party::External(address), None);
+        let mut passed = entering(self.case, outside, (subject, pod), port.number).into_iter();
+        subject.in_mesh && port != TUNNEL && passed.any(|(was, now)| was != now)
     }
 
     /// What is claimed of connections in the clear is so: that the tunnel's port is opened to an
@@ -101,6 +125,7 @@ impl Plaintext<'_> {
     /// Whether every port that is claimed is opened between some pods of the pair.
     fn is_true(&self, pair: &Pair, subjects: &[Subject], is_judged: &dyn Fn(Port) -> bool) -> bool {
         let says = |port, verdict| self.claims.about(pair, port).contains(&verdict);
+        let from_outside = claims::range(&pair.0).is_some();
         let is_decided = |port| says(port, Verdict::Gained) || says(port, Verdict::Lost);
         let mut decided = self
             .ports
@@ -110,7 +135,7 @@ impl Plaintext<'_> {
         decided.peek().is_some()
             && decided.all(|&port| {
                 let is_opened = || self.is_opened(pair, port, subjects);
-                is_judged(port) || (!says(port, Verdict::Lost) && is_opened())
+                is_judged(port) || ((from_outside || !says(port, Verdict::Lost)) && is_opened())
             })
     }
 
@@ -133,7 +158,13 @@ impl Plaintext<'_> {
             pods.any(|pod| self.gains(Party::External(address), pod, port))
         };
         if let Some((first, last)) = claims::range(source) {
-            return address_opens(first) && address_opens(last);
+            let enters_otherwise = |address: IpAddr| {
+                let named = subjects.iter().filter(|s| s.name == *destination);
+                let mut pods = named.flat_map(|s| s.without_address().map(move |pod| (s, pod)));
+                pods.any(|(subject, pod)| self.enters_otherwise(address, pod, subject, port))
+            };
+            return (address_opens(first) && address_opens(last))
+                || (enters_otherwise(first) && enters_otherwise(last));
         }
         if let Some((first, last)) = claims::range(destination) {
             let mut pods = pods(source).into_iter();

@@ -1,0 +1,101 @@
+//! Plaintext that enters pods of the mesh, from whoever does not speak through the tunnel.
+//!
+//! ztunnel applies the policies of people to it, and refuses it where mutual TLS is required, whoever
+//! did so before. The limits of the plan leave it alone, because network policies go on to see it.
+//!
+//! Clients that are enrolled later than a server send plaintext until then. What becomes of it is not
+//! compared for each of them: a finding names the policies that begin to be enforced.
+
+use fixedbitset::FixedBitSet;
+
+use super::change::Change;
+use super::differences::{Differences, To};
+use super::outcome::Outcome;
+use crate::migrate::analysis::Analysis;
+use crate::netpol::Node;
+use crate::plan::Relation;
+
+/// How those who decide about plaintext change their minds.
+pub(crate) struct Entering {
+    /// For clients without a proxy.
+    pub(crate) alone: Change,
+    /// For clients of whom it is not known if they have one today.
+    pub(crate) perhaps_vouched: Change,
+}
+
+impl Entering {
+    /// Whether nothing changes for anybody.
+    pub(crate) fn is_none(&self) -> bool {
+        self.alone.is_none() && self.perhaps_vouched.is_none()
+    }
+}
+
+/// Whoever does not speak through the tunnel when everything is in place.
+pub(crate) struct Outside {
+    alone: FixedBitSet,
+    perhaps_vouched: FixedBitSet,
+    /// Addresses that may be those of pods, which are compared as such.
+    perhaps_pods: FixedBitSet,
+}
+
+impl Outside {
+    pub(crate) fn of(analysis: &Analysis<'_, '_>) -> Self {
+        let nodes = analysis.universe.nodes();
+        let nobody = || FixedBitSet::with_capacity(nodes);
+        let mut outside = Self {
+            alone: nobody(),
+            perhaps_vouched: nobody(),
+            perhaps_pods: nobody(),
+        };
+        let classes = analysis.universe.classes().len();
+        for node in (0..nodes).filter(|&n| !analysis.speakers.senders.contains(n)) {
+            if node < classes {
+                if analysis.is_vouched_for(node) == Some(false) {
+                    outside.alone.insert(node);
+                } else {
+                    outside.perhaps_vouched.insert(node);
+                }
+            } else {
+                match analysis.are_pods(node) {
+                    Some(true) => {}
+                    Some(false) => outside.alone.insert(node),
+                    None => outside.perhaps_pods.insert(node),
+                }
+            }
+        }
+        outside
+    }
+}
+
+/// Compares what they may send to workloads of a class, all of which are in the mesh.
+pub(crate) fn compare(
+    analysis: &Analysis<'_, '_>,
+    outside: &Outside,
+    entering: &Entering,
+    (class, workloads): (Node, &[usize]),
+    found: &mut Differences,
+) {
+    let to = To::workloads(analysis, class, workloads, Relation::Plaintext);
+    let groups = [
+        (&outside.alone, &entering.alone, true),
+        (&outside.perhaps_pods, &entering.alone, false),
+        (&outside.perhaps_vouched, &entering.perhaps_vouched, true),
+    ];
+    for (members, change, is_certain) in groups {
+        if change.is_none() {
+            continue;
+        }
+        for (value, sources) in analysis.sources_of(class) {
+            let mut nodes = sources.clone();
+            nodes.intersect_with(members);
+            let outcome = change.outcome(analysis, *value, true);
+            let outcome = outcome.map(|outcome| match is_certain {
+                true => outcome,
+                false => Outcome::doubtful(outcome),
+            });
+            if let Some(outcome) = outcome.filter(|_| !nodes.is_clear()) {
+                found.add(analysis, nodes, &to, &outcome);
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What proxies make of connections in the clear: sidecars at pods that stay out of the mesh, and
+//! ztunnel at those in it.
+
+use super::Case;
+use super::mesh::{Client, connection, presented};
+use super::subjects::Subject;
+use crate::reference::{
+    Connection, Identity, Party, Pod, Port, admitted_by_sidecar, plain_to_mesh, plaintext,
+};
+
+/// Whether a connection in the clear to a pod that may have a sidecar passed before, and passes now, in
+/// all cases that the manifests leave open. Where both sides present the identity that they do today,
+/// only what limits the tunnel could matter, and that is compared there.
+pub(super) fn past_sidecar(
+    case: &Case<'_>,
+    (source, from): (&Subject, &Pod),
+    (destination, to): (&Subject, &Pod),
+    port: u16,
+) -> Vec<(bool, bool)> {
+    let lets_in = |world, identity: Option<Identity>| {
+        let mut connection = connection(from, to, port);
+        connection.identity = identity;
+        plaintext(world, Party::Pod(from), Party::Pod(to), Port::tcp(port))
+            && admitted_by_sidecar(world, to, &connection)
+    };
+    let by_network = |world| plaintext(world, Party::Pod(from), Party::Pod(to), Port::tcp(port));
+    let mut passed = Vec::new();
+    for identity in presented((from, source.vouched)) {
+        let was = lets_in(case.before, identity.clone());
+        // Its own sidecar sends for it still, or the tunnel is taken.
+        if !source.in_mesh || identity.is_none() || destination.may_take_tunnel() {
+            passed.push((was, was));
+        }
+        // ztunnel sends for it, or nothing does.
+        let is_alone = source.in_mesh || source.loses_sidecar || identity.is_none();
+        if is_alone {
+            passed.push((was, lets_in(case.after, None)));
+        }
+        if destination.loses_sidecar {
+            passed.push((was, by_network(case.after)));
+        }
+    }
+    if destination.sidecar_today.is_none() {
+        passed.push((by_network(case.before), by_network(case.after)));
+    }
+    passed
+}
+
+/// Whether a connection in the clear to a pod in the mesh passed before, and passes now, in all cases
+/// that the manifests leave open. Where it comes from outside, no proxy vouches for it.
+pub(super) fn entering(
+    case: &Case<'_>,
+    (source, client): (Party<'_>, Option<Client<'_>>),
+    (destination, to): (&Subject, &Pod),
+    port: u16,
+) -> Vec<(bool, bool)> {
+    let now = plain_to_mesh(case.after, source, to, port);
+    let network = plaintext(case.before, source, Party::Pod(to), Port::tcp(port));
+    let mut passed = Vec::new();
+    if destination.sidecar_today != Some(true) {
+        passed.push((network, now));
+    }
+    if destination.sidecar_today != Some(false) {
+        let identities = client.map_or_else(|| vec![None], presented);
+        for identity in identities {
+            let connection = Connection {
+                identity,
+                source: source.address(),
+                destination: to.address,
+                port,
+            };
+            let admitted = admitted_by_sidecar(case.before, to, &connection);
+            passed.push((network && admitted, now));
+        }
+    }
+    passed
+}
