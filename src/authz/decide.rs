@@ -46,7 +46,8 @@ impl Allowance {
         Self::exactly(PortSet::protocol(Protocol::Tcp))
     }
 
-    /// With these ports, whatever was said of them.
+    /// The same and these ports, whatever was said of them.
+    #[must_use]
     pub fn with(&self, ports: &PortSet) -> Self {
         Self {
             low: self.low.union(ports),
@@ -55,6 +56,7 @@ impl Allowance {
     }
 
     /// What another says of some ports, and this one of all others.
+    #[must_use]
     pub fn replaced(&self, ports: &PortSet, by: &Self) -> Self {
         let replaced =
             |own: &PortSet, by: &PortSet| own.difference(ports).union(&by.intersection(ports));

@@ -89,10 +89,11 @@ pub(crate) fn compare(
             let mut nodes = sources.clone();
             nodes.intersect_with(members);
             let outcome = change.outcome(analysis, *value, true);
-            let outcome = outcome.map(|outcome| match is_certain {
-                true => outcome,
-                false => Outcome::doubtful(outcome),
-            });
+            let outcome = if is_certain {
+                outcome
+            } else {
+                outcome.map(Outcome::doubtful)
+            };
             if let Some(outcome) = outcome.filter(|_| !nodes.is_clear()) {
                 found.add(analysis, nodes, &to, &outcome);
             }
