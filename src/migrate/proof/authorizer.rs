@@ -9,7 +9,7 @@ use fixedbitset::FixedBitSet;
 
 use crate::authz::{Allowance, Crowd, Decision, Enforcer, Policies, Selected};
 use crate::migrate::analysis::Analysis;
-use crate::migrate::setting::interception::{of_sidecar_itself, past_sidecar};
+use crate::migrate::setting::interception::past_sidecar;
 use crate::migrate::setting::peering::Peering;
 use crate::migrate::setting::role::keeps_proxy;
 use crate::migrate::setting::serving::{Serving, applies_at};
@@ -292,13 +292,12 @@ impl<'p> Authorizer<'p> {
             low: PortSet::none(),
             high: Allowance::all().high,
         };
-        let own = of_sidecar_itself();
         let change = |vouched| {
             let today = match &selection.today {
                 None => Allowance::all(),
                 Some(enforced) => {
-                    let today = enforced.today(self.crowd).of(&anybody, vouched);
-                    today.replaced(&own, &after)
+                    let today = enforced.today(self.crowd);
+                    today.compared(&anybody, vouched, &after)
                 }
             };
             let mut change = Change::default();

@@ -5,7 +5,8 @@ use super::Case;
 use super::mesh::{Client, connection, presented};
 use super::subjects::Subject;
 use crate::reference::{
-    Connection, Identity, Party, Pod, Port, admitted_by_sidecar, plain_to_mesh, plaintext,
+    Connection, Identity, Party, Pod, Port, admitted_by_sidecar, is_sidecars_own, plain_to_mesh,
+    plaintext,
 };
 
 /// Whether a connection in the clear to a pod that may have a sidecar passed before, and passes now, in
@@ -69,7 +70,11 @@ pub(super) fn entering(
                 destination: to.address,
                 port,
             };
-            let admitted = admitted_by_sidecar(case.before, to, &connection);
+            let admitted = if is_sidecars_own(port) {
+                now
+            } else {
+                admitted_by_sidecar(case.before, to, &connection)
+            };
             passed.push((network && admitted, now));
         }
     }

@@ -55,14 +55,20 @@ pub(crate) fn admitted_by_sidecar(world: &World, pod: &Pod, connection: &Connect
     goes_past_sidecar(pod, connection.port) || authorized_by_sidecar(world, pod, connection)
 }
 
-/// Whether annotations of a pod except a port from what its sidecar receives.
+/// Whether a sidecar, or its agent, serves a port itself, so that nothing does once it is gone.
+pub(crate) fn is_sidecars_own(port: u16) -> bool {
+    [15020, 15021, 15090].contains(&port)
+}
+
+/// Whether a port is excepted from what the sidecar of a pod receives.
 fn goes_past_sidecar(pod: &Pod, port: u16) -> bool {
     let annotation = |name: &str| {
         pod.annotations
             .get(&format!("traffic.sidecar.istio.io/{name}"))
     };
     let lists = |list: &String| list.split(',').any(|p| p.trim() == port.to_string());
-    annotation("excludeInboundPorts").is_some_and(lists)
+    is_sidecars_own(port)
+        || annotation("excludeInboundPorts").is_some_and(lists)
         || annotation("includeInboundPorts").is_some_and(|list| list != "*" && !lists(list))
 }
 

@@ -19,7 +19,7 @@ use kubectl_ambient::model::{LabelSelector, Operator, Protocol};
 
 pub(crate) use authorization::{
     Connection, Identity, admitted_by_sidecar, authorized, authorized_at_waypoint,
-    authorized_by_sidecar,
+    authorized_by_sidecar, is_sidecars_own,
 };
 pub(crate) use networkpolicy::{Direction, is_peer, isolated, isolating, plaintext};
 pub(crate) use relations::{

@@ -65,8 +65,6 @@ impl Today {
     /// The classes that decide alike, today and afterwards.
     pub(super) fn with(&self, analysis: &Analysis<'_, '_>, decision: &Decision) -> Vec<Part> {
         let classes = analysis.universe.classes().len();
-        // What the sidecars serve themselves goes with them, and is no connection of the pods.
-        let own = of_sidecar_itself();
         let mut parts: BTreeMap<Authorized, FixedBitSet> = BTreeMap::new();
         for (after, members) in decision {
             for (today, same) in &self.by_identity {
@@ -75,9 +73,7 @@ impl Today {
                 for node in analysis.nodes_of(&members) {
                     let authorized = Authorized {
                         after: after.clone(),
-                        today: self
-                            .of(today, analysis.is_vouched_for(node))
-                            .replaced(&own, after),
+                        today: self.compared(today, analysis.is_vouched_for(node), after),
                     };
                     let nodes = parts.entry(authorized);
                     nodes
@@ -90,6 +86,26 @@ impl Today {
         parts
             .map(|(authorized, nodes)| Part { authorized, nodes })
             .collect()
+    }
+
+    /// What a client may use, to be compared with what it may use afterwards. What sidecars serve
+    /// themselves goes with them, and is no connection of the pods.
+    pub(super) fn compared(
+        &self,
+        identified: &Allowance,
+        vouched: Option<bool>,
+        after: &Allowance,
+    ) -> Allowance {
+        let today = self.of(identified, vouched);
+        let of_sidecars = Allowance {
+            low: after.low.clone(),
+            high: if self.surely {
+                after.high.clone()
+            } else {
+                today.high.clone()
+            },
+        };
+        today.replaced(&of_sidecar_itself(), &of_sidecars)
     }
 
     /// `vouched`: whether the client has a proxy today, which presents its identity where it is
