@@ -115,7 +115,7 @@ fn detail(text: &mut String, rounds: &Rounds, style: Style) {
     }
     if report.cause != Cause::Healthy {
         let label = style.paint(Role::Good, "fix:");
-        let remedy = wrap(report.cause.remedy(), 5, style.width);
+        let remedy = wrap(report.remedy(), 5, style.width);
         _ = writeln!(text, "{label} {remedy}");
         let name = report.cause.name();
         _ = writeln!(text, "     `kubectl ambient explain {name}` says more");
@@ -265,7 +265,7 @@ impl<'r> Result<'r> {
         Self {
             address: report.address.to_string(),
             cause: report.cause.name(),
-            remedy: (report.cause != Cause::Healthy).then(|| report.cause.remedy()),
+            remedy: (report.cause != Cause::Healthy).then(|| report.remedy()),
             steps: report.steps.iter().map(StepResultOf::of).collect(),
             server: report.peer.as_ref().map(Server::of),
             warnings: &report.warnings,

@@ -1,104 +1,10 @@
-use std::fmt::Write as _;
-use std::net::SocketAddr;
-use std::time::Duration;
+//! Every cause, as the probe names it.
 
-use ambient_identity::{Credentials, Roots};
-use ambient_testkit::{
-    Authority, ClientPolicy, Issued, Leaf, Peer, Script, Secured, Tunnel, Validity,
-};
-use kubectl_ambient::probe::{self, Cause, Options, Report, StepResult};
+use ambient_testkit::{Authority, ClientPolicy, Leaf, Peer, Script, Secured, Tunnel, Validity};
+use kubectl_ambient::probe::{self, Cause, Options};
 use rustls::CertificateError;
 
-const SERVER: &str = "cluster.local/ns/shop/sa/db";
-const CLIENT: &str = "cluster.local/ns/shop/sa/web";
-
-/// Two certificates of one authority.
-struct Mesh {
-    authority: Authority,
-    server: Issued,
-    client: Issued,
-}
-
-impl Mesh {
-    fn new() -> Self {
-        let authority = Authority::new("mesh");
-        Self {
-            server: authority.issue(&Leaf::of(SERVER)),
-            client: authority.issue(&Leaf::of(CLIENT)),
-            authority,
-        }
-    }
-
-    /// Believes the authority, and shows nothing.
-    fn options(&self) -> Options {
-        Options {
-            credentials: None,
-            roots: Some(Roots::from_pem(self.authority.root().as_bytes()).unwrap()),
-            expected: None,
-            target: None,
-            timeout: Duration::from_millis(500),
-            sizes: Vec::new(),
-        }
-    }
-
-    /// Shows a certificate too.
-    fn with_certificate(&self) -> Options {
-        let Issued { chain, key } = &self.client;
-        let credentials = Credentials::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
-        Options {
-            credentials: Some(credentials),
-            ..self.options()
-        }
-    }
-
-    /// Asks for a tunnel too.
-    fn with_target(&self) -> Options {
-        Options {
-            target: Some("10.0.0.7:8080".parse().unwrap()),
-            ..self.with_certificate()
-        }
-    }
-}
-
-async fn probe(address: SocketAddr, options: &Options) -> Report {
-    let address = address.to_string().parse().unwrap();
-    probe::run(address, options).await
-}
-
-/// The cause, and what was seen in each step but for times.
-fn told(report: &Report) -> String {
-    let mut text = format!("{}\n", report.cause.name());
-    for step in report
-        .steps
-        .iter()
-        .filter(|s| s.result != StepResult::Skipped)
-    {
-        let detail = step.detail.replace(&report.address.to_string(), "PEER");
-        let (kind, result) = (step.kind.name(), step.result.name());
-        _ = writeln!(text, "{kind} {result}: {detail}");
-    }
-    for warning in &report.warnings {
-        _ = writeln!(text, "warning: {warning}");
-    }
-    text
-}
-
-async fn against(script: Script, options: &Options) -> String {
-    let peer = Peer::start(script).await;
-    told(&probe(peer.address, options).await)
-}
-
-/// The last step that was tried.
-async fn last(script: Script, options: &Options) -> String {
-    let told = against(script, options).await;
-    let mut lines = told.lines();
-    let cause = lines.next().unwrap_or_default().to_owned();
-    format!("{cause}: {}", lines.next_back().unwrap_or_default())
-}
-
-fn http2(mesh: &Mesh, tunnel: Tunnel) -> Script {
-    Script::tls(&mesh.server, ClientPolicy::Required, Secured::Http2(tunnel))
-}
+use crate::mesh::{Mesh, SERVER, against, http2, last, probe, told};
 
 #[tokio::test]
 async fn healthy() {
@@ -125,7 +31,7 @@ async fn healthy() {
     };
     let told = against(script, &options).await;
     let data = told.lines().last().unwrap_or_default();
-    assert!(data.starts_with("data ok: 1 octets in "), "{told}");
+    assert!(data.starts_with("data ok: 1 octet in "), "{told}");
     assert!(data.contains("100000 came back"), "{told}");
 }
 
@@ -150,7 +56,7 @@ async fn tcp() {
     insta::assert_snapshot!(told(&refused), @"
     connect-refused
     resolve ok: it is an address
-    tcp failed: PEER answered with RST
+    tcp failed: answered with RST
     ");
 
     let unknown = probe::run("no-such-name.invalid".parse().unwrap(), &mesh.options()).await;
@@ -205,12 +111,12 @@ async fn server() {
     let other = Authority::new("other");
     let issue = |leaf: &Leaf| mesh.authority.issue(leaf);
     let nameless = Leaf {
-        uri: None,
-        validity: Validity::Now,
+        uris: Vec::new(),
+        ..Leaf::of(SERVER)
     };
     let foreign = Leaf {
-        uri: Some("https://shop.example".to_owned()),
-        validity: Validity::Now,
+        uris: vec!["https://shop.example".to_owned()],
+        ..Leaf::of(SERVER)
     };
     let servers = [
         other.issue(&Leaf::of(SERVER)),
@@ -327,7 +233,7 @@ async fn http2_that_does_not_come_about() {
     insta::assert_snapshot!(all.join("\n"), @"
     draining: http2 failed: GOAWAY NO_ERROR
     http2-error: http2 failed: GOAWAY ENHANCE_YOUR_CALM
-    http2-error: http2 failed: connection error detected: frame with invalid size
+    http2-error: http2 failed: the peer broke a rule of HTTP/2: frame with invalid size
     http2-error: http2 failed: the peer closed the connection
     http2-stalled: http2 failed: no answer within 500ms
     alpn-mismatch: http2 failed: the peer chose no protocol, and the peer closed the connection

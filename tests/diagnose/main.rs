@@ -6,6 +6,11 @@
     reason = "helpers of tests are tests, which clippy does not see"
 )]
 
+mod bounds;
 mod causes;
+mod data;
+mod mesh;
+mod names;
 mod network;
 mod program;
+mod refusals;

@@ -228,7 +228,7 @@ fn input_that_cannot_be_used_is_told_and_ends_with_2() {
     let all: [&[&str]; 13] = [
         &[],
         &["--address", "10.0.0.1:0"],
-        &["--address", "fe80::1%eth0"],
+        &["--address", "fe80::1%"],
         &["--address", "a b"],
         &["--address", "10.0.0.1", "--cert", &cert],
         &["--address", "10.0.0.1", "--cert", &garbage, "--key", &key],
