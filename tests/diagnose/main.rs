@@ -14,3 +14,5 @@ mod names;
 mod network;
 mod program;
 mod refusals;
+mod repeated;
+mod run;
