@@ -9,6 +9,7 @@
 mod bounds;
 mod causes;
 mod data;
+mod envoy;
 mod mesh;
 mod names;
 mod network;
