@@ -35,7 +35,13 @@ pub(super) async fn resolve(
     let failed = |detail| Verdict::new(Cause::ResolveFailed, detail);
     let found = match limit.bound(way.resolve(address)).await {
         Err(late) => return Err(judge::late(Cause::ResolveFailed, late)),
-        Ok(Err(error)) => return Err(failed(error.to_string())),
+        Ok(Err(error)) => {
+            let advice = address.host.contains('%').then_some(
+                "What follows `%` is the name or number of an interface of this host, which \
+                 `ip link` lists.",
+            );
+            return Err(failed(error.to_string()).advise(advice));
+        }
         Ok(Ok(found)) if found.is_empty() => {
             return Err(failed("the name has no address".to_owned()));
         }

@@ -9,7 +9,7 @@ use ambient_hbone::DialFault;
 use ambient_testkit::{ClientPolicy, Player, Script, Secured, Tunnel};
 use kubectl_ambient::probe::{Address, Cause, Dial, Options, Report, StepKind, run_through};
 use rustls::CertificateError;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
 use tokio::time::Instant;
 
 use crate::mesh::{Mesh, http2, told};
@@ -32,6 +32,10 @@ pub(crate) struct Memory {
     met: Vec<Met>,
     /// What the connections get in turns; the last is repeated.
     turns: Mutex<Vec<Script>>,
+    /// How long it takes to connect.
+    dial: Duration,
+    /// How long what is sent to a peer is on its way, but for the first of it.
+    delay: Duration,
 }
 
 impl Memory {
@@ -42,7 +46,12 @@ impl Memory {
     fn turns(met: Vec<Met>, mut turns: Vec<Script>) -> Self {
         turns.reverse();
         let turns = Mutex::new(turns);
-        Self { met, turns }
+        Self {
+            met,
+            turns,
+            dial: Duration::ZERO,
+            delay: Duration::ZERO,
+        }
     }
 }
 
@@ -80,10 +89,33 @@ impl Dial for Memory {
                     }
                     last
                 };
+                tokio::time::sleep(self.dial).await;
                 let (ours, theirs) = tokio::io::duplex(64 << 10);
-                tokio::spawn(Player::new(script).play(theirs));
+                let (reader, writer) = tokio::io::split(theirs);
+                let (delayed, way) = tokio::io::simplex(64 << 10);
+                tokio::spawn(delay(reader, way, self.delay));
+                let stream = tokio::io::join(delayed, writer);
+                tokio::spawn(Player::new(script).play(stream));
                 Ok(ours)
             }
+        }
+    }
+}
+
+async fn delay<R, W>(mut from: R, mut to: W, time: Duration)
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let mut octets = [0; 4096];
+    let mut is_first = true;
+    while let Ok(count @ 1..) = from.read(&mut octets).await {
+        if !is_first {
+            tokio::time::sleep(time).await;
+        }
+        is_first = false;
+        if to.write_all(&octets[..count]).await.is_err() {
+            return;
         }
     }
 }
@@ -203,6 +235,55 @@ async fn whatever_stalls_costs_the_time_of_its_step() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_parts_of_a_step_share_its_time() {
+    let mesh = Mesh::new();
+    let options = Options {
+        timeout: LIMIT,
+        sizes: vec![100; 50],
+        ..mesh.with_target()
+    };
+    let peer = |turns| Memory::turns(vec![Met::Peer], turns);
+    let silent = || Script::tls(&mesh.server, ClientPolicy::Required, Secured::Silent);
+    let closing = Script::tls(&mesh.server, ClientPolicy::Required, Secured::Close);
+    let all = [
+        // A second connection takes most of the time, and the handshake on it the rest.
+        (
+            Memory {
+                dial: LIMIT * 3 / 4,
+                ..peer(vec![silent(), Script::Silent])
+            },
+            (Cause::TlsStalled, StepKind::Identity),
+        ),
+        // The peer goes away late, and is asked once more why.
+        (
+            Memory {
+                delay: LIMIT / 2,
+                ..peer(vec![silent(), closing, Script::Silent])
+            },
+            (Cause::Http2Error, StepKind::Http2),
+        ),
+        // Each size takes its time, and all of them too much.
+        (
+            Memory {
+                delay: LIMIT / 8,
+                ..peer(vec![http2(&mesh, Tunnel::Echo)])
+            },
+            (Cause::DataStalled, StepKind::Data),
+        ),
+    ];
+    for (way, (cause, kind)) in all {
+        let (report, time) = timed(&way, &options).await;
+        let told = told(&report);
+        assert_eq!(report.cause, cause, "{told}");
+        assert_eq!(report.time(), time, "{told}");
+        let step = report.steps.iter().find(|step| step.kind == kind).unwrap();
+        let late = step.time.saturating_sub(LIMIT);
+        assert!(step.time >= LIMIT, "{step:?}: {told}");
+        assert!(late < Duration::from_millis(10), "{step:?}: {told}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_application_that_says_nothing_costs_a_moment_for_any_number_of_sizes() {
     let mesh = Mesh::new();
     let options = Options {
@@ -215,4 +296,30 @@ async fn an_application_that_says_nothing_costs_a_moment_for_any_number_of_sizes
     assert_eq!(report.cause, Cause::Healthy, "{}", told(&report));
     let data = report.steps.iter().find(|s| s.kind == StepKind::Data);
     assert!(data.unwrap().time < LIMIT / 4, "{time:?}: {data:?}");
+}
+
+/// Nobody knows how long the alert takes. When it comes after all, it is what it would have been.
+#[tokio::test(start_paused = true)]
+async fn a_late_demand_of_a_certificate_is_no_error() {
+    let mesh = Mesh::new();
+    let options = Options {
+        timeout: LIMIT,
+        ..mesh.options()
+    };
+    let way = Memory {
+        delay: LIMIT + LIMIT / 2,
+        ..Memory::new(vec![Met::Peer], || http2(&mesh, Tunnel::Echo))
+    };
+    let (report, time) = timed(&way, &options).await;
+    insta::assert_snapshot!(told(&report), @"
+    healthy
+    resolve ok: 10.0.0.1
+    tcp ok: 10.0.0.1:80
+    tls ok: TLS 1.3, TLS_AES_256_GCM_SHA384, X25519, ALPN h2
+    identity ok: spiffe://cluster.local/ns/shop/sa/db (verified), alert 116 certificate_required
+    ");
+    assert_eq!(
+        (report.time(), time),
+        (LIMIT + LIMIT / 2, LIMIT + LIMIT / 2)
+    );
 }

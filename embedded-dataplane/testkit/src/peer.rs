@@ -1,10 +1,7 @@
 //! Peers that do as they are told, on a port of the loopback address.
 
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use ambient_facts::tunnel::ALPN;
 use bytes::Bytes;
@@ -17,7 +14,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
 };
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
@@ -218,11 +215,14 @@ async fn http2<S>(stream: TlsStream<S>, tunnel: Tunnel)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let left = match tunnel {
+    let most = match tunnel {
         Tunnel::Stuck => 4000,
-        _ => usize::MAX,
+        _ => u64::MAX,
     };
-    let stream = Lossy { stream, left };
+    // What comes after them never comes, and so does the end.
+    let (nothing, _held) = tokio::io::simplex(1);
+    let (reader, writer) = tokio::io::split(stream);
+    let stream = tokio::io::join(reader.take(most).chain(nothing), writer);
     let Ok(mut connection) = h2::server::handshake(stream).await else {
         return;
     };
@@ -289,51 +289,6 @@ async fn application(tunnel: Tunnel, mut receive: RecvStream, mut send: SendStre
         }
     }
     _ = send.send_data(Bytes::new(), true);
-}
-
-/// A stream of which only so many octets arrive.
-struct Lossy<S> {
-    stream: S,
-    left: usize,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Lossy<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.left == 0 {
-            return Poll::Pending;
-        }
-        let before = buffer.filled().len();
-        let left = self.left;
-        let room = left.min(buffer.remaining());
-        let mut some = ReadBuf::new(buffer.initialize_unfilled_to(room));
-        std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, &mut some))?;
-        let came = some.filled().len();
-        buffer.advance(came);
-        self.left -= buffer.filled().len() - before;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Lossy<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        octets: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, octets)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }
 
 fn config(issued: &Issued, protocols: &[Vec<u8>], clients: &ClientPolicy) -> Arc<ServerConfig> {

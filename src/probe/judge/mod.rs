@@ -34,7 +34,7 @@ impl Verdict {
         }
     }
 
-    fn advise(self, advice: Option<&'static str>) -> Self {
+    pub(super) fn advise(self, advice: Option<&'static str>) -> Self {
         Self { advice, ..self }
     }
 }
