@@ -29,7 +29,7 @@ async fn swept(tunnel: Tunnel, sizes: &[usize]) -> String {
     without_times(&last(http2(&mesh, tunnel), &options).await)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_echo_has_to_return_everything_as_it_was() {
     let all = [
         swept(Tunnel::Echo, &[1, 100_000, 20]).await,
@@ -46,7 +46,7 @@ async fn an_echo_has_to_return_everything_as_it_was() {
 }
 
 /// Nothing else ends a stream without a reset.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_end_before_the_last_octet_is_the_application_s() {
     let all = [
         swept(Tunnel::Closed, &[]).await,
@@ -62,7 +62,7 @@ async fn an_end_before_the_last_octet_is_the_application_s() {
     ");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_application_that_answers_something_else_is_no_echo() {
     let answer = Tunnel::Answer("HTTP/1.1 400 Bad Request\r\n\r\n");
     let all = [
@@ -75,7 +75,7 @@ async fn an_application_that_answers_something_else_is_no_echo() {
     ");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_flood_of_tiny_frames_is_the_peer_s() {
     insta::assert_snapshot!(swept(Tunnel::Flood, &[1 << 20]).await, @"http2-error: data failed: the peer sent too many tiny DATA frames, and we hung up");
 }

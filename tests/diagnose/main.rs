@@ -10,6 +10,7 @@ mod bounds;
 mod causes;
 mod data;
 mod envoy;
+mod memory;
 mod mesh;
 mod names;
 mod network;

@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ambient_identity::{Credentials, Roots};
-use ambient_testkit::{Authority, ClientPolicy, Issued, Leaf, Peer, Script, Secured, Tunnel};
+use ambient_testkit::{Authority, ClientPolicy, Issued, Leaf, Script, Secured, Tunnel};
 use kubectl_ambient::probe::{self, Options, Report, StepResult};
+
+use crate::memory::{Memory, Met};
 
 pub(crate) const SERVER: &str = "cluster.local/ns/shop/sa/db";
 pub(crate) const CLIENT: &str = "cluster.local/ns/shop/sa/web";
@@ -59,9 +61,19 @@ impl Mesh {
     }
 }
 
+/// Over TCP, which takes what time it takes.
 pub(crate) async fn probe(address: SocketAddr, options: &Options) -> Report {
-    let address = address.to_string().parse().unwrap();
-    probe::run(address, options).await
+    let options = Options {
+        timeout: Duration::from_secs(30),
+        ..options.clone()
+    };
+    probe::run(address.to_string().parse().unwrap(), &options).await
+}
+
+/// In memory.
+pub(crate) async fn report(turns: Vec<Script>, options: &Options) -> Report {
+    let way = Memory::turns(vec![Met::Peer], turns);
+    probe::run_through(&way, "peer".parse().unwrap(), options).await
 }
 
 /// The cause, and what was seen in each step but for times.
@@ -83,8 +95,7 @@ pub(crate) fn told(report: &Report) -> String {
 }
 
 pub(crate) async fn against(script: Script, options: &Options) -> String {
-    let peer = Peer::start(script).await;
-    told(&probe(peer.address, options).await)
+    told(&report(vec![script], options).await)
 }
 
 /// The last step that was tried.
@@ -101,8 +112,7 @@ pub(crate) fn http2(mesh: &Mesh, tunnel: Tunnel) -> Script {
 
 /// The cause with what was seen, what else is to be told, and what to do.
 pub(crate) async fn advised(script: Script, options: &Options) -> String {
-    let peer = Peer::start(script).await;
-    let report = probe(peer.address, options).await;
+    let report = report(vec![script], options).await;
     let mut tried = report
         .steps
         .iter()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ambient_testkit::{ClientPolicy, Script, Secured};
 use kubectl_ambient::probe::{Options, run_through};
 
-use crate::bounds::{Memory, Met};
+use crate::memory::{Memory, Met};
 use crate::mesh::{Mesh, told};
 
 async fn named(all: Vec<Met>) -> String {

@@ -6,7 +6,7 @@ use rustls::CertificateError;
 
 use crate::mesh::{Mesh, SERVER, advised, http2};
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn alerts_in_answer_to_the_first_octets() {
     let mesh = Mesh::new();
     let mut all = Vec::new();
@@ -44,7 +44,7 @@ async fn alerts_in_answer_to_the_first_octets() {
     ");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn alerts_in_answer_to_a_certificate() {
     let mesh = Mesh::new();
     let mut all = Vec::new();
@@ -65,7 +65,7 @@ async fn alerts_in_answer_to_a_certificate() {
     ");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn statuses() {
     let mesh = Mesh::new();
     let mut all = Vec::new();
@@ -106,7 +106,7 @@ async fn statuses() {
     ");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_server_with_a_certificate_for_clients() {
     let mesh = Mesh::new();
     let server = mesh.authority.issue(&Leaf {
@@ -121,7 +121,7 @@ async fn a_server_with_a_certificate_for_clients() {
 }
 
 /// Proxies of the mesh take any of them for the expected one, and the first for policies.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_server_with_two_identities() {
     let mesh = Mesh::new();
     let uris = |path| Leaf::of(path).uris;

@@ -61,6 +61,9 @@ pub(super) fn octets(count: u64) -> String {
 
 /// An error without the number that Rust adds.
 fn reason(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return "the peer closed the connection".to_owned();
+    }
     let text = error.to_string();
     if text.contains("close_notify") {
         return "the peer closed the connection without a word".to_owned();
