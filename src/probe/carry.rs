@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ambient_hbone::{Connection, Fault, Receiver, Tunnel};
 use bytes::Bytes;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until};
 
 use super::judge::{self, Verdict};
@@ -172,6 +173,8 @@ impl Sweep {
                     return time.ok_or(Ended::Closed);
                 }
             }
+            // Whoever sends without end must not keep us from looking at the time.
+            consume_budget().await;
             if let Some(place) = self.back.changed() {
                 return Err(Ended::Changed(place));
             }
@@ -195,7 +198,7 @@ impl Sweep {
 async fn end_of(receiver: &mut Receiver<'_>) -> Ended {
     loop {
         match receiver.receive().await {
-            Ok(Some(_)) => {}
+            Ok(Some(_)) => consume_budget().await,
             Ok(None) => return Ended::Closed,
             Err(fault) => return Ended::Fault(fault),
         }
