@@ -228,9 +228,9 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l expect-identity -d 'The identity that the peer has to have' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l target -d 'Where to be connected to through the tunnel; without it the probe ends after HTTP/2' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l size -d 'Octets to send through the tunnel, one size after the other; nothing is sent without' -r
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l timeout -d 'The longest time of each step' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l timeout -d 'The longest time of each step: a probe ends within that of all of them together' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l count -d 'How often to probe each address' -r
-complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l interval -d 'The time from one probe of an address to the next' -r
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l interval -d 'The time from one probe of an address to the next; each address has its own pace' -r
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -s o -l output -d 'Output format' -r -f -a "table\t'Tables for people'
 json\t'One JSON document'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'

@@ -19,8 +19,8 @@ pub enum Exit {
     BadInput = 2,
     /// 70: a bug in this program (`EX_SOFTWARE` of BSD's `sysexits.h`).
     Bug = 70,
-    /// 130: interrupted. The program does not catch the signal; shells report it so. Files are
-    /// replaced whole, so that an interruption leaves none half written.
+    /// 130: interrupted, as shells report it. Only probes catch the signal, to show what they found
+    /// until then. Files are replaced whole, so that an interruption leaves none half written.
     Interrupted = 130,
 }
 

@@ -14,6 +14,9 @@ use crate::probe::Address;
 /// Flags of `diagnose`.
 #[derive(Debug, Args)]
 #[command(after_help = after_help!(
+    codes: "  0    every address is healthy\n  \
+        1    a cause was found\n  \
+        2    wrong usage, or input that cannot be used: nothing was probed\n",
     "kubectl ambient diagnose --address 10.0.3.7",
     "kubectl ambient diagnose -f addresses.txt --root root.pem -o json",
     "kubectl ambient diagnose --address 10.0.3.7 --cert c.pem --key k.pem --target 10.0.3.7:80",
@@ -43,13 +46,13 @@ pub struct DiagnoseArguments {
     /// Octets to send through the tunnel, one size after the other; nothing is sent without
     #[arg(long, value_name = "OCTETS", value_parser = size, value_delimiter = ',', requires = "target")]
     pub size: Vec<usize>,
-    /// The longest time of each step
+    /// The longest time of each step: a probe ends within that of all of them together
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "2s")]
     pub timeout: Duration,
     /// How often to probe each address
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000), default_value_t = 1)]
     pub count: u32,
-    /// The time from one probe of an address to the next
+    /// The time from one probe of an address to the next; each address has its own pace
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1s")]
     pub interval: Duration,
     /// Go on probing, and show what changes, until interrupted

@@ -34,17 +34,23 @@ const PEM_BEGINS: &str = "-----BEGIN ";
 
 /// The exit codes, for the end of every help text.
 macro_rules! after_help {
-    ($($example:literal),+ $(,)?) => {
+    (codes: $codes:literal, $($example:literal),+ $(,)?) => {
         concat!(
             "Exit codes:\n",
-            "  0    done\n",
-            "  1    findings at or above --fail-on that were not accepted, or differences\n",
-            "  2    wrong usage, or input that cannot be used; the rest is still analysed\n",
+            $codes,
             "  70   a bug in this program\n",
             "  130  interrupted\n",
             "\n",
             "Examples:",
             $("\n  ", $example),+
+        )
+    };
+    ($($example:literal),+ $(,)?) => {
+        after_help!(
+            codes: "  0    done\n  \
+                1    findings at or above --fail-on that were not accepted, or differences\n  \
+                2    wrong usage, or input that cannot be used; the rest is still analysed\n",
+            $($example),+
         )
     };
 }

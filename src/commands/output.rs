@@ -53,6 +53,15 @@ pub(super) struct Output<'s> {
     folder: Option<PathBuf>,
 }
 
+/// Who reads the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// It takes what is written.
+    Reads,
+    /// It has read enough.
+    Gone,
+}
+
 impl<'s> Output<'s> {
     /// The streams, coloured as a function of whether they end at a terminal.
     pub(super) fn new(streams: Streams<'s>, color: impl Fn(bool) -> bool) -> Self {
@@ -99,11 +108,19 @@ impl<'s> Output<'s> {
     }
 
     pub(super) fn answer_bytes(&mut self, text: &[u8]) -> Result<Exit, ExpectedError> {
+        self.write_answer(text).map(|_| Exit::Done)
+    }
+
+    /// Writes a part of an answer that goes on as long as somebody reads it.
+    pub(super) fn answer_part(&mut self, text: &str) -> Result<Reader, ExpectedError> {
+        self.write_answer(text.as_bytes())
+    }
+
+    fn write_answer(&mut self, text: &[u8]) -> Result<Reader, ExpectedError> {
         match write(self.streams.stdout.writer, text) {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                Err(ExpectedError::Output(error))
-            }
-            _ => Ok(Exit::Done),
+            Ok(()) => Ok(Reader::Reads),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
+            Err(error) => Err(ExpectedError::Output(error)),
         }
     }
 

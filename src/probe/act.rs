@@ -1,84 +1,135 @@
-//! What a probe does to a peer, each act with what it takes for granted.
+//! What a probe does to a peer, each act within its limit.
 
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::net::{IpAddr, SocketAddr};
 
-use ambient_hbone::{Answer, Connection, Fault, Tunnel, Watched, dial};
+use ambient_hbone::{Answer, Connection, Tunnel, Watched};
 use ambient_identity::{Credentials, Inspection, Inspector, Secured};
-use bytes::Bytes;
-use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
 
 use super::judge::{self, Verdict};
-use super::{Address, Cause};
+use super::limit::Limit;
+use super::{Address, Cause, Dial};
 
-/// How long an application may take to close a tunnel that nothing was sent through, or to send
-/// something back.
-const GRACE: Duration = Duration::from_millis(100);
+/// The addresses of one name that are tried, at most: each has its share of the time.
+const TRIED: usize = 8;
 
 /// A secured connection to a peer.
-pub(super) type Stream = Secured<Watched<TcpStream>>;
+pub(super) type Stream<S> = Secured<Watched<S>>;
+
+/// A connection to one of the addresses of a peer.
+pub(super) struct Reached<S> {
+    pub(super) to: SocketAddr,
+    pub(super) stream: S,
+    /// What the addresses before it answered.
+    pub(super) failed: Vec<String>,
+}
 
 pub(super) async fn resolve(
+    way: &impl Dial,
     address: &Address,
-    limit: Duration,
+    limit: Limit,
 ) -> Result<(Vec<SocketAddr>, String), Verdict> {
-    let failed = |detail| Verdict {
-        cause: Cause::ResolveFailed,
-        detail,
-    };
-    if let Ok(ip) = address.host.parse() {
-        return Ok((
-            vec![SocketAddr::new(ip, address.port)],
-            "it is an address".to_owned(),
-        ));
+    let is_address = "it is an address".to_owned();
+    if let Ok(ip) = address.host.parse::<IpAddr>() {
+        return Ok((vec![SocketAddr::new(ip, address.port)], is_address));
     }
-    let name = (address.host.as_str(), address.port);
-    let found = timeout(limit, tokio::net::lookup_host(name)).await;
-    let found: Vec<SocketAddr> = match found {
-        Err(_) => return Err(judge::late(Cause::ResolveFailed, limit)),
-        Ok(Err(error)) => return Err(failed(error.to_string())),
-        Ok(Ok(found)) => found.collect(),
+    let failed = |detail| Verdict::new(Cause::ResolveFailed, detail);
+    let found = match limit.bound(way.resolve(address)).await {
+        Err(late) => return Err(judge::late(Cause::ResolveFailed, late)),
+        Ok(Err(error)) => {
+            let advice = address.host.contains('%').then_some(
+                "What follows `%` is the name or number of an interface of this host, which \
+                 `ip link` lists.",
+            );
+            return Err(failed(error.to_string()).advise(advice));
+        }
+        Ok(Ok(found)) if found.is_empty() => {
+            return Err(failed("the name has no address".to_owned()));
+        }
+        Ok(Ok(found)) => found,
     };
-    if found.is_empty() {
-        return Err(failed("the name has no address".to_owned()));
+    // One with a zone: the name of an interface has become its number.
+    if address.host.contains('%') {
+        return Ok((found, is_address));
     }
-    let listed: Vec<_> = found.iter().map(|a| a.ip().to_string()).collect();
-    Ok((found, listed.join(", ")))
+    let detail = listed(&found);
+    Ok((found, detail))
 }
 
-/// Connects to the first candidate that takes the connection; each has its share of the time.
-pub(super) async fn connect_any(
-    candidates: Vec<SocketAddr>,
-    limit: Duration,
-) -> Result<((SocketAddr, TcpStream), String), Verdict> {
-    let share = limit / u32::try_from(candidates.len()).unwrap_or(u32::MAX).max(1);
-    let mut first = None;
-    for to in candidates {
-        match timeout(share, dial(to)).await {
-            Ok(Ok(stream)) => return Ok(((to, stream), to.to_string())),
-            Ok(Err(fault)) => first.get_or_insert(judge::dial(to, &fault)),
-            Err(_) => first.get_or_insert(judge::late(Cause::ConnectTimeout, share)),
+/// Connects to the first address that takes the connection. What is left of the time is shared by
+/// those that are left.
+pub(super) async fn connect<D: Dial>(
+    way: &D,
+    addresses: &[SocketAddr],
+    limit: Limit,
+) -> Result<(Reached<D::Stream>, String), Verdict> {
+    let tried = addresses.len().min(TRIED);
+    let mut verdicts = Vec::new();
+    let mut failed = Vec::new();
+    for (place, &to) in addresses.iter().take(tried).enumerate() {
+        let verdict = match limit.part(tried - place).bound(way.dial(to)).await {
+            Ok(Ok(stream)) => {
+                let untried = addresses.get(place + 1..).unwrap_or_default();
+                let detail = told(&failed, &to.to_string(), untried);
+                let reached = Reached { to, stream, failed };
+                return Ok((reached, detail));
+            }
+            Ok(Err(fault)) => judge::dial(to, &fault),
+            Err(late) => judge::late(Cause::ConnectTimeout, late),
         };
+        failed.push(format!("{to} {}", verdict.detail));
+        verdicts.push(verdict);
     }
-    Err(first.unwrap_or_else(|| judge::late(Cause::ConnectTimeout, limit)))
+    // That there is no way to one of the addresses says least: another family has none, perhaps.
+    let says_most = |verdict: &Verdict| verdict.cause != Cause::Unreachable;
+    let place = verdicts.iter().position(says_most).unwrap_or_default();
+    let untried = addresses.get(tried..).unwrap_or_default();
+    match (verdicts.into_iter().nth(place), addresses) {
+        (Some(verdict), [_]) => Err(verdict),
+        (Some(verdict), _) => Err(Verdict {
+            detail: told(&failed, "", untried),
+            ..verdict
+        }),
+        (None, _) => Err(Verdict::new(Cause::ResolveFailed, "there is no address")),
+    }
 }
 
-pub(super) async fn secure(
-    stream: TcpStream,
+/// Which addresses were tried, with what they answered, and which were not.
+fn told(failed: &[String], reached: &str, untried: &[SocketAddr]) -> String {
+    let mut parts = failed.to_vec();
+    if !reached.is_empty() {
+        parts.push(reached.to_owned());
+    }
+    if !untried.is_empty() {
+        parts.push(format!("not tried: {}", listed(untried)));
+    }
+    parts.join("; ")
+}
+
+fn listed(addresses: &[SocketAddr]) -> String {
+    let shown = addresses.iter().take(TRIED).map(|a| a.ip().to_string());
+    let mut shown: Vec<String> = shown.collect();
+    if addresses.len() > TRIED {
+        shown.push(format!("{} more", addresses.len() - TRIED));
+    }
+    shown.join(", ")
+}
+
+pub(super) async fn secure<S>(
+    stream: S,
     credentials: Option<&Credentials>,
-    limit: Duration,
-) -> Result<((Stream, Inspection), String), Verdict> {
+    limit: Limit,
+) -> Result<((Stream<S>, Inspection), String), Verdict>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
     let (stream, look) = Watched::new(stream);
-    let inspector = Inspector::new(credentials).map_err(|error| Verdict {
-        cause: Cause::TlsNoCommonParameters,
-        detail: error.to_string(),
-    })?;
-    match timeout(limit, inspector.connect(stream)).await {
-        Err(_) => {
-            let mut verdict = judge::late(Cause::TlsStalled, limit);
-            verdict.detail = format!("{}, {} octets came", verdict.detail, look().received);
-            Err(verdict)
+    let inspector = Inspector::new(credentials)
+        .map_err(|error| Verdict::new(Cause::TlsNoCommonParameters, error.to_string()))?;
+    match limit.bound(inspector.connect(stream)).await {
+        Err(late) => {
+            let Verdict { cause, detail, .. } = judge::late(Cause::TlsStalled, late);
+            let detail = format!("{detail}, {} octets came", look().received);
+            Err(Verdict::new(cause, detail))
         }
         Ok(Err(error)) => Err(judge::handshake(&error, &look())),
         Ok(Ok((stream, inspection))) => {
@@ -95,103 +146,12 @@ pub(super) async fn secure(
 pub(super) async fn ask(
     connection: &mut Connection,
     target: SocketAddr,
-    limit: Duration,
+    limit: Limit,
 ) -> Result<(Tunnel, String), Verdict> {
-    match timeout(limit, connection.connect(target)).await {
-        Err(_) => Err(judge::late(Cause::ConnectStalled, limit)),
+    match limit.bound(connection.connect(target)).await {
+        Err(late) => Err(judge::late(Cause::ConnectStalled, late)),
         Ok(Ok(Answer::Open(tunnel))) => Ok((tunnel, format!("status 200 for {target}"))),
         Ok(Ok(Answer::Refused(status))) => Err(judge::status(status.as_u16())),
         Ok(Err(fault)) => Err(judge::tunnel(&fault)),
     }
-}
-
-/// Sends octets of each size, followed by a PING: its answer proves that they arrived. Nothing is
-/// sent where no size is given: an application may do anything on what it gets.
-pub(super) async fn carry(
-    connection: &mut Connection,
-    tunnel: &mut Tunnel,
-    sizes: &[usize],
-    limit: Duration,
-) -> Result<((), String), Verdict> {
-    if sizes.is_empty() {
-        let started = Instant::now();
-        return match timeout(GRACE.min(limit), tunnel.halves().1.receive()).await {
-            Err(_) => Ok(((), "the tunnel stays open; nothing was sent".to_owned())),
-            Ok(Ok(Some(octets))) => Ok(((), format!("{} octets came", octets.len()))),
-            Ok(Ok(None)) => Err(judge::closed(started.elapsed())),
-            Ok(Err(fault)) => Err(judge::tunnel(&fault)),
-        };
-    }
-    let mut told = Vec::new();
-    for &size in sizes {
-        let started = Instant::now();
-        let mut came = 0;
-        let passed = timeout(limit, pass(connection, tunnel, size, &mut came)).await;
-        match passed {
-            Err(_) => {
-                let mut verdict = judge::late(Cause::DataStalled, limit);
-                verdict.detail = format!("{size} octets: {}", verdict.detail);
-                return Err(verdict);
-            }
-            Ok(Err(Ended::Closed)) if came == 0 => return Err(judge::closed(started.elapsed())),
-            Ok(Err(Ended::Closed)) => {
-                told.push(format!(
-                    "{size} octets: {came} came back, and the stream ended"
-                ));
-                break;
-            }
-            Ok(Err(Ended::Fault(fault))) => return Err(judge::tunnel(&fault)),
-            Ok(Ok(time)) => told.push(format!("{size} octets in {time:.1?}, {came} came back")),
-        }
-    }
-    Ok(((), told.join("; ")))
-}
-
-enum Ended {
-    Closed,
-    Fault(Fault),
-}
-
-/// Sends octets and waits until they have arrived, while what comes back is taken and counted.
-async fn pass(
-    connection: &mut Connection,
-    tunnel: &mut Tunnel,
-    size: usize,
-    came: &mut usize,
-) -> Result<Duration, Ended> {
-    let started = Instant::now();
-    let (mut sender, mut receiver) = tunnel.halves();
-    let send = async {
-        sender.send(Bytes::from(vec![b'.'; size])).await?;
-        connection.settle().await?;
-        Ok::<_, Fault>(started.elapsed())
-    };
-    let receive = async {
-        while *came < size {
-            match receiver.receive().await {
-                Ok(Some(octets)) => *came += octets.len(),
-                Ok(None) => return Err(Ended::Closed),
-                Err(fault) => return Err(Ended::Fault(fault)),
-            }
-        }
-        Ok(())
-    };
-    tokio::pin!(send, receive);
-    let mut arrived = None;
-    let mut is_echo = false;
-    loop {
-        tokio::select! {
-            time = &mut send, if arrived.is_none() => {
-                arrived = Some(time.map_err(Ended::Fault)?);
-            }
-            ended = &mut receive, if !is_echo => {
-                ended?;
-                is_echo = true;
-            }
-            // What the application answers is on its way.
-            () = sleep(GRACE), if arrived.is_some() && !is_echo => break,
-            else => break,
-        }
-    }
-    Ok(arrived.unwrap_or_else(|| started.elapsed()))
 }

@@ -86,13 +86,13 @@ causes! {
         "Ambient mesh uses TLS 1.3 and nothing older.",
         "The alert `protocol_version` (70), or an answer in an older version.",
         "Something in between ends TLS, or the peer is no proxy of the mesh: check the address.";
-    TlsNoCommonParameters = "tls-no-common-parameters", "no common parameters of TLS",
-        "Both have TLS 1.3, and no cipher suite, key exchange group or signature that both accept, as when only one of them is bound to FIPS or post-quantum groups.",
-        "The alert `handshake_failure` (40) or the like.",
+    TlsNoCommonParameters = "tls-no-common-parameters", "the peer and we do not agree on TLS",
+        "Both have TLS 1.3, and no cipher suite, key exchange group or signature that both accept, as when only one of them is bound to FIPS or post-quantum groups. Or the peer breaks off for a reason of its own, which its alert names.",
+        "The alert `handshake_failure` (40) or the like; another alert has a remedy of its own.",
         "Compare `COMPLIANCE_POLICY` and the builds of both proxies.";
-    ServerUntrusted = "server-untrusted", "the peer's certificate leads to another root",
-        "The certificate is not signed by the roots that were given: two authorities, an unfinished rotation of the root, or an intercepting proxy.",
-        "The issuer of the certificate.",
+    ServerUntrusted = "server-untrusted", "the peer's certificate is not trusted",
+        "The certificate does not lead to the roots that were given (two authorities, an unfinished rotation of the root, or an intercepting proxy), or not as that of a server.",
+        "The issuer of the certificate, or what is wrong with it.",
         "Compare the ConfigMap `istio-ca-root-cert` of both namespaces; distribute both roots until every proxy has a new certificate.";
     ServerExpired = "server-expired", "the peer's certificate has expired",
         "The proxy could not renew its certificate: the control plane does not answer it. Or this host's clock is ahead.",
@@ -116,7 +116,7 @@ causes! {
         "Set `trustDomain` and `trustDomainAliases` of the mesh configurations so that both sides accept each other.";
     ClientUntrusted = "client-untrusted", "the peer does not know the root of our certificate",
         "The peer refused the certificate that was given: it leads to a root that the peer does not have.",
-        "The alert `unknown_ca` (48).",
+        "The alert `unknown_ca` (48), or `decrypt_error` (51) where the peer has another root of the same name.",
         "Give a certificate of the same mesh, or distribute both roots.";
     ClientExpired = "client-expired", "the peer finds our certificate out of date",
         "The certificate that was given has expired or is not valid yet, by the peer's clock.",
@@ -124,7 +124,7 @@ causes! {
         "Give a fresh certificate; compare clocks.";
     ClientRejected = "client-rejected", "the peer refuses our certificate",
         "The peer refused the certificate that was given for a reason of its own; Istio's proxies answer so to another trust domain.",
-        "The alert `certificate_unknown` (46) or the like.",
+        "The alert `certificate_unknown` (46); another alert has a remedy of its own.",
         "Give a certificate of the peer's trust domain, with an identity of a workload.";
     ClientWrongUsage = "client-wrong-usage", "our certificate is not for clients",
         "The extended key usage of the certificate that was given lacks client authentication.",
@@ -138,29 +138,29 @@ causes! {
         "The peer accepts no more requests on its connections: its pod is ending, or a successor takes over.",
         "GOAWAY with `NO_ERROR`.",
         "Try again; if it lasts, look at the rollout of the proxy.";
-    Http2Error = "http2-error", "the peer broke off HTTP/2",
-        "The peer does not follow HTTP/2, or holds us for one who does not.",
-        "GOAWAY with an error, a broken frame, or the end of the connection.",
+    Http2Error = "http2-error", "HTTP/2 with the peer broke",
+        "The peer does not follow HTTP/2, floods us, changes what it carries, or holds us for one who does so.",
+        "GOAWAY with an error, a broken frame, too many of a kind, octets that come back changed, or the end of the connection.",
         "Something between the two may speak for the peer; look at the peer's log.";
     Http2Stalled = "http2-stalled", "the peer never answers in HTTP/2",
         "TLS stands and HTTP/2 does not begin: a proxy without processor time, or a path that loses larger packets.",
         "No SETTINGS, or no answer to PING, within the time of the step.",
         "Look at the proxy's CPU limit; try smaller packets on the path (MTU).";
     ConnectBadRequest = "connect-bad-request", "the peer does not serve this target",
-        "The peer found the request for the target wrong: Istio's proxies answer so when the target's address is not the address that was connected to, as behind a port-forward or NAT.",
-        "Status 400, or another of that class without a name of its own.",
+        "The peer found the request for the target wrong: Istio's proxies answer so when the target's address is not the address that was connected to, as behind a port-forward or NAT. Other servers of HTTP answer so because they are no proxies of the mesh.",
+        "Status 400 or 421, or one that proxies of the mesh do not have, which has a remedy of its own.",
         "Connect to the address of the pod itself, and give a target with the same address.";
     ConnectDenied = "connect-denied", "a policy denies the connection",
         "The identity of our certificate may not connect to the target.",
-        "Status 401 or 403.",
+        "Status 401 or 403, or 407 of another kind of proxy.",
         "Look at the AuthorizationPolicies of the target (`kubectl ambient policy explain`); the peer's log names the one that decided.";
     ConnectNotFound = "connect-not-found", "the peer does not know the target",
         "A waypoint has no such Service or port.",
         "Status 404.",
         "Look whether the Service uses this waypoint (condition `WaypointBound`), and at the port.";
     ConnectUnavailable = "connect-unavailable", "the peer cannot reach the target",
-        "The application does not accept connections, or the peer does not know its workload (yet).",
-        "Status 503, or another of that class.",
+        "The application does not accept connections, the peer does not know its workload (yet), or takes no more requests.",
+        "Status 503, or another of that class, or 429.",
         "Check that the application listens on the port on its pod's address, and not on 127.0.0.1 only.";
     ConnectUpstreamTimeout = "connect-upstream-timeout", "the target does not answer the peer",
         "The peer waited for the target in vain.",
@@ -174,13 +174,13 @@ causes! {
         "The peer ended this one tunnel with an error; the connection stands.",
         "RST_STREAM, with its reason.",
         "Look at the peer's log; a policy that came into force does this, as does an application that resets.";
-    AppClosed = "app-closed", "the application closed at once",
-        "The tunnel was there, and the application ended the connection before it sent anything: it expects TLS or the PROXY protocol, or closes on what was sent.",
-        "End of the stream after no octet.",
+    AppClosed = "app-closed", "the application closed the connection",
+        "The tunnel was there, and the application ended the connection: at once, as one does that expects TLS or the PROXY protocol, or on what was sent, when it was not to its liking or too much.",
+        "End of the stream, with how much had been sent and had come back by then.",
         "Speak the application's protocol to it from a pod that is not in the mesh, to compare.";
     DataStalled = "data-stalled", "octets get stuck in the tunnel",
-        "Small pieces arrive and larger ones do not: packets are lost for their size, or the peer stopped reading.",
-        "The first size that was not answered for within the time of the step.",
+        "Small pieces arrive and larger ones do not, in one direction or the other: packets are lost for their size, or somebody stopped reading.",
+        "The first size that was not answered for, or did not come back from an application that sends back what it gets, within the time of the step.",
         "Compare the MTU of the nodes' and pods' interfaces and of the path between the nodes.";
 }
 

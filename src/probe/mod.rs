@@ -1,26 +1,30 @@
 //! What is the matter with a tunnel, asked from outside: the other end is connected to, step by
 //! step, and what it answers has one cause.
 //!
-//! [`run`](run()) goes from step to step, `act` does what a step needs, and `judge` decides what an
-//! answer means, and is pure.
+//! [`run`](run()) goes from step to step, each within its `limit`; `act` and `carry` do what a step
+//! needs, and `judge` decides what an answer means, and is pure. How a peer is reached is behind
+//! [`Dial`].
 
 mod act;
+mod address;
+mod carry;
 mod cause;
+mod dial;
 mod judge;
+mod limit;
 mod rounds;
 mod run;
 
-use std::fmt;
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::time::Duration;
 
-use ambient_facts::ports;
 use ambient_identity::{Certificate, Credentials, Roots, SpiffeId};
 
+pub use address::{Address, ParseAddressError};
 pub use cause::Cause;
+pub use dial::{Dial, Network};
 pub use rounds::Rounds;
-pub use run::run;
+pub use run::{run, run_through};
 
 /// How to probe.
 #[derive(Debug, Clone)]
@@ -33,34 +37,10 @@ pub struct Options {
     pub expected: Option<SpiffeId>,
     /// Where to be connected to.
     pub target: Option<SocketAddr>,
-    /// The longest time of one step.
+    /// The longest time of one step; all that a step waits for counts.
     pub timeout: Duration,
     /// Octets to send, one size after the other.
     pub sizes: Vec<usize>,
-}
-
-/// Whom to probe.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Address {
-    /// A name or an address.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
-/// A text is no address.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no address: {reason}")]
-pub struct ParseAddressError {
-    text: String,
-    reason: &'static str,
-}
-
-impl ParseAddressError {
-    /// What is wrong, without the text itself.
-    pub fn reason(&self) -> &'static str {
-        self.reason
-    }
 }
 
 /// What a probe does, in order.
@@ -130,6 +110,8 @@ pub struct Report {
     pub address: Address,
     /// What is the matter.
     pub cause: Cause,
+    /// What to do, where it is not what the cause itself says.
+    pub advice: Option<&'static str>,
     /// All steps, in order.
     pub steps: Vec<Step>,
     /// The peer, when it came to that.
@@ -175,67 +157,9 @@ impl StepResult {
     }
 }
 
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
-
-/// `HOST`, `HOST:PORT`, `[IPV6]:PORT` or an IPv6 address alone; the port is the tunnel's otherwise.
-impl FromStr for Address {
-    type Err = ParseAddressError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = |reason| ParseAddressError {
-            text: text.to_owned(),
-            reason,
-        };
-        if text.parse::<std::net::Ipv6Addr>().is_ok() {
-            return Ok(Self {
-                host: text.to_owned(),
-                port: ports::HBONE,
-            });
-        }
-        let (host, port) = match text.strip_prefix('[') {
-            Some(rest) => {
-                let (host, rest) = rest
-                    .split_once(']')
-                    .ok_or_else(|| wrong("the bracket is not closed"))?;
-                host.parse::<std::net::Ipv6Addr>()
-                    .map_err(|_| wrong("what is in brackets is no IPv6 address"))?;
-                let port = match rest.strip_prefix(':') {
-                    None if rest.is_empty() => None,
-                    None => return Err(wrong("after the bracket comes `:` and a port")),
-                    port => port,
-                };
-                (host, port)
-            }
-            None => match text.split_once(':') {
-                Some((_, port)) if port.contains(':') => {
-                    return Err(wrong(
-                        "an IPv6 address with a port is written `[ADDRESS]:PORT`",
-                    ));
-                }
-                Some((host, port)) => (host, Some(port)),
-                None => (text, None),
-            },
-        };
-        let is_part = |c: char| c.is_alphanumeric() || ".-_:".contains(c);
-        if host.is_empty() || !host.chars().all(is_part) {
-            return Err(wrong("the host is neither a name nor an address"));
-        }
-        let port = match port.map(str::parse::<u16>) {
-            None => ports::HBONE,
-            Some(Ok(port)) if port > 0 => port,
-            Some(_) => return Err(wrong("the port is not a number from 1 to 65535")),
-        };
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-        })
+impl Report {
+    /// What to do.
+    pub fn remedy(&self) -> &'static str {
+        self.advice.unwrap_or_else(|| self.cause.remedy())
     }
 }

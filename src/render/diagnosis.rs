@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use ambient_identity::Certificate;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -23,20 +24,11 @@ pub fn table(all: &[Rounds], style: Style) -> String {
         detail(&mut text, one, style);
         return text;
     }
-    let mut table = Table::new(style, ["ADDRESS", "TIME", "IDENTITY", "CAUSE"]);
-    for rounds in all {
-        let report = &rounds.report;
-        table.row(
-            [
-                &report.address.to_string(),
-                &milliseconds(report.time()),
-                &identity(report.peer.as_ref()),
-                report.cause.name(),
-            ],
-            Some(role(report.cause)),
-        );
-    }
-    text.push_str(&table.to_string());
+    text.push_str(&if all.iter().any(|rounds| rounds.count > 1) {
+        summaries(all, style)
+    } else {
+        overview(all, style)
+    });
     let failed = |rounds: &&Rounds| rounds.report.cause != Cause::Healthy;
     for rounds in all.iter().filter(failed).take(SHOWN) {
         text.push('\n');
@@ -51,10 +43,56 @@ pub fn table(all: &[Rounds], style: Style) -> String {
     text
 }
 
+/// A line for each address that was probed once.
+fn overview(all: &[Rounds], style: Style) -> String {
+    let mut table = Table::new(style, ["ADDRESS", "TIME", "IDENTITY", "CAUSE"]);
+    for rounds in all {
+        let report = &rounds.report;
+        table.row(
+            [
+                &report.address.to_string(),
+                &milliseconds(report.time()),
+                &identity(report.peer.as_ref()),
+                report.cause.name(),
+            ],
+            Some(role(report.cause)),
+        );
+    }
+    table.to_string()
+}
+
+/// A line for each address that was probed several times, with how long healthy probes took.
+fn summaries(all: &[Rounds], style: Style) -> String {
+    let headers = [
+        "ADDRESS", "HEALTHY", "P50", "P90", "P99", "LONGEST", "CAUSE",
+    ];
+    let mut table = Table::new(style, headers);
+    for rounds in all {
+        let report = &rounds.report;
+        let [p50, p90, p99, longest] = [50, 90, 99, 100].map(|p| {
+            let time = rounds.percentile(p);
+            time.map_or_else(String::new, milliseconds)
+        });
+        table.row(
+            [
+                &report.address.to_string(),
+                &format!("{}/{}", rounds.healthy, rounds.count),
+                &p50,
+                &p90,
+                &p99,
+                &longest,
+                report.cause.name(),
+            ],
+            Some(role(report.cause)),
+        );
+    }
+    table.to_string()
+}
+
 /// For people who watch: one line for a change.
 pub fn line(rounds: &Rounds, style: Style) -> String {
     let report = &rounds.report;
-    let now = time(OffsetDateTime::now_utc().unix_timestamp());
+    let now = now();
     let cause = style.paint(role(report.cause), report.cause.name());
     let failed = report.steps.iter().find(|s| s.result == StepResult::Failed);
     let seen = failed.map_or_else(String::new, |step| {
@@ -115,7 +153,7 @@ fn detail(text: &mut String, rounds: &Rounds, style: Style) {
     }
     if report.cause != Cause::Healthy {
         let label = style.paint(Role::Good, "fix:");
-        let remedy = wrap(report.cause.remedy(), 5, style.width);
+        let remedy = wrap(report.remedy(), 5, style.width);
         _ = writeln!(text, "{label} {remedy}");
         let name = report.cause.name();
         _ = writeln!(text, "     `kubectl ambient explain {name}` says more");
@@ -161,6 +199,11 @@ fn milliseconds(time: Duration) -> String {
     format!("{:.1}ms", time.as_secs_f64() * 1000.0)
 }
 
+/// The time of day in UTC.
+fn now() -> String {
+    time(OffsetDateTime::now_utc().unix_timestamp())
+}
+
 /// A time of day in UTC; the number itself where the calendar ends.
 fn time(seconds: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp(seconds).ok();
@@ -180,6 +223,9 @@ struct Document<'r> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Result<'r> {
+    /// When it was found, where more may come later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
     address: String,
     cause: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,6 +251,9 @@ struct StepResultOf<'r> {
 struct Server<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     identity: Option<String>,
+    /// The others, which the certificate should not have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    other_identities: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     issuer: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -247,11 +296,14 @@ pub fn json(all: &[Rounds]) -> String {
     })
 }
 
-/// For machines that watch: one result on one line.
+/// For machines that watch: one result on one line, with its time.
 pub fn json_line(rounds: &Rounds) -> String {
+    let result = Result {
+        time: Some(now()),
+        ..Result::of(rounds)
+    };
     // What serializes once as a part of a document does so alone.
-    let line = serde_json::to_string(&Result::of(rounds)).unwrap_or_default();
-    line + "\n"
+    serde_json::to_string(&result).unwrap_or_default() + "\n"
 }
 
 impl<'r> Result<'r> {
@@ -263,9 +315,10 @@ impl<'r> Result<'r> {
             _ => None,
         };
         Self {
+            time: None,
             address: report.address.to_string(),
             cause: report.cause.name(),
-            remedy: (report.cause != Cause::Healthy).then(|| report.cause.remedy()),
+            remedy: (report.cause != Cause::Healthy).then(|| report.remedy()),
             steps: report.steps.iter().map(StepResultOf::of).collect(),
             server: report.peer.as_ref().map(Server::of),
             warnings: &report.warnings,
@@ -292,8 +345,11 @@ impl<'r> StepResultOf<'r> {
 impl<'r> Server<'r> {
     fn of(peer: &'r Peer) -> Self {
         let certificate = peer.certificate.as_ref();
+        let identities = certificate.into_iter().flat_map(Certificate::identities);
+        let mut identities = identities.map(|id| id.to_string());
         Self {
-            identity: certificate.and_then(|c| c.identities().next().map(|id| id.to_string())),
+            identity: identities.next(),
+            other_identities: identities.collect(),
             issuer: certificate.map(|c| c.issuer.as_str()),
             not_before: certificate.map(|c| time(c.not_before)),
             not_after: certificate.map(|c| time(c.not_after)),

@@ -106,7 +106,11 @@ pub(crate) const PACKAGES: &[(&str, &[&str])] = &[
         "kubectl-ambient",
         &["ambient-facts", "ambient-identity", "ambient-hbone"],
     ),
-    ("ambient-xtask", &["ambient-facts", "kubectl-ambient"]),
+    // Benchmarks need peers, and are no part of a program either.
+    (
+        "ambient-xtask",
+        &["ambient-facts", "ambient-testkit", "kubectl-ambient"],
+    ),
 ];
 
 /// Dependencies that only some packages may have: each is a privilege or a weight.

@@ -6,6 +6,15 @@
     reason = "helpers of tests are tests, which clippy does not see"
 )]
 
+mod bounds;
 mod causes;
+mod data;
+mod envoy;
+mod memory;
+mod mesh;
+mod names;
 mod network;
 mod program;
+mod refusals;
+mod repeated;
+mod run;

@@ -85,11 +85,11 @@ fn firewalls_and_routes() {
     10.1.0.1:1001 connect-timeout no answer within 500ms
     10.1.0.1:1002 connect-rejected ICMP type 3 code 3 from 10.1.0.1, the peer's own address
     10.1.0.1:1003 unreachable ICMP type 3 code 13 from 10.1.0.1, the peer's own address
-    10.1.0.1:1004 connect-refused 10.1.0.1:1004 answered with RST
+    10.1.0.1:1004 connect-refused answered with RST
     [fd00::1]:1001 connect-timeout no answer within 500ms
     [fd00::1]:1002 connect-rejected ICMPv6 type 1 code 4 from fd00::1, the peer's own address
     [fd00::1]:1003 unreachable ICMPv6 type 1 code 1 from fd00::1, the peer's own address
-    [fd00::1]:1004 connect-refused [fd00::1]:1004 answered with RST
+    [fd00::1]:1004 connect-refused answered with RST
     10.2.0.1:15008 unreachable no route to host
     10.3.0.1:15008 unreachable permission denied
     10.4.0.1:15008 unreachable network is unreachable

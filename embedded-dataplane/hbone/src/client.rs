@@ -1,20 +1,16 @@
 //! The client's end of HBONE.
 
-use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
 use http::{Method, Request, StatusCode, Uri, Version};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Notify;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 
-use crate::frames::{Frames, GoAway};
+use crate::notes::{Broken, Fault, Noted, Notes, fault, lock};
 
 /// A connection to a peer that speaks HTTP/2. Dropping it closes it.
 #[derive(Debug)]
@@ -56,21 +52,6 @@ pub struct Receiver<'t> {
     notes: &'t Mutex<Notes>,
 }
 
-/// Why a connection or a stream came to an end.
-#[derive(Debug)]
-pub enum Fault {
-    /// The stream below failed; the error is its own.
-    Stream(io::Error),
-    /// The peer said farewell (GOAWAY).
-    GoAway(GoAway),
-    /// The peer closed the connection, and said nothing.
-    Closed,
-    /// The peer reset the stream, for this reason (RFC 9113, section 7).
-    Reset(u32),
-    /// The peer broke the rules of HTTP/2, in the words of the library.
-    Broken(String),
-}
-
 impl Connection {
     /// Sends our half of the greeting. That the peer understands it shows in [`Self::settle`].
     ///
@@ -82,10 +63,7 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let notes = Arc::new(Mutex::new(Notes::default()));
-        let stream = Noted {
-            stream,
-            notes: Arc::clone(&notes),
-        };
+        let stream = Noted::new(stream, Arc::clone(&notes));
         let mut builder = h2::client::Builder::new();
         // As Istio's proxies have it (ztunnel `src/proxy/h2/client.rs`): headers of answers are few.
         builder.enable_push(false).max_header_list_size(16 << 10);
@@ -100,11 +78,7 @@ impl Connection {
         let driver = Driver(tokio::spawn(async move {
             let outcome = connection.await;
             let mut notes = lock(&ending);
-            if let Err(error) = outcome
-                && !error.is_io()
-            {
-                notes.broken = Some(error.to_string());
-            }
+            notes.broken = outcome.err().and_then(|error| Broken::of(&error));
             notes.over = true;
             notes.progress.notify_one();
         }));
@@ -257,56 +231,6 @@ impl Receiver<'_> {
     }
 }
 
-/// What is known of an end: the notes know more than the error, which keeps only the text of what
-/// failed below it.
-fn fault(notes: &Mutex<Notes>, error: &h2::Error) -> Fault {
-    let mut notes = lock(notes);
-    // That the stream fails may follow from what the peer did in HTTP/2, but not if it is the layer
-    // below that refuses.
-    let is_refusal = |error: &mut io::Error| error.kind() == io::ErrorKind::InvalidData;
-    if let Some(error) = notes.error.take_if(is_refusal) {
-        return Fault::Stream(error);
-    }
-    if error.is_reset()
-        && let Some(reason) = error.reason()
-    {
-        return Fault::Reset(reason.into());
-    }
-    if let Some(goaway) = &notes.frames.goaway {
-        return Fault::GoAway(goaway.clone());
-    }
-    if let Some(text) = &notes.broken {
-        return Fault::Broken(text.clone());
-    }
-    if let Some(error) = notes.error.take() {
-        return Fault::Stream(error);
-    }
-    if notes.ended {
-        return Fault::Closed;
-    }
-    Fault::Broken(error.to_string())
-}
-
-fn lock(notes: &Mutex<Notes>) -> MutexGuard<'_, Notes> {
-    notes.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What came by below HTTP/2.
-#[derive(Debug, Default)]
-struct Notes {
-    frames: Frames,
-    error: Option<io::Error>,
-    /// How HTTP/2 was broken, in the words of the library.
-    broken: Option<String>,
-    ended: bool,
-    /// Octets that went into the stream below.
-    written: u64,
-    /// Nothing is moved any more.
-    over: bool,
-    /// Tells whoever waits for more of them; one at a time.
-    progress: Arc<Notify>,
-}
-
 /// The task that moves the frames of a connection; it ends with its owner.
 #[derive(Debug)]
 struct Driver(JoinHandle<()>);
@@ -317,89 +241,9 @@ impl Drop for Driver {
     }
 }
 
-/// A stream that takes notes for what is above it.
-struct Noted<S> {
-    stream: S,
-    notes: Arc<Mutex<Notes>>,
-}
-
-impl<S> Noted<S> {
-    /// Keeps an error, and gives one of its kind.
-    fn note<T>(&self, outcome: io::Result<T>) -> io::Result<T> {
-        outcome.map_err(|error| {
-            let kind = error.kind();
-            // The first is the cause of the others.
-            lock(&self.notes).error.get_or_insert(error);
-            kind.into()
-        })
-    }
-}
-
-impl<S: AsyncRead + Unpin> Noted<S> {
-    /// What the peer said before it went away: that writing fails is a consequence of it.
-    fn parting_words(&mut self, cx: &mut Context<'_>) -> Option<io::Error> {
-        let mut scratch = [0; 4096];
-        loop {
-            let mut buffer = ReadBuf::new(&mut scratch);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
-                Poll::Ready(Err(error)) => return Some(error),
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                    lock(&self.notes).frames.pass(buffer.filled());
-                }
-                _ => return None,
-            }
-        }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let has_room = buffer.remaining() > 0;
-        let outcome = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
-        self.note(outcome)?;
-        let new = &buffer.filled()[before..];
-        let mut notes = lock(&self.notes);
-        notes.ended |= has_room && new.is_empty();
-        notes.frames.pass(new);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Noted<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        octets: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let outcome = ready!(Pin::new(&mut self.stream).poll_write(cx, octets));
-        if let Ok(written) = outcome {
-            let mut notes = lock(&self.notes);
-            notes.written += written as u64;
-            notes.progress.notify_one();
-        }
-        let outcome = outcome.map_err(|error| self.parting_words(cx).unwrap_or(error));
-        Poll::Ready(self.note(outcome))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = ready!(Pin::new(&mut self.stream).poll_flush(cx));
-        let outcome = outcome.map_err(|error| self.parting_words(cx).unwrap_or(error));
-        Poll::Ready(self.note(outcome))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
-        Poll::Ready(self.note(outcome))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
     use std::time::Duration;
 
     use http::Response;

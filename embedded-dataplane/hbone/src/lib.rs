@@ -9,10 +9,12 @@ mod client;
 mod descriptors;
 mod dial;
 mod frames;
+mod notes;
 mod watch;
 
-pub use client::{Answer, Connection, Fault, Receiver, Sender, Tunnel};
+pub use client::{Answer, Connection, Receiver, Sender, Tunnel};
 pub use descriptors::descriptors;
 pub use dial::{DialFault, Icmp, dial};
 pub use frames::GoAway;
+pub use notes::Fault;
 pub use watch::{Seen, Watched};

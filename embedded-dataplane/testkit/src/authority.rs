@@ -36,18 +36,21 @@ pub enum Validity {
 /// What a certificate is to say.
 #[derive(Debug, Clone)]
 pub struct Leaf {
-    /// The URI that it is for.
-    pub uri: Option<String>,
+    /// The URIs that it is for.
+    pub uris: Vec<String>,
     /// When it is valid.
     pub validity: Validity,
+    /// Whether it is for servers too, and not for clients alone.
+    pub server: bool,
 }
 
 impl Leaf {
     /// A valid certificate of a workload, by the path of its identity: `cluster.local/ns/a/sa/b`.
     pub fn of(path: &str) -> Self {
         Self {
-            uri: Some(format!("{SPIFFE_SCHEME}{path}")),
+            uris: vec![format!("{SPIFFE_SCHEME}{path}")],
             validity: Validity::Now,
+            server: true,
         }
     }
 
@@ -88,14 +91,15 @@ impl Authority {
             Validity::Future => (now + hour, now + hour * 2),
         };
         params.distinguished_name = rcgen::DistinguishedName::new();
-        let uri = leaf.uri.iter();
-        params.subject_alt_names = uri
+        let uris = leaf.uris.iter();
+        params.subject_alt_names = uris
             .map(|uri| SanType::URI(Ia5String::try_from(uri.as_str()).unwrap()))
             .collect();
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        if leaf.server {
+            let server = ExtendedKeyUsagePurpose::ServerAuth;
+            params.extended_key_usages.push(server);
+        }
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Issued {

@@ -15,4 +15,4 @@ mod authority;
 mod peer;
 
 pub use authority::{Authority, Issued, Leaf, Validity};
-pub use peer::{ClientPolicy, Peer, Script, Secured, Tunnel};
+pub use peer::{ClientPolicy, Peer, Player, Script, Secured, Tunnel};

@@ -1,13 +1,11 @@
 //! Peers that do as they are told, on a port of the loopback address.
 
-use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use ambient_facts::tunnel::ALPN;
 use bytes::Bytes;
+use h2::{RecvStream, SendStream};
 use http::{Response, StatusCode};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject as _;
@@ -16,8 +14,8 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
 };
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -89,6 +87,16 @@ pub enum Tunnel {
     Echo,
     /// 200, and what comes after some thousand octets is lost on the way.
     Stuck,
+    /// 200, and these octets for the first that come, then the end.
+    Answer(&'static str),
+    /// 200, and the first octets come back as they were; the one at this place comes back changed.
+    Changed(usize),
+    /// 200, and so many octets come back, then the end.
+    Cut(usize),
+    /// 200, and so many octets come back, and no more.
+    Half(usize),
+    /// 200, and DATA frames of one octet as fast as they can be sent.
+    Flood,
 }
 
 /// A peer that runs until it is dropped.
@@ -112,49 +120,81 @@ impl Peer {
 
     /// Starts a peer that takes turns: the first script for the first connection, and so on.
     pub async fn start_turns(scripts: Vec<Script>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(Ipv4Addr::LOCALHOST, scripts).await
+    }
+
+    /// Starts a peer that takes turns on a port of this address; the unspecified one stands for all
+    /// of this host.
+    pub async fn start_at(address: Ipv4Addr, scripts: Vec<Script>) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let scripts: Vec<Arc<Script>> = scripts.into_iter().map(Arc::new).collect();
+        let players: Vec<Player> = scripts.into_iter().map(Player::new).collect();
         let task = tokio::spawn(async move {
-            for script in scripts.iter().cycle() {
+            for player in players.iter().cycle() {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(play(stream, Arc::clone(script)));
+                tokio::spawn(player.clone().play(stream));
             }
         });
         Self { address, task }
     }
 }
 
-async fn play(mut stream: TcpStream, script: Arc<Script>) {
-    let mut scratch = [0; 4096];
-    match &*script {
-        Script::Close => _ = stream.read(&mut scratch).await,
-        Script::Abort => {
-            // What was not read makes the kernel answer with RST.
-            _ = stream.readable().await;
+/// What plays a script on one stream after the other.
+#[derive(Clone)]
+pub struct Player {
+    script: Arc<Script>,
+    /// Made once: keys take time to read.
+    acceptor: Option<TlsAcceptor>,
+}
+
+impl Player {
+    /// Gets ready to play.
+    pub fn new(script: Script) -> Self {
+        let acceptor = match &script {
+            Script::Tls {
+                issued,
+                protocols,
+                clients,
+                ..
+            } => Some(TlsAcceptor::from(config(issued, protocols, clients))),
+            _ => None,
+        };
+        Self {
+            script: Arc::new(script),
+            acceptor,
         }
-        Script::Silent => std::future::pending().await,
-        Script::Octets(octets) => {
-            _ = stream.read(&mut scratch).await;
-            _ = stream.write_all(octets).await;
-            _ = stream.shutdown().await;
-            while matches!(stream.read(&mut scratch).await, Ok(1..)) {}
-        }
-        Script::Tls {
-            issued,
-            protocols,
-            clients,
-            then,
-        } => {
-            let acceptor = TlsAcceptor::from(config(issued, protocols, clients));
-            if let Ok(stream) = acceptor.accept(stream).await {
-                secured(stream, then).await;
+    }
+
+    /// Plays the script on a stream, to its end.
+    pub async fn play<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, mut stream: S) {
+        let mut scratch = [0; 4096];
+        match &*self.script {
+            Script::Close => _ = stream.read(&mut scratch).await,
+            Script::Abort => {
+                // What was not read makes the kernel answer with RST.
+                _ = stream.read_u8().await;
+            }
+            Script::Silent => std::future::pending().await,
+            Script::Octets(octets) => {
+                _ = stream.read(&mut scratch).await;
+                _ = stream.write_all(octets).await;
+                _ = stream.shutdown().await;
+                while matches!(stream.read(&mut scratch).await, Ok(1..)) {}
+            }
+            Script::Tls { then, .. } => {
+                let acceptor = self.acceptor.unwrap();
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    secured(stream, then).await;
+                }
             }
         }
     }
 }
 
-async fn secured(mut stream: TlsStream<TcpStream>, then: &Secured) {
+async fn secured<S>(mut stream: TlsStream<S>, then: &Secured)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut scratch = [0; 4096];
     match then {
         Secured::Silent => std::future::pending().await,
@@ -171,12 +211,18 @@ async fn secured(mut stream: TlsStream<TcpStream>, then: &Secured) {
     }
 }
 
-async fn http2(stream: TlsStream<TcpStream>, tunnel: Tunnel) {
-    let left = match tunnel {
+async fn http2<S>(stream: TlsStream<S>, tunnel: Tunnel)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let most = match tunnel {
         Tunnel::Stuck => 4000,
-        _ => usize::MAX,
+        _ => u64::MAX,
     };
-    let stream = Lossy { stream, left };
+    // What comes after them never comes, and so does the end.
+    let (nothing, _held) = tokio::io::simplex(1);
+    let (reader, writer) = tokio::io::split(stream);
+    let stream = tokio::io::join(reader.take(most).chain(nothing), writer);
     let Ok(mut connection) = h2::server::handshake(stream).await else {
         return;
     };
@@ -192,66 +238,57 @@ async fn http2(stream: TlsStream<TcpStream>, tunnel: Tunnel) {
             Tunnel::Silent => held.push((request, respond)),
             Tunnel::Reset => respond.send_reset(h2::Reason::INTERNAL_ERROR),
             Tunnel::Closed => _ = respond.send_response(open(), true),
-            Tunnel::Echo | Tunnel::Stuck => {
-                let Ok(mut send) = respond.send_response(open(), false) else {
+            _ => {
+                let Ok(send) = respond.send_response(open(), false) else {
                     return;
                 };
-                let mut body = request.into_body();
-                tokio::spawn(async move {
-                    while let Some(Ok(octets)) = body.data().await {
-                        _ = body.flow_control().release_capacity(octets.len());
-                        _ = send.send_data(octets, false);
-                    }
-                    _ = send.send_data(Bytes::new(), true);
-                });
+                tokio::spawn(application(tunnel, request.into_body(), send));
             }
         }
     }
 }
 
-/// A stream of which only so many octets arrive.
-struct Lossy<S> {
-    stream: S,
-    left: usize,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Lossy<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.left == 0 {
-            return Poll::Pending;
+/// The application behind an open tunnel.
+async fn application(tunnel: Tunnel, mut receive: RecvStream, mut send: SendStream<Bytes>) {
+    let mut came = 0;
+    while let Tunnel::Flood = tunnel {
+        // The window of HTTP/2 bounds how much there is.
+        send.reserve_capacity(60_000);
+        let room = std::future::poll_fn(|cx| send.poll_capacity(cx)).await;
+        let Some(Ok(room)) = room else { return };
+        for _ in 0..room {
+            if send.send_data(Bytes::from_static(b"."), false).is_err() {
+                return;
+            }
         }
-        let before = buffer.filled().len();
-        let left = self.left;
-        let room = left.min(buffer.remaining());
-        let mut some = ReadBuf::new(buffer.initialize_unfilled_to(room));
-        std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, &mut some))?;
-        let came = some.filled().len();
-        buffer.advance(came);
-        self.left -= buffer.filled().len() - before;
-        Poll::Ready(Ok(()))
+        // Who sends it has to have a turn.
+        tokio::task::yield_now().await;
     }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Lossy<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        octets: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, octets)
+    while let Some(Ok(octets)) = receive.data().await {
+        _ = receive.flow_control().release_capacity(octets.len());
+        let mut octets = octets.to_vec();
+        match tunnel {
+            Tunnel::Answer(answer) => {
+                _ = send.send_data(Bytes::from_static(answer.as_bytes()), true);
+                while let Some(Ok(octets)) = receive.data().await {
+                    _ = receive.flow_control().release_capacity(octets.len());
+                }
+                return;
+            }
+            Tunnel::Changed(place) if (came..came + octets.len()).contains(&place) => {
+                octets[place - came] ^= 1;
+            }
+            Tunnel::Cut(most) | Tunnel::Half(most) => octets.truncate(most - came.min(most)),
+            _ => {}
+        }
+        came += octets.len();
+        let is_cut = matches!(tunnel, Tunnel::Cut(most) if came >= most);
+        _ = send.send_data(octets.into(), is_cut);
+        if is_cut {
+            break;
+        }
     }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
+    _ = send.send_data(Bytes::new(), true);
 }
 
 fn config(issued: &Issued, protocols: &[Vec<u8>], clients: &ClientPolicy) -> Arc<ServerConfig> {

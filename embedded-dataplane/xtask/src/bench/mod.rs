@@ -6,6 +6,7 @@
 
 mod generate;
 mod measure;
+mod probe;
 mod programs;
 mod random;
 mod shape;
@@ -26,6 +27,8 @@ use shape::Shape;
 pub(crate) enum Bench {
     /// Reading manifests, and the policy engine.
     Policy(Policy),
+    /// Probing many tunnels at once.
+    Probe(probe::Probe),
 }
 
 /// Options of `bench policy`.
@@ -53,7 +56,10 @@ pub(crate) struct Policy {
 ///
 /// When the output or a manifest cannot be written, or a program not be run.
 pub(crate) fn run(bench: &Bench, output: &mut impl Write) -> io::Result<()> {
-    let Bench::Policy(policy) = bench;
+    let policy = match bench {
+        Bench::Policy(policy) => policy,
+        Bench::Probe(probe) => return probe::run(probe, output),
+    };
     if policy.all {
         return all(policy, output);
     }

@@ -70,7 +70,11 @@ pub(super) fn beside(peer: &Path, runs: u32, output: &mut impl Write) -> io::Res
 }
 
 /// The program beside this one.
-fn ours() -> io::Result<PathBuf> {
+///
+/// # Errors
+///
+/// When it is not there.
+pub(super) fn ours() -> io::Result<PathBuf> {
     let ours = std::env::current_exe()?.with_file_name("kubectl-ambient");
     if ours.is_file() {
         return Ok(ours);
@@ -82,7 +86,12 @@ fn ours() -> io::Result<PathBuf> {
     Err(io::Error::new(io::ErrorKind::NotFound, message))
 }
 
-fn once(command: &mut Command) -> io::Result<Duration> {
+/// Runs a program without input and output, and tells how long it took.
+///
+/// # Errors
+///
+/// When it cannot be run, or does not succeed.
+pub(super) fn once(command: &mut Command) -> io::Result<Duration> {
     let start = Instant::now();
     let program = command.get_program().to_owned();
     let run = command
@@ -105,7 +114,7 @@ fn once(command: &mut Command) -> io::Result<Duration> {
 }
 
 /// The middle value; the upper one of two.
-fn median(times: &mut [Duration]) -> Option<Duration> {
+pub(super) fn median(times: &mut [Duration]) -> Option<Duration> {
     times.sort_unstable();
     times.get(times.len() / 2).copied()
 }
