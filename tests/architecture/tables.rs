@@ -119,6 +119,8 @@ pub(crate) const PACKAGES_WITH: &[(&str, &[&str])] = &[
     // Peers of tests misbehave in TLS too.
     ("rustls", &["ambient-identity", "ambient-testkit"]),
     ("tokio-rustls", &["ambient-identity", "ambient-testkit"]),
+    ("rustls-webpki", &["ambient-identity"]),
+    ("rcgen", &["ambient-identity", "ambient-testkit"]),
     // Whoever connects asks the error queue of the socket who refused.
     ("nix", &["ambient-hbone", "ambient-node"]),
 ];

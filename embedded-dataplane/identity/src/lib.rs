@@ -6,17 +6,30 @@
 #![forbid(unsafe_code)]
 
 mod certificate;
+mod chain;
+mod clock;
 mod credentials;
+mod crl;
 mod fault;
 mod inspect;
+mod peer;
 mod provider;
 mod roots;
 mod spiffe;
+mod trust;
+mod verify;
+mod workload;
 
 pub use certificate::{Certificate, Unreadable};
-pub use credentials::{Credentials, CredentialsError};
-pub use fault::{Alert, TlsFault};
+pub use clock::Clock;
+pub use credentials::{Credentials, CredentialsError, Issued};
+pub use crl::{RevocationLists, RevocationListsError};
+pub use fault::{Alert, ChainFault, PeerFault, TlsFault};
 pub use inspect::{Inspection, Inspector, Secured};
-pub use roots::{ChainFault, Roots, RootsError};
+pub use peer::Peer;
+pub use provider::TlsPolicy;
+pub use roots::{Roots, RootsError};
 pub use rustls::pki_types::UnixTime;
 pub use spiffe::{ParseSpiffeIdError, SpiffeId};
+pub use trust::{Trust, Watch};
+pub use workload::{Accepted, Connected, HandshakeError, TlsOptions, Workload, WorkloadError};
