@@ -77,6 +77,15 @@ impl Credentials {
         Self::new(certificate, chain, key)
     }
 
+    /// The same from a chain and a key in DER.
+    pub(crate) fn from_der(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, CredentialsError> {
+        let own = chain.first().ok_or(CredentialsError::NoCertificate)?;
+        Self::new(Certificate::read(own)?, chain, key)
+    }
+
     fn new(
         certificate: Certificate,
         chain: Vec<CertificateDer<'static>>,

@@ -5,11 +5,13 @@
 //! to it.
 #![forbid(unsafe_code)]
 
+mod authority;
 mod certificate;
 mod chain;
 mod clock;
 mod credentials;
 mod crl;
+mod csr;
 mod fault;
 mod inspect;
 mod peer;
@@ -20,10 +22,12 @@ mod trust;
 mod verify;
 mod workload;
 
+pub use authority::{Authority, AuthorityError};
 pub use certificate::{Certificate, Unreadable};
 pub use clock::Clock;
 pub use credentials::{Credentials, CredentialsError, Issued};
 pub use crl::{RevocationLists, RevocationListsError};
+pub use csr::{SigningRequest, SigningRequestError};
 pub use fault::{Alert, ChainFault, PeerFault, TlsFault};
 pub use inspect::{Inspection, Inspector, Secured};
 pub use peer::Peer;
