@@ -7,6 +7,7 @@
 
 pub mod addresses;
 pub mod annotations;
+pub mod files;
 pub mod groups;
 pub mod labels;
 pub mod namespaces;

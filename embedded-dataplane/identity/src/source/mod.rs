@@ -1,6 +1,11 @@
 //! Where certificates come from.
 
+mod files;
+mod folder;
+mod revocations;
+
 use std::future::{Future, pending};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -9,6 +14,9 @@ use crate::credentials::{CredentialsError, Issued};
 use crate::roots::RootsError;
 use crate::spiffe::SpiffeId;
 use crate::workload::WorkloadError;
+
+pub use folder::{AuthorityFolder, CertificateFolder};
+pub use revocations::{RevocationFile, RevocationFileError, Revocations};
 
 /// What is to come of a source.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -32,6 +40,14 @@ pub enum FetchError {
     /// Nobody gave an answer, or the answer was no.
     #[error("the certificate authority gives no certificate: {0}")]
     Refused(String),
+    /// A file cannot be read.
+    #[error("cannot read `{}`: {reason}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The authority at hand cannot sign.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
