@@ -4,7 +4,7 @@ use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
@@ -26,7 +26,8 @@ struct Inner {
     paths: Vec<PathBuf>,
     /// The most octets that one of them may have.
     most: u64,
-    /// A digest of what was read last.
+    /// A digest of what was there when they were read first, or found changed last. Reading does not
+    /// move it on: whoever reads early must not take the news from the others.
     seen: Mutex<Option<u64>>,
 }
 
@@ -57,16 +58,17 @@ impl Files {
     /// When one is there and cannot be read, or is too long.
     pub(crate) async fn read(&self) -> Contents {
         let contents = self.contents().await;
-        self.note(&contents);
+        self.seen().get_or_insert(digest(&contents));
         contents
     }
 
-    /// Ends when there is something else in one of them than was read last.
+    /// Ends when there is something else in one of them than when they were read first, or when this
+    /// ended last.
     pub(crate) async fn changed(&self) {
         loop {
             sleep(INTERVAL).await;
-            let contents = self.contents().await;
-            if self.note(&contents) {
+            let now = digest(&self.contents().await);
+            if self.seen().replace(now).is_some_and(|before| before != now) {
                 return;
             }
         }
@@ -84,18 +86,18 @@ impl Files {
             .unwrap_or_else(|_| Ok(Vec::new()))
     }
 
-    /// Whether it is something else than before.
-    fn note(&self, contents: &Contents) -> bool {
-        let mut hasher = DefaultHasher::new();
-        match contents {
-            Ok(contents) => contents.hash(&mut hasher),
-            Err(error) => error.reason.hash(&mut hasher),
-        }
-        let seen = self.0.seen.lock();
-        let mut seen = seen.unwrap_or_else(PoisonError::into_inner);
-        let digest = Some(hasher.finish());
-        std::mem::replace(&mut *seen, digest) != digest
+    fn seen(&self) -> MutexGuard<'_, Option<u64>> {
+        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn digest(contents: &Contents) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match contents {
+        Ok(contents) => contents.hash(&mut hasher),
+        Err(error) => error.reason.hash(&mut hasher),
+    }
+    hasher.finish()
 }
 
 fn content(path: &Path, most: u64) -> Result<Option<Vec<u8>>, FileError> {

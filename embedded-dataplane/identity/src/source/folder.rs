@@ -181,7 +181,10 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &store.get(&web()).await.unwrap()));
         let [status] = store.list().try_into().unwrap();
         let error = status.error.unwrap().to_string();
-        assert_eq!(error, "it is not the key of the certificate");
+        assert_eq!(
+            error,
+            "what was fetched cannot be used: it is not the key of the certificate"
+        );
         write(
             path,
             &[(files::KEY, &next.key), (files::ROOTS, &new.root())],
@@ -246,6 +249,10 @@ mod tests {
                 (files::ROOTS, &root.root()),
             ],
         );
+        // Somebody who reads the files first does not take the news from the others.
+        let db = format!("{SPIFFE_SCHEME}cluster.local/ns/shop/sa/db").parse();
+        let other = store.get(&db.unwrap()).await.unwrap();
+        assert!(other.certificate().issuer.ends_with("O=middle"));
         sleep(Duration::from_secs(3)).await;
         let second = store.get(&web()).await.unwrap();
         assert!(second.certificate().issuer.ends_with("O=middle"));

@@ -52,7 +52,7 @@ pub enum FetchError {
     #[error(transparent)]
     Authority(#[from] AuthorityError),
     /// The certificate or the key cannot be used.
-    #[error(transparent)]
+    #[error("what was fetched cannot be used: {0}")]
     Credentials(#[from] CredentialsError),
     /// The roots cannot be used.
     #[error("the roots that came with the certificate: {0}")]
