@@ -7,6 +7,7 @@
 
 pub mod addresses;
 pub mod annotations;
+pub mod authority;
 pub mod files;
 pub mod groups;
 pub mod labels;

@@ -42,7 +42,8 @@
 //! with the first read; [`TlsFault::of`] tells it from other errors. [`Inspector`] is for those who
 //! want to know whom they talk to, whoever that is.
 //!
-//! The only crate that names `rustls`. It opens no socket, and files only where that is said.
+//! The only crate that names `rustls`. It opens files and sockets only where a
+//! source says so.
 #![forbid(unsafe_code)]
 
 mod authority;
@@ -77,8 +78,8 @@ pub use provider::TlsPolicy;
 pub use roots::{Roots, RootsError};
 pub use rustls::pki_types::UnixTime;
 pub use source::{
-    AuthorityFolder, CertificateFolder, FetchError, Pending, RevocationFile, RevocationFileError,
-    Revocations, Source,
+    AuthorityFolder, CertificateFolder, FetchError, IstioAuthority, IstioOptions, Pending,
+    RevocationFile, RevocationFileError, Revocations, Source,
 };
 pub use spiffe::{ParseSpiffeIdError, SpiffeId};
 pub use store::{Status, Store, StoreError, StoreOptions};

@@ -67,6 +67,8 @@ pub struct Leaf {
 pub struct Details {
     /// More URIs that it is for.
     pub uris: Vec<String>,
+    /// Hosts that it is for, by their names in DNS.
+    pub hosts: Vec<String>,
     /// Who may show it.
     pub purpose: Purpose,
     /// Its serial number; the next free one where there is none.
@@ -173,6 +175,9 @@ impl Authority {
         params.subject_alt_names = uris
             .map(|uri| SanType::URI(Ia5String::try_from(uri.as_str()).unwrap()))
             .collect();
+        let hosts = details.hosts.iter();
+        let hosts = hosts.map(|host| SanType::DnsName(Ia5String::try_from(host.as_str()).unwrap()));
+        params.subject_alt_names.extend(hosts);
         params.extended_key_usages = match details.purpose {
             Purpose::Both => vec![
                 ExtendedKeyUsagePurpose::ServerAuth,

@@ -2,6 +2,7 @@
 
 mod files;
 mod folder;
+mod istio;
 mod revocations;
 
 use std::future::{Future, pending};
@@ -16,6 +17,7 @@ use crate::spiffe::SpiffeId;
 use crate::workload::WorkloadError;
 
 pub use folder::{AuthorityFolder, CertificateFolder};
+pub use istio::{IstioAuthority, IstioOptions};
 pub use revocations::{RevocationFile, RevocationFileError, Revocations};
 
 /// What is to come of a source.
