@@ -106,7 +106,16 @@ pub(crate) const PACKAGES: &[(&str, &[&str])] = &[
         "kubectl-ambient",
         &["ambient-facts", "ambient-identity", "ambient-hbone"],
     ),
-    ("ambient-xtask", &["ambient-facts", "kubectl-ambient"]),
+    // Benchmarks need what tests need, and are never shipped.
+    (
+        "ambient-xtask",
+        &[
+            "ambient-facts",
+            "ambient-identity",
+            "ambient-testkit",
+            "kubectl-ambient",
+        ],
+    ),
 ];
 
 /// Dependencies that only some packages may have: each is a privilege or a weight.

@@ -2,9 +2,10 @@
 //!
 //! [`shape`] says what cluster is wanted, [`generate`] makes its manifests, [`stages`] and
 //! [`programs`] say what is done with them, [`measure`] measures it. This module only puts them
-//! together.
+//! together. [`identity`] is about connections, and needs none of that.
 
 mod generate;
+mod identity;
 mod measure;
 mod programs;
 mod random;
@@ -26,6 +27,8 @@ use shape::Shape;
 pub(crate) enum Bench {
     /// Reading manifests, and the policy engine.
     Policy(Policy),
+    /// Certificates of workloads, and handshakes with them.
+    Identity(identity::Identity),
 }
 
 /// Options of `bench policy`.
@@ -53,7 +56,13 @@ pub(crate) struct Policy {
 ///
 /// When the output or a manifest cannot be written, or a program not be run.
 pub(crate) fn run(bench: &Bench, output: &mut impl Write) -> io::Result<()> {
-    let Bench::Policy(policy) = bench;
+    match bench {
+        Bench::Policy(bench) => policy(bench, output),
+        Bench::Identity(bench) => identity::run(bench, output),
+    }
+}
+
+fn policy(policy: &Policy, output: &mut impl Write) -> io::Result<()> {
     if policy.all {
         return all(policy, output);
     }
