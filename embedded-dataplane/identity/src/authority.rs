@@ -253,7 +253,7 @@ mod tests {
             AuthorityError::Unfit(ChainFault::Untrusted)
         );
         // Another's key.
-        let whole = signer.chain();
+        let whole = signer.chain() + &root.root();
         let unfit = read(&whole, &root.key()).unwrap().issue(&web());
         assert_eq!(
             unfit.unwrap_err(),

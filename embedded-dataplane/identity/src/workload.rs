@@ -253,9 +253,9 @@ fn server(
         .with_client_cert_verifier(Arc::new(clients))
         .with_cert_resolver(Arc::new(key));
     config.alpn_protocols = vec![ALPN.to_vec()];
-    // A resumed session is not verified again, so it would outlive a revocation.
+    // A resumed session is not verified again, so it would outlive a revocation. Without a place for
+    // sessions there are no tickets either.
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
     Ok(config)
 }
 
