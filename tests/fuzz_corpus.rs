@@ -2,14 +2,20 @@
 //! fuzzing once found is found again without fuzzing.
 #![cfg(test)]
 
+#[path = "../embedded-dataplane/fuzz/cases/certificate.rs"]
+mod certificate;
 #[path = "../embedded-dataplane/fuzz/cases/editor.rs"]
 mod editor;
 #[path = "../embedded-dataplane/fuzz/cases/emit.rs"]
 mod emit;
 #[path = "../embedded-dataplane/fuzz/cases/loader.rs"]
 mod loader;
+#[path = "../embedded-dataplane/fuzz/cases/revocations.rs"]
+mod revocations;
 #[path = "../embedded-dataplane/fuzz/cases/selector_cidr.rs"]
 mod selector_cidr;
+#[path = "../embedded-dataplane/fuzz/cases/spiffe.rs"]
+mod spiffe;
 
 use std::fs;
 use std::path::Path;
@@ -47,4 +53,19 @@ fn selectors_and_address_blocks_survive_their_corpus() {
 #[test]
 fn what_is_emitted_reads_back() {
     replay("emit", emit::run);
+}
+
+#[test]
+fn identities_survive_their_corpus() {
+    replay("spiffe", spiffe::run);
+}
+
+#[test]
+fn certificates_survive_their_corpus() {
+    replay("certificate", certificate::run);
+}
+
+#[test]
+fn revocation_lists_survive_their_corpus() {
+    replay("revocations", revocations::run);
 }

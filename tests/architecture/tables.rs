@@ -106,10 +106,15 @@ pub(crate) const PACKAGES: &[(&str, &[&str])] = &[
         "kubectl-ambient",
         &["ambient-facts", "ambient-identity", "ambient-hbone"],
     ),
-    // Benchmarks need peers, and are no part of a program either.
+    // Benchmarks need what tests need, and are never shipped.
     (
         "ambient-xtask",
-        &["ambient-facts", "ambient-testkit", "kubectl-ambient"],
+        &[
+            "ambient-facts",
+            "ambient-identity",
+            "ambient-testkit",
+            "kubectl-ambient",
+        ],
     ),
 ];
 
@@ -123,6 +128,8 @@ pub(crate) const PACKAGES_WITH: &[(&str, &[&str])] = &[
     // Peers of tests misbehave in TLS too.
     ("rustls", &["ambient-identity", "ambient-testkit"]),
     ("tokio-rustls", &["ambient-identity", "ambient-testkit"]),
+    ("rustls-webpki", &["ambient-identity"]),
+    ("rcgen", &["ambient-identity", "ambient-testkit"]),
     // Whoever connects asks the error queue of the socket who refused.
     ("nix", &["ambient-hbone", "ambient-node"]),
 ];

@@ -1,6 +1,6 @@
 //! Refusals that share a cause and not their remedy.
 
-use ambient_testkit::{ClientPolicy, Leaf, Script, Secured, Tunnel};
+use ambient_testkit::{ClientPolicy, Leaf, Purpose, Script, Secured, Tunnel};
 use kubectl_ambient::probe::Options;
 use rustls::CertificateError;
 
@@ -109,10 +109,8 @@ async fn statuses() {
 #[tokio::test(start_paused = true)]
 async fn a_server_with_a_certificate_for_clients() {
     let mesh = Mesh::new();
-    let server = mesh.authority.issue(&Leaf {
-        server: false,
-        ..Leaf::of(SERVER)
-    });
+    let leaf = Leaf::of(SERVER).only_for(Purpose::Client);
+    let server = mesh.authority.issue(&leaf);
     let script = Script::tls(&server, ClientPolicy::Required, Secured::Silent);
     insta::assert_snapshot!(advised(script, &mesh.options()).await, @"
     server-untrusted: the certificate is not for servers (extended key usage)

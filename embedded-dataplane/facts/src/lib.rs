@@ -7,6 +7,8 @@
 
 pub mod addresses;
 pub mod annotations;
+pub mod authority;
+pub mod files;
 pub mod groups;
 pub mod labels;
 pub mod namespaces;

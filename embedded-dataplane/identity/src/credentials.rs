@@ -8,8 +8,9 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
+use crate::certificate::{Certificate, Unreadable};
 use crate::provider::provider;
-use crate::{Certificate, Unreadable};
+use crate::roots::Roots;
 
 /// A chain of certificates, the own one first, with the key of the own one.
 ///
@@ -18,6 +19,15 @@ use crate::{Certificate, Unreadable};
 pub struct Credentials {
     pub(crate) key: Arc<CertifiedKey>,
     certificate: Certificate,
+}
+
+/// What an authority gives to a workload.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// The chain and the key.
+    pub credentials: Credentials,
+    /// The roots that the workload is to believe in.
+    pub roots: Roots,
 }
 
 /// Text that holds no credentials.
@@ -64,6 +74,23 @@ impl Credentials {
         let certificate = Certificate::read(own)?;
         // What is wrong with the text of a key is not repeated: it could be a part of the key.
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| CredentialsError::NoKey)?;
+        Self::new(certificate, chain, key)
+    }
+
+    /// The same from a chain and a key in DER.
+    pub(crate) fn from_der(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, CredentialsError> {
+        let own = chain.first().ok_or(CredentialsError::NoCertificate)?;
+        Self::new(Certificate::read(own)?, chain, key)
+    }
+
+    fn new(
+        certificate: Certificate,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, CredentialsError> {
         let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
             Error::InconsistentKeys(_) => CredentialsError::Mismatch,
             other => CredentialsError::Unusable(other.to_string()),

@@ -1,19 +1,19 @@
 //! Whom to believe, and whether a chain of certificates leads there.
 
 use std::fmt;
+use std::sync::Arc;
 
-use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, Error, RootCertStore};
+use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 
-use crate::provider::provider;
+use crate::chain::{Usage, check};
+use crate::fault::ChainFault;
 
-/// The certificates of authorities.
-#[derive(Clone)]
+/// The certificates of authorities. Clones share them.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Roots {
-    store: RootCertStore,
+    pub(crate) anchors: Arc<[TrustAnchor<'static>]>,
 }
 
 /// Text that holds no roots.
@@ -33,21 +33,6 @@ pub enum RootsError {
         /// What is wrong with it.
         reason: String,
     },
-}
-
-/// Why a chain is not believed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ChainFault {
-    /// A certificate in it has expired.
-    Expired,
-    /// A certificate in it is not valid yet.
-    NotYetValid,
-    /// It leads to none of the roots, or a signature in it is wrong.
-    Untrusted,
-    /// The certificate is not for servers (extended key usage).
-    WrongUsage,
-    /// Something else, in the words of the verifier.
-    Other(String),
 }
 
 impl Roots {
@@ -70,7 +55,9 @@ impl Roots {
         if store.is_empty() {
             return Err(RootsError::Empty);
         }
-        Ok(Self { store })
+        Ok(Self {
+            anchors: store.roots.into(),
+        })
     }
 
     /// Whether a server's chain, its own certificate first, leads to one of the roots at a time.
@@ -81,46 +68,14 @@ impl Roots {
     ///
     /// What is wrong with it.
     pub fn judge(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), ChainFault> {
-        let Some((own, intermediates)) = chain.split_first() else {
-            return Err(ChainFault::Untrusted);
-        };
-        let judged = ParsedCertificate::try_from(own).and_then(|own| {
-            let algorithms = provider().signature_verification_algorithms.all;
-            verify_server_cert_signed_by_trust_anchor(
-                &own,
-                &self.store,
-                intermediates,
-                now,
-                algorithms,
-            )
-        });
-        judged.map_err(|error| ChainFault::of(&error))
-    }
-}
-
-impl ChainFault {
-    fn of(error: &Error) -> Self {
-        let Error::InvalidCertificate(fault) = error else {
-            return Self::Other(error.to_string());
-        };
-        match fault {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                Self::NotYetValid
-            }
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::Untrusted,
-            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-                Self::WrongUsage
-            }
-            other => Self::Other(other.to_string()),
-        }
+        check(chain, &self.anchors, Usage::Server, now)
     }
 }
 
 impl fmt::Debug for Roots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Roots")
-            .field("certificates", &self.store.len())
+            .field("certificates", &self.anchors.len())
             .finish()
     }
 }

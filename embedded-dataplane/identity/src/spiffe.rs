@@ -8,7 +8,9 @@ use ambient_facts::tunnel::SPIFFE_SCHEME;
 /// The identity of a workload as Istio writes it: `spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT`.
 ///
 /// SPIFFE permits any path. Istio's proxies take this form and no other (ztunnel `src/identity/
-/// manager.rs`, `Identity::from_str`), so other SPIFFE IDs are no identities here.
+/// manager.rs`, `Identity::from_str`), so other SPIFFE IDs are no identities here. Neither are texts
+/// with spaces or control characters, which no SPIFFE ID has (SPIFFE ID specification, section 2): a
+/// peer chooses them, and they stand in lines of logs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SpiffeId {
     trust_domain: String,
@@ -44,7 +46,9 @@ impl FromStr for SpiffeId {
     type Err = ParseSpiffeIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts = text.strip_prefix(SPIFFE_SCHEME).map(|rest| {
+        let visible = text.bytes().all(|octet| octet.is_ascii_graphic());
+        let rest = text.strip_prefix(SPIFFE_SCHEME).filter(|_| visible);
+        let parts = rest.map(|rest| {
             let mut parts = rest.split('/');
             std::array::from_fn::<_, 6, _>(|_| parts.next())
         });
@@ -114,6 +118,9 @@ mod tests {
             "/ns/shop/sa/web",
             "cluster.local/ns/shop/sa/",
             "",
+            "cluster.local/ns/shop/sa/web\nlevel=error",
+            "cluster.local/ns/shop/sa/w eb",
+            "cluster.local/ns/shop/sa/wéb",
         ];
         for other in others.map(written) {
             assert!(other.parse::<SpiffeId>().is_err(), "{other}");

@@ -1,25 +1,45 @@
 //! An authority for tests.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use ambient_facts::tunnel::SPIFFE_SCHEME;
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, RevokedCertParams, SanType, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 
 /// An authority with its key.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
+    /// What stands between it and its root, itself first, in PEM.
+    between: String,
+    serial: u64,
 }
+
+/// Two certificates have one number only where a test wants it.
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 /// A certificate with its key, in PEM.
 #[derive(Clone)]
 pub struct Issued {
-    /// The certificate.
+    /// The certificate, and what stands between it and the root.
     pub chain: String,
     /// The key.
     pub key: String,
+}
+
+/// For which end of a connection a certificate is (extended key usage).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Purpose {
+    /// For both.
+    #[default]
+    Both,
+    /// For servers.
+    Server,
+    /// For clients.
+    Client,
 }
 
 /// When a certificate is valid.
@@ -40,8 +60,17 @@ pub struct Leaf {
     pub uris: Vec<String>,
     /// When it is valid.
     pub validity: Validity,
-    /// Whether it is for servers too, and not for clients alone.
-    pub server: bool,
+    /// Who may show it.
+    pub purpose: Purpose,
+}
+
+/// What a certificate says that few tests care for.
+#[derive(Debug, Clone, Default)]
+pub struct Details {
+    /// Hosts that it is for, by their names in DNS.
+    pub hosts: Vec<String>,
+    /// Its serial number; the next free one where there is none.
+    pub serial: Option<u64>,
 }
 
 impl Leaf {
@@ -50,8 +79,14 @@ impl Leaf {
         Self {
             uris: vec![format!("{SPIFFE_SCHEME}{path}")],
             validity: Validity::Now,
-            server: true,
+            purpose: Purpose::Both,
         }
+    }
+
+    /// The same for one end of a connection alone.
+    #[must_use]
+    pub fn only_for(self, purpose: Purpose) -> Self {
+        Self { purpose, ..self }
     }
 
     /// The same with another validity.
@@ -64,14 +99,25 @@ impl Leaf {
 impl Authority {
     /// An authority of this name.
     pub fn new(name: &str) -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params
-            .distinguished_name
-            .push(DnType::OrganizationName, name);
+        let (params, serial) = authority(name);
         let key = KeyPair::generate().unwrap();
         Self {
             issuer: CertifiedIssuer::self_signed(params, key).unwrap(),
+            between: String::new(),
+            serial,
+        }
+    }
+
+    /// An authority of this name below this one.
+    #[must_use]
+    pub fn below(&self, name: &str) -> Self {
+        let (params, serial) = authority(name);
+        let key = KeyPair::generate().unwrap();
+        let issuer = CertifiedIssuer::signed_by(params, key, &self.issuer).unwrap();
+        Self {
+            between: issuer.pem() + &self.between,
+            issuer,
+            serial,
         }
     }
 
@@ -80,31 +126,103 @@ impl Authority {
         self.issuer.pem()
     }
 
+    /// Its own certificate and what stands between it and its root, in PEM.
+    pub fn chain(&self) -> String {
+        match self.between.as_str() {
+            "" => self.root(),
+            between => between.to_owned(),
+        }
+    }
+
+    /// Its key in PEM.
+    pub fn key(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
+    /// The serial number of its own certificate.
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// A list in PEM that revokes the certificates with these serial numbers.
+    pub fn revoke(&self, serials: &[u64], validity: Validity) -> String {
+        let (this_update, next_update) = validity.period();
+        let revoked = |&serial| RevokedCertParams {
+            serial_number: SerialNumber::from(serial),
+            revocation_time: this_update,
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update,
+            next_update,
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+
     /// Signs a certificate.
     pub fn issue(&self, leaf: &Leaf) -> Issued {
+        self.issue_with(leaf, &Details::default())
+    }
+
+    /// Signs a certificate that says more.
+    pub fn issue_with(&self, leaf: &Leaf, details: &Details) -> Issued {
         let mut params = CertificateParams::default();
-        let now = OffsetDateTime::now_utc();
-        let hour = Duration::hours(1);
-        (params.not_before, params.not_after) = match leaf.validity {
-            Validity::Now => (now - hour, now + hour),
-            Validity::Past => (now - hour * 2, now - hour),
-            Validity::Future => (now + hour, now + hour * 2),
-        };
+        let serial = details.serial.unwrap_or_else(number);
+        params.serial_number = Some(SerialNumber::from(serial));
+        (params.not_before, params.not_after) = leaf.validity.period();
         params.distinguished_name = rcgen::DistinguishedName::new();
         let uris = leaf.uris.iter();
         params.subject_alt_names = uris
             .map(|uri| SanType::URI(Ia5String::try_from(uri.as_str()).unwrap()))
             .collect();
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        if leaf.server {
-            let server = ExtendedKeyUsagePurpose::ServerAuth;
-            params.extended_key_usages.push(server);
-        }
+        let hosts = details.hosts.iter();
+        let hosts = hosts.map(|host| SanType::DnsName(Ia5String::try_from(host.as_str()).unwrap()));
+        params.subject_alt_names.extend(hosts);
+        params.extended_key_usages = match leaf.purpose {
+            Purpose::Both => vec![
+                ExtendedKeyUsagePurpose::ServerAuth,
+                ExtendedKeyUsagePurpose::ClientAuth,
+            ],
+            Purpose::Server => vec![ExtendedKeyUsagePurpose::ServerAuth],
+            Purpose::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
+        };
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Issued {
-            chain: certificate.pem(),
+            chain: certificate.pem() + &self.between,
             key: key.serialize_pem(),
         }
     }
+}
+
+impl Validity {
+    fn period(self) -> (OffsetDateTime, OffsetDateTime) {
+        let now = OffsetDateTime::now_utc();
+        let hour = Duration::hours(1);
+        match self {
+            Self::Now => (now - hour, now + hour),
+            Self::Past => (now - hour * 2, now - hour),
+            Self::Future => (now + hour, now + hour * 2),
+        }
+    }
+}
+
+fn authority(name: &str) -> (CertificateParams, u64) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+        .distinguished_name
+        .push(DnType::OrganizationName, name);
+    let serial = number();
+    params.serial_number = Some(SerialNumber::from(serial));
+    (params, serial)
+}
+
+fn number() -> u64 {
+    NUMBERS.fetch_add(1, Ordering::Relaxed)
 }

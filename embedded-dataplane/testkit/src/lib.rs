@@ -14,5 +14,5 @@
 mod authority;
 mod peer;
 
-pub use authority::{Authority, Issued, Leaf, Validity};
+pub use authority::{Authority, Details, Issued, Leaf, Purpose, Validity};
 pub use peer::{ClientPolicy, Peer, Player, Script, Secured, Tunnel};

@@ -35,7 +35,8 @@ pub(super) fn repeat<T>(runs: u32, mut work: impl FnMut() -> T) -> (T, Measureme
     (result, Measurement { wall, cpu, peak })
 }
 
-fn once<T>(work: &mut impl FnMut() -> T) -> (T, Measurement) {
+/// Does the work once.
+pub(super) fn once<T>(work: &mut impl FnMut() -> T) -> (T, Measurement) {
     reset_peak();
     let cpu = processor_time();
     let start = Instant::now();
@@ -49,7 +50,7 @@ fn once<T>(work: &mut impl FnMut() -> T) -> (T, Measurement) {
 }
 
 /// The middle value; the upper one of two.
-fn median<T: Ord>(values: impl Iterator<Item = T>) -> Option<T> {
+pub(super) fn median<T: Ord>(values: impl Iterator<Item = T>) -> Option<T> {
     let mut values: Vec<_> = values.collect();
     values.sort();
     let middle = values.len() / 2;
@@ -69,9 +70,18 @@ fn processor_time() -> Option<Duration> {
     Some(Duration::from_nanos(total))
 }
 
+/// Memory that the process holds now, in bytes.
+pub(super) fn memory() -> Option<usize> {
+    status("VmRSS:")
+}
+
 fn peak_memory() -> Option<usize> {
+    status("VmHWM:")
+}
+
+fn status(key: &str) -> Option<usize> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|l| l.strip_prefix(key))?;
     let kibibytes: usize = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kibibytes * 1024)
 }

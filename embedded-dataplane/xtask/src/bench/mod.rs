@@ -2,9 +2,10 @@
 //!
 //! [`shape`] says what cluster is wanted, [`generate`] makes its manifests, [`stages`] and
 //! [`programs`] say what is done with them, [`measure`] measures it. This module only puts them
-//! together.
+//! together. [`identity`] is about connections, and needs none of that.
 
 mod generate;
+mod identity;
 mod measure;
 mod probe;
 mod programs;
@@ -29,6 +30,8 @@ pub(crate) enum Bench {
     Policy(Policy),
     /// Probing many tunnels at once.
     Probe(probe::Probe),
+    /// Certificates of workloads, and handshakes with them.
+    Identity(identity::Identity),
 }
 
 /// Options of `bench policy`.
@@ -56,10 +59,14 @@ pub(crate) struct Policy {
 ///
 /// When the output or a manifest cannot be written, or a program not be run.
 pub(crate) fn run(bench: &Bench, output: &mut impl Write) -> io::Result<()> {
-    let policy = match bench {
-        Bench::Policy(policy) => policy,
-        Bench::Probe(probe) => return probe::run(probe, output),
-    };
+    match bench {
+        Bench::Policy(bench) => policy(bench, output),
+        Bench::Probe(bench) => probe::run(bench, output),
+        Bench::Identity(bench) => identity::run(bench, output),
+    }
+}
+
+fn policy(policy: &Policy, output: &mut impl Write) -> io::Result<()> {
     if policy.all {
         return all(policy, output);
     }

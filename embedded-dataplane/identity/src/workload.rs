@@ -1,0 +1,287 @@
+//! TLS as a workload makes it: both ends show a certificate, and each knows whom to expect.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use ambient_facts::tunnel::ALPN;
+use rustls::client::Resumption;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::NoServerSessionStorage;
+use rustls::sign::SingleCertAndKey;
+use rustls::time_provider::TimeProvider;
+use rustls::{ClientConfig, Error, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+
+use crate::certificate::Certificate;
+use crate::chain::Usage;
+use crate::clock::Clock;
+use crate::credentials::{Credentials, Issued};
+use crate::fault::{PeerFault, TlsFault, listed};
+use crate::peer::{Evidence, Peer};
+use crate::provider::TlsPolicy;
+use crate::spiffe::SpiffeId;
+use crate::trust::{Belief, Trust};
+use crate::verify::{Clients, Servers, fault_of};
+
+/// A TLS stream to a client.
+pub type Accepted<S> = server::TlsStream<S>;
+
+/// A TLS stream to a server.
+pub type Connected<S> = client::TlsStream<S>;
+
+/// A workload with its certificate, ready to make connections.
+///
+/// What TLS needs is set up once with the certificate, and not with every handshake. Roots and
+/// revocations are looked up in [`Trust`] by each handshake, so they are never out of date in here.
+pub struct Workload {
+    identity: SpiffeId,
+    credentials: Credentials,
+    trust: Arc<Trust>,
+    clock: Clock,
+    server: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
+    /// The roots that came with the certificate are believed as long as it is used.
+    _belief: Belief,
+}
+
+/// What is the same for all workloads of a process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TlsOptions {
+    /// What TLS may be made of.
+    pub policy: TlsPolicy,
+    /// What certificates are valid by.
+    pub clock: Clock,
+}
+
+/// A certificate cannot be used for a workload.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WorkloadError {
+    /// It is for somebody else.
+    #[error("the certificate is for {}, and not for `{identity}`", listed(seen))]
+    Identity {
+        /// The workload.
+        identity: SpiffeId,
+        /// Whom the certificate names.
+        seen: Vec<String>,
+    },
+    /// TLS cannot be set up, in the words of the library.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
+}
+
+/// A handshake failed.
+#[derive(Debug, thiserror::Error)]
+pub enum HandshakeError {
+    /// This end refuses the peer.
+    #[error(transparent)]
+    Peer(PeerFault),
+    /// The peer refuses, or there is no way to speak with it.
+    #[error(transparent)]
+    Tls(TlsFault),
+    /// The connection broke.
+    #[error("the connection broke during the handshake")]
+    Io(#[source] io::Error),
+}
+
+impl Workload {
+    /// Sets up TLS for a workload with what an authority gave to it.
+    ///
+    /// # Errors
+    ///
+    /// When the certificate does not name the workload.
+    pub fn new(
+        identity: &SpiffeId,
+        issued: &Issued,
+        trust: &Arc<Trust>,
+        options: TlsOptions,
+    ) -> Result<Self, WorkloadError> {
+        let certificate = issued.credentials.certificate();
+        if !certificate.identities().any(|id| id == *identity) {
+            return Err(WorkloadError::Identity {
+                identity: identity.clone(),
+                seen: certificate.uris.clone(),
+            });
+        }
+        let tls = |error: Error| WorkloadError::Tls(error.to_string());
+        Ok(Self {
+            server: Arc::new(server(identity, issued, trust, options).map_err(tls)?),
+            client: Arc::new(client(issued, trust, options).map_err(tls)?),
+            identity: identity.clone(),
+            credentials: issued.credentials.clone(),
+            trust: Arc::clone(trust),
+            clock: options.clock,
+            _belief: trust.believe(&issued.roots),
+        })
+    }
+
+    /// Who it is.
+    pub fn identity(&self) -> &SpiffeId {
+        &self.identity
+    }
+
+    /// Its certificate.
+    pub fn certificate(&self) -> &Certificate {
+        self.credentials.certificate()
+    }
+
+    /// Makes TLS as the server. The client has to show a certificate that leads to a root and is for
+    /// an identity in the trust domain of this one, or in an alias of it.
+    ///
+    /// The caller bounds the time.
+    ///
+    /// # Errors
+    ///
+    /// When the client is refused, or refuses, or breaks off.
+    pub async fn accept<S>(&self, stream: S) -> Result<(Accepted<S>, Peer), HandshakeError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.server));
+        let stream = acceptor.accept(stream).await?;
+        let (_, connection) = stream.get_ref();
+        let peer = self.peer(connection.peer_certificates(), Usage::Client, |_| true)?;
+        Ok((stream, peer))
+    }
+
+    /// Makes TLS as a client. The server has to show a certificate that leads to a root and is for
+    /// one of the expected identities; names of hosts do not matter.
+    ///
+    /// The caller bounds the time.
+    ///
+    /// # Errors
+    ///
+    /// When the server is refused, or refuses, or breaks off. With TLS 1.3 a server tells that it
+    /// refuses the client only after the handshake: the first read fails then, and
+    /// [`TlsFault::of`] says why.
+    pub async fn connect<S>(
+        &self,
+        stream: S,
+        expected: Arc<BTreeSet<SpiffeId>>,
+    ) -> Result<(Connected<S>, Peer), HandshakeError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        // A copy shares everything that is expensive: only whom to expect differs.
+        let mut config = ClientConfig::clone(&self.client);
+        config
+            .dangerous()
+            .set_certificate_verifier(Arc::new(Servers {
+                trust: Arc::clone(&self.trust),
+                expected: Arc::clone(&expected),
+            }));
+        let connector = TlsConnector::from(Arc::new(config));
+        let stream = connector.connect(nobody(), stream).await?;
+        let (_, connection) = stream.get_ref();
+        let certificates = connection.peer_certificates();
+        let peer = self.peer(certificates, Usage::Server, |id| expected.contains(id))?;
+        Ok((stream, peer))
+    }
+
+    fn peer(
+        &self,
+        chain: Option<&[CertificateDer<'_>]>,
+        usage: Usage,
+        is_it: impl Fn(&SpiffeId) -> bool,
+    ) -> Result<Peer, PeerFault> {
+        let chain = chain.unwrap_or_default();
+        let chain: Vec<_> = chain.iter().map(|c| c.clone().into_owned()).collect();
+        let own = chain.first().and_then(|own| Certificate::read(own).ok());
+        let identity = own.and_then(|own| own.identities().find(is_it));
+        let evidence = Evidence {
+            chain,
+            anchors: self.trust.beliefs().anchors,
+            usage,
+            at: self.clock.now(),
+        };
+        // The verifier saw to it that there is one.
+        let identity = identity.ok_or(PeerFault::NoCertificate)?;
+        Ok(Peer::new(identity, evidence))
+    }
+}
+
+impl fmt::Debug for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workload")
+            .field("identity", &self.identity)
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<io::Error> for HandshakeError {
+    fn from(error: io::Error) -> Self {
+        let inner = error.get_ref().and_then(|e| e.downcast_ref::<Error>());
+        match inner.and_then(fault_of) {
+            Some(fault) => Self::Peer(fault),
+            None => match TlsFault::of(&error) {
+                Some(fault) => Self::Tls(fault),
+                None => Self::Io(error),
+            },
+        }
+    }
+}
+
+impl From<PeerFault> for HandshakeError {
+    fn from(fault: PeerFault) -> Self {
+        Self::Peer(fault)
+    }
+}
+
+/// The name that a server is given: it is in no message, because there is no SNI, and no verifier
+/// looks at it (ztunnel `src/tls/workload.rs`, `OutboundConnector`).
+fn nobody() -> ServerName<'static> {
+    ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into())
+}
+
+fn server(
+    identity: &SpiffeId,
+    issued: &Issued,
+    trust: &Arc<Trust>,
+    options: TlsOptions,
+) -> Result<ServerConfig, Error> {
+    let clients = Clients {
+        trust: Arc::clone(trust),
+        domain: identity.trust_domain().to_owned(),
+    };
+    let key = SingleCertAndKey::from(Arc::clone(&issued.credentials.key));
+    let provider = options.policy.provider();
+    let mut config = ServerConfig::builder_with_details(provider, Arc::new(options.clock))
+        .with_protocol_versions(&options.policy.versions())?
+        .with_client_cert_verifier(Arc::new(clients))
+        .with_cert_resolver(Arc::new(key));
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    // A resumed session is not verified again, so it would outlive a revocation. Without a place for
+    // sessions there are no tickets either.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(config)
+}
+
+fn client(issued: &Issued, trust: &Arc<Trust>, options: TlsOptions) -> Result<ClientConfig, Error> {
+    let nobody = Servers {
+        trust: Arc::clone(trust),
+        expected: Arc::default(),
+    };
+    let key = SingleCertAndKey::from(Arc::clone(&issued.credentials.key));
+    let provider = options.policy.provider();
+    let mut config = ClientConfig::builder_with_details(provider, Arc::new(options.clock))
+        .with_protocol_versions(&options.policy.versions())?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(nobody))
+        .with_client_cert_resolver(Arc::new(key));
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.enable_sni = false;
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(self.now())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! What changes while connections are there.
+
+use super::*;
+
+#[tokio::test]
+async fn w21_a_client_of_an_alias_of_the_trust_domain_is_admitted() {
+    let root = Authority::new("root");
+    let old = "old.example/ns/shop/sa/web";
+    let client = alone(&root, old);
+    let server = issued(&root.issue(&Leaf::of(DB)), &root);
+    let trusting = |aliases: &[&str]| {
+        let trust = Trust::new(aliases.iter().map(|&a| a.to_owned()));
+        Workload::new(&id(DB), &server, &trust, TlsOptions::default()).unwrap()
+    };
+    let alias = trusting(&["old.example", "older.example"]);
+    let (_, seen) = meet(&client, &alias, expecting(DB)).await.1.unwrap();
+    assert_eq!(*seen.identity(), id(old));
+    let refused = meet(&client, &trusting(&["older.example"]), expecting(DB)).await;
+    let text = client_fault(refused).to_string();
+    assert_eq!(
+        text,
+        format!(
+            "the client is `{}`, and not of trust domain `cluster.local` or `older.example`",
+            id(old)
+        )
+    );
+}
+
+#[tokio::test]
+async fn w20_new_roots_count_at_once_for_configurations_that_exist() {
+    let (old, new) = (Authority::new("mesh"), Authority::new("mesh"));
+    let trust = Trust::new([]);
+    let options = TlsOptions::default();
+    let first = issued(&old.issue(&Leaf::of(DB)), &old);
+    let server = Workload::new(&id(DB), &first, &trust, options).unwrap();
+    let client = alone(&new, WEB);
+    let _belief = client.trust.believe(&first.roots);
+    let refused = meet(&client, &server, expecting(DB)).await;
+    assert_eq!(client_fault(refused), ChainFault::Untrusted.into());
+    // Another identity of the process gets a certificate that comes with both roots.
+    let both = Issued {
+        roots: Roots::from_pem((old.root() + &new.root()).as_bytes()).unwrap(),
+        ..issued(&new.issue(&Leaf::of(WEB)), &new)
+    };
+    let another = Workload::new(&id(WEB), &both, &trust, options).unwrap();
+    assert!(meet(&client, &server, expecting(DB)).await.1.is_ok());
+    // It is believed as long as somebody has it.
+    drop(another);
+    let refused = meet(&client, &server, expecting(DB)).await;
+    assert_eq!(client_fault(refused), ChainFault::Untrusted.into());
+}
+
+#[tokio::test]
+async fn revocation_ends_what_was_made_before_and_refuses_what_comes() {
+    let root = Authority::new("root");
+    let details = |serial| Details {
+        serial: Some(serial),
+        ..Details::default()
+    };
+    let server = alone(&root, DB);
+    let bad = signed_with(&root, WEB, &Leaf::of(WEB), &details(70_000));
+    let good = signed_with(&root, WEB, &Leaf::of(WEB), &details(70_001));
+    let (_, bad_peer) = meet(&bad, &server, expecting(DB)).await.1.unwrap();
+    let (_, good_peer) = meet(&good, &server, expecting(DB)).await.1.unwrap();
+    let mut bad_watch = server.trust.watch(&bad_peer);
+    let mut good_watch = server.trust.watch(&good_peer);
+
+    let read = |text: String| RevocationLists::read(text.as_bytes()).unwrap();
+    assert_eq!(
+        server
+            .trust
+            .revoke(read(root.revoke(&[1, 2], Validity::Now))),
+        0
+    );
+    let list = root.revoke(&[70_000], Validity::Past);
+    assert_eq!(server.trust.revoke(read(list)), 1);
+    assert_eq!(bad_watch.revoked().await, PeerFault::Revoked);
+    let short = Duration::from_millis(1);
+    timeout(short, good_watch.revoked()).await.unwrap_err();
+
+    let ends = meet(&bad, &server, expecting(DB)).await;
+    assert_eq!(client_fault((Err(not_asked()), ends.1)), PeerFault::Revoked);
+    assert_eq!(
+        alert((ends.0, Err(not_asked()))).await,
+        "certificate_revoked"
+    );
+    // One that was believed before the lists came, and is watched only now.
+    let mut late = server.trust.watch(&bad_peer);
+    assert_eq!(late.revoked().await, PeerFault::Revoked);
+    // Nothing is kept of connections that are gone.
+    drop((bad_watch, good_watch, late));
+    assert_eq!(server.trust.watched(), 0);
+}
