@@ -5,6 +5,7 @@
 //! of the socket, the frames of the peer, the error of the stream below.
 #![forbid(unsafe_code)]
 
+pub mod authority;
 mod client;
 mod descriptors;
 mod dial;
