@@ -8,6 +8,7 @@
 pub mod addresses;
 pub mod annotations;
 pub mod groups;
+pub mod headers;
 pub mod labels;
 pub mod namespaces;
 pub mod ports;

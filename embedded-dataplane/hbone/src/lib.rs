@@ -10,6 +10,8 @@ mod client;
 mod descriptors;
 mod dial;
 mod frames;
+pub mod headers;
+
 mod watch;
 
 pub use client::{Answer, Connection, Fault, Receiver, Sender, Tunnel};
