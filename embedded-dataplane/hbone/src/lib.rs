@@ -11,7 +11,7 @@ mod descriptors;
 mod dial;
 mod frames;
 pub mod headers;
-
+pub mod proxy_protocol;
 mod watch;
 
 pub use client::{Answer, Connection, Fault, Receiver, Sender, Tunnel};
