@@ -9,9 +9,17 @@ pub mod authority;
 mod client;
 mod descriptors;
 mod dial;
+pub mod error;
 mod frames;
 pub mod headers;
+pub mod limits;
+mod load;
 pub mod proxy_protocol;
+mod pulse;
+pub mod server;
+pub mod stream;
+#[cfg(test)]
+mod testing;
 mod watch;
 
 pub use client::{Answer, Connection, Fault, Receiver, Sender, Tunnel};
