@@ -20,6 +20,7 @@ pub mod server;
 pub mod stream;
 #[cfg(test)]
 mod testing;
+pub mod tunnel;
 mod watch;
 
 pub use client::{Answer, Connection, Fault, Receiver, Sender, Tunnel};

@@ -61,6 +61,11 @@ impl<S> Felt<S> {
         Self::new(stream, PREFACE)
     }
 
+    /// Feels the pulse of a server that is yet to greet.
+    pub(crate) fn of_server(stream: S) -> Self {
+        Self::new(stream, 0)
+    }
+
     fn new(stream: S, preface: usize) -> Self {
         Self {
             stream,

@@ -97,6 +97,15 @@ impl Raw {
             .await;
     }
 
+    /// The server's greeting, when the client has sent its own.
+    pub(crate) async fn welcome(&mut self, settings: &[u8]) {
+        let mut preface = [0; PREFACE.len()];
+        self.stream.read_exact(&mut preface).await.unwrap();
+        assert_eq!(preface, PREFACE);
+        self.send(&frame(SETTINGS, 0, 0, settings)).await;
+        self.send(&frame(SETTINGS, ACK, 0, &[])).await;
+    }
+
     /// The next frame; `None` at the end.
     pub(crate) async fn receive(&mut self) -> Option<Frame> {
         let mut header = [0; 9];

@@ -43,10 +43,30 @@ impl Headers {
             network: first(names::FORWARDED_NETWORK).and_then(Network::decode),
         }
     }
+
+    pub(crate) fn write(&self, map: &mut HeaderMap) {
+        let values = [
+            (names::BAGGAGE, self.baggage.encode()),
+            (names::FORWARDED, self.forwarded.encode()),
+            (
+                names::TRACEPARENT,
+                self.traceparent.and_then(Traceparent::encode),
+            ),
+            (
+                names::FORWARDED_NETWORK,
+                self.network.as_ref().and_then(Network::encode),
+            ),
+        ];
+        for (name, value) in values {
+            if let Some(value) = value {
+                map.insert(name, value);
+            }
+        }
+    }
 }
 
 /// Reads the baggage of a CONNECT or of its answer.
-fn baggage(map: &HeaderMap) -> Baggage {
+pub(crate) fn baggage(map: &HeaderMap) -> Baggage {
     let values = map.get_all(names::BAGGAGE).iter();
     Baggage::decode(values.map(HeaderValue::as_bytes))
 }
