@@ -14,6 +14,7 @@ mod frames;
 pub mod headers;
 pub mod limits;
 mod load;
+pub mod pool;
 pub mod proxy_protocol;
 mod pulse;
 pub mod server;

@@ -1,25 +1,43 @@
 //! How many streams a connection carries.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
 
 /// The streams of a connection.
 #[derive(Debug, Default)]
-pub(crate) struct Load(AtomicUsize);
+pub(crate) struct Load {
+    streams: AtomicUsize,
+    /// Somebody waits for a place.
+    is_wanted: AtomicBool,
+    freed: Notify,
+}
 
 impl Load {
     /// How many there are.
     pub(crate) fn now(&self) -> usize {
-        self.0.load(Ordering::Acquire)
+        self.streams.load(Ordering::SeqCst)
     }
 
     /// One more, as long as there are less than so many.
     pub(crate) fn take(self: &Arc<Self>, most: usize) -> Option<Place> {
         let more = |now: usize| (now < most).then_some(now + 1);
-        let taken = self
-            .0
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
+        let taken = (self.streams).fetch_update(Ordering::SeqCst, Ordering::SeqCst, more);
         taken.ok().map(|_| Place(Arc::clone(self)))
+    }
+
+    /// Whether [`Self::freed`] is to tell of places. A place that became free before shows in
+    /// [`Self::now`] after this.
+    pub(crate) fn want(&self, is_wanted: bool) {
+        // INVARIANT: this store and the look at the count, and in `Place::drop` the count and the
+        // look at this, are in one order for everybody, so that one of both sees the other.
+        self.is_wanted.store(is_wanted, Ordering::SeqCst);
+    }
+
+    /// Waits until a place became free while one was wanted.
+    pub(crate) async fn freed(&self) {
+        self.freed.notified().await;
     }
 }
 
@@ -29,7 +47,10 @@ pub(crate) struct Place(Arc<Load>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.streams.fetch_sub(1, Ordering::SeqCst);
+        if self.0.is_wanted.load(Ordering::SeqCst) {
+            self.0.freed.notify_one();
+        }
     }
 }
 
@@ -46,5 +67,20 @@ mod tests {
         drop(places);
         assert_eq!(load.now(), 0);
         assert!(load.take(1).is_some());
+    }
+
+    #[tokio::test]
+    async fn only_a_place_that_is_wanted_is_told_of() {
+        let load = Arc::new(Load::default());
+        let told = || tokio::time::timeout(std::time::Duration::ZERO, load.freed());
+        drop(load.take(1));
+        assert!(told().await.is_err());
+        let place = load.take(1);
+        load.want(true);
+        drop(place);
+        assert!(told().await.is_ok());
+        load.want(false);
+        drop(load.take(1));
+        assert!(told().await.is_err());
     }
 }

@@ -186,6 +186,11 @@ impl Tunnel {
         ours.min(self.requests.current_max_send_streams())
     }
 
+    /// The count of the streams, which does not hold the connection open.
+    pub(crate) fn load(&self) -> &Arc<Load> {
+        &self.shared.load
+    }
+
     /// Takes a place for a stream; `None` when there is none.
     pub fn reserve(&self) -> Option<Place> {
         let place = self.shared.load.take(self.most_streams())?;
