@@ -127,6 +127,71 @@ async fn a_tunnel_leads_through_our_own_server() {
     serving.await.unwrap();
 }
 
+#[tokio::test]
+async fn a_tunnel_leads_through_a_tunnel() {
+    async fn serve<S>(stream: S, name: &'static str) -> (Target, Stream)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut connection = server::accept(stream, &Limits::SERVER).await.unwrap();
+        let Some(Incoming::Connect(request)) = connection.next().await.unwrap() else {
+            panic!("a CONNECT comes first");
+        };
+        tokio::spawn(async move { while let Ok(Some(_)) = connection.next().await {} });
+        let service = Some(name.to_owned());
+        let target = request.target().clone();
+        let baggage = Baggage {
+            service,
+            ..Baggage::default()
+        };
+        (target, request.accept(&baggage).unwrap())
+    }
+    async fn enter<S>(stream: S, to: &Target) -> (Opened, Tunnel)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (tunnel, driver) = open(stream, &Limits::CLIENT).await.unwrap();
+        tokio::spawn(driver);
+        let place = tunnel.reserve().unwrap();
+        (
+            place.connect(to, &Headers::default()).await.unwrap(),
+            tunnel,
+        )
+    }
+
+    let service: Target = "api.shop.svc:80".parse().unwrap();
+    let (ours, theirs) = duplex(64 << 10);
+    let far = tokio::spawn(async move {
+        let (outer, stream) = serve(theirs, "gateway").await;
+        // Between both, TLS would take its place.
+        let (inner, mut stream) = serve(stream, "api").await;
+        assert_eq!(outer, inner);
+        let (reader, writer) = stream.halves();
+        let mut received = Vec::new();
+        while let Some(octets) = reader.read().await.unwrap() {
+            received.extend_from_slice(&octets);
+        }
+        writer.write(Bytes::from(received)).await.unwrap();
+        writer.finish().unwrap();
+        // What is under way is not cut off.
+        reader.read().await
+    });
+    let (outer, _outer_tunnel) = enter(ours, &service).await;
+    assert_eq!(outer.baggage.service.as_deref(), Some("gateway"));
+    let (mut inner, _inner_tunnel) = enter(outer.stream, &service).await;
+    assert_eq!(inner.baggage.service.as_deref(), Some("api"));
+    let sent = Bytes::from(vec![7; 3_000_000]);
+    let (reader, writer) = inner.stream.halves();
+    writer.write(sent.clone()).await.unwrap();
+    writer.finish().unwrap();
+    let mut received = Vec::new();
+    while let Some(octets) = reader.read().await.unwrap() {
+        received.extend_from_slice(&octets);
+    }
+    assert!(received == sent);
+    assert_eq!(far.await.unwrap(), Ok(None));
+}
+
 #[tokio::test(start_paused = true)]
 async fn w1_a_server_that_does_not_greet_is_not_waited_for() {
     for beginning in [Vec::new(), frame(SETTINGS, 0, 0, &[0; 6])[..12].to_vec()] {
