@@ -23,6 +23,7 @@ pub mod stream;
 mod testing;
 pub mod tunnel;
 mod watch;
+mod windows;
 
 pub use client::{Answer, Connection, Fault, Receiver, Sender, Tunnel};
 pub use descriptors::descriptors;

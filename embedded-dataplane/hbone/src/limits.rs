@@ -1,18 +1,23 @@
 //! How much of everything a connection may take, and for how long.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+pub use crate::windows::Budget;
 
 /// What both ends of a tunnel promise in their settings, and what they put up with.
 ///
 /// The sizes are those of ztunnel (`src/config.rs`, `src/proxy/h2/{client,server}.rs`), so that a peer
 /// finds what it knows; the times are our own, because ztunnel waits for ever.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     /// Octets that a peer may have under way on a stream, up to 2^31 - 1.
     pub stream_window: u32,
     /// Octets that a peer may have under way on a connection, up to 2^31 - 1. More than for a stream,
     /// so that one that is not read does not hold up all others.
     pub connection_window: u32,
+    /// What windows may grow from, beyond these two; without it they stay as they are.
+    pub budget: Option<Arc<Budget>>,
     /// The longest frame that a peer may send, from 2^14 to 2^24 - 1 octets.
     pub frame: u32,
     /// Octets of all headers of a request or answer, counted as in RFC 9113, section 6.5.2.
@@ -42,6 +47,7 @@ impl Limits {
     pub const SERVER: Self = Self {
         stream_window: 4 << 20,
         connection_window: 16 << 20,
+        budget: None,
         frame: 1 << 20,
         headers: 64 << 10,
         streams: 200,

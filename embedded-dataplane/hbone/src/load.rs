@@ -1,7 +1,7 @@
 //! How many streams a connection carries.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
@@ -12,6 +12,8 @@ pub(crate) struct Load {
     /// Somebody waits for a place.
     is_wanted: AtomicBool,
     freed: Notify,
+    /// Octets that came and were passed on.
+    used: AtomicU64,
 }
 
 impl Load {
@@ -25,6 +27,11 @@ impl Load {
         let more = |now: usize| (now < most).then_some(now + 1);
         let taken = (self.streams).fetch_update(Ordering::SeqCst, Ordering::SeqCst, more);
         taken.ok().map(|_| Place(Arc::clone(self)))
+    }
+
+    /// How many octets came on all its streams and were passed on.
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
     }
 
     /// Whether [`Self::freed`] is to tell of places. A place that became free before shows in
@@ -44,6 +51,13 @@ impl Load {
 /// A stream's place on its connection, free again when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place(Arc<Load>);
+
+impl Place {
+    /// So many octets more that came on the stream were passed on.
+    pub(crate) fn use_up(&self, octets: usize) {
+        self.0.used.fetch_add(octets as u64, Ordering::Relaxed);
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
@@ -66,7 +80,10 @@ mod tests {
         assert!(load.take(2).is_none());
         drop(places);
         assert_eq!(load.now(), 0);
-        assert!(load.take(1).is_some());
+        let place = load.take(1).unwrap();
+        place.use_up(5);
+        place.use_up(6);
+        assert_eq!(load.used(), 11);
     }
 
     #[tokio::test]

@@ -15,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::limits::Limits;
+use crate::load::Load;
+use crate::windows::{Sizes, Windows};
 
 /// Octets that a client sends before its first frame (RFC 9113, section 3.4).
 const PREFACE: usize = 24;
@@ -200,7 +202,8 @@ impl Greeting {
     }
 }
 
-/// Tells when a peer is to be given up.
+/// Tells when a peer is to be given up, and when windows are to change: both ask by PING, and there
+/// is one of those at a time.
 #[derive(Debug)]
 pub(crate) struct Watch {
     pulse: Arc<Pulse>,
@@ -211,11 +214,21 @@ pub(crate) struct Watch {
     /// Beats when the timer was set.
     beats: u64,
     /// The peer owes the answer to a PING.
-    asked: bool,
+    is_asked: bool,
+    /// It is dead if neither that nor anything else comes.
+    is_pressed: bool,
+    load: Arc<Load>,
+    windows: Windows,
+    /// New sizes that nobody took yet.
+    sizes: Option<Sizes>,
 }
 
 impl Watch {
-    pub(crate) fn new(pulse: Arc<Pulse>, ping: PingPong, limits: &Limits) -> Self {
+    pub(crate) fn new(pulse: Arc<Pulse>, ping: PingPong, load: Arc<Load>, limits: &Limits) -> Self {
+        let first = Sizes {
+            stream: limits.stream_window,
+            connection: limits.connection_window,
+        };
         Self {
             beats: pulse.beats(),
             pulse,
@@ -223,35 +236,65 @@ impl Watch {
             timer: Box::pin(sleep(limits.quiet)),
             quiet: limits.quiet,
             patience: limits.patience,
-            asked: false,
+            is_asked: false,
+            is_pressed: false,
+            load,
+            windows: Windows::new(first, limits.budget.clone()),
+            sizes: None,
         }
     }
 
     /// Ready when the peer is dead.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.asked && self.ping.poll_pong(cx).is_ready() {
-            self.asked = false;
-            self.set(self.quiet);
+        let used = self.load.used();
+        if self.is_asked && self.ping.poll_pong(cx).is_ready() {
+            self.is_asked = false;
+            if let Some(sizes) = self.windows.end(used, Instant::now()) {
+                self.sizes = Some(sizes);
+            }
+            if self.is_pressed {
+                self.is_pressed = false;
+                self.set(self.quiet);
+            }
+        }
+        if !self.is_asked && self.windows.is_due(used) {
+            self.windows.begin(used, Instant::now());
+            self.ask(cx);
         }
         while self.timer.as_mut().poll(cx).is_ready() {
+            if let Some(sizes) = self.windows.rest(used) {
+                self.sizes = Some(sizes);
+            }
             if self.pulse.beats() != self.beats {
-                self.set(if self.asked {
+                self.set(if self.is_pressed {
                     self.patience
                 } else {
                     self.quiet
                 });
-            } else if self.asked {
+            } else if self.is_pressed {
                 return Poll::Ready(());
             } else {
-                // Where it fails, the connection is about to end, or it never does.
-                let _ = self.ping.send_ping(Ping::opaque());
-                self.asked = true;
+                self.is_pressed = true;
+                if !self.is_asked {
+                    self.ask(cx);
+                }
                 self.set(self.patience);
-                // The answer has to wake this task too.
-                let _ = self.ping.poll_pong(cx);
             }
         }
         Poll::Pending
+    }
+
+    /// New sizes of the windows, once. They are to be given back where they cannot be applied yet.
+    pub(crate) fn sizes(&mut self) -> &mut Option<Sizes> {
+        &mut self.sizes
+    }
+
+    fn ask(&mut self, cx: &mut Context<'_>) {
+        // Where it fails, the connection is about to end, or it never does.
+        let _ = self.ping.send_ping(Ping::opaque());
+        self.is_asked = true;
+        // The answer has to wake this task too; it cannot be there yet.
+        let _ = self.ping.poll_pong(cx);
     }
 
     fn set(&mut self, time: Duration) {

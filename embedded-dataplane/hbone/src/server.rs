@@ -31,6 +31,7 @@ use crate::error::ConnectionError;
 use crate::limits::Limits;
 use crate::load::Load;
 use crate::pulse::{Felt, Watch};
+use crate::windows::Sizes;
 
 /// Requests that a peer may reset before their answer, in each [`ABANDONED_WITHIN`].
 const MOST_ABANDONED: u32 = 1000;
@@ -110,11 +111,12 @@ where
     let Some(ping) = inner.ping_pong() else {
         return Err(ConnectionError::Unsettled);
     };
+    let load: Arc<Load> = Arc::default();
     Ok(Connection {
         inner,
-        watch: Watch::new(pulse, ping, limits),
+        watch: Watch::new(pulse, ping, Arc::clone(&load), limits),
         first,
-        load: Arc::default(),
+        load,
         account: Arc::default(),
         abandoned: Abandoned::since(Instant::now()),
         verdict: None,
@@ -154,6 +156,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if self.watch.poll(cx).is_ready() {
                 return self.end(Err(ConnectionError::Silent));
             }
+            if let Some(sizes) = self.watch.sizes().take()
+                && !self.resize(sizes)
+            {
+                *self.watch.sizes() = Some(sizes);
+            }
             let asked = match self.first.take() {
                 Some(asked) => Some(Ok(asked)),
                 None => match self.inner.poll_accept(cx) {
@@ -172,6 +179,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         Poll::Ready(Ok(None))
+    }
+
+    /// `false` where the peer has not taken note of the sizes before.
+    fn resize(&mut self, sizes: Sizes) -> bool {
+        let is_taken = self.inner.set_initial_window_size(sizes.stream).is_ok();
+        if is_taken {
+            self.inner.set_target_window_size(sizes.connection);
+        }
+        is_taken
     }
 
     fn end(

@@ -30,7 +30,7 @@ pub struct Reader {
     /// The peer says how the application closed.
     is_exact: bool,
     rest: Bytes,
-    _place: Arc<Place>,
+    place: Arc<Place>,
 }
 
 /// The direction to the peer. Dropped before [`Self::finish`] it resets the stream (`CANCEL`).
@@ -55,7 +55,7 @@ impl Stream {
                 owed: 0,
                 is_exact,
                 rest: Bytes::new(),
-                _place: Arc::clone(&place),
+                place: Arc::clone(&place),
             },
             writer: Writer {
                 stream: send,
@@ -124,6 +124,7 @@ impl Reader {
         if self.owed > 0 {
             // Fails only where the stream is over, which the next reading tells.
             let _ = self.stream.flow_control().release_capacity(self.owed);
+            self.place.use_up(self.owed);
             self.owed = 0;
         }
     }

@@ -26,6 +26,7 @@ use crate::limits::Limits;
 use crate::load::{self, Load};
 use crate::pulse::{Felt, Watch};
 use crate::stream::Stream;
+use crate::windows::Sizes;
 
 /// A connection to a peer. Its clones are one and the same; it closes when all of them and all its
 /// streams are gone.
@@ -140,7 +141,7 @@ where
     });
     let driver = Driver {
         inner,
-        watch: Watch::new(pulse, ping, limits),
+        watch: Watch::new(pulse, ping, Arc::clone(&shared.load), limits),
         shared: Arc::clone(&shared),
     };
     Ok((Tunnel { requests, shared }, driver))
@@ -154,9 +155,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
             self.shared.is_over.store(true, Ordering::Release);
             return Poll::Ready(Err(ConnectionError::Silent));
         }
+        if let Some(sizes) = self.watch.sizes().take()
+            && !self.resize(sizes)
+        {
+            *self.watch.sizes() = Some(sizes);
+        }
         Pin::new(&mut self.inner)
             .poll(cx)
             .map_err(ConnectionError::of)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    /// `false` where the peer has not taken note of the sizes before.
+    fn resize(&mut self, sizes: Sizes) -> bool {
+        let is_taken = self.inner.set_initial_window_size(sizes.stream).is_ok();
+        if is_taken {
+            self.inner.set_target_window_size(sizes.connection);
+        }
+        is_taken
     }
 }
 

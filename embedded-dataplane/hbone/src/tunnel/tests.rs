@@ -1,10 +1,11 @@
 //! The client against servers that behave, and ones that do not.
 
 mod closing;
+mod windows;
 
 use std::time::Duration;
 
-use tokio::io::duplex;
+use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
