@@ -46,6 +46,9 @@ pub use self::settings::{Counts, Settings};
 /// How often a CONNECT that nobody looked at is tried in all.
 const ATTEMPTS: usize = 3;
 
+/// The shortest time between two looks for what is idle.
+const SHORTEST_PERIOD: Duration = Duration::from_millis(100);
+
 /// Makes connections: TCP, TLS, and nothing of HTTP/2.
 pub trait Connector: Send + Sync + 'static {
     /// A connection that is secured.
@@ -101,7 +104,8 @@ impl<C: Connector> Pool<C> {
             limits,
             settings,
         });
-        inner.spawn(reap(Arc::downgrade(&inner), inner.settings.idle / 4));
+        let period = (inner.settings.idle / 4).max(SHORTEST_PERIOD);
+        inner.spawn(reap(Arc::downgrade(&inner), period));
         Self { inner }
     }
 

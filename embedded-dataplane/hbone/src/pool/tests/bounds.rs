@@ -203,3 +203,19 @@ async fn what_failed_once_is_forgotten_too() {
     settle().await;
     assert_eq!(pool.counts(), Counts::default());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_that_keeps_nothing_is_no_busy_one() {
+    let net = Net::new(&[]);
+    let idle = Duration::ZERO;
+    let pool = with(
+        &net,
+        Settings {
+            idle,
+            ..Settings::default()
+        },
+    );
+    drop(connect(&pool, &key(1)).await.unwrap());
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(pool.counts(), Counts::default());
+}
