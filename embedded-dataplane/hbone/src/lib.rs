@@ -11,6 +11,7 @@ mod descriptors;
 mod dial;
 pub mod error;
 mod frames;
+mod gather;
 pub mod headers;
 pub mod limits;
 mod load;

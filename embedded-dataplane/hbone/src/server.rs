@@ -15,7 +15,7 @@ mod request;
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +28,7 @@ pub use self::request::{BadRequest, Incoming, Refusal, Request, Unwanted};
 
 use self::request::Account;
 use crate::error::ConnectionError;
+use crate::gather::{Gate, Gathered};
 use crate::limits::Limits;
 use crate::load::Load;
 use crate::pulse::{Felt, Watch};
@@ -43,7 +44,8 @@ type Asked = (http::Request<RecvStream>, SendResponse<Bytes>);
 /// A connection to a client. Dropping it closes it, and all its streams.
 #[derive(Debug)]
 pub struct Connection<S> {
-    inner: h2::server::Connection<Felt<S>, Bytes>,
+    inner: h2::server::Connection<Gathered<Felt<S>>, Bytes>,
+    gate: Arc<Gate>,
     watch: Watch,
     /// Came with the greeting.
     first: Option<Asked>,
@@ -75,6 +77,8 @@ where
 {
     let stream = Felt::of_client(stream);
     let pulse = stream.pulse();
+    let stream = Gathered::new(stream);
+    let gate = stream.gate();
     let streams = usize::try_from(limits.streams).unwrap_or(usize::MAX);
     let mut builder = h2::server::Builder::new();
     builder
@@ -114,6 +118,7 @@ where
     let load: Arc<Load> = Arc::default();
     Ok(Connection {
         inner,
+        gate,
         watch: Watch::new(pulse, ping, Arc::clone(&load), limits),
         first,
         load,
@@ -163,10 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             let asked = match self.first.take() {
                 Some(asked) => Some(Ok(asked)),
-                None => match self.inner.poll_accept(cx) {
-                    Poll::Ready(asked) => asked,
-                    Poll::Pending => return Poll::Pending,
-                },
+                None => ready!(self.poll_asked(cx)),
             };
             match asked {
                 Some(Ok(asked)) => {
@@ -179,6 +181,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         Poll::Ready(Ok(None))
+    }
+
+    /// Moves everything, and writes it when nobody has more to say. What is ready when a request
+    /// came goes with the next call.
+    fn poll_asked(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Asked, h2::Error>>> {
+        self.gate.close();
+        let asked = self.inner.poll_accept(cx);
+        if self.gate.open() && asked.is_pending() {
+            return self.inner.poll_accept(cx);
+        }
+        asked
     }
 
     /// `false` where the peer has not taken note of the sizes before.

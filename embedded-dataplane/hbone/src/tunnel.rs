@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use crate::authority::Target;
 use crate::error::{ConnectionError, StreamError};
+use crate::gather::{Gate, Gathered};
 use crate::headers::{self, Baggage, Headers};
 use crate::limits::Limits;
 use crate::load::{self, Load};
@@ -49,7 +50,8 @@ struct Shared {
 #[derive(Debug)]
 #[must_use = "nothing moves unless it runs"]
 pub struct Driver<S: AsyncRead + AsyncWrite + Unpin> {
-    inner: h2::client::Connection<Felt<S>, Bytes>,
+    inner: h2::client::Connection<Gathered<Felt<S>>, Bytes>,
+    gate: Arc<Gate>,
     watch: Watch,
     shared: Arc<Shared>,
 }
@@ -109,6 +111,8 @@ where
 {
     let stream = Felt::of_server(stream);
     let pulse = stream.pulse();
+    let stream = Gathered::new(stream);
+    let gate = stream.gate();
     let streams = usize::try_from(limits.streams).unwrap_or(usize::MAX);
     let (requests, mut inner) = h2::client::Builder::new()
         .enable_push(false)
@@ -141,6 +145,7 @@ where
     });
     let driver = Driver {
         inner,
+        gate,
         watch: Watch::new(pulse, ping, Arc::clone(&shared.load), limits),
         shared: Arc::clone(&shared),
     };
@@ -160,9 +165,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
         {
             *self.watch.sizes() = Some(sizes);
         }
-        Pin::new(&mut self.inner)
-            .poll(cx)
-            .map_err(ConnectionError::of)
+        self.gate.close();
+        let mut outcome = Pin::new(&mut self.inner).poll(cx);
+        if self.gate.open() && outcome.is_pending() {
+            // Nobody has more to say for now.
+            outcome = Pin::new(&mut self.inner).poll(cx);
+        }
+        outcome.map_err(ConnectionError::of)
     }
 }
 

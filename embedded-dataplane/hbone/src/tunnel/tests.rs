@@ -2,6 +2,7 @@
 
 mod closing;
 mod windows;
+mod writes;
 
 use std::time::Duration;
 
