@@ -65,4 +65,13 @@ impl Limits {
         answer: Duration::from_secs(20),
         ..Self::SERVER
     };
+
+    /// What frames of less than 256 octets that wait to be read may cost beyond their octets, at 256
+    /// for each, before the library ends the connection. Its own half of a window is 40,000 messages
+    /// of 50 octets, which one application that is stuck would reach, and take all streams with it.
+    pub(crate) fn small_frames(&self) -> usize {
+        usize::try_from(self.connection_window)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(2)
+    }
 }

@@ -88,6 +88,7 @@ where
         .max_header_list_size(limits.headers)
         .max_concurrent_streams(limits.streams)
         .max_send_buffer_size(limits.send_buffer)
+        .data_frame_budget(limits.small_frames())
         .max_concurrent_reset_streams(streams)
         .reset_stream_duration(Limits::REMEMBERED)
         // A client that goes away takes all its streams with it at once, and does no wrong.

@@ -122,6 +122,7 @@ where
         .max_header_list_size(limits.headers)
         .initial_max_send_streams(streams)
         .max_send_buffer_size(limits.send_buffer)
+        .data_frame_budget(limits.small_frames())
         .max_concurrent_reset_streams(streams)
         .reset_stream_duration(Limits::REMEMBERED)
         .handshake(stream)
