@@ -20,6 +20,7 @@ mod entry;
 mod error;
 mod key;
 mod settings;
+mod tasks;
 
 use std::future::Future;
 use std::hash::{BuildHasher as _, RandomState};
@@ -28,10 +29,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::entry::{Answer, Entries, Found};
+use self::tasks::Tasks;
 use crate::authority::Target;
 use crate::error::ConnectionError;
 use crate::headers::Headers;
@@ -80,7 +81,7 @@ struct Inner<C: Connector> {
     spread: RandomState,
     shards: Box<[Mutex<Entries<C::Error>>]>,
     /// Dials, drivers of connections, and what lets go of idle ones.
-    tasks: Mutex<JoinSet<()>>,
+    tasks: Tasks,
 }
 
 impl<C: Connector> Clone for Pool<C> {
@@ -100,12 +101,12 @@ impl<C: Connector> Pool<C> {
             connector: Arc::new(connector),
             shards: shards.collect(),
             spread: RandomState::new(),
-            tasks: Mutex::default(),
+            tasks: Tasks::default(),
             limits,
             settings,
         });
         let period = (inner.settings.idle / 4).max(SHORTEST_PERIOD);
-        inner.spawn(reap(Arc::downgrade(&inner), period));
+        inner.tasks.spawn(reap(Arc::downgrade(&inner), period));
         Self { inner }
     }
 
@@ -172,14 +173,8 @@ impl<C: Connector> Inner<C> {
                 key: key.clone(),
                 has_landed: false,
             };
-            self.spawn(flight.fly(*start));
+            self.tasks.spawn(flight.fly(*start));
         }
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = lock(&self.tasks);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
     }
 
     fn land(self: &Arc<Self>, key: &Key, outcome: Result<Tunnel, DialError<C::Error>>) {
@@ -218,7 +213,9 @@ impl<C: Connector> Flight<C> {
         self.has_landed = true;
         let opened = opened.and_then(|(tunnel, driver)| {
             let load = Arc::clone(tunnel.load());
-            inner.spawn(drive(driver, load, self.key.clone(), self.inner.clone()));
+            inner
+                .tasks
+                .spawn(drive(driver, load, self.key.clone(), self.inner.clone()));
             if tunnel.is_usable() && tunnel.most_streams() > 0 {
                 Ok(tunnel)
             } else {
@@ -234,7 +231,7 @@ impl<C: Connector> Drop for Flight<C> {
         if !self.has_landed
             && let Some(inner) = self.inner.upgrade()
         {
-            inner.land(&self.key, Err(DialError::Abandoned));
+            inner.entries(&self.key).abandon(&self.key, Instant::now());
         }
     }
 }

@@ -112,6 +112,13 @@ impl<E: std::error::Error + 'static> Entries<E> {
         entry.map_or_else(Vec::new, |entry| entry.land(outcome, now, &self.rules))
     }
 
+    /// A dial was dropped, perhaps because everything is: no other takes its place.
+    pub(super) fn abandon(&mut self, key: &Key, now: Instant) {
+        if let Some(entry) = self.map.get_mut(key) {
+            entry.miss(DialError::Abandoned, now, &self.rules);
+        }
+    }
+
     /// Gives places that became free to those who wait.
     pub(super) fn serve(&mut self, key: &Key, now: Instant) {
         if let Some(entry) = self.map.get_mut(key) {
@@ -207,37 +214,40 @@ impl<E: std::error::Error + 'static> Entry<E> {
         now: Instant,
         rules: &Rules,
     ) -> Vec<Instant> {
-        self.dials = self.dials.saturating_sub(1);
-        let error = match outcome {
+        match outcome {
             Ok(tunnel) => {
+                self.dials = self.dials.saturating_sub(1);
+                self.failures = 0;
                 self.tunnels.push(Pooled { tunnel, busy: now });
-                None
+                self.serve(now);
             }
-            Err(error) => Some(error),
-        };
-        match error {
-            None => self.failures = 0,
-            Some(_) => self.put_off(now, rules),
-        }
-        // Even if the dial failed, streams may have ended meanwhile.
-        self.serve(now);
-        if let Some(error) = error
-            && self.dials == 0
-        {
-            let error = Arc::new(error);
-            for turn in self.waiting.drain(..) {
-                // Fails where nobody waits any more.
-                let _ = turn.send(Answer::Failed(Arc::clone(&error)));
-            }
+            Err(error) => self.miss(error, now, rules),
         }
         let dials = self.dials(now, rules);
         if self.dials == 0 {
             // There may be no further connection, and no place will come of these.
-            for turn in self.waiting.drain(..) {
-                let _ = turn.send(Answer::Crowd);
-            }
+            self.answer_all(|| Answer::Crowd);
         }
         dials
+    }
+
+    /// A dial failed. Where others are under way, they decide for those who wait.
+    fn miss(&mut self, error: DialError<E>, now: Instant, rules: &Rules) {
+        self.dials = self.dials.saturating_sub(1);
+        self.put_off(now, rules);
+        // Streams may have ended meanwhile.
+        self.serve(now);
+        if self.dials == 0 {
+            let error = Arc::new(error);
+            self.answer_all(|| Answer::Failed(Arc::clone(&error)));
+        }
+    }
+
+    fn answer_all(&mut self, answer: impl Fn() -> Answer<E>) {
+        for turn in self.waiting.drain(..) {
+            // Fails where nobody waits any more.
+            let _ = turn.send(answer());
+        }
     }
 
     /// Gives places to those who wait.

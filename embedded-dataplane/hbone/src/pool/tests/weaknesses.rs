@@ -137,3 +137,29 @@ async fn w4_a_place_that_becomes_free_goes_to_whoever_waits() {
     waiting.await.unwrap().unwrap();
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
+
+#[test]
+fn a_runtime_that_ends_while_somebody_dials_does_not_hang() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let first = runtime();
+    let net = Net::new(&[]);
+    net.then(Script::Hang);
+    let pool = first.block_on(async {
+        let pool = pool(&net);
+        // More than one dial, so that the end of one leads to another.
+        for _ in 0..250 {
+            let pool = pool.clone();
+            tokio::spawn(async move { connect(&pool, &key(1)).await.map(drop) });
+        }
+        settle().await;
+        pool
+    });
+    assert_eq!(pool.counts().dialing, 3);
+    drop(first);
+    assert_eq!(pool.counts().dialing, 0);
+}
