@@ -2,20 +2,32 @@
 //! fuzzing once found is found again without fuzzing.
 #![cfg(test)]
 
+#[path = "../embedded-dataplane/fuzz/cases/authority.rs"]
+mod authority;
+#[path = "../embedded-dataplane/fuzz/cases/baggage.rs"]
+mod baggage;
 #[path = "../embedded-dataplane/fuzz/cases/certificate.rs"]
 mod certificate;
 #[path = "../embedded-dataplane/fuzz/cases/editor.rs"]
 mod editor;
 #[path = "../embedded-dataplane/fuzz/cases/emit.rs"]
 mod emit;
+#[path = "../embedded-dataplane/fuzz/cases/forwarded.rs"]
+mod forwarded;
 #[path = "../embedded-dataplane/fuzz/cases/loader.rs"]
 mod loader;
+#[path = "../embedded-dataplane/fuzz/cases/network.rs"]
+mod network;
+#[path = "../embedded-dataplane/fuzz/cases/proxy_v2.rs"]
+mod proxy_v2;
 #[path = "../embedded-dataplane/fuzz/cases/revocations.rs"]
 mod revocations;
 #[path = "../embedded-dataplane/fuzz/cases/selector_cidr.rs"]
 mod selector_cidr;
 #[path = "../embedded-dataplane/fuzz/cases/spiffe.rs"]
 mod spiffe;
+#[path = "../embedded-dataplane/fuzz/cases/traceparent.rs"]
+mod traceparent;
 
 use std::fs;
 use std::path::Path;
@@ -68,4 +80,18 @@ fn certificates_survive_their_corpus() {
 #[test]
 fn revocation_lists_survive_their_corpus() {
     replay("revocations", revocations::run);
+}
+
+#[test]
+fn what_a_connect_says_survives_its_corpus() {
+    replay("authority", authority::run);
+    replay("baggage", baggage::run);
+    replay("forwarded", forwarded::run);
+    replay("network", network::run);
+    replay("traceparent", traceparent::run);
+}
+
+#[test]
+fn headers_of_proxy_protocol_survive_their_corpus() {
+    replay("proxy_v2", proxy_v2::run);
 }

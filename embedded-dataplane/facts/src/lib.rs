@@ -10,6 +10,7 @@ pub mod annotations;
 pub mod authority;
 pub mod files;
 pub mod groups;
+pub mod headers;
 pub mod labels;
 pub mod namespaces;
 pub mod ports;

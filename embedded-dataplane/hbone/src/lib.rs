@@ -5,12 +5,27 @@
 //! of the socket, the frames of the peer, the error of the stream below.
 #![forbid(unsafe_code)]
 
+pub mod authority;
 mod client;
 mod descriptors;
 mod dial;
+pub mod error;
 mod frames;
+mod gather;
+pub mod headers;
+pub mod limits;
+mod load;
 mod notes;
+pub mod pool;
+pub mod proxy_protocol;
+mod pulse;
+pub mod server;
+pub mod stream;
+#[cfg(test)]
+mod testing;
+pub mod tunnel;
 mod watch;
+mod windows;
 
 pub use client::{Answer, Connection, Receiver, Sender, Tunnel};
 pub use descriptors::descriptors;

@@ -1,0 +1,225 @@
+//! One write for everything that is ready.
+//!
+//! The library writes each frame of more than some hundred octets by itself, and each write is a
+//! record of TLS, a system call and, at the peer, a wake-up: under load ztunnel spends most of its
+//! time there. So whoever moves a connection holds its writes back while the library works, and lets
+//! them go at once when it has nothing more to say.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Octets that are held back at most.
+const MOST: usize = 64 << 10;
+/// Writes of so many octets are worth one of their own, without a copy: a record of TLS has no more.
+const LARGE: usize = 16 << 10;
+
+/// Whether writes are held back; they are not, unless somebody says so.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    is_closed: AtomicBool,
+    /// Octets wait at the gate.
+    is_crowded: AtomicBool,
+}
+
+impl Gate {
+    /// Holds back what is written.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets the next flush write everything. Tells whether there is anything.
+    pub(crate) fn open(&self) -> bool {
+        self.is_closed.store(false, Ordering::Relaxed);
+        self.is_crowded.load(Ordering::Relaxed)
+    }
+}
+
+/// A stream that can hold back what is written to it.
+#[derive(Debug)]
+pub(crate) struct Gathered<S> {
+    stream: S,
+    gate: Arc<Gate>,
+    held: Vec<u8>,
+    /// Of these so many went.
+    gone: usize,
+}
+
+impl<S> Gathered<S> {
+    pub(crate) fn new(stream: S) -> Self {
+        Self {
+            stream,
+            gate: Arc::default(),
+            held: Vec::new(),
+            gone: 0,
+        }
+    }
+
+    pub(crate) fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
+    }
+
+    /// Whether so many octets are to be held back rather than written.
+    fn holds(&self, octets: usize) -> bool {
+        self.gate.is_closed.load(Ordering::Relaxed)
+            && octets < LARGE
+            && self.held.len() + octets <= MOST
+    }
+
+    fn hold(&mut self, octets: &[u8]) {
+        if self.held.capacity() == 0 {
+            self.held.reserve(LARGE);
+        }
+        self.held.extend_from_slice(octets);
+        self.gate.is_crowded.store(true, Ordering::Relaxed);
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Gathered<S> {
+    /// Writes what was held back.
+    fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(rest) = self.held.get(self.gone..)
+            && !rest.is_empty()
+        {
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.gone += count,
+            }
+        }
+        // A connection that has nothing to say keeps no memory for it.
+        self.held = Vec::new();
+        self.gone = 0;
+        self.gate.is_crowded.store(false, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Gathered<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.holds(octets.len()) {
+            self.hold(octets);
+            return Poll::Ready(Ok(octets.len()));
+        }
+        ready!(self.poll_release(cx))?;
+        Pin::new(&mut self.stream).poll_write(cx, octets)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let count = slices.iter().map(|slice| slice.len()).sum();
+        if self.holds(count) {
+            for slice in slices {
+                self.hold(slice);
+            }
+            return Poll::Ready(Ok(count));
+        }
+        ready!(self.poll_release(cx))?;
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.gate.is_closed.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.poll_release(cx))?;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_release(cx))?;
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::Waker;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_held_back_goes_in_order_when_the_gate_opens() {
+        let (ours, mut theirs) = duplex(1 << 20);
+        let mut gathered = Gathered::new(ours);
+        let gate = gathered.gate();
+        gathered.write_all(b"at once ").await.unwrap();
+        let mut seen = [0; 8];
+        theirs.read_exact(&mut seen).await.unwrap();
+        gate.close();
+        gathered.write_all(b"this ").await.unwrap();
+        let both = [IoSlice::new(b"and "), IoSlice::new(b"that ")];
+        assert_eq!(gathered.write_vectored(&both).await.unwrap(), 9);
+        gathered.flush().await.unwrap();
+        let nothing = poll_fn(|cx| {
+            let mut space = [0; 1];
+            Poll::Ready(Pin::new(&mut theirs).poll_read(cx, &mut ReadBuf::new(&mut space)))
+        });
+        assert!(nothing.await.is_pending());
+        assert!(gate.open());
+        gathered.flush().await.unwrap();
+        assert!(!gate.open());
+        assert_eq!(gathered.held.capacity(), 0);
+        // What is large does not wait, and overtakes nothing.
+        gate.close();
+        gathered.write_all(b"small ").await.unwrap();
+        gathered.write_all(&[b'l'; LARGE]).await.unwrap();
+        assert!(!gate.open());
+        gate.close();
+        gathered.write_all(b" last").await.unwrap();
+        gathered.shutdown().await.unwrap();
+        drop(gathered);
+        let mut seen = String::new();
+        theirs.read_to_string(&mut seen).await.unwrap();
+        assert_eq!(
+            seen,
+            format!("this and that small {} last", "l".repeat(LARGE))
+        );
+    }
+
+    #[tokio::test]
+    async fn no_more_is_held_back_than_fits() {
+        let (ours, theirs) = duplex(10);
+        let mut gathered = Gathered::new(ours);
+        let gate = gathered.gate();
+        gate.close();
+        let chunk = [7; 1000];
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut held = 0;
+        while let Poll::Ready(count) = Pin::new(&mut gathered).poll_write(&mut cx, &chunk) {
+            held += count.unwrap();
+        }
+        assert!((MOST - chunk.len()..=MOST + 10).contains(&held), "{held}");
+        // What cannot be written is told.
+        drop(theirs);
+        gate.open();
+        gathered.flush().await.unwrap_err();
+    }
+}
