@@ -146,4 +146,11 @@ area! {
          A waypoint applies such objects when they target it. \
          What the object adds to requests, logs or metrics is missing after the move.",
         "Name the waypoint or the Service in `spec.targetRefs`, in place of `spec.selector`.";
+
+    ROUTE_IGNORED = "AMB0221", Error,
+        "routes of a Service that nothing applies",
+        "A route of the Gateway API has a Service as its parent, and no waypoint serves it. \
+         Sidecars apply such routes at the client; ztunnel does not read HTTP and ignores them, those for TCP and TLS too. \
+         Redirects, splits, timeouts and filters stop working without an error, and what the route kept away from the Service reaches it.",
+        "Put a waypoint in front of the Service with `--waypoint`, or delete the route if it does no more than plain forwarding.";
 }

@@ -10,6 +10,7 @@ mod in_use;
 mod network;
 mod peer;
 mod plugin;
+mod route;
 mod routing;
 mod service;
 mod target;
@@ -62,13 +63,14 @@ pub(super) fn find(
 ) -> Vec<Finding> {
     let context = Context::new(world, endpoints, scope, options);
     let mut findings = Vec::new();
-    let families: [fn(&Context<'_>, &mut Vec<Finding>); 11] = [
+    let families: [fn(&Context<'_>, &mut Vec<Finding>); 12] = [
         authorization::find,
         enrolment::find,
         in_use::find,
         network::find,
         peer::find,
         plugin::find,
+        route::find,
         routing::find,
         service::find,
         target::find,
