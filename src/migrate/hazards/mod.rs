@@ -4,6 +4,7 @@
 //! rewriting's business, not this module's.
 
 mod authorization;
+mod dns;
 mod enrolment;
 mod identity;
 mod in_use;
@@ -63,8 +64,9 @@ pub(super) fn find(
 ) -> Vec<Finding> {
     let context = Context::new(world, endpoints, scope, options);
     let mut findings = Vec::new();
-    let families: [fn(&Context<'_>, &mut Vec<Finding>); 12] = [
+    let families: [fn(&Context<'_>, &mut Vec<Finding>); 13] = [
         authorization::find,
+        dns::find,
         enrolment::find,
         in_use::find,
         network::find,
@@ -100,6 +102,8 @@ struct Context<'w> {
     authorization: BTreeMap<&'w str, Vec<&'w AuthorizationPolicy>>,
     /// The network policies of people that isolate for ingress.
     isolating: Selecting<'w, NetworkPolicy>,
+    /// The network policies of people that isolate for egress.
+    isolating_egress: Selecting<'w, NetworkPolicy>,
     /// Services by namespace.
     services: BTreeMap<&'w str, Vec<&'w Service>>,
 }
@@ -113,8 +117,9 @@ impl<'w> Context<'w> {
     ) -> Self {
         let key = |w: &'w Workload| (w.kind, w.meta.namespace.as_str(), w.meta.name.as_str());
         let indexed = || world.workloads.iter().enumerate();
-        let isolating = world.network_policies_of_people();
-        let isolating = isolating.filter(|p| p.isolates_ingress);
+        let of_people = || world.network_policies_of_people();
+        let isolating = of_people().filter(|p| p.isolates_ingress);
+        let isolating_egress = of_people().filter(|p| p.isolates_egress);
         let mut context = Self {
             world,
             endpoints,
@@ -126,6 +131,7 @@ impl<'w> Context<'w> {
             members: BTreeMap::new(),
             authorization: BTreeMap::new(),
             isolating: Selecting::of(isolating),
+            isolating_egress: Selecting::of(isolating_egress),
             services: BTreeMap::new(),
         };
         let mut members: BTreeMap<_, Vec<_>> = BTreeMap::new();
