@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use ambient_facts::labels;
 
+use super::deciding::Deciding;
 use super::reasons::{About, Reason, Reasons};
+use super::responsible::Refusing;
 use crate::migrate::analysis::Analysis;
 use crate::migrate::analysis::naming::{name_of, names, names_of};
 use crate::migrate::limits::restore::Limits;
@@ -18,6 +20,7 @@ use crate::plan::{Comparison, Relation, Verdict};
 pub(crate) struct Teller<'t, 's, 'w> {
     analysis: &'t Analysis<'s, 'w>,
     pub(crate) reasons: Reasons<'t, 's, 'w>,
+    deciding: Deciding<'t, 's, 'w>,
 }
 
 /// What a finding is about.
@@ -25,6 +28,8 @@ pub(crate) struct Teller<'t, 's, 'w> {
 pub(crate) enum Subject {
     /// A network policy, by its index.
     Policy(usize),
+    /// A policy of Istio.
+    Refusing(Refusing),
     /// A workload, by its index.
     Workload(usize),
     /// Neither is known.
@@ -36,18 +41,37 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
         Self {
             analysis,
             reasons: Reasons::new(analysis, limits),
+            deciding: Deciding::new(analysis),
         }
     }
 
-    /// What the finding is about: the destination's policy, the source's, or the destination.
+    /// What the finding is about: the policy that refuses it, or whose rule decides, or the
+    /// destination where no policy governs the pair.
     pub(crate) fn subject(
         &mut self,
         difference: &Difference,
-        about: &About<'_, 't>,
+        about: &mut About<'_, 't>,
         source: Node,
+        reason: Reason<'t>,
     ) -> Subject {
+        let refusing = match reason {
+            Reason::Authorization | Reason::Refused | Reason::Identity => {
+                self.reasons.refusing(about, source)
+            }
+            Reason::LeftOver => {
+                let left_over = self.reasons.first_left_over(difference);
+                left_over.map(Refusing::Authorization)
+            }
+            _ => None,
+        };
+        if let Some(refusing) = refusing {
+            return Subject::Refusing(refusing);
+        }
         let ends = self.reasons.ends(about, source);
-        if let Some(policy) = self.reasons.responsible.governing.first(ends) {
+        let governing = &self.reasons.responsible.governing;
+        let rules = &mut about.rules;
+        let deciding = &mut self.deciding;
+        if let Some(policy) = deciding.policy(governing, ends, source, difference, rules) {
             return Subject::Policy(policy);
         }
         let class = |node: Node| self.analysis.universe.classes().get(node);
@@ -63,6 +87,19 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
             Subject::Policy(index) => {
                 let policy = self.reasons.responsible.governing.policy(index);
                 policy.map(|p| (p.reference(), p.meta.origin.clone()))
+            }
+            Subject::Refusing(Refusing::Authorization(index)) => {
+                let policy = world.authorization_policies.get(index);
+                policy.map(|p| (p.reference(), p.meta.origin.clone()))
+            }
+            Subject::Refusing(Refusing::Peer(index)) => {
+                let policy = world.peer_authentications.get(index);
+                policy.map(|p| {
+                    (
+                        p.meta.reference("PeerAuthentication"),
+                        p.meta.origin.clone(),
+                    )
+                })
             }
             Subject::Workload(index) => {
                 let workload = world.workloads.get(index);
