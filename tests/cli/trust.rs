@@ -231,6 +231,34 @@ fn what_holds_no_workload_is_not_enrolled() {
 }
 
 #[test]
+fn a_namespace_whose_workloads_all_stay_out_is_left_out() {
+    let gateway = APPS.replace("containers:", "hostNetwork: true, containers:");
+    assert_ne!(gateway, APPS);
+    let run = |flags: &[&str]| {
+        Ambient::new()
+            .file("apps.yaml", &gateway)
+            .file(
+                "namespace.yaml",
+                "apiVersion: v1\nkind: Namespace\nmetadata: {name: default}\n",
+            )
+            .args(["migrate", "-f", "."])
+            .args(flags.iter().copied())
+            .run()
+    };
+    let words = ["Plan", "default  ", "left out", "label"];
+    insta::assert_snapshot!(lines(&run(&[]), &words).join("\n"), @"
+    Plan   0 namespaces, 0 workloads   0 objects to edit, 0 to create
+    default     0 of 2      <none>     <none>
+                left out: all workloads of the input that are in it stay out of the mesh
+    ");
+    insta::assert_snapshot!(lines(&run(&["--only", "default"]), &words).join("\n"), @"
+    Plan   1 namespace, 0 workloads   0 objects to edit, 0 to create
+    default     0 of 2      <none>     <none>     ready, 2 warnings
+      kubectl label namespace default istio.io/dataplane-mode=ambient
+    ");
+}
+
+#[test]
 fn enrolment_ends_injection_and_its_warning_keeps_its_name() {
     let namespace = "apiVersion: v1\nkind: Namespace\n\
                      metadata: {name: default, labels: {istio-injection: enabled}}\n";

@@ -329,7 +329,11 @@ pub(crate) fn namespaces(setting: &Setting<'_>) -> Vec<NamespacePlan> {
         let reason = match state {
             NamespaceState::LeftOut(why) => why.to_string(),
             NamespaceState::Enrolled if !setting.scope.enrols(name) => {
-                "no workload of the input is in it".to_owned()
+                if staying_out.is_empty() {
+                    "no workload of the input is in it".to_owned()
+                } else {
+                    "all workloads of the input that are in it stay out of the mesh".to_owned()
+                }
             }
             NamespaceState::Labelled | NamespaceState::Enrolled => String::new(),
         };
