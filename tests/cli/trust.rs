@@ -259,6 +259,32 @@ fn a_namespace_whose_workloads_all_stay_out_is_left_out() {
 }
 
 #[test]
+fn what_is_not_known_of_a_plugin_is_not_asked_for_again() {
+    let apps = APPS.replace(
+        "image: db}",
+        "image: db, livenessProbe: {tcpSocket: {port: 5432}}}",
+    );
+    assert_ne!(apps, APPS);
+    let fixes = |flags: &[&str]| {
+        let run = Ambient::new()
+            .file("apps.yaml", &apps)
+            .file("policy.yaml", POLICY)
+            .args(["migrate", "-f", ".", "-n", "shop", "-o", "json"])
+            .args(flags.iter().copied())
+            .run();
+        let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        let findings = json["findings"].as_array().unwrap().iter();
+        let fixes = findings.filter(|f| f["code"] == "AMB0803");
+        fixes.map(|f| f["fixes"].to_string()).collect::<Vec<_>>()
+    };
+    insta::assert_snapshot!(fixes(&[]).join("\n"), @r#"["Say which network plugin the cluster has with `--cni`."]"#);
+    insta::assert_snapshot!(fixes(&["--cni", "kindnet"]).join("\n"), @r#"["with `kindnet`, of which it is not known, enrol one pod first and see that its probes pass; if they do not, let `169.254.7.127/32` in with an `ipBlock`"]"#);
+    insta::assert_snapshot!(fixes(&["--cni", "calico-ebpf"]).join("\n"), @r#"["with `calico-ebpf` before Calico 3.29, enrol one pod first and see that its probes pass; if they do not, let `169.254.7.127/32` in with an `ipBlock`"]"#);
+    insta::assert_snapshot!(fixes(&["--cni", "unknown"]).join("\n"), @r#"["where nobody knows the plugin, enrol one pod first and see that its probes pass; if they do not, let `169.254.7.127/32` in with an `ipBlock`"]"#);
+    assert!(fixes(&["--cni", "calico"]).is_empty());
+}
+
+#[test]
 fn enrolment_ends_injection_and_its_warning_keeps_its_name() {
     let namespace = "apiVersion: v1\nkind: Namespace\n\
                      metadata: {name: default, labels: {istio-injection: enabled}}\n";
