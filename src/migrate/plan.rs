@@ -84,6 +84,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
         &HazardOptions {
             waypoints: setting.planned.clone(),
             cni: setting.cni.cni,
+            limits: limits.policies.iter().map(|l| l.policy.clone()).collect(),
             ..HazardOptions::default()
         },
     ));

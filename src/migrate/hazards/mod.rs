@@ -43,6 +43,8 @@ pub(super) struct HazardOptions {
     pub waypoints: BTreeMap<String, String>,
     /// The network plugin.
     pub cni: Cni,
+    /// Authorization policies that the plan adds.
+    pub limits: Vec<AuthorizationPolicy>,
 }
 
 impl Default for HazardOptions {
@@ -51,6 +53,7 @@ impl Default for HazardOptions {
             root_namespace: namespaces::ROOT.to_owned(),
             waypoints: BTreeMap::new(),
             cni: Cni::Unknown,
+            limits: Vec::new(),
         }
     }
 }
