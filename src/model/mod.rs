@@ -30,4 +30,4 @@ pub use service::{
 };
 pub use shell::shell_word;
 pub use workload::{ContainerPort, PodTemplate, Probe, Workload, WorkloadKind};
-pub use world::{Coverage, Kind, World, namespace_name_label};
+pub use world::{Coverage, Kind, Maker, World, namespace_name_label};

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::{
-    AuthorizationPolicy, Gateway, GenericObject, Labels, Meta, Namespace, NetworkPolicy, Origin,
-    PeerAuthentication, Rebuilt, RequestAuthentication, Reworked, Service, Unlisted, Workload,
+    AuthorizationPolicy, Gateway, GenericObject, Labels, Meta, Namespace, NetworkPolicy, ObjectRef,
+    Origin, PeerAuthentication, Rebuilt, RequestAuthentication, Reworked, Service, Unlisted,
+    Workload,
 };
 
 /// The kinds that a [`World`] holds, for [`Coverage`].
@@ -77,6 +78,16 @@ pub enum Coverage {
     NotRequested,
 }
 
+/// An object of a kind that analysis does not read, which makes pods from a template: a `Rollout`,
+/// for example.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Maker {
+    /// The object.
+    pub object: ObjectRef,
+    /// Labels of its pods.
+    pub labels: Labels,
+}
+
 /// Everything that was read. Lists are sorted by namespace and name.
 #[derive(Debug, Clone, Default)]
 pub struct World {
@@ -108,6 +119,8 @@ pub struct World {
     pub trust_domains: BTreeSet<String>,
     /// Objects of kinds that analysis does not read, counted by `kind.group`.
     pub others: BTreeMap<String, usize>,
+    /// Those of them that make pods from a template.
+    pub makers: Vec<Maker>,
     /// Files with templates of Helm, which say nothing before they are rendered: where it shows.
     pub templates: Vec<Origin>,
     /// Builds of kustomize that make other objects of those that were read.

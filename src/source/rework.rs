@@ -81,7 +81,7 @@ fn reference(read: &Read) -> Option<ObjectRef> {
 fn decides(object: &Object) -> bool {
     !matches!(
         object,
-        Object::Configuration(_) | Object::ServiceAccount(_) | Object::Other(_)
+        Object::Configuration(_) | Object::ServiceAccount(_) | Object::Other(..)
     )
 }
 

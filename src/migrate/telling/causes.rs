@@ -12,7 +12,7 @@ use crate::migrate::analysis::Analysis;
 use crate::migrate::analysis::naming::{name_of, names, names_of};
 use crate::migrate::limits::restore::Limits;
 use crate::migrate::proof::differences::Difference;
-use crate::model::{AuthorizationPolicy, ObjectRef, Origin, WorkloadKind};
+use crate::model::{AuthorizationPolicy, Maker, ObjectRef, Origin, WorkloadKind, includes};
 use crate::netpol::{Node, PortSet};
 use crate::plan::{Comparison, Relation, Verdict};
 
@@ -289,7 +289,16 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
                     labels::WAYPOINT_FOR
                 ));
             }
-            Reason::Imagined(_) => "add the manifests of these pods with `-f`",
+            Reason::Imagined(node) => match self.maker(node) {
+                Some(maker) => {
+                    return Some(format!(
+                        "add a Deployment with the pod template of `{}` with `-f`: its kind is not \
+                         analysed",
+                        maker.object
+                    ));
+                }
+                None => "add the manifests of these pods with `-f`",
+            },
             Reason::AddressesOfPods => "name the addresses of pods with `--pod-cidr`",
             Reason::Block if self.plugin_is_known() => {
                 "name the addresses of pods with `--pod-cidr`"
@@ -317,6 +326,19 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
             | Reason::Gained => return None,
         };
         Some(fix.to_owned())
+    }
+
+    /// The object that makes the pods of an imagined class, where its kind is all that is not read.
+    fn maker(&self, node: Node) -> Option<&'t Maker> {
+        let world = &self.analysis.setting.world;
+        let class = self.analysis.universe.classes().get(node)?;
+        let imagined = world.workloads.get(*class.workloads.first()?)?;
+        let labels = &imagined.pod.labels;
+        let makes = |maker: &&Maker| {
+            let namespace = maker.object.namespace.as_ref();
+            namespace == Some(&imagined.meta.namespace) && includes(&maker.labels, labels)
+        };
+        world.makers.iter().find(makes)
     }
 
     fn plugin_is_known(&self) -> bool {
