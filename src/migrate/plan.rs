@@ -16,7 +16,7 @@ use super::opening::probes;
 use super::opening::{self, Added, Means, Opener, Opening, Purpose};
 use super::proof::compare::compare;
 use super::setting::Setting;
-use super::setting::unread::{rebuilt, templates};
+use super::setting::unread::{rebuilt, reworked, templates, unlisted};
 use super::steps::{enrol_step, limit_step, open_step, waypoint_step};
 use super::telling::assumed::assumed_namespace;
 use super::telling::later::later;
@@ -71,6 +71,8 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     limits_that_overlap(&setting, &limits, &mut proof.differences, &mut findings);
     plugin_policies(&setting, &mut proof.differences, &mut findings);
     rebuilt(world, &mut proof.differences, &mut findings);
+    reworked(world, &mut proof.differences, &mut findings);
+    unlisted(world, &mut proof.differences, &mut findings);
     templates(world, &mut proof.differences, &mut findings);
     ways_not_analysed(&setting, &mut proof.differences, &mut findings);
     newly::enforced(&setting, &mut proof.differences, &mut findings);
@@ -82,6 +84,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
         &HazardOptions {
             waypoints: setting.planned.clone(),
             cni: setting.cni.cni,
+            limits: limits.policies.iter().map(|l| l.policy.clone()).collect(),
             ..HazardOptions::default()
         },
     ));

@@ -3,6 +3,7 @@
 //! Everything here is ordered (`BTreeMap`, sorted `Vec`), because it reaches output. The module
 //! must not know where objects come from beyond their [`Origin`], nor what is concluded from them.
 
+mod build;
 mod endpoint;
 mod istio;
 mod labels;
@@ -14,6 +15,7 @@ mod shell;
 mod workload;
 mod world;
 
+pub use build::{Rebuilt, Reworked, Unlisted};
 pub use endpoint::{Endpoint, EndpointId, Endpoints};
 pub use istio::{
     Action, AuthorizationPolicy, AuthorizationRule, Condition, Name, Operation, PeerAuthentication,
@@ -28,4 +30,4 @@ pub use service::{
 };
 pub use shell::shell_word;
 pub use workload::{ContainerPort, PodTemplate, Probe, Workload, WorkloadKind};
-pub use world::{Coverage, Kind, Rebuilt, World, namespace_name_label};
+pub use world::{Coverage, Kind, Maker, World, namespace_name_label};

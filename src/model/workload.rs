@@ -121,6 +121,9 @@ pub struct PodTemplate {
     pub host_network: bool,
     /// Runs on Windows nodes: `os.name`, or the node selector `kubernetes.io/os`, is `windows`.
     pub windows: bool,
+    /// `dnsConfig.nameservers`: servers that the pods ask beside those of the cluster, or with
+    /// `dnsPolicy: None` in their place.
+    pub name_servers: Vec<String>,
     /// Declared ports of containers, init containers with `restartPolicy: Always` included.
     pub ports: Vec<ContainerPort>,
     /// Probes, and hooks, that the kubelet sends over the network (HTTP, TCP, gRPC).

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
 
 use super::{
-    AuthorizationPolicy, Gateway, GenericObject, Labels, Meta, Namespace, NetworkPolicy, Origin,
-    PeerAuthentication, RequestAuthentication, Service, Workload,
+    AuthorizationPolicy, Gateway, GenericObject, Labels, Meta, Namespace, NetworkPolicy, ObjectRef,
+    Origin, PeerAuthentication, Rebuilt, RequestAuthentication, Reworked, Service, Unlisted,
+    Workload,
 };
 
 /// The kinds that a [`World`] holds, for [`Coverage`].
@@ -26,7 +26,7 @@ pub enum Kind {
     Gateway,
     /// `security.istio.io` kinds.
     Security,
-    /// `networking.istio.io` kinds, with `WasmPlugin` and `Telemetry`.
+    /// `networking.istio.io` kinds, with `WasmPlugin` and `Telemetry`, and routes of the Gateway API.
     Networking,
     /// Policy kinds of network plugins, and the policy tiers of the network-policy-api.
     PluginPolicy,
@@ -57,7 +57,7 @@ impl fmt::Display for Kind {
             Self::NetworkPolicy => "networkpolicies",
             Self::Gateway => "gateways",
             Self::Security => "istio security policies",
-            Self::Networking => "istio networking objects",
+            Self::Networking => "routing objects",
             Self::PluginPolicy => "network plugin policies",
         })
     }
@@ -78,20 +78,14 @@ pub enum Coverage {
     NotRequested,
 }
 
-/// A kustomization that puts objects which were read as they are into another namespace, or gives
-/// them other names. One that does neither leaves the namespace open, for another to set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rebuilt {
-    /// Its folder, as the user would name it.
-    pub folder: String,
-    /// Where it says so.
-    pub origin: Origin,
-    /// The namespace that it puts them into, if it does.
-    pub namespace: Option<String>,
-    /// Whether it changes names.
-    pub renames: bool,
-    /// The files of these objects, sorted.
-    pub files: Vec<Arc<str>>,
+/// An object of a kind that analysis does not read, which makes pods from a template: a `Rollout`,
+/// for example.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Maker {
+    /// The object.
+    pub object: ObjectRef,
+    /// Labels of its pods.
+    pub labels: Labels,
 }
 
 /// Everything that was read. Lists are sorted by namespace and name.
@@ -115,7 +109,7 @@ pub struct World {
     pub peer_authentications: Vec<PeerAuthentication>,
     /// Request authentications.
     pub request_authentications: Vec<RequestAuthentication>,
-    /// Istio's routing and extension kinds, kept as they are.
+    /// Istio's routing and extension kinds, and routes of the Gateway API, kept as they are.
     pub networking: Vec<GenericObject>,
     /// Policy kinds of network plugins: they decide about traffic, and are not analysed.
     pub plugin_policies: Vec<GenericObject>,
@@ -125,10 +119,16 @@ pub struct World {
     pub trust_domains: BTreeSet<String>,
     /// Objects of kinds that analysis does not read, counted by `kind.group`.
     pub others: BTreeMap<String, usize>,
+    /// Those of them that make pods from a template.
+    pub makers: Vec<Maker>,
     /// Files with templates of Helm, which say nothing before they are rendered: where it shows.
     pub templates: Vec<Origin>,
     /// Builds of kustomize that make other objects of those that were read.
     pub rebuilt: Vec<Rebuilt>,
+    /// Fields of kustomizations that change what these objects say.
+    pub reworked: Vec<Reworked>,
+    /// Files of this program that the kustomizations beside them leave out.
+    pub unlisted: Vec<Unlisted>,
     /// How completely each kind was read.
     pub coverage: BTreeMap<Kind, Coverage>,
 }

@@ -11,29 +11,49 @@ const EXCERPT_WIDTH: usize = 100;
 /// Notes beyond this many are counted, not shown.
 const NOTES_SHOWN: usize = 10;
 
-/// All problems, one after the other, each with its place and the line in question.
+/// Problems of one file beyond this many are counted, not shown.
+const PROBLEMS_SHOWN: usize = 20;
+
+/// The first problems of each file, one after the other, each with its place and the line in
+/// question.
 pub fn problems(problems: &[Problem], style: Style) -> String {
     let mut text = String::new();
-    for (index, problem) in problems.iter().enumerate() {
-        if index > 0 {
-            text.push('\n');
+    for of_file in problems.chunk_by(|a, b| a.file == b.file) {
+        let (shown, hidden) = of_file.split_at(of_file.len().min(PROBLEMS_SHOWN));
+        for problem in shown {
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            show(problem, style, &mut text);
         }
-        let label = style.paint(Role::Error, "error");
-        _ = writeln!(text, "{label}: {}", escape(&problem.message));
-        _ = write!(text, "  --> {}", place(problem));
-        if let Some(object) = &problem.object {
-            _ = write!(text, " ({})", escape(&object.to_string()));
-        }
-        text.push('\n');
-        if let Some(excerpt) = &problem.excerpt {
-            text.push_str(&quote(excerpt, problem.line, problem.column, style));
-        }
-        if let Some(hint) = &problem.hint {
-            let label = style.paint(Role::Information, "hint");
-            _ = writeln!(text, "{label}: {}", escape(hint));
+        if let Some(first) = hidden.first() {
+            let label = style.paint(Role::Error, "error");
+            let more = Count(hidden.len(), "more problem");
+            let file = file_of(first);
+            _ = writeln!(
+                text,
+                "\n{label}: {more} in {file}; `-o json` lists all of them"
+            );
         }
     }
     text
+}
+
+fn show(problem: &Problem, style: Style, text: &mut String) {
+    let label = style.paint(Role::Error, "error");
+    _ = writeln!(text, "{label}: {}", escape(&problem.message));
+    _ = write!(text, "  --> {}", place(problem));
+    if let Some(object) = &problem.object {
+        _ = write!(text, " ({})", escape(&object.to_string()));
+    }
+    text.push('\n');
+    if let Some(excerpt) = &problem.excerpt {
+        text.push_str(&quote(excerpt, problem.line, problem.column, style));
+    }
+    if let Some(hint) = &problem.hint {
+        let label = style.paint(Role::Information, "hint");
+        _ = writeln!(text, "{label}: {}", escape(hint));
+    }
 }
 
 /// The first notes, a line each.
@@ -58,14 +78,18 @@ pub fn notes(notes: &[Note], style: Style) -> String {
 
 /// `file:line:column`, as far as they are known.
 pub(super) fn place(problem: &Problem) -> String {
-    let file = match &*problem.file {
-        "-" => "standard input".into(),
-        file => escape(file),
-    };
+    let file = file_of(problem);
     match (problem.line, problem.column) {
-        (0, _) => file.into_owned(),
+        (0, _) => file,
         (line, 0) => format!("{file}:{line}"),
         (line, column) => format!("{file}:{line}:{column}"),
+    }
+}
+
+fn file_of(problem: &Problem) -> String {
+    match &*problem.file {
+        "-" => "standard input".to_owned(),
+        file => escape(file).into_owned(),
     }
 }
 
@@ -140,6 +164,27 @@ mod tests {
           |
         1 | …aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\u{1b}!bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb…
           |                                                         ^
+        ");
+    }
+
+    #[test]
+    fn many_problems_of_one_file_are_counted() {
+        let mut all: Vec<Problem> = (1..=22).map(|line| problem(line, 0, "")).collect();
+        all.push(Problem {
+            file: "other.yaml".into(),
+            ..problem(1, 0, "")
+        });
+        let text = problems(&all, Style::default());
+        let shown = text.lines().filter(|line| line.starts_with("  --> "));
+        assert_eq!(shown.count(), 21, "{text}");
+        let tail = text.split("\n\n").skip(20);
+        insta::assert_snapshot!(tail.collect::<Vec<_>>().join("\n\n"), @"
+        error: 2 more problems in k8s/web.yaml; `-o json` lists all of them
+
+        error: mapping values are not allowed here
+          --> other.yaml:1
+          |
+        1 |
         ");
     }
 

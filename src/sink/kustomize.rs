@@ -162,26 +162,50 @@ impl Patches {
     }
 }
 
-/// What a kustomization has to say to take in the objects that are added beside it; `None` when it
-/// does.
-pub(super) fn resources(kustomization: &Input) -> Option<Snippet> {
-    let names_it = |chunk: Chunk<'_>| {
+/// The edit that lets a kustomization take in the objects that are added beside it, and its
+/// document; `None` when it does.
+pub(super) fn listing(kustomization: &Input) -> Option<(usize, Edit)> {
+    let chunks = split(&kustomization.text);
+    let mut first = None;
+    let mut into = None;
+    for (index, chunk) in chunks.into_iter().enumerate() {
         let document = Document::parse(chunk);
-        let root = document.as_ref().ok().and_then(Document::root);
-        let resources = root.and_then(|r| r.get("resources"));
-        let mut resources = resources.into_iter().flat_map(View::items);
-        resources.any(|r| {
-            let text = r.text().unwrap_or("");
-            text.strip_prefix("./").unwrap_or(text) == POLICIES_FILE
-        })
+        let Some(root) = document.as_ref().ok().and_then(Document::root) else {
+            continue;
+        };
+        first.get_or_insert(index);
+        if let Some(resources) = root.get("resources") {
+            let named = resources.items().filter_map(View::text);
+            let mut named = named.map(|name| name.strip_prefix("./").unwrap_or(name));
+            if named.any(|name| name == POLICIES_FILE) {
+                return None;
+            }
+            into.get_or_insert(index);
+        }
+    }
+    let item: Value = POLICIES_FILE.into();
+    let append = |index| {
+        let path = vec!["resources".into()];
+        let item = item.clone();
+        (index, Edit::Append { path, item })
     };
-    let is_named = split(&kustomization.text).into_iter().any(names_it);
-    (!is_named).then(|| Snippet {
+    let add = || {
+        let key = "resources".to_owned();
+        let value = Value::Array(vec![item.clone()]);
+        let path = Vec::new();
+        (first.unwrap_or(0), Edit::Add { path, key, value })
+    };
+    Some(into.map_or_else(add, append))
+}
+
+/// What a kustomization has to say to take in the objects that are added beside it.
+pub(super) fn resources(kustomization: &Input) -> Snippet {
+    Snippet {
         file: Arc::clone(&kustomization.name),
         message: "add this to its `resources`; without it a build leaves the new objects out"
             .to_owned(),
         text: yamledit::emit(&json!({ "resources": [POLICIES_FILE] })),
-    })
+    }
 }
 
 fn refusal(reason: String) -> Refusal {

@@ -290,9 +290,7 @@ impl<'p> Preparation<'p> {
             let refusal = match yamledit::append_documents(&file.text, &additions.bodies) {
                 Ok(text) => {
                     file.text = text;
-                    let kustomization = self.kustomizations.get(&name);
-                    let snippet = kustomization.and_then(|k| kustomize::resources(k));
-                    self.snippets.extend(snippet);
+                    self.list(&name);
                     continue;
                 }
                 Err(refusal) => refusal,
@@ -311,6 +309,37 @@ impl<'p> Preparation<'p> {
             };
             for object in additions.created {
                 self.refuse(object, &origin, &refusal, None);
+            }
+        }
+    }
+
+    /// Lets the kustomization beside a file of new objects take it in.
+    fn list(&mut self, name: &Arc<str>) {
+        let Some(&kustomization) = self.kustomizations.get(name) else {
+            return;
+        };
+        let Some((document, edit)) = kustomize::listing(kustomization) else {
+            return;
+        };
+        let file = self.file(kustomization);
+        let edits = ObjectEdits {
+            document,
+            items: &[],
+            edits: &[edit],
+        };
+        match yamledit::apply(&file.text, kustomization.format, &[edits]) {
+            Ok(text) => file.text = text,
+            Err(refusal) => {
+                let folder = Path::new(&*kustomization.name).parent();
+                let folder = folder.filter(|f| !f.as_os_str().is_empty());
+                let folder = folder.unwrap_or(Path::new(".")).display().to_string();
+                let object = ObjectRef::cluster("Kustomization", folder);
+                let origin = Origin {
+                    file: Arc::clone(&kustomization.name),
+                    ..Origin::synthetic()
+                };
+                self.refuse(&object, &origin, &refusal, None);
+                self.snippets.push(kustomize::resources(kustomization));
             }
         }
     }

@@ -83,7 +83,10 @@ fn add(world: &mut World, object: Object) {
             world.trust_domains.extend(mesh::trust_domain(&object));
             world.configuration.push(object);
         }
-        Object::Other(name) => *world.others.entry(name).or_default() += 1,
+        Object::Other(name, maker) => {
+            *world.others.entry(name).or_default() += 1;
+            world.makers.extend(maker);
+        }
     }
 }
 
@@ -118,6 +121,7 @@ fn sort(world: &mut World) {
     world
         .request_authentications
         .sort_by(|a, b| by(&a.meta, "").cmp(&by(&b.meta, "")));
+    world.makers.sort();
     generic(&mut world.networking);
     generic(&mut world.plugin_policies);
     generic(&mut world.configuration);

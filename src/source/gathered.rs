@@ -9,6 +9,9 @@ use super::document;
 use super::problem::{Note, Problem};
 use super::{FileKind, SourceFile};
 
+/// Files beyond this are not read. 512 MiB is more than an API server stores altogether.
+pub(super) const LARGEST_FILE: u64 = 512 << 20;
+
 /// What was found under the arguments.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
@@ -92,6 +95,13 @@ pub fn io_reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.rsplit_once(" (os error").map_or(&*text, |(t, _)| t);
     text.to_lowercase()
+}
+
+/// The text of a regular file that is read beside the input; `None` when it cannot be.
+pub(super) fn small_text(path: &Path) -> Option<String> {
+    let metadata = fs::metadata(path).ok()?;
+    let fits = metadata.is_file() && metadata.len() <= LARGEST_FILE;
+    fits.then(|| fs::read_to_string(path).ok()).flatten()
 }
 
 /// The file that a symbolic link leads to.

@@ -112,6 +112,9 @@ const SECURITY: &[(&str, Class)] = &[
     ("RequestAuthentication", Class::RequestAuthentication),
 ];
 
+/// Routes of the Gateway API, in all of their versions: their parent may be a Service.
+const ROUTES: [&str; 4] = ["GRPCRoute", "HTTPRoute", "TCPRoute", "TLSRoute"];
+
 /// Policy kinds of network plugins, and the policy tiers of the network-policy-api.
 const PLUGIN_POLICIES: &[(&str, &str, Scope)] = {
     use Scope::{Cluster, Namespaced};
@@ -194,6 +197,9 @@ pub(super) fn lookup(api_version: &str, kind: &str) -> Lookup {
         "networking.istio.io" | "extensions.istio.io" | "telemetry.istio.io" => {
             return Lookup::Known(Class::Networking, Scope::Namespaced);
         }
+        "gateway.networking.k8s.io" if ROUTES.contains(&kind) => {
+            return Lookup::Known(Class::Networking, Scope::Namespaced);
+        }
         _ => {}
     }
     let find = |table: &[(&str, &str, Scope)]| {
@@ -273,6 +279,11 @@ mod tests {
                 "gateway.networking.k8s.io/v1",
                 "Gateway",
                 "Gateway Namespaced",
+            ),
+            (
+                "gateway.networking.k8s.io/v1alpha2",
+                "TCPRoute",
+                "Networking Namespaced",
             ),
             (
                 "security.istio.io/v1alpha1",

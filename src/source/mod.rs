@@ -5,6 +5,7 @@
 //! follows from it. One bad file, document or object hides no other.
 
 mod assemble;
+mod builds;
 mod controllers;
 mod decode;
 mod document;
@@ -12,11 +13,14 @@ mod gathered;
 mod kinds;
 mod kustomize;
 mod mesh;
+mod patch;
 mod problem;
 mod read;
 mod rebuild;
+mod rework;
 mod syntax;
 mod template;
+mod unlisted;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +31,7 @@ use std::sync::Arc;
 
 use crate::model::{Note, Problem, World};
 use crate::yaml::Format;
+use builds::Builds;
 use gathered::Gathered;
 
 pub use gathered::io_reason;
@@ -143,14 +148,19 @@ fn finish(gathered: Gathered, default_namespace: &str) -> Loaded {
     let mut documents = document::read_all(&files, default_namespace);
     problems.append(&mut documents.problems);
     notes.append(&mut documents.notes);
+    let builds = Builds::of(&kustomizations);
+    let reworked = rework::reworked(&builds, &files, &documents.objects);
+    let unlisted = unlisted::unlisted(&builds, &files, &documents.objects);
     let rebuilt = rebuild::rebuilt(
-        &kustomizations,
+        &builds,
         &files,
         &documents.objects,
         default_namespace != UNNAMED,
     );
     let mut world = assemble::world(documents, incomplete, &files, &mut problems);
     world.rebuilt = rebuilt;
+    world.reworked = reworked;
+    world.unlisted = unlisted;
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     notes.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     Loaded {

@@ -9,14 +9,11 @@ use std::sync::Arc;
 
 use ambient_facts::labels;
 
-use super::gathered::{Gathered, io_message, linked};
+use super::gathered::{Gathered, LARGEST_FILE, io_message, linked, small_text};
 use super::kustomize;
 use super::{FileKind, POLICIES_FILE, Request, SourceFile};
 use crate::model::shell_word;
 use crate::yaml::Format;
-
-/// Files beyond this are not read. 512 MiB is more than an API server stores altogether.
-const LARGEST_FILE: u64 = 512 << 20;
 
 /// A file to read.
 struct Candidate {
@@ -40,6 +37,7 @@ pub(super) fn gather(request: &Request, stdin: &mut dyn Read, gathered: &mut Gat
     }
     if request.companions {
         add_companions(&mut candidates, gathered);
+        add_kustomizations(&candidates, gathered);
     }
     let skipped = kustomize::patches(candidates.iter().map(|c| c.path.as_path()));
     let charts: BTreeSet<PathBuf> = candidates
@@ -88,11 +86,24 @@ fn add_companions(found: &mut Vec<Candidate>, gathered: &mut Gathered) {
     }
 }
 
+/// Reads the kustomizations beside files that the user named: they decide whether what is added
+/// there is built.
+fn add_kustomizations(found: &[Candidate], gathered: &mut Gathered) {
+    let beside = |c: &Candidate| kustomize::FILES.map(|name| c.path.with_file_name(name));
+    let explicit = found.iter().filter(|c| c.explicit);
+    let wanted: BTreeSet<PathBuf> = explicit.flat_map(beside).collect();
+    for path in wanted {
+        if !found.iter().any(|c| c.path == path) {
+            let name = path.display().to_string();
+            gathered.kustomizations.extend(kustomization(&path, &name));
+        }
+    }
+}
+
 /// Whether a file holds objects that this program wrote.
 fn is_ours(path: &Path) -> bool {
     let label = format!("{}: {}", labels::MANAGED_BY, labels::MANAGED_BY_AMBIENT);
-    let small = fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() <= LARGEST_FILE);
-    small && fs::read_to_string(path).is_ok_and(|text| text.contains(&label))
+    small_text(path).is_some_and(|text| text.contains(&label))
 }
 
 fn is_kustomization(path: &Path) -> bool {
@@ -106,7 +117,7 @@ fn kustomization(path: &Path, name: &str) -> Option<SourceFile> {
         name: Arc::from(name),
         path: Some(path.to_owned()),
         link_to: linked(path),
-        text: Arc::from(fs::read_to_string(path).ok()?),
+        text: Arc::from(small_text(path)?),
         format: Format::Yaml,
         kind: FileKind::Kustomization,
     })

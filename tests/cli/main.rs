@@ -6,6 +6,7 @@ mod manifests;
 mod applications;
 mod general;
 mod help;
+mod kustomize;
 mod migrate;
 mod policy;
 mod readme;

@@ -231,6 +231,60 @@ fn what_holds_no_workload_is_not_enrolled() {
 }
 
 #[test]
+fn a_namespace_whose_workloads_all_stay_out_is_left_out() {
+    let gateway = APPS.replace("containers:", "hostNetwork: true, containers:");
+    assert_ne!(gateway, APPS);
+    let run = |flags: &[&str]| {
+        Ambient::new()
+            .file("apps.yaml", &gateway)
+            .file(
+                "namespace.yaml",
+                "apiVersion: v1\nkind: Namespace\nmetadata: {name: default}\n",
+            )
+            .args(["migrate", "-f", "."])
+            .args(flags.iter().copied())
+            .run()
+    };
+    let words = ["Plan", "default  ", "left out", "label"];
+    insta::assert_snapshot!(lines(&run(&[]), &words).join("\n"), @"
+    Plan   0 namespaces, 0 workloads   0 objects to edit, 0 to create
+    default     0 of 2      <none>     <none>
+                left out: all workloads of the input that are in it stay out of the mesh
+    ");
+    insta::assert_snapshot!(lines(&run(&["--only", "default"]), &words).join("\n"), @"
+    Plan   1 namespace, 0 workloads   0 objects to edit, 0 to create
+    default     0 of 2      <none>     <none>     ready, 2 warnings
+      kubectl label namespace default istio.io/dataplane-mode=ambient
+    ");
+}
+
+#[test]
+fn what_is_not_known_of_a_plugin_is_not_asked_for_again() {
+    let apps = APPS.replace(
+        "image: db}",
+        "image: db, livenessProbe: {tcpSocket: {port: 5432}}}",
+    );
+    assert_ne!(apps, APPS);
+    let fixes = |flags: &[&str]| {
+        let run = Ambient::new()
+            .file("apps.yaml", &apps)
+            .file("policy.yaml", POLICY)
+            .args(["migrate", "-f", ".", "-n", "shop", "-o", "json"])
+            .args(flags.iter().copied())
+            .run();
+        let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        let findings = json["findings"].as_array().unwrap().iter();
+        let fixes = findings.filter(|f| f["code"] == "AMB0803");
+        fixes.map(|f| f["fixes"].to_string()).collect::<Vec<_>>()
+    };
+    insta::assert_snapshot!(fixes(&[]).join("\n"), @r#"["Say which network plugin the cluster has with `--cni`."]"#);
+    insta::assert_snapshot!(fixes(&["--cni", "kindnet"]).join("\n"), @r#"["with `kindnet`, of which it is not known, enrol one pod first and see that its probes pass; if they do not, let `169.254.7.127/32` in with an `ipBlock`"]"#);
+    insta::assert_snapshot!(fixes(&["--cni", "calico-ebpf"]).join("\n"), @r#"["with `calico-ebpf` before Calico 3.29, enrol one pod first and see that its probes pass; if they do not, let `169.254.7.127/32` in with an `ipBlock`"]"#);
+    insta::assert_snapshot!(fixes(&["--cni", "unknown"]).join("\n"), @r#"["where nobody knows the plugin, enrol one pod first and see that its probes pass; if they do not, let `169.254.7.127/32` in with an `ipBlock`"]"#);
+    assert!(fixes(&["--cni", "calico"]).is_empty());
+}
+
+#[test]
 fn enrolment_ends_injection_and_its_warning_keeps_its_name() {
     let namespace = "apiVersion: v1\nkind: Namespace\n\
                      metadata: {name: default, labels: {istio-injection: enabled}}\n";

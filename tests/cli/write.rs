@@ -295,24 +295,6 @@ fn new_objects_name_their_namespace_only_beside_objects_that_do() {
     }
 }
 
-#[test]
-fn a_kustomization_beside_new_objects_has_to_name_them() {
-    let run = |resources: &str| {
-        Ambient::new()
-            .file("k8s/policy.yaml", NAMED)
-            .file("k8s/kustomization.yaml", resources)
-            .args(["migrate", "-f", "k8s"])
-            .run()
-            .stdout
-    };
-    let told = "k8s/kustomization.yaml: add this to its `resources`; without it a build leaves the \
-                new objects out\n  resources:\n  - ambient-policies.yaml\n";
-    let out = run("resources: [policy.yaml]\n");
-    assert!(out.contains(told), "{out}");
-    let out = run("resources: [policy.yaml, ambient-policies.yaml]\n");
-    assert!(!out.contains("add this to its"), "{out}");
-}
-
 #[cfg(unix)]
 #[test]
 fn a_diff_is_of_the_files_that_links_lead_to() {

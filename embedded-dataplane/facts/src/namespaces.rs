@@ -21,6 +21,10 @@ pub const SYSTEM: [&str; 9] = [
     "openshift-ovn-kubernetes",
 ];
 
+/// Namespaces in which the DNS of a cluster runs: of Kubernetes (`cluster/addons/dns`), and of OpenShift
+/// (`cluster-dns-operator`).
+pub const CLUSTER_DNS: [&str; 2] = [NEVER_CAPTURED, "openshift-dns"];
+
 /// Namespace and name of the Service of the API server (kube-apiserver
 /// `pkg/controlplane/controller/kubernetesservice`).
 pub const API_SERVER_SERVICE: (&str, &str) = ("default", "kubernetes");

@@ -20,7 +20,7 @@ area! {
     PROBES_CNI_UNKNOWN = "AMB0803", Warning,
         "kubelet probes may be blocked",
         "The node agent gives probes of the kubelet a source address of their own. \
-         Some network plugins refuse it to pods that a policy isolates for ingress, others do not, and which one the cluster has is not known here. \
+         Some network plugins refuse it to pods that a policy isolates for ingress, others do not, and what that of the cluster does is not known here. \
          If it refuses, the pods fail their probes right after enrolment.",
         "Say which network plugin the cluster has with `--cni`.";
 

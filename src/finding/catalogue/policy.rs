@@ -338,6 +338,20 @@ area! {
          The tunnel is opened to them, and whether these connections differ depends on whether they take it.",
         "Write the label into the template of the pods if their sidecars take the tunnel; else accept the finding with `--accept`.";
 
+    UNLISTED = "AMB0155", Error,
+        "added policies that no kustomization takes",
+        "A file with policies that this program added is beside a kustomization that does not list it, and no other of the input does. \
+         What is built then opens the tunnel and leaves out the port limits that belong to it: clients get ports that the network policies refuse, and nothing reports it. \
+         The plan counts the policies as if they were applied.",
+        "Add the file to `resources` of the kustomization.";
+
+    REWORKED = "AMB0156", Error,
+        "objects that kustomize changes",
+        "The files were read as they are, and a kustomization among them changes what their objects say: policies, or the labels and fields that policies are about. \
+         The plan and its proof are about the files, so neither holds for what is applied. \
+         Fields that only choose images, numbers of pods or resources are not meant.",
+        "Run `kubectl ambient migrate -k FOLDER --output-dir DIR` for each overlay, or pipe the output of `kubectl kustomize FOLDER` to `-f -`.";
+
     NAMESPACE_ASSUMED = "AMB0160", Warning,
         "identities of a namespace that was assumed",
         "The objects name no namespace, so `default` was assumed, and the plan writes it into the principals of AuthorizationPolicies. \

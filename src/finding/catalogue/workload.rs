@@ -146,4 +146,38 @@ area! {
          A waypoint applies such objects when they target it. \
          What the object adds to requests, logs or metrics is missing after the move.",
         "Name the waypoint or the Service in `spec.targetRefs`, in place of `spec.selector`.";
+
+    ROUTE_IGNORED = "AMB0221", Error,
+        "routes of a Service that nothing applies",
+        "A route of the Gateway API has a Service as its parent, and no waypoint serves it. \
+         Sidecars apply such routes at the client; ztunnel does not read HTTP and ignores them, those for TCP and TLS too. \
+         Redirects, splits, timeouts and filters stop working without an error, and what the route kept away from the Service reaches it.",
+        "Put a waypoint in front of the Service with `--waypoint`, or delete the route if it does no more than plain forwarding.";
+
+    LOOKUPS_LOST = "AMB0222", Error,
+        "look-ups that go where egress policies refuse them",
+        text!(
+            "The pods name DNS servers of their own in `dnsConfig`, and ztunnel takes the look-ups of captured pods, whichever server they are sent to. ",
+            "It asks the servers that it has itself, those of the cluster, from the network of the pod. ",
+            "The egress policies that isolate the pods do not allow that, so no name is resolved after enrolment.",
+        ),
+        text!("Annotate the pods with `", annotations::DNS_CAPTURE, ": \"false\"`, or allow the DNS of the cluster in an egress policy.");
+
+    NAME_SERVERS_REPLACED = "AMB0223", Warning,
+        "name servers of a pod that are no longer asked",
+        text!(
+            "The pods name DNS servers of their own in `dnsConfig`, and ztunnel takes the look-ups of captured pods, whichever server they are sent to. ",
+            "It asks the servers that it has itself, those of the cluster. ",
+            "Names that only the pods' own servers know are not found any more, or mean something else.",
+        ),
+        text!("Annotate the pods with `", annotations::DNS_CAPTURE, ": \"false\"` if they need their own servers.");
+
+    NAME_SERVER_NOT_ASKED = "AMB0224", Warning,
+        "name server that pods in the mesh do not reach",
+        text!(
+            "A DNS server other than that of the cluster runs in it, and ztunnel takes the look-ups of captured pods, whichever server they are sent to. ",
+            "What pods in the mesh ask this one, by its Service or by the address of its pods, is answered by ztunnel and the DNS of the cluster. ",
+            "Names that only this server knows are not found by them.",
+        ),
+        text!("Annotate the pods that ask it with `", annotations::DNS_CAPTURE, ": \"false\"`.");
 }

@@ -4,12 +4,14 @@
 //! rewriting's business, not this module's.
 
 mod authorization;
+mod dns;
 mod enrolment;
 mod identity;
 mod in_use;
 mod network;
 mod peer;
 mod plugin;
+mod route;
 mod routing;
 mod service;
 mod target;
@@ -41,6 +43,8 @@ pub(super) struct HazardOptions {
     pub waypoints: BTreeMap<String, String>,
     /// The network plugin.
     pub cni: Cni,
+    /// Authorization policies that the plan adds.
+    pub limits: Vec<AuthorizationPolicy>,
 }
 
 impl Default for HazardOptions {
@@ -49,6 +53,7 @@ impl Default for HazardOptions {
             root_namespace: namespaces::ROOT.to_owned(),
             waypoints: BTreeMap::new(),
             cni: Cni::Unknown,
+            limits: Vec::new(),
         }
     }
 }
@@ -62,13 +67,15 @@ pub(super) fn find(
 ) -> Vec<Finding> {
     let context = Context::new(world, endpoints, scope, options);
     let mut findings = Vec::new();
-    let families: [fn(&Context<'_>, &mut Vec<Finding>); 11] = [
+    let families: [fn(&Context<'_>, &mut Vec<Finding>); 13] = [
         authorization::find,
+        dns::find,
         enrolment::find,
         in_use::find,
         network::find,
         peer::find,
         plugin::find,
+        route::find,
         routing::find,
         service::find,
         target::find,
@@ -98,6 +105,8 @@ struct Context<'w> {
     authorization: BTreeMap<&'w str, Vec<&'w AuthorizationPolicy>>,
     /// The network policies of people that isolate for ingress.
     isolating: Selecting<'w, NetworkPolicy>,
+    /// The network policies of people that isolate for egress.
+    isolating_egress: Selecting<'w, NetworkPolicy>,
     /// Services by namespace.
     services: BTreeMap<&'w str, Vec<&'w Service>>,
 }
@@ -111,8 +120,9 @@ impl<'w> Context<'w> {
     ) -> Self {
         let key = |w: &'w Workload| (w.kind, w.meta.namespace.as_str(), w.meta.name.as_str());
         let indexed = || world.workloads.iter().enumerate();
-        let isolating = world.network_policies_of_people();
-        let isolating = isolating.filter(|p| p.isolates_ingress);
+        let of_people = || world.network_policies_of_people();
+        let isolating = of_people().filter(|p| p.isolates_ingress);
+        let isolating_egress = of_people().filter(|p| p.isolates_egress);
         let mut context = Self {
             world,
             endpoints,
@@ -124,6 +134,7 @@ impl<'w> Context<'w> {
             members: BTreeMap::new(),
             authorization: BTreeMap::new(),
             isolating: Selecting::of(isolating),
+            isolating_egress: Selecting::of(isolating_egress),
             services: BTreeMap::new(),
         };
         let mut members: BTreeMap<_, Vec<_>> = BTreeMap::new();

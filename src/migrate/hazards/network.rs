@@ -4,6 +4,7 @@ use ambient_facts::ports;
 use serde_json::Value;
 
 use super::{Context, about, at_line, workloads};
+use crate::authz::selects;
 use crate::finding::{Finding, codes};
 use crate::model::{
     Action, AuthorizationRule, GenericObject, NetworkPolicy, PortMatch, PortRule, Protocol, Rule,
@@ -72,8 +73,11 @@ fn is_limited(context: &Context<'_>, workload: &Workload) -> bool {
     let anything = |rule: &AuthorizationRule| {
         rule.from.is_empty() && rule.to.is_empty() && rule.when.is_empty()
     };
+    let planned = context.options.limits.iter();
+    let planned = planned.filter(|p| selects(p, &workload.meta.namespace, &workload.pod.labels));
     context
         .authorization_of(workload)
+        .chain(planned)
         .any(|policy| match policy.action {
             Action::Deny => policy.rules.iter().any(all_but_some),
             Action::Allow => !policy.rules.iter().any(anything),

@@ -250,8 +250,13 @@ fn selected<'w>(context: &Context<'w>, object: &GenericObject, pointer: &str) ->
 /// The Service that a host names, when it leads to pods that join and no waypoint serves it.
 fn unserved<'w>(context: &Context<'w>, host: &str, namespace: &str) -> Option<&'w Service> {
     let service = named_service(context, host, namespace)?;
+    is_unserved(context, service).then_some(service)
+}
+
+/// Whether a Service leads to pods that join, and no waypoint serves it.
+pub(super) fn is_unserved<'w>(context: &Context<'w>, service: &'w Service) -> bool {
     let bound = matches!(context.waypoints.of_service(service), Binding::Bound(_));
-    (!bound && !context.backends(service).is_empty()).then_some(service)
+    !bound && !context.backends(service).is_empty()
 }
 
 /// The Service that a host names in an object of this namespace.

@@ -56,8 +56,30 @@ fn targets(
         };
         let message = format!("is not enforced through `spec.targetRefs[{index}]`: {problem}");
         let code = &codes::TARGET_NOT_ENFORCED;
-        findings.push(about(code, subject.clone(), meta.origin.clone(), message));
+        let mut finding = about(code, subject.clone(), meta.origin.clone(), message);
+        if meta.is_ours() {
+            finding.fixes.extend(ask_again(context, meta, target));
+        }
+        findings.push(finding);
     }
+}
+
+/// How to have the waypoint again that an earlier run planned, and made a policy for.
+fn ask_again(context: &Context<'_>, meta: &Meta, target: &TargetRef) -> Option<String> {
+    let namespace = &meta.namespace;
+    let name = match TargetKind::of(target)? {
+        TargetKind::Gateway => target.name.as_str(),
+        // Which waypoint serves it stands in no policy.
+        TargetKind::Service => {
+            let mut services = context.services_in(namespace);
+            services.find(|s| s.meta.name == target.name)?;
+            "NAME"
+        }
+        _ => return None,
+    };
+    Some(format!(
+        "pass `--waypoint {name}={namespace}` again, as in the run that made it"
+    ))
 }
 
 /// Why a target is not enforced; `None` when it is, or when that cannot be said.

@@ -72,7 +72,7 @@ impl Role {
 }
 
 /// Whether ztunnel answers the look-ups of a pod itself, once it is in the mesh.
-fn captures_dns(pod: &PodTemplate) -> bool {
+pub(crate) fn captures_dns(pod: &PodTemplate) -> bool {
     let capture = pod.annotations.get(annotations::DNS_CAPTURE);
     capture.is_none_or(|v| v != "false")
 }

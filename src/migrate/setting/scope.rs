@@ -121,9 +121,7 @@ impl Scope {
         let asked = options.namespaces.iter().cloned();
         let members = world.workloads.iter().zip(&workloads);
         let members = members.filter(|(workload, membership)| {
-            let namespace = world.namespaces.get(namespace_of(workload));
-            let declared = namespace.is_some_and(|n| n.declared);
-            !workload.meta.origin.is_synthetic() && (declared || membership.joins())
+            !workload.meta.origin.is_synthetic() && membership.joins()
         });
         let members = members.map(|(workload, _)| namespace_of(workload).to_owned());
         Self {

@@ -1,7 +1,7 @@
 //! What the input holds and is not part of the plan: templates, and objects that become others.
 
 use crate::finding::{Finding, codes};
-use crate::model::{ObjectRef, Origin, Rebuilt, World, shell_word};
+use crate::model::{ObjectRef, Origin, Rebuilt, Reworked, Unlisted, World, shell_word};
 use crate::plan::{Comparison, Relation, Verdict};
 
 /// Templates may hold anything, so that nothing is certain beside them.
@@ -62,6 +62,69 @@ pub(crate) fn rebuilt(
         finding.fixes = vec![format!(
             "kubectl ambient migrate -k {} --output-dir DIR",
             shell_word(&build.folder)
+        )];
+        findings.push(finding);
+        differences.push(unknown(Relation::Tunnel, &subject, because));
+    }
+    differences.sort();
+}
+
+/// What a kustomization changes is compared as it was before.
+pub(crate) fn reworked(
+    world: &World,
+    differences: &mut Vec<Comparison>,
+    findings: &mut Vec<Finding>,
+) {
+    for Reworked {
+        folder,
+        origin,
+        field,
+        objects,
+    } in &world.reworked
+    {
+        let objects = match objects.as_slice() {
+            [one] => format!("`{one}`"),
+            [first, others @ ..] => format!("`{first}` and {} more", others.len()),
+            [] => continue,
+        };
+        let subject = ObjectRef::cluster("Kustomization", folder);
+        let because = format!("`{field}` of `{subject}` changes {objects}");
+        let message = format!("`{field}` changes {objects}, and the plan is about the files");
+        let mut finding = Finding::new(&codes::REWORKED, subject.clone(), origin.clone(), message);
+        finding.fixes = vec![format!(
+            "kubectl ambient migrate -k {} --output-dir DIR",
+            shell_word(folder)
+        )];
+        findings.push(finding);
+        differences.push(unknown(Relation::Tunnel, &subject, because));
+    }
+    differences.sort();
+}
+
+/// What no build takes in is not applied.
+pub(crate) fn unlisted(
+    world: &World,
+    differences: &mut Vec<Comparison>,
+    findings: &mut Vec<Finding>,
+) {
+    for Unlisted {
+        folder,
+        origin,
+        file,
+        entry,
+        objects,
+    } in &world.unlisted
+    {
+        let subject = ObjectRef::cluster("Kustomization", folder);
+        let because = format!("`{subject}` does not take `{file}`");
+        let policies = if *objects == 1 { "policy" } else { "policies" };
+        let message = format!(
+            "does not list `{entry}`, so a build leaves out {objects} {policies} of this program"
+        );
+        let mut finding = Finding::new(&codes::UNLISTED, subject.clone(), origin.clone(), message);
+        finding.fixes = vec![format!(
+            "add `- {entry}` under `resources` in `{}`",
+            origin.file
         )];
         findings.push(finding);
         differences.push(unknown(Relation::Tunnel, &subject, because));

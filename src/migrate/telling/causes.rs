@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use ambient_facts::labels;
 
+use super::deciding::Deciding;
 use super::reasons::{About, Reason, Reasons};
+use super::responsible::Refusing;
 use crate::migrate::analysis::Analysis;
 use crate::migrate::analysis::naming::{name_of, names, names_of};
 use crate::migrate::limits::restore::Limits;
 use crate::migrate::proof::differences::Difference;
-use crate::model::{AuthorizationPolicy, ObjectRef, Origin, WorkloadKind};
+use crate::model::{AuthorizationPolicy, Maker, ObjectRef, Origin, WorkloadKind, includes};
 use crate::netpol::{Node, PortSet};
 use crate::plan::{Comparison, Relation, Verdict};
 
@@ -18,6 +20,7 @@ use crate::plan::{Comparison, Relation, Verdict};
 pub(crate) struct Teller<'t, 's, 'w> {
     analysis: &'t Analysis<'s, 'w>,
     pub(crate) reasons: Reasons<'t, 's, 'w>,
+    deciding: Deciding<'t, 's, 'w>,
 }
 
 /// What a finding is about.
@@ -25,6 +28,8 @@ pub(crate) struct Teller<'t, 's, 'w> {
 pub(crate) enum Subject {
     /// A network policy, by its index.
     Policy(usize),
+    /// A policy of Istio.
+    Refusing(Refusing),
     /// A workload, by its index.
     Workload(usize),
     /// Neither is known.
@@ -36,18 +41,37 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
         Self {
             analysis,
             reasons: Reasons::new(analysis, limits),
+            deciding: Deciding::new(analysis),
         }
     }
 
-    /// What the finding is about: the destination's policy, the source's, or the destination.
+    /// What the finding is about: the policy that refuses it, or whose rule decides, or the
+    /// destination where no policy governs the pair.
     pub(crate) fn subject(
         &mut self,
         difference: &Difference,
-        about: &About<'_, 't>,
+        about: &mut About<'_, 't>,
         source: Node,
+        reason: Reason<'t>,
     ) -> Subject {
+        let refusing = match reason {
+            Reason::Authorization | Reason::Refused | Reason::Identity => {
+                self.reasons.refusing(about, source)
+            }
+            Reason::LeftOver => {
+                let left_over = self.reasons.first_left_over(difference);
+                left_over.map(Refusing::Authorization)
+            }
+            _ => None,
+        };
+        if let Some(refusing) = refusing {
+            return Subject::Refusing(refusing);
+        }
         let ends = self.reasons.ends(about, source);
-        if let Some(policy) = self.reasons.responsible.governing.first(ends) {
+        let governing = &self.reasons.responsible.governing;
+        let rules = &mut about.rules;
+        let deciding = &mut self.deciding;
+        if let Some(policy) = deciding.policy(governing, ends, source, difference, rules) {
             return Subject::Policy(policy);
         }
         let class = |node: Node| self.analysis.universe.classes().get(node);
@@ -63,6 +87,19 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
             Subject::Policy(index) => {
                 let policy = self.reasons.responsible.governing.policy(index);
                 policy.map(|p| (p.reference(), p.meta.origin.clone()))
+            }
+            Subject::Refusing(Refusing::Authorization(index)) => {
+                let policy = world.authorization_policies.get(index);
+                policy.map(|p| (p.reference(), p.meta.origin.clone()))
+            }
+            Subject::Refusing(Refusing::Peer(index)) => {
+                let policy = world.peer_authentications.get(index);
+                policy.map(|p| {
+                    (
+                        p.meta.reference("PeerAuthentication"),
+                        p.meta.origin.clone(),
+                    )
+                })
             }
             Subject::Workload(index) => {
                 let workload = world.workloads.get(index);
@@ -254,7 +291,16 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
                     labels::WAYPOINT_FOR
                 ));
             }
-            Reason::Imagined(_) => "add the manifests of these pods with `-f`",
+            Reason::Imagined(node) => match self.maker(node) {
+                Some(maker) => {
+                    return Some(format!(
+                        "add a Deployment with the pod template of `{}` with `-f`: its kind is not \
+                         analysed",
+                        maker.object
+                    ));
+                }
+                None => "add the manifests of these pods with `-f`",
+            },
             Reason::AddressesOfPods => "name the addresses of pods with `--pod-cidr`",
             Reason::Block if self.plugin_is_known() => {
                 "name the addresses of pods with `--pod-cidr`"
@@ -282,6 +328,19 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
             | Reason::Gained => return None,
         };
         Some(fix.to_owned())
+    }
+
+    /// The object that makes the pods of an imagined class, where its kind is all that is not read.
+    fn maker(&self, node: Node) -> Option<&'t Maker> {
+        let world = &self.analysis.setting.world;
+        let class = self.analysis.universe.classes().get(node)?;
+        let imagined = world.workloads.get(*class.workloads.first()?)?;
+        let labels = &imagined.pod.labels;
+        let makes = |maker: &&Maker| {
+            let namespace = maker.object.namespace.as_ref();
+            namespace == Some(&imagined.meta.namespace) && includes(&maker.labels, labels)
+        };
+        world.makers.iter().find(makes)
     }
 
     fn plugin_is_known(&self) -> bool {

@@ -30,8 +30,6 @@ pub(crate) struct Governing<'t, 's, 'w> {
 #[derive(Default)]
 struct List {
     policies: Vec<usize>,
-    /// The first one by name.
-    first: Option<usize>,
     /// One of them selects namespaces by labels other than their name.
     asks_for_labels: bool,
 }
@@ -105,24 +103,16 @@ impl<'t, 's, 'w> Governing<'t, 's, 'w> {
         references
     }
 
-    /// The policy that a pair is most about: the destination's, else the source's. Of several the
-    /// first by name.
-    pub(crate) fn first(&self, (from, to): Ends) -> Option<usize> {
-        let first = |id: ListId| self.lists.get(id)?.first;
-        let (Some(from), Some(to)) = (first(from), first(to)) else {
-            return first(to).or(first(from));
-        };
-        let key = |index: usize| {
-            self.policy(index)
-                .map(|p| (&p.meta.namespace, &p.meta.name))
-        };
-        let (sends, receives) = (key(from), key(to));
-        let is_same = sends.map(|(namespace, _)| namespace) == receives.map(|(n, _)| n);
-        Some(if is_same && sends < receives {
-            from
-        } else {
-            to
-        })
+    /// The policies of a list, as indices.
+    pub(crate) fn listed(&self, list: ListId) -> &[usize] {
+        self.lists.get(list).map_or(&[], |list| &list.policies)
+    }
+
+    /// The first policy of the input that is known by the name of one.
+    pub(crate) fn known_as(&self, index: usize) -> Option<usize> {
+        let meta = &self.policy(index)?.meta;
+        let name = (meta.namespace.as_str(), meta.name.as_str());
+        self.named.get(&name).copied()
     }
 
     /// Whether policies that govern a pair select namespaces by labels other than their name.
@@ -157,14 +147,8 @@ impl<'t, 's, 'w> Governing<'t, 's, 'w> {
         self.ids.insert(policies.clone(), id);
         let all = || policies.iter().filter_map(|&index| self.policy(index));
         let asks_for_labels = all().any(|p| p.rules().any(Rule::asks_for_namespace_labels));
-        let first = all().min_by_key(|p| &p.meta.name);
-        let first = first.and_then(|first| {
-            let name = (first.meta.namespace.as_str(), first.meta.name.as_str());
-            self.named.get(&name).copied()
-        });
         self.lists.push(List {
             policies,
-            first,
             asks_for_labels,
         });
         id

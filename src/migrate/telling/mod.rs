@@ -2,6 +2,7 @@
 
 pub(super) mod assumed;
 pub(super) mod causes;
+pub(super) mod deciding;
 pub(super) mod governing;
 pub(super) mod later;
 pub(super) mod newly;

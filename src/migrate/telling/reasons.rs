@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use fixedbitset::FixedBitSet;
 
+use super::deciding::Rules;
 use super::governing::{Ends, ListId};
-use super::responsible::Responsible;
+use super::responsible::{Refusing, Responsible};
 use crate::authz::selects;
 use crate::finding::{Code, codes};
 use crate::migrate::AuthzMode;
@@ -103,6 +104,10 @@ pub(crate) struct About<'d, 't> {
     /// The policies that govern what the destination receives.
     to: ListId,
     common: Common<'t>,
+    /// The rules that decide, as far as they were looked at.
+    pub(crate) rules: Rules,
+    /// By client: the first policy of Istio that refuses it.
+    refusing: BTreeMap<Client, Option<Refusing>>,
 }
 
 enum Common<'t> {
@@ -160,7 +165,28 @@ impl<'t, 's, 'w> Reasons<'t, 's, 'w> {
             difference,
             to: self.responsible.governing.destination(difference),
             common,
+            rules: Rules::default(),
+            refusing: BTreeMap::new(),
         }
+    }
+
+    /// The first policy of Istio that refuses a source, if any.
+    pub(crate) fn refusing(&self, about: &mut About<'_, '_>, source: Node) -> Option<Refusing> {
+        let analysis = self.analysis;
+        let client = (
+            analysis.party_of.get(source).copied(),
+            analysis.is_vouched_for(source),
+        );
+        let difference = about.difference;
+        let first = || self.responsible.first_refusing(source, difference);
+        *about.refusing.entry(client).or_insert_with(first)
+    }
+
+    /// A limit of an earlier run on the destination, as the index of a policy.
+    pub(crate) fn first_left_over(&self, difference: &Difference) -> Option<usize> {
+        let first = self.left_over(difference).next()?;
+        let mut policies = self.analysis.setting.world.authorization_policies.iter();
+        policies.position(|policy| std::ptr::eq(policy, first))
     }
 
     /// The lists of policies that govern a source and the destination.

@@ -9,6 +9,7 @@ use crate::migrate::limits::restore::Limits;
 use crate::migrate::opening::Opening;
 use crate::migrate::opening::probes;
 use crate::migrate::setting::Setting;
+use crate::migrate::setting::cni::Cni;
 use crate::migrate::setting::scope::{Membership, NamespaceState, StaysOut};
 use crate::migrate::setting::unread::unknown;
 use crate::migrate::setting::waypoints::{Binding, Waypoint, Waypoints};
@@ -41,13 +42,31 @@ pub(crate) fn probe_findings(
             ports.join(", ")
         );
         let workload = refused.workload;
-        findings.push(Finding::new(
-            code,
-            workload.reference(),
-            workload.meta.origin.clone(),
-            message,
-        ));
+        let (subject, origin) = (workload.reference(), workload.meta.origin.clone());
+        let mut finding = Finding::new(code, subject, origin, message);
+        if needed.is_none() {
+            finding.fixes = try_probes(setting);
+        }
+        findings.push(finding);
     }
+}
+
+/// What to do where the plugin is named and its answer to probes is not known all the same. Where it
+/// is not named the code says it.
+fn try_probes(setting: &Setting<'_>) -> Vec<String> {
+    let plugin = setting.cni.cni;
+    if plugin == Cni::Unknown && setting.options.cni.is_none() {
+        return Vec::new();
+    }
+    let whose = match plugin {
+        Cni::Unknown => "where nobody knows the plugin".to_owned(),
+        Cni::CalicoEbpf => format!("with `{plugin}` before Calico 3.29"),
+        _ => format!("with `{plugin}`, of which it is not known"),
+    };
+    vec![format!(
+        "{whose}, enrol one pod first and see that its probes pass; if they do not, let \
+         `{NODE_PROBE_V4}/32` in with an `ipBlock`"
+    )]
 }
 
 /// Findings about policies and options themselves.
@@ -329,7 +348,11 @@ pub(crate) fn namespaces(setting: &Setting<'_>) -> Vec<NamespacePlan> {
         let reason = match state {
             NamespaceState::LeftOut(why) => why.to_string(),
             NamespaceState::Enrolled if !setting.scope.enrols(name) => {
-                "no workload of the input is in it".to_owned()
+                if staying_out.is_empty() {
+                    "no workload of the input is in it".to_owned()
+                } else {
+                    "all workloads of the input that are in it stay out of the mesh".to_owned()
+                }
             }
             NamespaceState::Labelled | NamespaceState::Enrolled => String::new(),
         };

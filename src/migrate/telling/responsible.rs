@@ -30,6 +30,13 @@ pub(crate) struct Responsible<'t, 's, 'w> {
     pub(crate) governing: Governing<'t, 's, 'w>,
 }
 
+/// A policy of Istio, by its index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Refusing {
+    Authorization(usize),
+    Peer(usize),
+}
+
 /// A connection as a policy sees it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct View {
@@ -251,6 +258,20 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
         let mut refusing: Vec<ObjectRef> = authorization.chain(peers).collect();
         refusing.dedup();
         refusing
+    }
+
+    /// The first of them.
+    pub(crate) fn first_refusing(&self, source: Node, difference: &Difference) -> Option<Refusing> {
+        let world = &self.analysis.setting.world;
+        if let Some(first) = self.authorization(source, difference).first() {
+            let mut policies = world.authorization_policies.iter();
+            let index = policies.position(|policy| std::ptr::eq(policy, *first));
+            return index.map(Refusing::Authorization);
+        }
+        let first = *self.peers(source, difference).first()?;
+        let mut peers = world.peer_authentications.iter();
+        let index = peers.position(|policy| std::ptr::eq(policy, first));
+        index.map(Refusing::Peer)
     }
 
     /// Whether the last part of the way of connections is in the clear, to a server that may have a

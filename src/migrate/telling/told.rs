@@ -106,7 +106,7 @@ impl<'t, 's, 'w> Told<'t, 's, 'w> {
         let mut last: Option<(Reason<'t>, Subject, DraftId)> = None;
         difference.sources.each(|source| {
             let reason = self.teller.reasons.reason(&mut about, source);
-            let subject = self.teller.subject(difference, &about, source);
+            let subject = self.teller.subject(difference, &mut about, source, reason);
             let code = reason.code();
             let room = LISTED_PAIRS.saturating_sub(self.comparisons.len());
             let known = match last {

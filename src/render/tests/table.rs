@@ -261,8 +261,8 @@ fn findings_of_one_code_are_explained_once() {
     insta::assert_snapshot!(findings.join("\n\n"), @"
     warning AMB0803   kubelet probes may be blocked   7 findings
       The node agent gives probes of the kubelet a source address of their own. Some network plugins
-      refuse it to pods that a policy isolates for ingress, others do not, and which one the cluster has
-      is not known here. If it refuses, the pods fail their probes right after enrolment.
+      refuse it to pods that a policy isolates for ingress, others do not, and what that of the cluster
+      does is not known here. If it refuses, the pods fail their probes right after enrolment.
       fix: Say which network plugin the cluster has with `--cni`.
       AMB0803-afed5faf   shop/deployment/a   k8s/shop.yaml:7
         has probes on port 8080

@@ -392,7 +392,7 @@ fn only_whole_documents_are_replaced_and_each_once() {
 }
 
 #[test]
-fn a_kustomization_that_does_not_name_the_new_file_is_told_to() {
+fn a_kustomization_that_does_not_name_the_new_file_is_made_to() {
     let path = |name: &'static str| Some(Path::new(name));
     let kustomization = |name, text| Input {
         kind: InputKind::Kustomization,
@@ -406,26 +406,41 @@ fn a_kustomization_that_does_not_name_the_new_file_is_told_to() {
         kustomization("b/Kustomization", listed),
         input("c/web.yaml", path("c/web.yaml"), POLICY),
         kustomization("c/kustomization.yml", "resources: [web.yaml]\n"),
+        input("d/web.yaml", path("d/web.yaml"), POLICY),
+        kustomization("d/kustomization.yaml", "# none\nnamePrefix: x-\n"),
+        input("e/web.yaml", path("e/web.yaml"), POLICY),
+        kustomization("e/kustomization.yaml", "resources: []\n"),
     ];
     let actions = [
         create("a", "a/web.yaml"),
         create("b", "b/web.yaml"),
         edit("c/web.yaml", 0, None),
+        create("d", "d/web.yaml"),
+        create("e", "e/web.yaml"),
     ];
-    let prepared = prepare(&plan(actions), &inputs);
-    let names: Vec<_> = prepared.changes.iter().map(|c| &*c.name).collect();
-    let files = [
-        "a/ambient-policies.yaml",
-        "b/ambient-policies.yaml",
-        "c/web.yaml",
-    ];
-    assert_eq!(names, files);
-    let snippets = Prepared {
-        changes: Vec::new(),
-        ..prepared
-    };
-    insta::assert_snapshot!(show(&snippets), @"
-    >> a/kustomization.yaml: add this to its `resources`; without it a build leaves the new objects out
+    let mut prepared = prepare(&plan(actions), &inputs);
+    prepared
+        .changes
+        .retain(|c| !c.name.ends_with("ambient-policies.yaml"));
+    insta::assert_snapshot!(show(&prepared), @"
+    == a/kustomization.yaml at a/kustomization.yaml
+    resources: [web.yaml, ambient-policies.yaml]
+    == c/web.yaml at c/web.yaml
+    # web
+    kind: NetworkPolicy
+    spec:
+      ingress:
+      - ports:
+        - port: 80 # http
+        - port: 15008
+          protocol: TCP
+    == d/kustomization.yaml at d/kustomization.yaml
+    # none
+    namePrefix: x-
+    resources:
+    - ambient-policies.yaml
+    !! e/kustomization.yaml:1: there is no list with an item at `resources` (companion: none)
+    >> e/kustomization.yaml: add this to its `resources`; without it a build leaves the new objects out
     resources:
     - ambient-policies.yaml
     ");

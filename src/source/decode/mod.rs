@@ -16,8 +16,8 @@ mod workload;
 use std::collections::BTreeSet;
 
 use crate::model::{
-    AuthorizationPolicy, Gateway, GenericObject, Kind, Meta, NetworkPolicy, PeerAuthentication,
-    RequestAuthentication, Service, Workload,
+    AuthorizationPolicy, Gateway, GenericObject, Kind, Maker, Meta, NetworkPolicy, ObjectRef,
+    PeerAuthentication, RequestAuthentication, Service, Workload,
 };
 use crate::source::kinds::{self, Class, Lookup};
 use crate::source::problem::{Defect, Note};
@@ -47,8 +47,8 @@ pub(super) enum Object {
     Networking(GenericObject),
     PluginPolicy(GenericObject),
     Configuration(GenericObject),
-    /// Counted only: `kind.group`.
-    Other(String),
+    /// Counted only: `kind.group`, and what is known of the pods that it makes.
+    Other(String, Option<Maker>),
 }
 
 impl Object {
@@ -64,7 +64,7 @@ impl Object {
             Self::PeerAuthentication(o) => &o.meta,
             Self::RequestAuthentication(o) => &o.meta,
             Self::Networking(o) | Self::PluginPolicy(o) | Self::Configuration(o) => &o.meta,
-            Self::Other(_) => return None,
+            Self::Other(..) => return None,
         })
     }
 }
@@ -258,7 +258,7 @@ fn decode(
             } else {
                 format!("{kind}.{group}")
             };
-            let object = Object::Other(name);
+            let object = Object::Other(name, maker(object, kind));
             return Ok(read(group, kind, None, object));
         }
     };
@@ -301,6 +301,24 @@ fn decode(
     } else {
         Err(coverage)
     }
+}
+
+/// What an object of a kind that is not read makes pods of, if it has a template of them where
+/// workloads have it.
+fn maker(object: Mapping<'_, '_, '_>, kind: &str) -> Option<Maker> {
+    let root = object.field.view;
+    let template = root.get("spec")?.get("template")?;
+    template.get("spec")?.get("containers")?.items().next()?;
+    let metadata = root.get("metadata")?;
+    let text = |key| metadata.get(key).and_then(View::text);
+    let default = object.field.reading.session.default_namespace;
+    let labels = template.get("metadata").and_then(|m| m.get("labels"));
+    let labels = labels.into_iter().flat_map(View::entries);
+    let pair = |(key, value): (&str, View<'_>)| Some((key.to_owned(), value.text()?.to_owned()));
+    Some(Maker {
+        object: ObjectRef::namespaced(text("namespace").unwrap_or(default), kind, text("name")?),
+        labels: labels.filter_map(pair).collect(),
+    })
 }
 
 fn read(group: &str, kind: &str, coverage: Option<Kind>, object: Object) -> Read {

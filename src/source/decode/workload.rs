@@ -148,6 +148,7 @@ fn written(labels: &Labels) -> String {
 fn pod_spec(spec: Mapping<'_, '_, '_>) -> PodTemplate {
     spec.well_spelled(&[
         "containers",
+        "dnsConfig",
         "hostNetwork",
         "initContainers",
         "nodeSelector",
@@ -163,10 +164,18 @@ fn pod_spec(spec: Mapping<'_, '_, '_>) -> PodTemplate {
         service_account: service_account.to_owned(),
         host_network: spec.get("hostNetwork").and_then(Field::boolean) == Some(true),
         windows: runs_on_windows(spec),
+        name_servers: name_servers(spec),
         ..PodTemplate::default()
     };
     container::read_all(spec, &mut pod);
     pod
+}
+
+fn name_servers(spec: Mapping<'_, '_, '_>) -> Vec<String> {
+    let servers = spec
+        .mapping("dnsConfig")
+        .and_then(|dns| dns.get("nameservers"));
+    servers.map(Field::strings).unwrap_or_default()
 }
 
 fn runs_on_windows(spec: Mapping<'_, '_, '_>) -> bool {

@@ -1,5 +1,6 @@
 //! Whole outputs of the loader.
 
+mod builds;
 mod files;
 mod formats;
 mod istio;

@@ -222,6 +222,7 @@ status:
             service_account: "robot",
             host_network: true,
             windows: false,
+            name_servers: [],
             ports: [
                 ContainerPort {
                     name: "side",

@@ -1,8 +1,11 @@
 use serde_json::{Value, json};
 
-use crate::migrate::fixture::{Fixture, generic, meta, operation, policy, principals, rule};
+use crate::migrate::fixture::{
+    Fixture, generic, labels, meta, operation, policy, principals, rule, strings,
+};
 use crate::model::{
-    Action, GenericObject, LabelSelector, NetworkPolicy, Peer, PortMatch, PortRule, Protocol, Rule,
+    Action, AuthorizationPolicy, GenericObject, LabelSelector, NetworkPolicy, Operation, Peer,
+    PortMatch, PortRule, Protocol, Rule,
 };
 
 fn tcp(first: u16, last: u16) -> PortRule {
@@ -43,6 +46,24 @@ fn a_tunnel_port_open_to_everyone_is_reported() {
     ");
         }
     }
+}
+
+#[test]
+fn a_tunnel_port_that_the_plan_limits_is_left_alone() {
+    let mut limited = Fixture::shop().network(ingress(vec![], vec![tcp(15008, 15008)]));
+    let others = Operation {
+        not_ports: strings(&["8080"]),
+        ..Operation::default()
+    };
+    let all_but_one = rule(vec![principals(&["*"])], vec![others]);
+    let limit = |name| AuthorizationPolicy {
+        selector: labels(&[("app", name)]),
+        ..policy(Action::Deny, vec![all_but_one.clone()])
+    };
+    limited.options.limits = vec![limit("web")];
+    assert_eq!(limited.findings(), "");
+    limited.options.limits = vec![limit("other")];
+    assert!(limited.findings().contains("AMB0111"));
 }
 
 #[test]

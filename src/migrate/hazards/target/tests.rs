@@ -36,6 +36,27 @@ fn a_target_that_is_missing_is_reported() {
 }
 
 #[test]
+fn a_waypoint_that_only_an_earlier_run_planned_is_asked_for_again() {
+    let found = |kind, name| {
+        let mut ours = allow_all(target(kind, name));
+        let label = ("app.kubernetes.io/managed-by", "kubectl-ambient");
+        ours.meta.labels = labels(&[label]);
+        Fixture::shop().authorization(ours).findings()
+    };
+    assert!(!found("Service", "gone").contains("--waypoint"));
+    insta::assert_snapshot!(found("Service", "web"), @"
+    error AMB0138 shop/authorizationpolicy/targeted at policies.yaml:1
+      `shop/authorizationpolicy/targeted` is not enforced through `spec.targetRefs[0]`: no waypoint serves Service `web`
+      fix: pass `--waypoint NAME=shop` again, as in the run that made it
+    ");
+    insta::assert_snapshot!(found("Gateway", "gone"), @"
+    error AMB0138 shop/authorizationpolicy/targeted at policies.yaml:1
+      `shop/authorizationpolicy/targeted` is not enforced through `spec.targetRefs[0]`: the input has no Gateway `gone` in namespace `shop`
+      fix: pass `--waypoint gone=shop` again, as in the run that made it
+    ");
+}
+
+#[test]
 fn a_kind_that_was_not_read_is_not_called_missing() {
     let mut fixture = Fixture::shop().authorization(allow_all(target("Service", "gone")));
     fixture
