@@ -258,6 +258,11 @@ impl Universe {
         self.block(cidr, except).pods != Some(false)
     }
 
+    /// Whether a block surely matches pods whose addresses are not known.
+    pub fn block_matches_pods(&self, cidr: &IpNet, except: &[IpNet]) -> bool {
+        self.block(cidr, except).pods == Some(true)
+    }
+
     /// The nodes that are ranges of addresses which pods may have that are not known: none where no
     /// block matches pods.
     pub fn ranges_of_pods(&self) -> FixedBitSet {

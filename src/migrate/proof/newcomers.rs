@@ -42,11 +42,24 @@ struct Newcomer<'a> {
     labels: &'a Labels,
 }
 
-/// Policies before, or after.
-type Side = for<'p> fn(&Version<'p>) -> Option<&'p NetworkPolicy>;
+/// Which policies are asked, and how.
+#[derive(Clone, Copy)]
+struct Side {
+    version: VersionOf,
+    /// Whether what they only may say does not count.
+    surely: bool,
+}
 
-const BEFORE: Side = |version| version.before;
-const AFTER: Side = |version| version.after;
+type VersionOf = for<'p> fn(&Version<'p>) -> Option<&'p NetworkPolicy>;
+
+const BEFORE: Side = Side {
+    version: |version| version.before,
+    surely: true,
+};
+const AFTER: Side = Side {
+    version: |version| version.after,
+    surely: false,
+};
 
 impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
     pub(crate) fn of(analysis: &'a Analysis<'s, 'w>) -> Self {
@@ -64,7 +77,7 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
             let speaks = setting.scope.is_enrolled(name) || may_be_injected(world, name);
             speaks && !setting.nameless.contains(*name)
         });
-        let asked = versions.values().flatten().filter_map(AFTER);
+        let asked = versions.values().flatten().filter_map(AFTER.version);
         let peers = asked.flat_map(|p| &p.ingress).flat_map(|r| &r.peers);
         let selectors = peers.filter_map(|peer| match peer {
             Peer::Pods { namespaces, .. } => {
@@ -119,7 +132,7 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
             namespaces: Some(LabelSelector::default()),
             pods: None,
         }];
-        let entering = self.policies(&to.namespace, Direction::Ingress, &to.labels, AFTER);
+        let entering = self.policies(&to.namespace, Direction::Ingress, &to.labels, AFTER.version);
         for rule in entering
             .flat_map(|p| &p.ingress)
             .filter(|r| covers_tunnel(r))
@@ -155,7 +168,7 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
                     if !self.reaches(&newcomer, to) {
                         continue;
                     }
-                    let before = self.ports(&newcomer, to, BEFORE);
+                    let before = self.ports_today(&newcomer, to);
                     let before = before.intersection(&analysis.tunnelled);
                     gains.push(Gain {
                         class,
@@ -222,32 +235,38 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
         namespace: &str,
         direction: Direction,
         labels: &'p Labels,
-        side: Side,
+        version: VersionOf,
     ) -> impl Iterator<Item = &'a NetworkPolicy> + 'p {
         let here = self.versions.get(namespace).into_iter().flatten();
-        here.filter_map(side)
+        here.filter_map(version)
             .filter(move |p| direction.isolated_by(p) && p.pod_selector.matches(labels))
     }
 
     /// The rules by which one may send to pods of a class; `None` when nothing limits it.
     fn sending(&self, from: &Newcomer<'_>, to: &Class, side: Side) -> Option<Vec<&'a Rule>> {
-        let isolating = self.policies(from.namespace, Direction::Egress, from.labels, side);
+        let isolating = self.policies(from.namespace, Direction::Egress, from.labels, side.version);
         let isolating: Vec<&NetworkPolicy> = isolating.collect();
         let rules = isolating.iter().flat_map(|p| &p.egress);
-        let leads = |r: &&Rule| self.is_peer(from.namespace, r, &to.namespace, &to.labels);
+        let leads = |r: &&Rule| {
+            let ends = (from.namespace, to.namespace.as_str());
+            self.is_peer(r, ends, &to.labels, side.surely)
+        };
         let rules = rules.filter(leads).collect();
         (!isolating.is_empty()).then_some(rules)
     }
 
     /// The rules by which one may come in.
     fn entering(&self, from: &Newcomer<'_>, to: &Class, side: Side) -> Vec<&'a Rule> {
-        let isolating = self.policies(&to.namespace, Direction::Ingress, &to.labels, side);
+        let isolating = self.policies(&to.namespace, Direction::Ingress, &to.labels, side.version);
         let rules = isolating.flat_map(|p| &p.ingress);
-        let admits = |r: &&Rule| self.is_peer(&to.namespace, r, from.namespace, from.labels);
+        let admits = |r: &&Rule| {
+            let ends = (to.namespace.as_str(), from.namespace);
+            self.is_peer(r, ends, from.labels, side.surely)
+        };
         rules.filter(admits).collect()
     }
 
-    /// Whether one reaches the tunnel's port afterwards.
+    /// Whether one may reach the tunnel's port afterwards.
     fn reaches(&self, from: &Newcomer<'_>, to: &Class) -> bool {
         let sending = self.sending(from, to, AFTER);
         let entering = self.entering(from, to, AFTER);
@@ -255,28 +274,35 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
             && entering.iter().any(|r| covers_tunnel(r))
     }
 
-    /// What the policies let one use at the most.
-    fn ports(&self, from: &Newcomer<'_>, to: &Class, side: Side) -> PortSet {
+    /// What the policies surely let one use today.
+    fn ports_today(&self, from: &Newcomer<'_>, to: &Class) -> PortSet {
         let of = |rules: Vec<&Rule>| -> PortSet {
             rules.into_iter().map(|r| rule_ports(r, to)).collect()
         };
-        let entering = of(self.entering(from, to, side));
-        match self.sending(from, to, side) {
+        let entering = of(self.entering(from, to, BEFORE));
+        match self.sending(from, to, BEFORE) {
             Some(rules) => entering.intersection(&of(rules)),
             None => entering,
         }
     }
 
-    /// Whether a pod may be among the peers of a rule.
-    fn is_peer(&self, own: &str, rule: &Rule, namespace: &str, labels: &Labels) -> bool {
+    /// Whether a pod is among the peers of a rule of a policy in the first of two namespaces, itself
+    /// in the second: surely, or perhaps.
+    fn is_peer(
+        &self,
+        rule: &Rule,
+        (own, namespace): (&str, &str),
+        labels: &Labels,
+        surely: bool,
+    ) -> bool {
+        let universe = self.analysis.universe;
         let is_it = |peer: &Peer| match peer {
-            Peer::Block { cidr, except } => {
-                self.analysis.universe.block_may_match_pods(cidr, except)
-            }
+            Peer::Block { cidr, except } if surely => universe.block_matches_pods(cidr, except),
+            Peer::Block { cidr, except } => universe.block_may_match_pods(cidr, except),
             Peer::Pods { namespaces, pods } => {
                 let there = match namespaces {
                     None => own == namespace,
-                    Some(selector) => self.selects(namespace, selector) != Some(false),
+                    Some(selector) => self.selects(namespace, selector).unwrap_or(!surely),
                 };
                 there && pods.as_ref().is_none_or(|p| p.matches(labels))
             }

@@ -21,6 +21,7 @@ pub(super) fn interesting(worlds: &[&World]) -> BTreeSet<Port> {
                 ends.extend([53, 15001, 15006, 15008, 15053, 15080]);
                 for world in worlds {
                     add_authorization(world, &mut ends);
+                    add_interception(world, &mut ends);
                 }
             }
             let around = |end: u16| [end.saturating_sub(1), end, end.saturating_add(1)];
@@ -60,6 +61,14 @@ fn add_endpoints(world: &World, protocol: Protocol, ends: &mut BTreeSet<u16>) {
             }
         }
     }
+}
+
+/// Ports that are excepted from what sidecars receive.
+fn add_interception(world: &World, ends: &mut BTreeSet<u16>) {
+    let annotations = world.workloads.iter().flat_map(|w| &w.pod.annotations);
+    let lists = annotations.filter(|(key, _)| key.ends_with("InboundPorts"));
+    let ports = lists.flat_map(|(_, list)| list.split(','));
+    ends.extend(ports.filter_map(|port| port.trim().parse::<u16>().ok()));
 }
 
 fn add_authorization(world: &World, ends: &mut BTreeSet<u16>) {

@@ -33,12 +33,15 @@ pub(super) fn check(
     if case.request.authorization == Authorization::None {
         return violations;
     }
-    let is_stranger = |name: &str| {
-        let (namespace, pods) = name.split_once('/').unwrap_or((name, ""));
-        let is_elsewhere = namespace == "other namespaces" || namespace.contains(" with ");
-        pods.starts_with("pods with ") || (is_elsewhere && pods.starts_with("(any pod"))
-    };
     for stranger in strangers(case) {
+        let own = format!("{}/(any other pod", stranger.namespace);
+        let is_stranger = |name: &str| {
+            let elsewhere = ["other namespaces/", "namespaces with "];
+            let is_elsewhere = elsewhere.iter().any(|of| name.starts_with(of));
+            name.contains("/pods with ")
+                || name.starts_with(&own)
+                || (is_elsewhere && name.contains("/(any pod"))
+        };
         for subject in subjects {
             let pod = subject.any_reading();
             for sent in [true, false] {

@@ -83,8 +83,8 @@ impl Later<'_, '_, '_> {
         })
     }
 
-    /// Whether limits that name nobody, because nobody of the input may use more, refuse ports that a
-    /// policy grants to clients that it admits by label.
+    /// Whether limits that name nobody who may use more, because nobody of the input may, refuse ports
+    /// that a policy grants to clients that it admits by label.
     fn refuses_more(&self, index: usize, policy: &NetworkPolicy) -> bool {
         let analysis = self.analysis;
         if self.limits_at(index).next().is_none() {
@@ -108,10 +108,7 @@ impl Later<'_, '_, '_> {
             let demand = (!granted.is_empty())
                 .then(|| analysis.demand(node))
                 .flatten();
-            demand.is_some_and(|demand| {
-                let allowed = demand.others.filter(|_| demand.clients.is_empty());
-                allowed.is_some_and(|allowed| !allowed.includes(&granted))
-            })
+            demand.is_some_and(|demand| !demand.others.unwrap_or_default().includes(&granted))
         })
     }
 
