@@ -37,9 +37,14 @@ impl AuthorizationPolicy {
     /// Whether it is evaluated and not enforced.
     pub fn is_dry_run(&self) -> bool {
         let value = self.meta.annotation(annotations::DRY_RUN);
-        // Go's `strconv.ParseBool`, which the control plane uses.
-        value.is_some_and(|v| matches!(v, "1" | "t" | "T" | "true" | "TRUE" | "True"))
+        value.is_some_and(is_true)
     }
+}
+
+/// Whether the value of an annotation of Istio means yes, as its programs read it (Go's
+/// `strconv.ParseBool`).
+pub fn is_true(value: &str) -> bool {
+    matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True")
 }
 
 /// `spec.action`.

@@ -19,7 +19,7 @@ pub use build::{Rebuilt, Reworked, Unlisted};
 pub use endpoint::{Endpoint, EndpointId, Endpoints};
 pub use istio::{
     Action, AuthorizationPolicy, AuthorizationRule, Condition, Name, Operation, PeerAuthentication,
-    PeerMode, RequestAuthentication, Source, TargetRef,
+    PeerMode, RequestAuthentication, Source, TargetRef, is_true,
 };
 pub use labels::{LabelSelector, Labels, Operator, Requirement, includes};
 pub use object::{GenericObject, Meta, ObjectRef, Origin, OwnerRef};

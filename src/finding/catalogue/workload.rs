@@ -7,7 +7,8 @@ area! {
         "host network keeps pods out",
         "These pods use the network of their node, and the node agent captures only pods with a network of their own. \
          They never get a mesh identity, even where their namespace is enrolled. \
-         Servers that demand mutual TLS refuse them, and policies can know them by the addresses of the nodes only.",
+         Servers on other nodes that demand mutual TLS refuse them, and policies can know them by the addresses of the nodes only. \
+         To enrolled pods on their own node ztunnel does not see their connections at all, and no policy of Istio applies to these.",
         "Remove `spec.hostNetwork` if the workload does not need it; otherwise allow the nodes by address where it has to connect, and, to pods on its own node, the address that `AMB0161` tells of.";
 
     WINDOWS_POD = "AMB0202", Warning,

@@ -9,7 +9,7 @@ use fixedbitset::FixedBitSet;
 
 use crate::authz::{Allowance, Crowd, Decision, Enforcer, Policies, Selected};
 use crate::migrate::analysis::Analysis;
-use crate::migrate::setting::interception::past_sidecar;
+use crate::migrate::setting::interception::{goes_past_ztunnel, past_sidecar};
 use crate::migrate::setting::peering::Peering;
 use crate::migrate::setting::role::keeps_proxy;
 use crate::migrate::setting::serving::{Serving, applies_at};
@@ -50,8 +50,8 @@ struct Place {
     today: Option<bool>,
     /// What a sidecar accepts without an identity.
     plaintext: Allowance,
-    /// What ztunnel accepts without one, where it is what receives.
-    accepted: Option<Allowance>,
+    /// What receives plaintext afterwards.
+    receiver: Receiver,
     /// Where no client has one.
     unidentified: Allowance,
     /// What clients reach past the sidecar.
@@ -60,13 +60,23 @@ struct Place {
     stays: bool,
 }
 
+/// What receives plaintext once everything is in place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Receiver {
+    /// ztunnel, which accepts this without an identity.
+    Ztunnel(Allowance),
+    /// The application itself, though its pod is in the mesh.
+    Application,
+    /// Something out of the mesh.
+    Other,
+}
+
 /// Policies that apply together.
 struct Selection<'p> {
     after: Selected<'p>,
     /// What something may enforce today.
     today: Option<EnforcedToday<'p>>,
-    /// What ztunnel accepts without an identity, where it is what receives.
-    accepted: Option<Allowance>,
+    receiver: Receiver,
     /// Once it was asked for.
     decision: OnceLock<Decision>,
     /// The same.
@@ -146,8 +156,13 @@ impl<'p> Authorizer<'p> {
                 },
                 today,
                 plaintext,
-                accepted: (role.receives && !role.behind_sidecar)
-                    .then(|| self.peering.plaintext(workload)),
+                receiver: if !role.receives || role.behind_sidecar {
+                    Receiver::Other
+                } else if goes_past_ztunnel(&workload.pod) {
+                    Receiver::Application
+                } else {
+                    Receiver::Ztunnel(self.peering.plaintext(workload))
+                },
                 unidentified,
                 past: if today == Some(false) {
                     PortSet::none()
@@ -185,7 +200,7 @@ impl<'p> Authorizer<'p> {
             enforcer: Enforcer::Envoy,
             today: Some(false),
             plaintext: Allowance::all(),
-            accepted: None,
+            receiver: Receiver::Other,
             unidentified: Allowance::exactly(PortSet::none()),
             past: PortSet::none(),
             stays: false,
@@ -209,7 +224,7 @@ impl<'p> Authorizer<'p> {
                 surely: place.today == Some(true),
                 stays: place.stays,
             }),
-            accepted: place.accepted.clone(),
+            receiver: place.receiver.clone(),
             decision: OnceLock::new(),
             parts: OnceLock::new(),
             of_strangers_today: OnceLock::new(),
@@ -281,32 +296,38 @@ impl<'p> Authorizer<'p> {
     /// policies decide there.
     pub(crate) fn entering(&self, selection: SelectionId, decision: &Decision) -> Option<Entering> {
         let selection = &self.selections[selection.0];
-        let accepted = selection.accepted.as_ref()?;
-        let decided = allowance(decision, self.crowd.anonymous());
-        let decided = decided.unwrap_or_else(Allowance::all);
-        let after = Allowance {
-            low: decided.low.intersection(&accepted.low),
-            high: decided.high.intersection(&accepted.high),
+        let after = match &selection.receiver {
+            Receiver::Other => return None,
+            Receiver::Application => Allowance::all(),
+            Receiver::Ztunnel(accepted) => {
+                let decided = allowance(decision, self.crowd.anonymous());
+                let decided = decided.unwrap_or_else(Allowance::all);
+                Allowance {
+                    low: decided.low.intersection(&accepted.low),
+                    high: decided.high.intersection(&accepted.high),
+                }
+            }
         };
         let anybody = Allowance {
             low: PortSet::none(),
             high: Allowance::all().high,
         };
-        let change = |vouched| {
-            let today = match &selection.today {
-                None => Allowance::all(),
-                Some(enforced) => {
-                    let today = enforced.today(self.crowd);
-                    today.compared(&anybody, vouched, &after)
-                }
-            };
+        let enforced = selection.today.as_ref();
+        let enforced = enforced.map(|enforced| enforced.today(self.crowd));
+        let change = |vouched, all_of: &[&Allowance]| {
             let mut change = Change::default();
-            change.consider(&today, &after);
+            for after in all_of {
+                let today = enforced.as_ref().map_or_else(Allowance::all, |enforced| {
+                    enforced.compared(&anybody, vouched, after)
+                });
+                change.consider(&today, after);
+            }
             change
         };
         Some(Entering {
-            alone: change(Some(false)),
-            perhaps_vouched: change(None),
+            alone: change(Some(false), &[&after]),
+            perhaps_vouched: change(None, &[&after]),
+            on_host: change(Some(false), &[&after, &Allowance::all()]),
         })
     }
 

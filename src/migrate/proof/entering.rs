@@ -21,12 +21,17 @@ pub(crate) struct Entering {
     pub(crate) alone: Change,
     /// For clients of whom it is not known if they have one today.
     pub(crate) perhaps_vouched: Change,
+    /// For those on the network of a node, whose connections ztunnel does not see on their own: the
+    /// node agent gives them the address of probes, which is let past it.
+    pub(crate) on_host: Change,
 }
 
 impl Entering {
     /// Whether nothing changes for anybody.
     pub(crate) fn is_none(&self) -> bool {
-        self.alone.is_none() && self.perhaps_vouched.is_none()
+        [&self.alone, &self.perhaps_vouched, &self.on_host]
+            .into_iter()
+            .all(Change::is_none)
     }
 }
 
@@ -34,6 +39,7 @@ impl Entering {
 pub(crate) struct Outside {
     alone: FixedBitSet,
     perhaps_vouched: FixedBitSet,
+    on_host: FixedBitSet,
     /// Addresses that may be those of pods, which are compared as such.
     perhaps_pods: FixedBitSet,
 }
@@ -45,11 +51,14 @@ impl Outside {
         let mut outside = Self {
             alone: nobody(),
             perhaps_vouched: nobody(),
+            on_host: nobody(),
             perhaps_pods: nobody(),
         };
-        let classes = analysis.universe.classes().len();
         for node in (0..nodes).filter(|&n| !analysis.speakers.senders.contains(n)) {
-            if node < classes {
+            let class = analysis.universe.classes().get(node);
+            if class.is_some_and(|c| c.host_network) {
+                outside.on_host.insert(node);
+            } else if class.is_some() {
                 if analysis.is_vouched_for(node) == Some(false) {
                     outside.alone.insert(node);
                 } else {
@@ -76,24 +85,31 @@ pub(crate) fn compare(
     found: &mut Differences,
 ) {
     let to = To::workloads(analysis, class, workloads, Relation::Plaintext);
-    let groups = [
-        (&outside.alone, &entering.alone, true),
-        (&outside.perhaps_pods, &entering.alone, false),
-        (&outside.perhaps_vouched, &entering.perhaps_vouched, true),
+    let certain = |outcome: Outcome| outcome;
+    let groups: [(&FixedBitSet, &Change, bool, fn(Outcome) -> Outcome); 4] = [
+        (&outside.alone, &entering.alone, true, certain),
+        (
+            &outside.perhaps_pods,
+            &entering.alone,
+            true,
+            Outcome::doubtful,
+        ),
+        (
+            &outside.perhaps_vouched,
+            &entering.perhaps_vouched,
+            true,
+            certain,
+        ),
+        (&outside.on_host, &entering.on_host, false, certain),
     ];
-    for (members, change, is_certain) in groups {
+    for (members, change, is_certain, seen) in groups {
         if change.is_none() {
             continue;
         }
         for (value, sources) in analysis.sources_of(class) {
             let mut nodes = sources.clone();
             nodes.intersect_with(members);
-            let outcome = change.outcome(analysis, *value, true);
-            let outcome = if is_certain {
-                outcome
-            } else {
-                outcome.map(Outcome::doubtful)
-            };
+            let outcome = change.outcome(analysis, *value, is_certain).map(seen);
             if let Some(outcome) = outcome.filter(|_| !nodes.is_clear()) {
                 found.add(analysis, nodes, &to, &outcome);
             }

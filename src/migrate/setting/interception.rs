@@ -3,7 +3,7 @@
 
 use ambient_facts::{annotations, ports};
 
-use crate::model::{PodTemplate, Protocol};
+use crate::model::{PodTemplate, Protocol, is_true};
 use crate::netpol::PortSet;
 
 /// The ports of TCP that connections reach past the sidecar of a pod.
@@ -31,6 +31,12 @@ pub(crate) fn of_sidecar_itself() -> PortSet {
     ports
         .map(|port| PortSet::port(Protocol::Tcp, port))
         .collect()
+}
+
+/// Whether plaintext reaches a pod in the mesh past ztunnel (istio `cni/pkg/iptables`, ingress mode).
+pub(crate) fn goes_past_ztunnel(pod: &PodTemplate) -> bool {
+    let bypass = pod.annotations.get(annotations::BYPASS_INBOUND_CAPTURE);
+    bypass.is_some_and(|bypass| is_true(bypass))
 }
 
 /// Whether all connections that a pod opens go through its sidecar.

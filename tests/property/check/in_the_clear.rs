@@ -55,11 +55,21 @@ pub(super) fn entering(
     (destination, to): (&Subject, &Pod),
     port: u16,
 ) -> Vec<(bool, bool)> {
-    let now = plain_to_mesh(case.after, source, to, port);
+    let by_ztunnel = plain_to_mesh(case.after, source, to, port);
+    // From the node's network ztunnel is not asked on the pod's own node.
+    let mut afterwards = vec![by_ztunnel];
+    if client.is_some_and(|(from, _)| from.host_network) {
+        afterwards.push(plaintext(
+            case.after,
+            source,
+            Party::Pod(to),
+            Port::tcp(port),
+        ));
+    }
     let network = plaintext(case.before, source, Party::Pod(to), Port::tcp(port));
     let mut passed = Vec::new();
     if destination.sidecar_today != Some(true) {
-        passed.push((network, now));
+        passed.extend(afterwards.iter().map(|&now| (network, now)));
     }
     if destination.sidecar_today != Some(false) {
         let identities = client.map_or_else(|| vec![None], presented);
@@ -70,12 +80,11 @@ pub(super) fn entering(
                 destination: to.address,
                 port,
             };
-            let admitted = if is_sidecars_own(port) {
-                now
-            } else {
-                admitted_by_sidecar(case.before, to, &connection)
-            };
-            passed.push((network && admitted, now));
+            let admitted = admitted_by_sidecar(case.before, to, &connection);
+            for &now in &afterwards {
+                let admitted = if is_sidecars_own(port) { now } else { admitted };
+                passed.push((network && admitted, now));
+            }
         }
     }
     passed

@@ -87,8 +87,10 @@ impl Plaintext<'_> {
         let names = (Name::Address(address), Name::Endpoint(&subject.name));
         let mut tcp = self.ports.iter().filter(|p| p.protocol == Protocol::Tcp);
         let port = tcp.find(|&&port| {
-            self.enters_otherwise(address, pod, subject, port)
-                && self.claims.in_the_clear(names.0, names.1, port).is_empty()
+            let said = self.claims.in_the_clear(names.0, names.1, port);
+            let changes = [Verdict::Lost, Verdict::Gained].into_iter();
+            let mut changes = changes.filter(|&v| self.enters(address, pod, subject, port, v));
+            changes.any(|verdict| !said.contains(&verdict) && !said.contains(&Verdict::Unknown))
         })?;
         Some(format!(
             "TCP {} in the clear changes, and not reported",
@@ -96,11 +98,19 @@ impl Plaintext<'_> {
         ))
     }
 
-    /// Whether what becomes of connections from an address outside to a pod in the mesh changes.
-    fn enters_otherwise(&self, address: IpAddr, pod: &Pod, subject: &Subject, port: Port) -> bool {
+    /// Whether connections from an address outside to a pod in the mesh are lost, or gained.
+    fn enters(
+        &self,
+        address: IpAddr,
+        pod: &Pod,
+        subject: &Subject,
+        port: Port,
+        verdict: Verdict,
+    ) -> bool {
         let outside = (Party::External(address), None);
         let mut passed = entering(self.case, outside, (subject, pod), port.number).into_iter();
-        subject.in_mesh && port != TUNNEL && passed.any(|(was, now)| was != now)
+        let is_it = |(was, now)| was != now && now == (verdict == Verdict::Gained);
+        subject.in_mesh && port != TUNNEL && passed.any(is_it)
     }
 
     /// What is claimed of connections in the clear is so: that the tunnel's port is opened to an
@@ -143,7 +153,8 @@ impl Plaintext<'_> {
             })
     }
 
-    fn is_opened(&self, (source, destination, _): &Pair, port: Port, subjects: &[Subject]) -> bool {
+    fn is_opened(&self, pair: &Pair, port: Port, subjects: &[Subject]) -> bool {
+        let (source, destination, _) = pair;
         let gateways = self.case.gateways();
         let waypoint = |name: &str| {
             let mut gateways = gateways.iter();
@@ -162,13 +173,16 @@ impl Plaintext<'_> {
             pods.any(|pod| self.gains(Party::External(address), pod, port))
         };
         if let Some((first, last)) = claims::range(source) {
-            let enters_otherwise = |address: IpAddr| {
+            let enters = |address: IpAddr, verdict| {
                 let named = subjects.iter().filter(|s| s.name == *destination);
                 let mut pods = named.flat_map(|s| s.without_address().map(move |pod| (s, pod)));
-                pods.any(|(subject, pod)| self.enters_otherwise(address, pod, subject, port))
+                pods.any(|(subject, pod)| self.enters(address, pod, subject, port, verdict))
             };
+            let mut said = self.claims.about(pair, port).into_iter();
             return (address_opens(first) && address_opens(last))
-                || (enters_otherwise(first) && enters_otherwise(last));
+                || said.all(|verdict| {
+                    verdict == Verdict::Unknown || (enters(first, verdict) && enters(last, verdict))
+                });
         }
         if let Some((first, last)) = claims::range(destination) {
             let mut pods = pods(source).into_iter();

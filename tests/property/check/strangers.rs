@@ -7,9 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use kubectl_ambient::model::{
-    LabelSelector, Labels, Namespace, ObjectRef, Operator, Peer, Protocol,
-};
+use kubectl_ambient::model::{LabelSelector, Labels, Namespace, Operator, Peer, Protocol};
 use kubectl_ambient::plan::Relation;
 
 use super::claims::Claims;
@@ -18,7 +16,7 @@ use super::readings::{blocks, peers, private_addresses, selected_labels};
 use super::subjects::Subject;
 use super::{Case, Violations};
 use crate::generate::Authorization;
-use crate::reference::{Pod, Port, is_peer, tunnel};
+use crate::reference::{Pod, Port, is_peer, selects, tunnel};
 
 const NAME: &str = "kubernetes.io/metadata.name";
 
@@ -155,9 +153,15 @@ fn is_like_known(case: &Case<'_>, stranger: &Pod) -> bool {
 
 /// Whether it is said that clients of a workload that come later are not told by their labels.
 fn warns(case: &Case<'_>, subject: &Subject) -> bool {
-    let mut findings = case.plan.findings.iter();
-    let is_here = |object: &ObjectRef| object.namespace.as_ref() == Some(&subject.namespace);
-    findings.any(|f| f.code.id == "AMB0119" && is_here(&f.subject))
+    let labels = &subject.any_reading().labels;
+    let mut policies = case.before.network_policies.iter().filter(|policy| {
+        policy.meta.namespace == subject.namespace && selects(&policy.pod_selector, labels)
+    });
+    policies.any(|policy| {
+        let reference = policy.meta.reference("NetworkPolicy");
+        let mut findings = case.plan.findings.iter();
+        findings.any(|f| f.code.id == "AMB0119" && f.subject == reference)
+    })
 }
 
 /// Whether a selector lists names of which the manifests hold one.

@@ -107,7 +107,7 @@ impl Port {
 }
 
 /// Whether a selector selects labels (`metav1.LabelSelector`): every requirement holds.
-fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
+pub(crate) fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
     for (key, value) in &selector.match_labels {
         if labels.get(key) != Some(value) {
             return false;
