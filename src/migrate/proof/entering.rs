@@ -85,34 +85,32 @@ pub(crate) fn compare(
     found: &mut Differences,
 ) {
     let to = To::workloads(analysis, class, workloads, Relation::Plaintext);
-    let certain = |outcome: Outcome| outcome;
-    let groups: [(&FixedBitSet, &Change, bool, fn(Outcome) -> Outcome); 4] = [
-        (&outside.alone, &entering.alone, true, certain),
-        (
-            &outside.perhaps_pods,
-            &entering.alone,
-            true,
-            Outcome::doubtful,
-        ),
-        (
-            &outside.perhaps_vouched,
-            &entering.perhaps_vouched,
-            true,
-            certain,
-        ),
-        (&outside.on_host, &entering.on_host, false, certain),
-    ];
-    for (members, change, is_certain, seen) in groups {
+    let mut add = |members: &FixedBitSet, change: &Change, is_certain: bool, is_peer: bool| {
         if change.is_none() {
-            continue;
+            return;
         }
         for (value, sources) in analysis.sources_of(class) {
             let mut nodes = sources.clone();
             nodes.intersect_with(members);
-            let outcome = change.outcome(analysis, *value, is_certain).map(seen);
+            let outcome = change.outcome(analysis, *value, is_certain);
+            let outcome = if is_peer {
+                outcome
+            } else {
+                outcome.map(Outcome::doubtful)
+            };
             if let Some(outcome) = outcome.filter(|_| !nodes.is_clear()) {
                 found.add(analysis, nodes, &to, &outcome);
             }
         }
-    }
+    };
+    let Outside {
+        alone,
+        perhaps_vouched,
+        on_host,
+        perhaps_pods,
+    } = outside;
+    add(alone, &entering.alone, true, true);
+    add(perhaps_pods, &entering.alone, true, false);
+    add(perhaps_vouched, &entering.perhaps_vouched, true, true);
+    add(on_host, &entering.on_host, false, true);
 }
