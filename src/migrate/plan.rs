@@ -19,6 +19,7 @@ use super::setting::Setting;
 use super::setting::unread::{rebuilt, reworked, templates, unlisted};
 use super::steps::{enrol_step, limit_step, open_step, waypoint_step};
 use super::telling::assumed::assumed_namespace;
+use super::telling::in_mesh::limits_of_the_enrolled;
 use super::telling::later::later;
 use super::telling::newly;
 use super::telling::overlaps::limits_that_overlap;
@@ -69,6 +70,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     assumed_namespace(&setting, &limits, &mut findings);
     node_blocks(&analysis, &opening, &mut proof.differences, &mut findings);
     limits_that_overlap(&setting, &limits, &mut proof.differences, &mut findings);
+    limits_of_the_enrolled(&setting, &limits, &mut proof.differences, &mut findings);
     plugin_policies(&setting, &mut proof.differences, &mut findings);
     rebuilt(world, &mut proof.differences, &mut findings);
     reworked(world, &mut proof.differences, &mut findings);

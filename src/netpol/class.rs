@@ -253,14 +253,9 @@ impl Universe {
         self.addresses.iter().any(inside)
     }
 
-    /// Whether a block may match pods whose addresses are not known.
-    pub fn block_may_match_pods(&self, cidr: &IpNet, except: &[IpNet]) -> bool {
-        self.block(cidr, except).pods != Some(false)
-    }
-
-    /// Whether a block surely matches pods whose addresses are not known.
-    pub fn block_matches_pods(&self, cidr: &IpNet, except: &[IpNet]) -> bool {
-        self.block(cidr, except).pods == Some(true)
+    /// Whether a block matches pods whose addresses are not known; `None` where it may.
+    pub fn block_matches_pods(&self, cidr: &IpNet, except: &[IpNet]) -> Option<bool> {
+        self.block(cidr, except).pods
     }
 
     /// The nodes that are ranges of addresses which pods may have that are not known: none where no

@@ -380,4 +380,12 @@ area! {
         "A limit is for pods of the input, and another for labels that no manifest has: such as an operator gives to pods that run, `role: primary` for example. \
          Limits inside the tunnel are DENY policies, and of two that select the same pod each refuses what the other leaves open, so that such a pod is reached on the ports that both allow, or on none.",
         "Give one NetworkPolicy the rules of both, add the manifests of the pods that have these labels with `-f`, or accept the finding with `--accept` where no pod gets both.";
+
+    LIMITS_PODS_IN_MESH = "AMB0172", Error,
+        "limits for pods that are in the mesh already",
+        text!(
+            "The namespace carries the label of ambient mesh, and a network policy opens port ", ports::HBONE_TEXT, ": its pods speak through the tunnel today, on every port that no AuthorizationPolicy refuses. ",
+            "The plan takes what network policies list for what is wanted, and limits the tunnel to that, so that connections that work today would be refused.",
+        ),
+        "List the ports that are used in the NetworkPolicy beside the tunnel's, leave the limits out with `--authz none`, or accept the finding with `--accept` where the tunnel carries more than it should.";
 }

@@ -7,7 +7,7 @@ pub(super) mod ways;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ambient_facts::ports;
+use ambient_facts::{addresses, ports};
 use fixedbitset::FixedBitSet;
 
 use super::opening::{Opening, Speakers};
@@ -194,6 +194,14 @@ impl<'s, 'w> Analysis<'s, 'w> {
             (true, false) => None,
             (false, _) => Some(false),
         }
+    }
+
+    /// Whether a node is the address that the node agent gives to what comes from a pod's own node.
+    pub(crate) fn is_probe(&self, range: Node) -> bool {
+        let place = range.checked_sub(self.universe.classes().len());
+        let range = place.and_then(|place| self.universe.address_ranges().get(place));
+        let probes = [addresses::NODE_PROBE_V4, addresses::NODE_PROBE_V6];
+        range.is_some_and(|r| r.first == r.last && probes.contains(&r.first))
     }
 
     /// Whether there is only one pod in a class, so that nothing of it connects to it but itself,

@@ -66,6 +66,8 @@ impl Outside {
                 }
             } else {
                 match analysis.are_pods(node) {
+                    // What comes from its own node ztunnel does not see.
+                    _ if analysis.is_probe(node) => {}
                     Some(true) => {}
                     Some(false) => outside.alone.insert(node),
                     None => outside.perhaps_pods.insert(node),

@@ -297,8 +297,10 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
     ) -> bool {
         let universe = self.analysis.universe;
         let is_it = |peer: &Peer| match peer {
-            Peer::Block { cidr, except } if surely => universe.block_matches_pods(cidr, except),
-            Peer::Block { cidr, except } => universe.block_may_match_pods(cidr, except),
+            Peer::Block { cidr, except } => {
+                let matches = universe.block_matches_pods(cidr, except);
+                matches.unwrap_or(!surely)
+            }
             Peer::Pods { namespaces, pods } => {
                 let there = match namespaces {
                     None => own == namespace,
