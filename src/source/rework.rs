@@ -213,8 +213,11 @@ fn replaced(replacement: View<'_>) -> Vec<Target> {
         // Without a path it is the name.
         let renames = paths.peek().is_none();
         let harmless = |path: &str| {
-            let path: Vec<String> = path.split('.').map(str::to_owned).collect();
-            patch::is_harmless(&target, &path)
+            let change = patch::Change {
+                path: path.split('.').map(str::to_owned).collect(),
+                becomes: None,
+            };
+            change.is_harmless(&target)
         };
         (renames || !paths.all(harmless)).then_some(target)
     };
