@@ -160,6 +160,34 @@ fn fields_that_change_what_policies_or_pods_say_are_told_with_their_objects() {
 }
 
 #[test]
+fn labels_change_namespaces_and_pods() {
+    let objects = "kind: Namespace\napiVersion: v1\nmetadata: {name: shop}\n---\n\
+                   kind: Pod\napiVersion: v1\nmetadata: {name: job, namespace: shop}\n\
+                   spec: {containers: [{name: main, image: x}]}\n";
+    let changed = |labels: &str| {
+        let prod = format!("resources: [../base, more.yaml]\nlabels: [{labels}]\n");
+        let files = [
+            ("prod/kustomization.yaml", &*prod),
+            ("prod/more.yaml", objects),
+        ];
+        shown(&world(&files))
+    };
+    let selected = "labels:2 namespace/shop shop/pod/job";
+    assert_eq!(changed("{pairs: {team: a}}"), selected);
+    let no = "{pairs: {team: a}, includeSelectors: false, fields: []}";
+    assert_eq!(changed(no), selected);
+    let all = format!("labels:2 namespace/shop {BOTH} shop/pod/job");
+    for more in [
+        "includeTemplates: yes",
+        "fields: [{path: spec/template/metadata/labels, create: true}]",
+    ] {
+        let found = changed(&format!("{{pairs: {{team: a}}, {more}}}"));
+        assert_eq!(found, all, "{more}");
+    }
+    assert_eq!(changed("{pairs: {}, includeSelectors: true}"), "");
+}
+
+#[test]
 fn patches_that_take_away_what_they_do_not_name_are_told() {
     let spec = "{containers: [{name: main, image: web}]}";
     let operations = [
