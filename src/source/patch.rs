@@ -113,8 +113,14 @@ impl Change<'_> {
     /// Whether it decides about nothing that analysis looks at in the objects of a target. What is
     /// not known could be anything.
     pub(super) fn is_harmless(&self, target: &Target) -> bool {
-        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
-        is_harmless(target.kind.as_deref().unwrap_or(""), &path, self.becomes)
+        let mut path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let mut becomes = self.becomes;
+        // A directive of a strategic merge, `$patch: replace` for one, is about what it stands in.
+        if let Some(directive) = path.iter().position(|key| key.starts_with('$')) {
+            path.truncate(directive);
+            becomes = None;
+        }
+        is_harmless(target.kind.as_deref().unwrap_or(""), &path, becomes)
     }
 }
 

@@ -205,6 +205,13 @@ fn patches_that_take_away_what_they_do_not_name_are_told() {
         let found = changed(overlay, &format!("[{operation}]\n"));
         assert_eq!(found, format!("patches:2 {DEPLOYMENT}"), "{operation}");
     }
+    let replaced = "metadata: {annotations: {$patch: replace, a: b}}\n";
+    assert_eq!(
+        changed(overlay, replaced),
+        format!("patches:2 {DEPLOYMENT}")
+    );
+    let volume = "spec: {template: {spec: {volumes: [{name: a, $patch: delete}]}}}\n";
+    assert_eq!(changed(overlay, volume), "");
 }
 
 #[test]
