@@ -124,6 +124,8 @@ pub struct PodTemplate {
     /// `dnsConfig.nameservers`: servers that the pods ask beside those of the cluster, or with
     /// `dnsPolicy: None` in their place.
     pub name_servers: Vec<String>,
+    /// `dnsPolicy: Default`: asks the servers of the node, not those of the cluster.
+    pub asks_as_node: bool,
     /// Declared ports of containers, init containers with `restartPolicy: Always` included.
     pub ports: Vec<ContainerPort>,
     /// Probes, and hooks, that the kubelet sends over the network (HTTP, TCP, gRPC).

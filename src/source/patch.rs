@@ -70,15 +70,15 @@ pub(super) fn touched(target: Option<&Target>, patch: Source<'_>) -> Vec<Target>
         }
         let target = target.cloned();
         let target = target.unwrap_or_else(|| Target::named_in(root));
-        let mut paths = Vec::new();
+        let mut changes = Vec::new();
         match root.kind() {
-            NodeKind::Sequence => root.items().for_each(|o| operation(o, &mut paths)),
+            NodeKind::Sequence => root.items().for_each(|o| operation(o, &mut changes)),
             NodeKind::Mapping | NodeKind::Scalar => {
-                leaves(root, &mut Vec::new(), &mut paths);
-                paths.retain(|path| !is_identity(path));
+                leaves(root, &mut Vec::new(), &mut changes);
+                changes.retain(|change| !is_identity(&change.path));
             }
         }
-        if !paths.iter().all(|path| is_harmless(&target, path)) {
+        if !changes.iter().all(|change| change.is_harmless(&target)) {
             touched.push(target);
         }
     }
@@ -101,46 +101,80 @@ impl Source<'_> {
     }
 }
 
-/// What one operation of JSON 6902 touches.
-fn operation(operation: View<'_>, paths: &mut Vec<Vec<String>>) {
+/// A field that changes, with all that is below it.
+pub(super) struct Change<'d> {
+    /// From the object down. Which item of a sequence it is does not matter.
+    pub(super) path: Vec<String>,
+    /// What a scalar becomes, if that is known.
+    pub(super) becomes: Option<&'d str>,
+}
+
+impl Change<'_> {
+    /// Whether it decides about nothing that analysis looks at in the objects of a target. What is
+    /// not known could be anything.
+    pub(super) fn is_harmless(&self, target: &Target) -> bool {
+        let mut path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let mut becomes = self.becomes;
+        // A directive of a strategic merge, `$patch: replace` for one, is about what it stands in.
+        if let Some(directive) = path.iter().position(|key| key.starts_with('$')) {
+            path.truncate(directive);
+            becomes = None;
+        }
+        is_harmless(target.kind.as_deref().unwrap_or(""), &path, becomes)
+    }
+}
+
+/// What one operation of JSON 6902 changes: what it writes, and what was there before (RFC 6902,
+/// section 4), which an `add` too replaces if it is the member of an object.
+fn operation<'d>(operation: View<'d>, changes: &mut Vec<Change<'d>>) {
     let text = |key| operation.get(key).and_then(View::text).unwrap_or("");
     if text("op") == "test" {
         return;
     }
-    let segments = |pointer: &str| -> Vec<String> {
+    let whole = |pointer: &str| {
         let segments = pointer.split('/').skip(1);
-        segments
-            .map(|s| s.replace("~1", "/").replace("~0", "~"))
-            .collect()
+        let segments = segments.map(|s| s.replace("~1", "/").replace("~0", "~"));
+        Change {
+            path: segments.collect(),
+            becomes: None,
+        }
     };
     if text("op") == "move" {
-        paths.push(segments(text("from")));
+        changes.push(whole(text("from")));
     }
-    let mut path = segments(text("path"));
-    match operation.get("value") {
-        Some(value) => leaves(value, &mut path, paths),
-        None => paths.push(path),
+    let written = whole(text("path"));
+    let value = operation.get("value");
+    if let Some(value) = value {
+        leaves(value, &mut written.path.clone(), changes);
+    }
+    let is_item = |last: &String| last == "-" || last.bytes().all(|b| b.is_ascii_digit());
+    let inserts = text("op") == "add" && written.path.last().is_some_and(is_item);
+    if value.is_none() || !inserts {
+        changes.push(written);
     }
 }
 
-/// The paths of all scalars and of what is empty. Recursion is bounded by the nesting limit of the parser.
-fn leaves(view: View<'_>, at: &mut Vec<String>, paths: &mut Vec<Vec<String>>) {
+/// All scalars and what is empty. Recursion is bounded by the nesting limit of the parser.
+fn leaves<'d>(view: View<'d>, at: &mut Vec<String>, changes: &mut Vec<Change<'d>>) {
     match view.kind() {
         NodeKind::Mapping if view.written_entries().next().is_some() => {
             for (key, value) in view.entries() {
                 at.push(key.to_owned());
-                leaves(value, at, paths);
+                leaves(value, at, changes);
                 at.pop();
             }
         }
         NodeKind::Sequence if view.items().len() > 0 => {
             for item in view.items() {
                 at.push("-".to_owned());
-                leaves(item, at, paths);
+                leaves(item, at, changes);
                 at.pop();
             }
         }
-        NodeKind::Mapping | NodeKind::Sequence | NodeKind::Scalar => paths.push(at.clone()),
+        NodeKind::Mapping | NodeKind::Sequence | NodeKind::Scalar => changes.push(Change {
+            path: at.clone(),
+            becomes: view.text(),
+        }),
     }
 }
 
@@ -153,25 +187,23 @@ fn is_identity(path: &[String]) -> bool {
     )
 }
 
-/// Whether a field of the objects of a target decides about nothing that analysis looks at. A kind
-/// that is an expression is taken for one that it reads.
-pub(super) fn is_harmless(target: &Target, path: &[String]) -> bool {
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    let kind = target.kind.as_deref().unwrap_or("");
+/// Whether a field decides about nothing that analysis looks at. A kind that is an expression is
+/// taken for one that it reads.
+fn is_harmless(kind: &str, path: &[&str], becomes: Option<&str>) -> bool {
     let is_workload = WORKLOADS.contains(&kind);
-    match path.as_slice() {
+    match path {
         ["metadata", "annotations", key] => !is_of_mesh(key),
         ["metadata", "labels", key] => {
             !matches!(kind, "" | "Pod" | "Namespace") && !is_of_mesh(key)
         }
-        ["spec", pod @ ..] if kind == "Pod" => is_harmless_in_pod(pod),
+        ["spec", pod @ ..] if kind == "Pod" => is_harmless_in_pod(pod, becomes),
         ["spec", "jobTemplate", "spec", "template", template @ ..]
         | ["spec", "template", template @ ..]
             if is_workload =>
         {
             match template {
                 ["metadata", "annotations", key] => !is_of_mesh(key),
-                ["spec", pod @ ..] => is_harmless_in_pod(pod),
+                ["spec", pod @ ..] => is_harmless_in_pod(pod, becomes),
                 _ => false,
             }
         }
@@ -185,13 +217,18 @@ pub(super) fn is_of_mesh(key: &str) -> bool {
     key.contains("istio.io")
 }
 
-fn is_harmless_in_pod(path: &[&str]) -> bool {
+fn is_harmless_in_pod(path: &[&str], becomes: Option<&str>) -> bool {
     match path {
+        // A pod with a container of this name has a sidecar.
+        ["containers" | "initContainers", _, "name"] => becomes.is_some_and(|b| b != PROXY),
         ["containers" | "initContainers", _, field, ..] => OF_CONTAINERS.contains(field),
         [field, ..] => OF_SCHEDULING.contains(field),
         [] => false,
     }
 }
+
+/// Name of the container that is Istio's proxy.
+const PROXY: &str = "istio-proxy";
 
 /// Kinds that make pods from a template.
 const WORKLOADS: [&str; 7] = [
@@ -228,13 +265,12 @@ const OF_SCHEDULING: [&str; 8] = [
     "volumes",
 ];
 
-/// Fields of containers that decide about no connection. A name finds the container to patch.
-const OF_CONTAINERS: [&str; 8] = [
+/// Fields of containers that decide about no connection.
+const OF_CONTAINERS: [&str; 7] = [
     "env",
     "envFrom",
     "image",
     "imagePullPolicy",
-    "name",
     "resources",
     "securityContext",
     "volumeMounts",

@@ -10,7 +10,7 @@ use super::decode::{Object, Read};
 use super::kustomize::normal;
 use super::patch::{self, Source, Target};
 use crate::model::{ObjectRef, Reworked};
-use crate::yaml::{Document, View, split};
+use crate::yaml::{Document, Scalar, View, split};
 
 /// What a field of a kustomization changes.
 struct Change {
@@ -109,9 +109,7 @@ fn changes(builds: &Builds<'_>, build: &Build<'_>) -> Vec<Change> {
         add("commonLabels", &|pairs| {
             all_if(!pairs.entries().is_empty()).collect()
         });
-        add("labels", &|list| {
-            all_if(list.items().any(selects)).collect()
-        });
+        add("labels", &|list| list.items().flat_map(labelled).collect());
         add("commonAnnotations", &|pairs| {
             all_if(names_mesh(pairs)).collect()
         });
@@ -140,12 +138,27 @@ fn names_mesh(pairs: View<'_>) -> bool {
         .any(|(key, _)| patch::is_of_mesh(key))
 }
 
-/// Whether an entry of `labels` goes to pods or selectors, or says something to the mesh.
-fn selects(entry: View<'_>) -> bool {
-    let is_set = |field| entry.get(field).and_then(View::text) == Some("true");
-    is_set("includeSelectors")
+/// What an entry of `labels` changes. Every object gets the pairs, and those of a namespace or a pod
+/// are what selectors look at; further fields are selectors and templates.
+fn labelled(entry: View<'_>) -> Vec<Target> {
+    let pairs = entry.get("pairs");
+    if pairs.is_none_or(|pairs| pairs.entries().is_empty()) {
+        return Vec::new();
+    }
+    let is_set = |field| entry.get(field).and_then(View::scalar) == Some(Scalar::Bool(true));
+    let fields = entry.get("fields").into_iter().flat_map(View::items);
+    if is_set("includeSelectors")
         || is_set("includeTemplates")
-        || entry.get("pairs").is_some_and(names_mesh)
+        || fields.count() > 0
+        || pairs.is_some_and(names_mesh)
+    {
+        return all_if(true).collect();
+    }
+    let of_kind = |kind: &str| Target {
+        kind: Some(kind.to_owned()),
+        name: None,
+    };
+    ["Namespace", "Pod"].map(of_kind).into()
 }
 
 /// Entries with a `path` or the patch itself, and a `target` if that does not name its object.
@@ -213,8 +226,11 @@ fn replaced(replacement: View<'_>) -> Vec<Target> {
         // Without a path it is the name.
         let renames = paths.peek().is_none();
         let harmless = |path: &str| {
-            let path: Vec<String> = path.split('.').map(str::to_owned).collect();
-            patch::is_harmless(&target, &path)
+            let change = patch::Change {
+                path: path.split('.').map(str::to_owned).collect(),
+                becomes: None,
+            };
+            change.is_harmless(&target)
         };
         (renames || !paths.all(harmless)).then_some(target)
     };

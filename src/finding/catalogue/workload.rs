@@ -158,7 +158,7 @@ area! {
     LOOKUPS_LOST = "AMB0222", Error,
         "look-ups that go where egress policies refuse them",
         text!(
-            "The pods name DNS servers of their own in `dnsConfig`, and ztunnel takes the look-ups of captured pods, whichever server they are sent to. ",
+            "The pods name DNS servers of their own in `dnsConfig`, or ask those of the node (`dnsPolicy: Default`), and ztunnel takes the look-ups of captured pods, whichever server they are sent to. ",
             "It asks the servers that it has itself, those of the cluster, from the network of the pod. ",
             "The egress policies that isolate the pods do not allow that, so no name is resolved after enrolment.",
         ),
@@ -167,11 +167,11 @@ area! {
     NAME_SERVERS_REPLACED = "AMB0223", Warning,
         "name servers of a pod that are no longer asked",
         text!(
-            "The pods name DNS servers of their own in `dnsConfig`, and ztunnel takes the look-ups of captured pods, whichever server they are sent to. ",
+            "The pods name DNS servers of their own in `dnsConfig`, or ask those of the node (`dnsPolicy: Default`), and ztunnel takes the look-ups of captured pods, whichever server they are sent to. ",
             "It asks the servers that it has itself, those of the cluster. ",
-            "Names that only the pods' own servers know are not found any more, or mean something else.",
+            "Names that only the servers of the pods know are not found any more, or mean something else.",
         ),
-        text!("Annotate the pods with `", annotations::DNS_CAPTURE, ": \"false\"` if they need their own servers.");
+        text!("Annotate the pods with `", annotations::DNS_CAPTURE, ": \"false\"` if they need these servers.");
 
     NAME_SERVER_NOT_ASKED = "AMB0224", Warning,
         "name server that pods in the mesh do not reach",

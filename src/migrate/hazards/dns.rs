@@ -2,6 +2,8 @@
 //! asks the servers of its own `resolv.conf`, from the network of the pod (istio-cni
 //! `cni/pkg/iptables`, ztunnel `src/dns/server.rs`).
 
+use std::net::IpAddr;
+
 use ambient_facts::{namespaces, ports};
 
 use super::{Context, about, at_line, list};
@@ -25,19 +27,20 @@ pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
     servers(context, &clients, findings);
 }
 
-/// Pods that name servers of their own.
+/// Pods that ask servers of their own, or those of the node.
 fn own_servers(context: &Context<'_>, workload: &Workload) -> Option<Finding> {
     let pod = &workload.pod;
-    if pod.name_servers.is_empty() {
-        return None;
-    }
+    let asked = match (pod.asks_as_node, pod.name_servers.as_slice()) {
+        (false, []) => return None,
+        (false, own) => list(own),
+        (true, []) => "the name servers of its node".to_owned(),
+        (true, own) => format!("the name servers of its node and {}", list(own)),
+    };
     let mut isolating = context.isolating_egress.at(workload).peekable();
     let is_isolated = isolating.peek().is_some();
     let lost = is_isolated && !isolating.any(|policy| may_allow_dns(context, policy, pod));
-    let mut message = format!(
-        "asks {}, and its look-ups go to the name servers of ztunnel instead",
-        list(&pod.name_servers)
-    );
+    let mut message =
+        format!("asks {asked}, and its look-ups go to the name servers of ztunnel instead");
     let code = if lost {
         message.push_str(", which no egress policy allows");
         &codes::LOOKUPS_LOST
@@ -57,11 +60,15 @@ fn may_allow_dns(context: &Context<'_>, policy: &NetworkPolicy, pod: &PodTemplat
                 PortMatch::Range(first, last) => (first..=last).contains(&&ports::DNS),
             }
     };
+    let is_own = |address| {
+        let mut own = pod.name_servers.iter();
+        own.any(|server| server.parse::<IpAddr>() == Ok(address))
+    };
     let peer = |peer: &Peer| match peer {
         // A block of one address that the pod names is its own server, not the cluster's.
         Peer::Block { cidr, .. } => {
             let one = cidr.prefix_len() == cidr.max_prefix_len();
-            !one || !pod.name_servers.contains(&cidr.addr().to_string())
+            !one || !is_own(cidr.addr())
         }
         Peer::Pods { namespaces, .. } => match namespaces {
             Some(selector) => may_hold_dns(context, selector),
@@ -227,6 +234,40 @@ mod tests {
         ] {
             assert!(found(kept.clone()).contains("warning AMB0223"), "{kept:?}");
         }
+    }
+
+    #[test]
+    fn servers_are_compared_by_their_addresses() {
+        let mut client = client();
+        client.pod.name_servers = strings(&["FD00:0:0::09"]);
+        let fixture = Fixture::with_namespace("shop", &[]).workload(client);
+        let found = fixture.network(policy(block("fd00::9/128"))).findings();
+        assert!(found.contains("error AMB0222"), "{found}");
+    }
+
+    #[test]
+    fn servers_of_the_node_are_replaced() {
+        let found = |own: &[&str], peer: Option<Peer>| {
+            let mut client = deployment("shop", "web");
+            client.pod.asks_as_node = true;
+            client.pod.name_servers = strings(own);
+            let fixture = Fixture::with_namespace("shop", &[]).workload(client);
+            match peer {
+                Some(peer) => fixture.network(policy(peer)).findings(),
+                None => fixture.findings(),
+            }
+        };
+        insta::assert_snapshot!(found(&[], None), @"
+        warning AMB0223 shop/deployment/web at workloads.yaml:10
+          `shop/deployment/web` asks the name servers of its node, and its look-ups go to the name servers of ztunnel instead
+        ");
+        insta::assert_snapshot!(found(&["10.9.9.9"], Some(block("10.9.9.9/32"))), @"
+        error AMB0222 shop/deployment/web at workloads.yaml:10
+          `shop/deployment/web` asks the name servers of its node and `10.9.9.9`, and its look-ups go to the name servers of ztunnel instead, which no egress policy allows
+        ");
+        // The address may be that of either.
+        let either = found(&[], Some(block("10.96.0.10/32")));
+        assert!(either.contains("warning AMB0223"), "{either}");
     }
 
     #[test]

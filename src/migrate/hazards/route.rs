@@ -116,19 +116,44 @@ fn is_plain(route: &GenericObject, parent: &Parent<'_>) -> bool {
             && namespace == parent.service.meta.namespace
             && text("kind").is_none_or(|kind| kind == "Service")
             && backend.get("filters").is_none()
+            // Of no weight, the only backend gets nothing either.
+            && backend.get("weight").and_then(Value::as_u64) != Some(0)
             && backend
                 .get("port")
                 .and_then(Value::as_u64)
                 .is_some_and(asked)
     };
     let plain = |rule: &Value| {
-        let keys = rule.as_object().map(serde_json::Map::keys);
-        let only = keys.is_some_and(|mut k| k.all(|k| matches!(&**k, "backendRefs" | "name")));
+        let only = rule.as_object().is_some_and(|rule| {
+            rule.iter().all(|(key, value)| match key.as_str() {
+                "backendRefs" | "name" => true,
+                "matches" => matches_everything(value),
+                _ => false,
+            })
+        });
         let backends = rule.get("backendRefs").and_then(Value::as_array);
         only && matches!(backends.map(Vec::as_slice), Some([backend]) if itself(backend))
     };
     let rules = route.body.pointer("/spec/rules").and_then(Value::as_array);
     rules.is_some_and(|rules| !rules.is_empty() && rules.iter().all(plain))
+}
+
+/// Whether `matches` leaves nothing out. The API server writes the prefix `/` where a route has none
+/// (the defaults of `HTTPRouteRule` and `HTTPPathMatch` in the Gateway API).
+fn matches_everything(matches: &Value) -> bool {
+    let is_default = |path: &Value| {
+        let is = |key, default| path.get(key).is_none_or(|value| value == default);
+        is("type", "PathPrefix") && is("value", "/")
+    };
+    let every = |one: &Value| {
+        let fields = one.as_object();
+        fields.is_some_and(|f| {
+            f.iter()
+                .all(|(key, path)| key == "path" && is_default(path))
+        })
+    };
+    let matches = matches.as_array();
+    matches.is_some_and(|matches| matches.iter().all(every))
 }
 
 #[cfg(test)]
@@ -186,6 +211,31 @@ mod tests {
         let elsewhere = json!([{ "backendRefs": [{ "name": "web", "port": 81 }] }]);
         let fixture = Fixture::shop().networking(route("HTTPRoute", &service, &elsewhere));
         assert_ne!(fixture.findings(), "");
+    }
+
+    #[test]
+    fn what_the_api_server_adds_to_a_route_is_plain_too() {
+        let service = json!({ "group": "", "kind": "Service", "name": "web" });
+        let found = |matches: Value, backend: Value| {
+            let rules = json!([{ "matches": matches, "backendRefs": [backend] }]);
+            let fixture = Fixture::shop().networking(route("HTTPRoute", &service, &rules));
+            fixture.findings()
+        };
+        let itself =
+            || json!({ "group": "", "kind": "Service", "name": "web", "port": 80, "weight": 1 });
+        let all = || json!([{ "path": { "type": "PathPrefix", "value": "/" } }]);
+        for matches in [all(), json!([]), json!([{}]), json!([{ "path": {} }])] {
+            assert_eq!(found(matches.clone(), itself()), "", "{matches}");
+        }
+        for matches in [
+            json!([{ "path": { "type": "Exact", "value": "/" } }]),
+            json!([{ "path": { "type": "PathPrefix", "value": "/a" } }]),
+            json!([{ "path": { "value": "/" }, "method": "GET" }]),
+        ] {
+            assert_ne!(found(matches.clone(), itself()), "", "{matches}");
+        }
+        let nothing = json!({ "name": "web", "port": 80, "weight": 0 });
+        assert_ne!(found(all(), nothing), "");
     }
 
     #[test]

@@ -149,6 +149,7 @@ fn pod_spec(spec: Mapping<'_, '_, '_>) -> PodTemplate {
     spec.well_spelled(&[
         "containers",
         "dnsConfig",
+        "dnsPolicy",
         "hostNetwork",
         "initContainers",
         "nodeSelector",
@@ -165,6 +166,7 @@ fn pod_spec(spec: Mapping<'_, '_, '_>) -> PodTemplate {
         host_network: spec.get("hostNetwork").and_then(Field::boolean) == Some(true),
         windows: runs_on_windows(spec),
         name_servers: name_servers(spec),
+        asks_as_node: spec.text("dnsPolicy") == "Default",
         ..PodTemplate::default()
     };
     container::read_all(spec, &mut pod);

@@ -160,6 +160,79 @@ fn fields_that_change_what_policies_or_pods_say_are_told_with_their_objects() {
 }
 
 #[test]
+fn labels_change_namespaces_and_pods() {
+    let objects = "kind: Namespace\napiVersion: v1\nmetadata: {name: shop}\n---\n\
+                   kind: Pod\napiVersion: v1\nmetadata: {name: job, namespace: shop}\n\
+                   spec: {containers: [{name: main, image: x}]}\n";
+    let changed = |labels: &str| {
+        let prod = format!("resources: [../base, more.yaml]\nlabels: [{labels}]\n");
+        let files = [
+            ("prod/kustomization.yaml", &*prod),
+            ("prod/more.yaml", objects),
+        ];
+        shown(&world(&files))
+    };
+    let selected = "labels:2 namespace/shop shop/pod/job";
+    assert_eq!(changed("{pairs: {team: a}}"), selected);
+    let no = "{pairs: {team: a}, includeSelectors: false, fields: []}";
+    assert_eq!(changed(no), selected);
+    let all = format!("labels:2 namespace/shop {BOTH} shop/pod/job");
+    for more in [
+        "includeTemplates: yes",
+        "fields: [{path: spec/template/metadata/labels, create: true}]",
+    ] {
+        let found = changed(&format!("{{pairs: {{team: a}}, {more}}}"));
+        assert_eq!(found, all, "{more}");
+    }
+    assert_eq!(changed("{pairs: {}, includeSelectors: true}"), "");
+}
+
+#[test]
+fn patches_that_take_away_what_they_do_not_name_are_told() {
+    let spec = "{containers: [{name: main, image: web}]}";
+    let operations = [
+        format!("{{op: replace, path: /spec/template/spec, value: {spec}}}"),
+        format!("{{op: add, path: /spec/template/spec, value: {spec}}}"),
+        "{op: replace, path: /spec/template/spec/containers/0, value: {name: main}}".to_owned(),
+        "{op: add, path: /spec/template/metadata/annotations, value: {a: b}}".to_owned(),
+        "{op: remove, path: /spec/template/spec/containers/0}".to_owned(),
+        "{op: move, from: /spec/template/spec, path: /metadata/annotations/a}".to_owned(),
+        // The container may have been the proxy.
+        "{op: replace, path: /spec/template/spec/containers/0/name, value: other}".to_owned(),
+    ];
+    let overlay = "patches: [{path: patch.yaml, target: {kind: Deployment}}]";
+    for operation in operations {
+        let found = changed(overlay, &format!("[{operation}]\n"));
+        assert_eq!(found, format!("patches:2 {DEPLOYMENT}"), "{operation}");
+    }
+    let replaced = "metadata: {annotations: {$patch: replace, a: b}}\n";
+    assert_eq!(
+        changed(overlay, replaced),
+        format!("patches:2 {DEPLOYMENT}")
+    );
+    let volume = "spec: {template: {spec: {volumes: [{name: a, $patch: delete}]}}}\n";
+    assert_eq!(changed(overlay, volume), "");
+}
+
+#[test]
+fn a_patch_that_adds_a_proxy_is_told() {
+    let overlay = "patches: [{path: patch.yaml, target: {kind: Deployment}}]";
+    for (name, expected) in [
+        ("istio-proxy", format!("patches:2 {DEPLOYMENT}")),
+        ("logs", String::new()),
+    ] {
+        for list in ["containers", "initContainers"] {
+            let container = format!("{{name: {name}, image: x}}");
+            let merged = format!("spec: {{template: {{spec: {{{list}: [{container}]}}}}}}\n");
+            assert_eq!(changed(overlay, &merged), expected, "{merged}");
+            let added =
+                format!("[{{op: add, path: /spec/template/spec/{list}/-, value: {container}}}]\n");
+            assert_eq!(changed(overlay, &added), expected, "{added}");
+        }
+    }
+}
+
+#[test]
 fn fields_that_decide_nothing_are_not_told() {
     let merge = |spec: &str| format!("kind: Deployment\nmetadata: {{name: web}}\nspec: {spec}\n");
     let harmless = merge(
@@ -168,7 +241,11 @@ fn fields_that_decide_nothing_are_not_told() {
          env: [{name: a, value: b}], resources: {limits: {cpu: 1}}}]}}}",
     );
     let operations = "[{op: test, path: /spec/selector, value: {}}, \
-                      {op: replace, path: /spec/replicas, value: 2}]\n";
+                      {op: replace, path: /spec/replicas, value: 2}, \
+                      {op: add, path: /metadata/annotations/a, value: b}, \
+                      {op: replace, path: /spec/template/spec/containers/0/resources, \
+                       value: {limits: {cpu: 1}}}, \
+                      {op: remove, path: /spec/template/spec/volumes/0}]\n";
     let cases = [
         (
             "images: [{name: web, newTag: v2}]\nreplicas: [{name: web, count: 2}]",

@@ -223,6 +223,7 @@ status:
             host_network: true,
             windows: false,
             name_servers: [],
+            asks_as_node: false,
             ports: [
                 ContainerPort {
                     name: "side",
@@ -318,6 +319,26 @@ fn pods_of_windows_nodes_are_told() {
     assert!(windows("os: {name: windows}"));
     assert!(windows("nodeSelector: {kubernetes.io/os: windows}"));
     assert!(!windows("os: {name: linux}, nodeSelector: {disk: fast}"));
+}
+
+#[test]
+fn name_servers_of_pods_are_read() {
+    let own = "dnsPolicy: None, dnsConfig: {nameservers: [10.9.9.9]}";
+    for (dns, servers, of_node) in [
+        ("dnsPolicy: ClusterFirst", "", false),
+        ("dnsPolicy: Default", "", true),
+        (own, "10.9.9.9", false),
+    ] {
+        let spec = format!("spec: {{{dns}, containers: [{{name: c}}]}}");
+        let loaded = load(&format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\n{spec}\n"
+        ));
+        let pod = &loaded.world.workloads[0].pod;
+        assert_eq!(
+            (pod.name_servers.concat(), pod.asks_as_node),
+            (servers.to_owned(), of_node)
+        );
+    }
 }
 
 #[test]
