@@ -122,11 +122,20 @@ impl State {
         Some(Task { identity, attempt })
     }
 
-    /// Notes what an attempt is ended with when its identity is forgotten.
-    pub(super) fn started(&mut self, identity: &SpiffeId, handle: AbortHandle) {
-        let entry = self.entries.get_mut(identity);
-        if let Some(Stage::Fetching { task, .. }) = entry.map(|e| &mut e.stage) {
-            *task = Some(handle);
+    /// Notes what an attempt is ended with when its identity is forgotten. Gives it back when that has
+    /// happened already, or when the attempt has ended.
+    pub(super) fn started(
+        &mut self,
+        identity: &SpiffeId,
+        number: u64,
+        handle: AbortHandle,
+    ) -> Option<AbortHandle> {
+        match self.entries.get_mut(identity).map(|e| &mut e.stage) {
+            Some(Stage::Fetching { attempt, task }) if *attempt == number => {
+                *task = Some(handle);
+                None
+            }
+            _ => Some(handle),
         }
     }
 
