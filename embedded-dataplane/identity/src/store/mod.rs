@@ -227,14 +227,17 @@ async fn work(shared: Arc<Shared>) {
     }
 }
 
-/// Starts as many attempts as may be. When there is room for more, says when the next is due.
+/// Drops what has expired, and starts as many attempts as may be. Says when to do it again, unless
+/// something happens before.
 fn start(shared: &Arc<Shared>, attempts: &mut JoinSet<()>) -> Option<Instant> {
+    let today = shared.today();
+    let expiry = shared.state().expire(Instant::now(), today);
     while attempts.len() < shared.options.parallel {
         let task = {
             let mut state = shared.state();
             match state.next(Instant::now()) {
                 Some(task) => task,
-                None => return state.due(),
+                None => return state.due().into_iter().chain(expiry).min(),
             }
         };
         let (identity, number) = (task.identity.clone(), task.attempt);
@@ -251,7 +254,7 @@ fn start(shared: &Arc<Shared>, attempts: &mut JoinSet<()>) -> Option<Instant> {
             handle.abort();
         }
     }
-    None
+    expiry
 }
 
 /// An attempt to fetch a certificate. However it ends, those who wait are told.
