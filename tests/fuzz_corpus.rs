@@ -14,6 +14,8 @@ mod editor;
 mod emit;
 #[path = "../embedded-dataplane/fuzz/cases/forwarded.rs"]
 mod forwarded;
+#[path = "../embedded-dataplane/fuzz/cases/istio.rs"]
+mod istio;
 #[path = "../embedded-dataplane/fuzz/cases/loader.rs"]
 mod loader;
 #[path = "../embedded-dataplane/fuzz/cases/network.rs"]
@@ -80,6 +82,11 @@ fn certificates_survive_their_corpus() {
 #[test]
 fn revocation_lists_survive_their_corpus() {
     replay("revocations", revocations::run);
+}
+
+#[test]
+fn answers_of_an_authority_survive_their_corpus() {
+    replay("istio", istio::run);
 }
 
 #[test]

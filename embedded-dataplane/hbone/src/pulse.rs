@@ -53,8 +53,11 @@ pub(crate) struct Felt<S> {
     stream: S,
     pulse: Arc<Pulse>,
     greeting: Option<Greeting>,
-    /// The last write had to wait: only room that the peer's host made lets it go on.
-    waited: bool,
+    /// The last write had to wait: only room that the peer's host made lets one go on.
+    write_waits: bool,
+    /// The last flush had to. A write that goes on meanwhile is no sign: TLS takes some itself while
+    /// the socket takes nothing.
+    flush_waits: bool,
 }
 
 impl<S> Felt<S> {
@@ -73,7 +76,8 @@ impl<S> Felt<S> {
             stream,
             pulse: Arc::default(),
             greeting: Some(Greeting::after(preface)),
-            waited: false,
+            write_waits: false,
+            flush_waits: false,
         }
     }
 
@@ -99,10 +103,19 @@ impl<S> Felt<S> {
     }
 
     fn written<T>(&mut self, outcome: &Poll<io::Result<T>>) {
-        if self.waited && matches!(outcome, Poll::Ready(Ok(_))) {
+        let waited = std::mem::replace(&mut self.write_waits, outcome.is_pending());
+        self.went_on(waited, outcome);
+    }
+
+    fn flushed(&mut self, outcome: &Poll<io::Result<()>>) {
+        let waited = std::mem::replace(&mut self.flush_waits, outcome.is_pending());
+        self.went_on(waited, outcome);
+    }
+
+    fn went_on<T>(&self, waited: bool, outcome: &Poll<io::Result<T>>) {
+        if waited && matches!(outcome, Poll::Ready(Ok(_))) {
             self.pulse.beat();
         }
-        self.waited = outcome.is_pending();
     }
 }
 
@@ -147,7 +160,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Felt<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // TLS may still hold some, and gets rid of it as the socket has room.
         let outcome = Pin::new(&mut self.stream).poll_flush(cx);
-        self.written(&outcome);
+        self.flushed(&outcome);
         outcome
     }
 
@@ -305,7 +318,89 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
+
+    /// TLS over a socket: holds what the socket has no room for, up to a limit.
+    #[derive(Default)]
+    struct Tls {
+        held: usize,
+        room: usize,
+    }
+
+    const LIMIT: usize = 64;
+
+    impl Tls {
+        fn drain(&mut self) {
+            let taken = self.held.min(self.room);
+            self.held -= taken;
+            self.room -= taken;
+        }
+    }
+
+    impl AsyncWrite for Tls {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            octets: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.drain();
+            let taken = octets.len().min(LIMIT - self.held);
+            self.held += taken;
+            match taken {
+                0 => Poll::Pending,
+                _ => Poll::Ready(Ok(taken)),
+            }
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.drain();
+            match self.held {
+                0 => Poll::Ready(Ok(())),
+                _ => Poll::Pending,
+            }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn what_tls_holds_back_is_no_sign_of_life_and_what_the_socket_takes_is() {
+        let mut felt = Felt::of_server(Tls::default());
+        let pulse = felt.pulse();
+        let cx = &mut Context::from_waker(Waker::noop());
+        let write = |felt: &mut Felt<Tls>, cx: &mut Context<'_>| {
+            let written = Pin::new(felt).poll_write(cx, &[0; 24]);
+            written.map(Result::unwrap)
+        };
+        let flush = |felt: &mut Felt<Tls>, cx: &mut Context<'_>| {
+            let flushed = Pin::new(felt).poll_flush(cx);
+            flushed.map(Result::unwrap)
+        };
+        // The socket takes nothing.
+        for taken in [24, 24, 16] {
+            assert_eq!(write(&mut felt, cx), Poll::Ready(taken));
+            assert_eq!(flush(&mut felt, cx), Poll::Pending);
+        }
+        assert_eq!(write(&mut felt, cx), Poll::Pending);
+        assert_eq!(pulse.beats(), 0);
+        // It takes some, so that there is room in TLS, and then the rest.
+        felt.stream.room = 24;
+        assert_eq!(write(&mut felt, cx), Poll::Ready(24));
+        assert_eq!(pulse.beats(), 1);
+        assert_eq!(flush(&mut felt, cx), Poll::Pending);
+        felt.stream.room = LIMIT;
+        assert_eq!(flush(&mut felt, cx), Poll::Ready(()));
+        assert_eq!(pulse.beats(), 2);
+        // Who never has to wait learns nothing from it.
+        felt.stream.room = LIMIT;
+        assert_eq!(write(&mut felt, cx), Poll::Ready(24));
+        assert_eq!(flush(&mut felt, cx), Poll::Ready(()));
+        assert_eq!(pulse.beats(), 2);
+    }
 
     fn settings(payload: usize) -> Vec<u8> {
         let length = u8::try_from(payload).unwrap();

@@ -1,5 +1,7 @@
 //! Certificates that their authorities took back.
 
+mod signed;
+
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -8,10 +10,10 @@ use rustls::pki_types::{
     CertificateDer, CertificateRevocationListDer, SubjectPublicKeyInfoDer, TrustAnchor, UnixTime,
 };
 use webpki::{Cert, CertRevocationList, EndEntityCert, OwnedCertRevocationList};
-use x509_parser::prelude::{CertificateRevocationList, FromDer as _, SubjectPublicKeyInfo};
 
 use crate::chain::{Usage, follow, links};
 use crate::fault::{PeerFault, in_words};
+use signed::Signed;
 
 /// Certificate revocation lists (RFC 5280, section 5), of one or of many authorities.
 ///
@@ -39,7 +41,8 @@ pub enum RevocationListsError {
     /// There is no `X509 CRL` block in it.
     #[error("there is no revocation list in it")]
     Empty,
-    /// A list in it cannot be read, or is of a kind that is not known: a delta or an indirect one.
+    /// A list in it cannot be read, is of a kind that is not known (a delta or an indirect one), or is
+    /// signed in a way in which certificates may not be.
     #[error("revocation list {place} cannot be used: {reason}")]
     Unusable {
         /// Which, counted from 1.
@@ -127,8 +130,13 @@ impl List {
         let unusable = |reason| RevocationListsError::Unusable { place, reason };
         let content = OwnedCertRevocationList::from_der(&der);
         let content = content.map_err(|error| unusable(in_words(&error)))?;
-        // The other parser is the one that verifies the signature later.
-        CertificateRevocationList::from_der(&der).map_err(|e| unusable(e.to_string()))?;
+        let signed = Signed::read(&der).ok_or_else(|| unusable("it is damaged".to_owned()))?;
+        // Nobody could be found to have signed it, so it would revoke nothing.
+        if let Some(algorithm) = signed.unknown() {
+            return Err(unusable(format!(
+                "it is signed with the algorithm `{algorithm}`, which is not known here"
+            )));
+        }
         Ok(Self {
             content: content.into(),
             der,
@@ -145,12 +153,7 @@ impl List {
         if let Some(signer) = self.signer.get() {
             return signer == key;
         }
-        let verified = || {
-            let (_, list) = CertificateRevocationList::from_der(&self.der).ok()?;
-            let (_, key) = SubjectPublicKeyInfo::from_der(key).ok()?;
-            list.verify_signature(&key).ok()
-        };
-        let is_signer = verified().is_some();
+        let is_signer = Signed::read(&self.der).is_some_and(|signed| signed.is_by(key));
         if is_signer {
             // Whoever was faster found the same key.
             _ = self.signer.set(key.clone().into_owned());

@@ -77,6 +77,8 @@ pub use peer::Peer;
 pub use provider::TlsPolicy;
 pub use roots::{Roots, RootsError};
 pub use rustls::pki_types::UnixTime;
+#[doc(hidden)]
+pub use source::fuzzing;
 pub use source::{
     AuthorityFolder, CertificateFolder, FetchError, IstioAuthority, IstioOptions, Pending,
     RevocationFile, RevocationFileError, Revocations, Source,

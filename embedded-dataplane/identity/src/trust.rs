@@ -58,7 +58,9 @@ struct Watched {
 pub struct Watch {
     trust: Arc<Trust>,
     number: u64,
-    end: oneshot::Receiver<PeerFault>,
+    /// Where the fault comes from, until it is there.
+    end: Option<oneshot::Receiver<PeerFault>>,
+    fault: Option<PeerFault>,
 }
 
 impl Default for Beliefs {
@@ -128,8 +130,12 @@ impl Trust {
         if let Err(fault) = peer.evidence.judge(&self.beliefs().lists) {
             lock(&self.watched).end(number, fault);
         }
-        let trust = Arc::clone(self);
-        Watch { trust, number, end }
+        Watch {
+            trust: Arc::clone(self),
+            number,
+            end: Some(end),
+            fault: None,
+        }
     }
 
     /// How many connections are watched.
@@ -185,12 +191,16 @@ impl Drop for Belief {
 }
 
 impl Watch {
-    /// Ends when the peer is revoked, and says by what.
+    /// Ends when the peer is revoked, and says by what; at once when it is asked again after that.
+    /// What has waited for it may be dropped and nothing is lost.
     pub async fn revoked(&mut self) -> PeerFault {
-        match (&mut self.end).await {
-            Ok(fault) => fault,
-            // It was told already, and there is nothing more to come.
-            Err(_) => pending().await,
+        if let Some(end) = &mut self.end {
+            self.fault = end.await.ok();
+            self.end = None;
+        }
+        match &self.fault {
+            Some(fault) => fault.clone(),
+            None => pending().await,
         }
     }
 }

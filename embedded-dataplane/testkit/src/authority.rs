@@ -6,7 +6,8 @@ use ambient_facts::tunnel::SPIFFE_SCHEME;
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, RevokedCertParams, SanType, SerialNumber,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, PKCS_ECDSA_P256_SHA256, RevokedCertParams,
+    SanType, SerialNumber, SignatureAlgorithm,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -99,8 +100,13 @@ impl Leaf {
 impl Authority {
     /// An authority of this name.
     pub fn new(name: &str) -> Self {
+        Self::with_key(name, &PKCS_ECDSA_P256_SHA256)
+    }
+
+    /// An authority of this name with a key of a kind, which it signs with in the way of that kind.
+    pub fn with_key(name: &str, kind: &'static SignatureAlgorithm) -> Self {
         let (params, serial) = authority(name);
-        let key = KeyPair::generate().unwrap();
+        let key = KeyPair::generate_for(kind).unwrap();
         Self {
             issuer: CertifiedIssuer::self_signed(params, key).unwrap(),
             between: String::new(),

@@ -1,4 +1,8 @@
 use ambient_testkit::{Authority, Details, Issued, Leaf, Validity};
+use rcgen::{
+    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA256, PKCS_ECDSA_P521_SHA384,
+    PKCS_ECDSA_P521_SHA512, PKCS_ED25519, PKCS_ML_DSA_65,
+};
 use rustls::pki_types::{CertificateDer, UnixTime};
 
 use super::*;
@@ -34,6 +38,54 @@ fn a_revoked_certificate_is_refused_and_its_neighbour_is_not() {
     let refused = judge(&[&root], &list, &numbered(&root, 0xbeef));
     assert_eq!(refused, REVOKED);
     assert_eq!(judge(&[&root], &list, &numbered(&root, 0xbeee)), Ok(()));
+}
+
+#[test]
+fn whatever_certificates_are_signed_with_a_list_may_be_too() {
+    let kinds = [
+        &PKCS_ECDSA_P256_SHA256,
+        &PKCS_ECDSA_P384_SHA384,
+        &PKCS_ECDSA_P521_SHA256,
+        &PKCS_ECDSA_P521_SHA384,
+        &PKCS_ECDSA_P521_SHA512,
+        &PKCS_ED25519,
+        &PKCS_ML_DSA_65,
+    ];
+    for kind in kinds {
+        let (root, other) = (
+            Authority::with_key("mesh", kind),
+            Authority::with_key("mesh", kind),
+        );
+        let both = [&root, &other];
+        let list = root.revoke(&[7], Validity::Now);
+        assert_eq!(
+            judge(&both, &list, &numbered(&root, 7)),
+            REVOKED,
+            "{kind:?}"
+        );
+        let neighbour = judge(&both, &list, &numbered(&other, 7));
+        assert_eq!(neighbour, Ok(()), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_list_that_nobody_could_be_found_to_have_signed_is_refused() {
+    let root = Authority::new("root");
+    let list = root.revoke(&[7], Validity::Now);
+    let mut der = CertificateRevocationListDer::from_pem_slice(list.as_bytes())
+        .unwrap()
+        .to_vec();
+    // From `ecdsa-with-SHA256` to `ecdsa-with-SHA224` (RFC 5758, section 3.2), in both places.
+    let name = b"\x2a\x86\x48\xce\x3d\x04\x03\x02";
+    let places: Vec<_> = (0..der.len())
+        .filter(|&at| der[at..].starts_with(name))
+        .collect();
+    assert_eq!(places.len(), 2);
+    for at in places {
+        der[at + name.len() - 1] = 1;
+    }
+    let error = RevocationLists::read(&der).unwrap_err();
+    insta::assert_snapshot!(error, @"revocation list 1 cannot be used: it is signed with the algorithm `1.2.840.10045.4.3.1`, which is not known here");
 }
 
 #[test]

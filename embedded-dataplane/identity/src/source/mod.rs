@@ -17,7 +17,7 @@ use crate::spiffe::SpiffeId;
 use crate::workload::WorkloadError;
 
 pub use folder::{AuthorityFolder, CertificateFolder};
-pub use istio::{IstioAuthority, IstioOptions};
+pub use istio::{IstioAuthority, IstioOptions, fuzzing};
 pub use revocations::{RevocationFile, RevocationFileError, Revocations};
 
 /// What is to come of a source.

@@ -227,23 +227,34 @@ async fn work(shared: Arc<Shared>) {
     }
 }
 
-/// Starts as many attempts as may be. When there is room for more, says when the next is due.
+/// Drops what has expired, and starts as many attempts as may be. Says when to do it again, unless
+/// something happens before.
 fn start(shared: &Arc<Shared>, attempts: &mut JoinSet<()>) -> Option<Instant> {
-    let mut state = shared.state();
+    let today = shared.today();
+    let expiry = shared.state().expire(Instant::now(), today);
     while attempts.len() < shared.options.parallel {
-        let Some(task) = state.next(Instant::now()) else {
-            return state.due();
+        let task = {
+            let mut state = shared.state();
+            match state.next(Instant::now()) {
+                Some(task) => task,
+                None => return state.due().into_iter().chain(expiry).min(),
+            }
         };
-        let identity = task.identity.clone();
+        let (identity, number) = (task.identity.clone(), task.attempt);
         let attempt = Attempt {
             shared: Arc::clone(shared),
             task,
             result: None,
         };
+        // Not under the lock, which an attempt takes when it is dropped: a runtime that is closing
+        // drops it here and now.
         let handle = attempts.spawn(attempt.run());
-        state.started(&identity, handle);
+        let unwanted = shared.state().started(&identity, number, handle);
+        if let Some(handle) = unwanted {
+            handle.abort();
+        }
     }
-    None
+    expiry
 }
 
 /// An attempt to fetch a certificate. However it ends, those who wait are told.

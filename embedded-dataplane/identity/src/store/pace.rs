@@ -60,6 +60,14 @@ pub(super) fn left(certificate: &Certificate, today: UnixTime) -> Option<Duratio
         .map(Duration::from_secs)
 }
 
+/// In how long a certificate that is good will not be so any more.
+pub(super) fn expiry(certificate: &Certificate, today: UnixTime) -> Duration {
+    // It is good until the end of that second.
+    let left = certificate.not_after.saturating_sub(seconds(today));
+    let left = Duration::from_secs(u64::try_from(left).unwrap_or_default());
+    left.min(FARTHEST) + Duration::from_secs(1)
+}
+
 /// Whether a certificate has not expired. One that is not valid yet counts: whose clock is right is
 /// for its peers to judge.
 pub(super) fn is_good(certificate: &Certificate, today: UnixTime) -> bool {
@@ -73,6 +81,16 @@ fn seconds(time: UnixTime) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn certificate(not_before: i64, not_after: i64) -> Certificate {
+        Certificate {
+            subject: String::new(),
+            issuer: String::new(),
+            not_before,
+            not_after,
+            uris: Vec::new(),
+        }
+    }
 
     #[test]
     fn waits_double_from_half_a_second_to_two_and_a_half_minutes() {
@@ -89,13 +107,6 @@ mod tests {
 
     #[test]
     fn a_certificate_is_renewed_at_half_of_its_life() {
-        let certificate = |not_before, not_after| Certificate {
-            subject: String::new(),
-            issuer: String::new(),
-            not_before,
-            not_after,
-            uris: Vec::new(),
-        };
         let wait = |certificate, today| {
             let today = UnixTime::since_unix_epoch(Duration::from_secs(today));
             renewal(&certificate, today).as_secs()
@@ -106,6 +117,15 @@ mod tests {
         assert_eq!(wait(certificate(1000, 2000), 1999), 1);
         assert_eq!(wait(certificate(0, i64::MAX), 1999), 365 * 86_400);
         assert_eq!(wait(certificate(2000, 1000), 1999), 1);
+    }
+
+    #[test]
+    fn a_certificate_has_expired_when_the_second_is_over_until_which_it_is_valid() {
+        let today = UnixTime::since_unix_epoch(Duration::from_secs(1000));
+        let in_seconds = |until| expiry(&certificate(0, until), today).as_secs();
+        assert_eq!(in_seconds(1010), 11);
+        assert_eq!(in_seconds(1000), 1);
+        assert_eq!(in_seconds(i64::MAX), 365 * 86_400 + 1);
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::pace::{PATIENCE, backoff, is_good, left, renewal};
+use super::pace::{PATIENCE, backoff, expiry, is_good, left, renewal};
 use super::queue::{Priority, Queue, Ticket};
 use crate::source::FetchError;
 use crate::spiffe::SpiffeId;
@@ -25,6 +26,8 @@ pub(super) struct State {
     entries: BTreeMap<SpiffeId, Entry>,
     queue: Queue,
     attempts: u64,
+    /// No certificate expires before that.
+    expiry: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -72,7 +75,7 @@ pub struct Status {
     pub workload: Option<Arc<Workload>>,
     /// How many attempts in a row have failed since.
     pub failures: u32,
-    /// Why the last of them did.
+    /// Why the last of them did, or that what was held has expired.
     pub error: Option<Arc<FetchError>>,
 }
 
@@ -122,11 +125,20 @@ impl State {
         Some(Task { identity, attempt })
     }
 
-    /// Notes what an attempt is ended with when its identity is forgotten.
-    pub(super) fn started(&mut self, identity: &SpiffeId, handle: AbortHandle) {
-        let entry = self.entries.get_mut(identity);
-        if let Some(Stage::Fetching { task, .. }) = entry.map(|e| &mut e.stage) {
-            *task = Some(handle);
+    /// Notes what an attempt is ended with when its identity is forgotten. Gives it back when that has
+    /// happened already, or when the attempt has ended.
+    pub(super) fn started(
+        &mut self,
+        identity: &SpiffeId,
+        number: u64,
+        handle: AbortHandle,
+    ) -> Option<AbortHandle> {
+        match self.entries.get_mut(identity).map(|e| &mut e.stage) {
+            Some(Stage::Fetching { attempt, task }) if *attempt == number => {
+                *task = Some(handle);
+                None
+            }
+            _ => Some(handle),
         }
     }
 
@@ -157,10 +169,14 @@ impl State {
                 entry.failures = 0;
                 entry.retry = None;
                 entry.held = Some(Arc::clone(&workload));
+                let expiry = now + expiry(workload.certificate(), today);
+                self.expiry = self.expiry.into_iter().chain([expiry]).min();
                 (Ok(workload), wait)
             }
             Err(error) => {
                 entry.failures = entry.failures.saturating_add(1);
+                // No timer told of it when the machine has slept.
+                entry.expire(today);
                 let mut wait = backoff(entry.failures, jitter);
                 if let Some(left) = entry
                     .held
@@ -184,6 +200,17 @@ impl State {
             outcome.attempts += 1;
             outcome.last = Some(last);
         });
+    }
+
+    /// Drops what has expired, which nobody is given any more: with it goes what it made this process
+    /// believe. Says when to come again. It does not wait for attempts: while a source hangs they
+    /// take long, and have to wait for each other.
+    pub(super) fn expire(&mut self, now: Instant, today: UnixTime) -> Option<Instant> {
+        if self.expiry.is_some_and(|expiry| expiry <= now) {
+            let left = self.entries.values_mut().filter_map(|e| e.expire(today));
+            self.expiry = left.min().map(|left| now + left);
+        }
+        self.expiry
     }
 
     /// Fetches everything again, after another.
@@ -239,5 +266,22 @@ impl Entry {
             outdated: false,
             outcome: watch::Sender::default(),
         }
+    }
+
+    /// Drops a certificate that has expired. Says in how long one that has not will have.
+    fn expire(&mut self, today: UnixTime) -> Option<Duration> {
+        let held = self.held.as_ref()?;
+        if is_good(held.certificate(), today) {
+            return Some(expiry(held.certificate(), today));
+        }
+        self.held = None;
+        self.outcome.send_if_modified(|outcome| {
+            if let Some(Ok(_)) = outcome.last {
+                outcome.last = Some(Err(Arc::new(FetchError::Expired)));
+            }
+            // No attempt has ended by that.
+            false
+        });
+        None
     }
 }

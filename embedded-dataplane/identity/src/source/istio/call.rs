@@ -85,7 +85,7 @@ async fn collect(body: &mut RecvStream) -> Result<Vec<u8>, String> {
     Ok(answer)
 }
 
-fn unframed(mut answer: Vec<u8>) -> Result<Vec<u8>, String> {
+pub(super) fn unframed(mut answer: Vec<u8>) -> Result<Vec<u8>, String> {
     let framed = || match answer.split_first_chunk() {
         Some((&[compressed, a, b, c, d], message)) => {
             let length = u32::from_be_bytes([a, b, c, d]) as usize;
@@ -126,7 +126,7 @@ fn status(headers: &HeaderMap, may_lack: bool) -> Result<(), String> {
 }
 
 /// What a server says, for a line of a log: decoded, without control characters, not too long.
-fn readable(text: &[u8]) -> String {
+pub(super) fn readable(text: &[u8]) -> String {
     let mut octets = Vec::new();
     let mut rest = text;
     while let Some((&octet, after)) = rest.split_first() {

@@ -7,6 +7,7 @@
 //! where the store has already said when to try again.
 
 mod call;
+pub mod fuzzing;
 mod message;
 
 use std::fmt;

@@ -145,3 +145,62 @@ async fn what_is_expired_already_is_no_certificate() {
     let text = "the certificate that was given has expired already";
     assert_eq!(error.to_string(), text);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_came_with_a_certificate_is_believed_no_longer_than_that_is_valid() {
+    for hangs in [false, true] {
+        let ca = Ca::new();
+        let store = ca.store_with(StoreOptions {
+            // One attempt that hangs keeps all others from being made.
+            parallel: 1,
+            patience: 48 * HOUR,
+            ..StoreOptions::default()
+        });
+        store.get(&id("web")).await.unwrap();
+        store.get(&id("db")).await.unwrap();
+        ca.refusing.store(true, SeqCst);
+        if hangs {
+            ca.slow(Duration::MAX);
+        }
+        sleep((24 * HOUR).saturating_sub(2 * SECOND)).await;
+        let kept = |store: &Store| {
+            let list = store.list();
+            list.iter().filter(|s| s.workload.is_some()).count()
+        };
+        assert_eq!(
+            (kept(&store), store.trust().beliefs().anchors.len()),
+            (2, 1)
+        );
+        sleep(4 * SECOND).await;
+        assert_eq!(
+            (kept(&store), store.trust().beliefs().anchors.len()),
+            (0, 0)
+        );
+        let list = store.list().into_iter();
+        let told: Vec<_> = list.map(|status| status.error.is_some()).collect();
+        assert_eq!(told, [true, true]);
+    }
+}
+
+#[test]
+fn what_expired_while_the_machine_slept_is_dropped_with_the_next_failure() {
+    let (web, trust) = (id("web"), Trust::new([]));
+    let authority = Authority::generate("mesh", Clock::system()).unwrap();
+    let issued = authority.issue(&web).unwrap();
+    let workload = Workload::new(&web, &issued, &trust, TlsOptions::default()).unwrap();
+    let mut state = State::default();
+    // Timers stood still, and clocks did not.
+    let (now, today) = (Instant::now(), UnixTime::now());
+    let tomorrow = UnixTime::since_unix_epoch(Duration::from_secs(today.as_secs()) + 25 * HOUR);
+    state.ask(&web, Priority::WarmUp, now, 1).unwrap();
+    let task = state.next(now).unwrap();
+    state.done(&task, Ok(Arc::new(workload)), now, today, 0.5);
+    state.outdate(now);
+    let task = state.next(now).unwrap();
+    state.done(&task, Err(FetchError::Broken), now, tomorrow, 0.5);
+    let [status] = state.list().try_into().unwrap();
+    assert!(status.workload.is_none());
+    let told = status.error.unwrap().to_string();
+    assert_eq!(told, "fetching the certificate broke down");
+    assert_eq!(trust.beliefs().anchors.len(), 0);
+}

@@ -1,3 +1,4 @@
+mod closing;
 mod failures;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -252,6 +253,24 @@ async fn a_forgotten_identity_is_gone_with_its_attempt() {
     sleep(48 * HOUR).await;
     assert_eq!(ca.names().len(), 2);
     store.forget(&web);
+}
+
+#[tokio::test]
+async fn an_attempt_that_starts_after_its_identity_was_forgotten_is_given_back() {
+    let mut state = State::default();
+    let (web, now) = (id("web"), Instant::now());
+    let next = |state: &mut State| {
+        state.ask(&web, Priority::WarmUp, now, 1).unwrap();
+        state.next(now).unwrap().attempt
+    };
+    let handle = || tokio::spawn(std::future::pending::<()>()).abort_handle();
+    let first = next(&mut state);
+    assert!(state.forget(&web).is_none());
+    assert!(state.started(&web, first, handle()).is_some());
+    let second = next(&mut state);
+    assert!(state.started(&web, first, handle()).is_some());
+    assert!(state.started(&web, second, handle()).is_none());
+    assert!(state.forget(&web).is_some());
 }
 
 #[tokio::test(start_paused = true)]

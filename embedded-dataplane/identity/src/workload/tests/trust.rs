@@ -77,6 +77,9 @@ async fn revocation_ends_what_was_made_before_and_refuses_what_comes() {
     assert_eq!(bad_watch.revoked().await, PeerFault::Revoked);
     let short = Duration::from_millis(1);
     timeout(short, good_watch.revoked()).await.unwrap_err();
+    // Whoever asks again hears the same again.
+    assert_eq!(bad_watch.revoked().await, PeerFault::Revoked);
+    timeout(short, good_watch.revoked()).await.unwrap_err();
 
     let ends = meet(&bad, &server, expecting(DB)).await;
     assert_eq!(client_fault((Err(not_asked()), ends.1)), PeerFault::Revoked);
