@@ -1,9 +1,14 @@
 //! What proxies make of connections in the clear: sidecars at pods that stay out of the mesh, and
 //! ztunnel at those in it.
 
-use super::Case;
+use std::net::IpAddr;
+
+use kubectl_ambient::model::Protocol;
+use kubectl_ambient::plan::Verdict;
+
 use super::mesh::{Client, connection, presented};
-use super::subjects::Subject;
+use super::subjects::{self, Subject};
+use super::{Case, ports, readings};
 use crate::reference::{
     Connection, Identity, Party, Pod, Port, admitted_by_sidecar, is_sidecars_own, plain_to_mesh,
     plaintext,
@@ -88,4 +93,39 @@ pub(super) fn entering(
         }
     }
     passed
+}
+
+/// What becomes of connections from addresses outside to pods in the mesh: address, endpoint, port,
+/// and the verdict.
+pub(super) fn changes_from_outside(case: &Case<'_>) -> Vec<(IpAddr, String, u16, Verdict)> {
+    let worlds = [case.before, case.after];
+    let blocks = readings::blocks(&worlds);
+    let ports = ports::interesting(&worlds).into_iter();
+    let tcp = ports.filter(|p| p.protocol == Protocol::Tcp && p.number != 15008);
+    let tcp: Vec<u16> = tcp.map(|p| p.number).collect();
+    let mut changes = Vec::new();
+    for subject in subjects::find(case, &blocks).iter().filter(|s| s.in_mesh) {
+        for address in readings::external(&blocks) {
+            let outside = (Party::External(address), None);
+            for &port in &tcp {
+                let pods = subject.without_address();
+                let passed = pods.flat_map(|pod| entering(case, outside, (subject, pod), port));
+                let passed: Vec<(bool, bool)> = passed.collect();
+                let mut verdict = |change: (bool, bool), certain| {
+                    let count = passed.iter().filter(|p| **p == change).count();
+                    let verdict = if count == passed.len() {
+                        certain
+                    } else {
+                        Verdict::Unknown
+                    };
+                    if count > 0 {
+                        changes.push((address, subject.name.clone(), port, verdict));
+                    }
+                };
+                verdict((true, false), Verdict::Lost);
+                verdict((false, true), Verdict::Gained);
+            }
+        }
+    }
+    changes
 }

@@ -9,6 +9,7 @@ use kubectl_ambient::yaml::Format;
 use serde_json::{Value, json};
 
 use super::claims::Claims;
+use super::in_the_clear::changes_from_outside;
 use super::mesh::Certainty;
 use super::{Case, Migration, Outcome, Summary, check, compare};
 use crate::generate::{self, Authorization, Cluster, File, Request};
@@ -335,12 +336,19 @@ impl Migration for Candid {
             plan: &plan,
             request,
         };
+        let outside = changes_from_outside(&case).into_iter();
         let fates = compare(&case, &Claims::of(&Plan::default())?).0;
         if fates.by_pair.values().flatten().any(|(_, f)| f.widened) {
             let policy = &world.authorization_policies[0];
             find(&mut plan, policy.reference());
         }
-        let mut claims = Vec::new();
+        let outside = outside.map(|(address, destination, port, verdict)| Comparison {
+            source: format!("{address}-{address}"),
+            destination,
+            relation: Relation::Plaintext,
+            ..claim(verdict, &format!("TCP {port}"))
+        });
+        let mut claims: Vec<Comparison> = outside.collect();
         for ((source, destination, relation), ports) in fates.by_pair {
             for (port, fate) in ports {
                 let sides = [(fate.gained, Verdict::Gained), (fate.lost, Verdict::Lost)];
