@@ -2,6 +2,8 @@
 //! and not what network policies say of plaintext: where people opened the tunnel's port themselves,
 //! a limit refuses connections that work.
 
+use std::collections::BTreeSet;
+
 use ambient_facts::ports;
 
 use crate::finding::{Finding, codes};
@@ -10,7 +12,7 @@ use crate::migrate::setting::Setting;
 use crate::migrate::setting::scope::NamespaceState;
 use crate::migrate::setting::unread::unknown;
 use crate::migrate::tunnel_port::covers_tunnel;
-use crate::model::{AuthorizationPolicy, NetworkPolicy, Rule, includes};
+use crate::model::{Meta, NetworkPolicy, Rule, includes};
 use crate::plan::{Comparison, Relation};
 
 /// Tells of each new limit of such pods.
@@ -20,19 +22,27 @@ pub(crate) fn limits_of_the_enrolled(
     differences: &mut Vec<Comparison>,
     findings: &mut Vec<Finding>,
 ) {
-    let existing = &setting.world.authorization_policies;
+    let world = &setting.world;
+    let is_labelled =
+        |namespace: &str| setting.scope.namespace(namespace) == Some(&NamespaceState::Labelled);
+    let opens = |rule: &Rule| !rule.ports.is_empty() && covers_tunnel(rule);
+    let opening = world.network_policies_of_people().filter(|policy| {
+        is_labelled(&policy.meta.namespace)
+            && policy.isolates_ingress
+            && policy.ingress.iter().any(opens)
+    });
+    let opening: Vec<&NetworkPolicy> = opening.collect();
+    if opening.is_empty() {
+        return;
+    }
+    let existing = world.authorization_policies.iter().map(|p| name(&p.meta));
+    let existing: BTreeSet<(&str, &str)> = existing.collect();
     for limit in &limits.policies {
         let meta = &limit.policy.meta;
-        let same = |p: &AuthorizationPolicy| {
-            p.meta.namespace == meta.namespace && p.meta.name == meta.name
-        };
-        let is_new = !existing.iter().any(same);
-        let is_labelled =
-            setting.scope.namespace(&meta.namespace) == Some(&NamespaceState::Labelled);
-        if !is_new || !is_labelled || limit.is_spent {
+        if limit.is_spent || existing.contains(&name(meta)) {
             continue;
         }
-        let Some(opening) = opening(setting, limit) else {
+        let Some(opening) = opening.iter().find(|policy| meets(setting, policy, limit)) else {
             continue;
         };
         let subject = opening.reference();
@@ -56,22 +66,17 @@ pub(crate) fn limits_of_the_enrolled(
     differences.dedup();
 }
 
-/// A policy of people that opens the tunnel's port, and not every port, to pods of a limit.
-fn opening<'s>(setting: &'s Setting<'_>, limit: &Limit) -> Option<&'s NetworkPolicy> {
+fn name(meta: &Meta) -> (&str, &str) {
+    (&meta.namespace, &meta.name)
+}
+
+/// Whether a network policy and a limit select one workload both.
+fn meets(setting: &Setting<'_>, network: &NetworkPolicy, limit: &Limit) -> bool {
     let policy = &limit.policy;
-    let opens = |rule: &Rule| !rule.ports.is_empty() && covers_tunnel(rule);
-    let world = &setting.world;
-    let limited = setting.workloads_of(&policy.meta.namespace).iter();
-    let limited = limited.filter_map(|&w| world.workloads.get(w));
-    let limited = limited.filter(|w| includes(&w.pod.labels, &policy.selector));
-    let limited: Vec<_> = limited.collect();
-    let mut policies = world.network_policies_of_people();
-    policies.find(|network| {
-        network.meta.namespace == policy.meta.namespace
-            && network.isolates_ingress
-            && network.ingress.iter().any(opens)
-            && limited
-                .iter()
-                .any(|w| network.pod_selector.matches(&w.pod.labels))
-    })
+    let here = setting.workloads_of(&network.meta.namespace).iter();
+    let mut here = here.filter_map(|&w| setting.world.workloads.get(w));
+    network.meta.namespace == policy.meta.namespace
+        && here.any(|w| {
+            includes(&w.pod.labels, &policy.selector) && network.pod_selector.matches(&w.pod.labels)
+        })
 }
