@@ -219,7 +219,7 @@ impl<'p> Authorizer<'p> {
         let people = policies.clone().filter(|p| !p.meta.is_ours());
         self.selections.push(Selection {
             after: Selected::listed(policies, place.enforcer),
-            today: place.today.with(people),
+            today: place.today.with(&people),
             receiver: place.receiver.clone(),
             decision: OnceLock::new(),
             parts: OnceLock::new(),
@@ -246,7 +246,7 @@ impl<'p> Authorizer<'p> {
     }
 
     /// What is let through today of what a waypoint passes on to pods.
-    pub(crate) fn from_waypoint_today(
+    pub(crate) fn passed_on_today(
         &self,
         analysis: &Analysis<'_, '_>,
         selection: SelectionId,

@@ -62,7 +62,7 @@ impl InForce {
     /// With the policies of people that apply. Nothing decides where there is nothing to decide by.
     pub(super) fn with<'p>(
         &self,
-        people: impl Iterator<Item = &'p AuthorizationPolicy> + Clone,
+        people: &(impl Iterator<Item = &'p AuthorizationPolicy> + Clone),
     ) -> Option<EnforcedToday<'p>> {
         let lets_all_in = |end: &TunnelEnd| {
             let plaintext = end.plaintext.as_ref();
