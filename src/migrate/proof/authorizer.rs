@@ -215,8 +215,9 @@ impl<'p> Authorizer<'p> {
             return known;
         }
         let id = SelectionId(self.selections.len());
-        let policies = self.policies.listed(&place.policies);
-        let people = policies.clone().filter(|p| !p.meta.is_ours());
+        let policies: Vec<_> = self.policies.listed(&place.policies).collect();
+        let people = policies.iter().copied().filter(|p| !p.meta.is_ours());
+        let people: Vec<_> = people.collect();
         self.selections.push(Selection {
             after: Selected::listed(policies, place.enforcer),
             today: place.today.with(&people),
