@@ -11,7 +11,6 @@
 
 use std::collections::BTreeMap;
 
-use ambient_facts::namespaces;
 use fixedbitset::FixedBitSet;
 
 use super::crowd::{Crowd, Matched};
@@ -100,13 +99,14 @@ impl<'p> Selected<'p> {
     /// Picks the policies that ztunnel applies to a workload by namespace and labels.
     pub fn of(
         policies: impl IntoIterator<Item = &'p AuthorizationPolicy>,
+        root_namespace: &str,
         namespace: &str,
         labels: &Labels,
     ) -> Self {
         Self::listed(
             policies
                 .into_iter()
-                .filter(|p| selects(p, namespace, labels)),
+                .filter(|p| selects(p, root_namespace, namespace, labels)),
             Enforcer::Ztunnel,
         )
     }
@@ -340,8 +340,13 @@ fn split(parts: &mut Vec<Part>, action: Action, matched: &Matched, which: &Allow
 
 /// Whether ztunnel applies a policy to a workload: those of its namespace and of the root
 /// namespace, by selector. Policies with `targetRefs` are for waypoints.
-pub fn selects(policy: &AuthorizationPolicy, namespace: &str, labels: &Labels) -> bool {
-    (policy.meta.namespace == namespace || policy.meta.namespace == namespaces::ROOT)
+pub fn selects(
+    policy: &AuthorizationPolicy,
+    root_namespace: &str,
+    namespace: &str,
+    labels: &Labels,
+) -> bool {
+    (policy.meta.namespace == namespace || policy.meta.namespace == root_namespace)
         && policy.targets.is_empty()
         && includes(labels, &policy.selector)
 }

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ambient_facts::namespaces;
-
 use super::decide::selects;
 use crate::model::{Action, AuthorizationPolicy, AuthorizationRule, Labels};
 
@@ -12,14 +10,18 @@ use crate::model::{Action, AuthorizationPolicy, AuthorizationRule, Labels};
 #[derive(Debug)]
 pub struct Policies<'p> {
     list: Vec<&'p AuthorizationPolicy>,
+    root_namespace: &'p str,
     by_namespace: BTreeMap<&'p str, Vec<usize>>,
     /// By policy: the first that decides alike wherever both apply.
     alike: Vec<usize>,
 }
 
 impl<'p> Policies<'p> {
-    /// Indices count from the first of these.
-    pub fn new(policies: impl IntoIterator<Item = &'p AuthorizationPolicy>) -> Self {
+    /// Indices count from the first of these. Those of the root namespace apply everywhere.
+    pub fn new(
+        policies: impl IntoIterator<Item = &'p AuthorizationPolicy>,
+        root_namespace: &'p str,
+    ) -> Self {
         let list: Vec<&AuthorizationPolicy> = policies.into_iter().collect();
         let mut by_namespace: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         let mut first: BTreeMap<Content<'_>, usize> = BTreeMap::new();
@@ -31,14 +33,21 @@ impl<'p> Policies<'p> {
         }
         Self {
             list,
+            root_namespace,
             by_namespace,
             alike,
         }
     }
 
+    /// The namespace whose policies apply everywhere.
+    pub fn root_namespace(&self) -> &'p str {
+        self.root_namespace
+    }
+
     /// The policies that ztunnel applies to the pods of a workload.
     pub fn selecting(&self, namespace: &str, labels: &Labels) -> Vec<usize> {
-        self.matching(namespace, |p| selects(p, namespace, labels))
+        let root = self.root_namespace;
+        self.matching(namespace, |p| selects(p, root, namespace, labels))
     }
 
     /// The policies of a namespace, and of the root namespace, that fit; of those that decide alike
@@ -48,7 +57,7 @@ impl<'p> Policies<'p> {
         namespace: &str,
         fits: impl Fn(&AuthorizationPolicy) -> bool,
     ) -> Vec<usize> {
-        let root = (namespace != namespaces::ROOT).then_some(namespaces::ROOT);
+        let root = (namespace != self.root_namespace).then_some(self.root_namespace);
         let places = [Some(namespace), root].into_iter().flatten();
         let here = places.filter_map(|n| self.by_namespace.get(n)).flatten();
         let fitting = here.filter(|&&index| self.list.get(index).is_some_and(|p| fits(p)));
@@ -125,10 +134,10 @@ mod tests {
             policy("shop", "db", &shared),
             policy("pay", "db", &shared),
             policy("shop", "db", &equal),
-            policy(namespaces::ROOT, "db", &shared),
+            policy("wide", "db", &shared),
             allowing,
         ];
-        let policies = Policies::new(&list);
+        let policies = Policies::new(&list, "wide");
         let selecting = |namespace: &str, app: &str| {
             let labels = Labels::from([("app".to_owned(), app.to_owned())]);
             policies.selecting(namespace, &labels)

@@ -21,6 +21,7 @@ use super::steps::{enrol_step, limit_step, open_step, waypoint_step};
 use super::telling::assumed::assumed_namespace;
 use super::telling::in_mesh::limits_of_the_enrolled;
 use super::telling::later::later;
+use super::telling::mesh::of_mesh;
 use super::telling::newly;
 use super::telling::overlaps::limits_that_overlap;
 use super::telling::remarks::{
@@ -77,6 +78,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     unlisted(world, &mut proof.differences, &mut findings);
     templates(world, &mut proof.differences, &mut findings);
     ways_not_analysed(&setting, &mut proof.differences, &mut findings);
+    of_mesh(&setting, &mut proof.differences, &mut findings);
     newly::enforced(&setting, &mut proof.differences, &mut findings);
     left_over(&setting, &opening, &limits, &mut findings);
     findings.extend(hazards::find(
@@ -84,10 +86,10 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
         &setting.endpoints,
         &setting.scope,
         &HazardOptions {
+            root_namespace: world.mesh.root_namespace().to_owned(),
             waypoints: setting.planned.clone(),
             cni: setting.cni.cni,
             limits: limits.policies.iter().map(|l| l.policy.clone()).collect(),
-            ..HazardOptions::default()
         },
     ));
     Finding::sort(&mut findings);

@@ -44,7 +44,16 @@ impl AuthorizationPolicy {
 /// Whether the value of an annotation of Istio means yes, as its programs read it (Go's
 /// `strconv.ParseBool`).
 pub fn is_true(value: &str) -> bool {
-    matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True")
+    truth(value) == Some(true)
+}
+
+/// What the value of an annotation of Istio means, read the same way; `None` when it is neither.
+pub fn truth(value: &str) -> Option<bool> {
+    match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
 }
 
 /// `spec.action`.

@@ -7,6 +7,7 @@ mod build;
 mod endpoint;
 mod istio;
 mod labels;
+mod mesh;
 mod object;
 mod policy;
 mod problem;
@@ -19,9 +20,10 @@ pub use build::{Rebuilt, Reworked, Unlisted};
 pub use endpoint::{Endpoint, EndpointId, Endpoints};
 pub use istio::{
     Action, AuthorizationPolicy, AuthorizationRule, Condition, Name, Operation, PeerAuthentication,
-    PeerMode, RequestAuthentication, Source, TargetRef, is_true,
+    PeerMode, RequestAuthentication, Source, TargetRef, is_true, truth,
 };
 pub use labels::{LabelSelector, Labels, Operator, Requirement, includes};
+pub use mesh::{Mesh, MeshConfig};
 pub use object::{GenericObject, Meta, ObjectRef, Origin, OwnerRef};
 pub use policy::{NetworkPolicy, Peer, PortMatch, PortRule, Protocol, Rule};
 pub use problem::{Excerpt, Note, Problem};

@@ -1,12 +1,12 @@
 //! The [`World`]: everything that was read, and how completely.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{
-    AuthorizationPolicy, Gateway, GenericObject, Labels, Meta, Namespace, NetworkPolicy, ObjectRef,
-    Origin, PeerAuthentication, Rebuilt, RequestAuthentication, Reworked, Service, Unlisted,
-    Workload,
+    AuthorizationPolicy, Gateway, GenericObject, Labels, Mesh, Meta, Namespace, NetworkPolicy,
+    ObjectRef, Origin, PeerAuthentication, Rebuilt, RequestAuthentication, Reworked, Service,
+    Unlisted, Workload,
 };
 
 /// The kinds that a [`World`] holds, for [`Coverage`].
@@ -115,8 +115,8 @@ pub struct World {
     pub plugin_policies: Vec<GenericObject>,
     /// ConfigMaps and plugin configuration kinds that say which network plugin there is.
     pub configuration: Vec<GenericObject>,
-    /// Trust domains of the meshes that are configured here; empty when no MeshConfig was read.
-    pub trust_domains: BTreeSet<String>,
+    /// What is known of the mesh itself.
+    pub mesh: Mesh,
     /// Objects of kinds that analysis does not read, counted by `kind.group`.
     pub others: BTreeMap<String, usize>,
     /// Those of them that make pods from a template.

@@ -1,10 +1,10 @@
 //! What AuthorizationPolicies let the tunnel carry, worked out once for all that they treat alike.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::authz::{Allowance, Crowd, Enforcer, Party, Policies, Selected, TrustDomain};
-use crate::model::{AuthorizationPolicy, Workload, World};
+use crate::model::{AuthorizationPolicy, Mesh, Workload, World};
 use crate::netpol::{Bounds, PortSets};
 
 /// Everybody who has an identity, sorted.
@@ -29,11 +29,11 @@ impl<'w> Authorizer<'w> {
     pub(super) fn new(
         policies: &'w [AuthorizationPolicy],
         parties: &'w [Party],
-        trust_domains: &BTreeSet<String>,
+        mesh: &'w Mesh,
     ) -> Self {
         Self {
-            policies: Policies::new(policies),
-            crowd: Crowd::new(parties).of_domain(TrustDomain::of(trust_domains)),
+            policies: Policies::new(policies, mesh.root_namespace()),
+            crowd: Crowd::new(parties).of_domain(TrustDomain::of(&mesh.trust_domains())),
             parties,
             decided: BTreeMap::new(),
         }

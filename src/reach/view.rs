@@ -106,7 +106,7 @@ impl<'w> View<'w> {
         let mut sets = PortSets::default();
         let versions: Vec<Version<'_>> = policies.iter().map(Version::unchanged).collect();
         let network = Network::compile(Selection::new(world, &universe), &versions, &mut sets);
-        let authorizer = Authorizer::new(selecting, parties, &world.trust_domains);
+        let authorizer = Authorizer::new(selecting, parties, &world.mesh);
         let classes = universe.classes().iter();
         let speakers = classes.map(|class| {
             let workload = class.workloads.first().copied();

@@ -80,7 +80,7 @@ fn add(world: &mut World, object: Object) {
         Object::Networking(object) => world.networking.push(object),
         Object::PluginPolicy(object) => world.plugin_policies.push(object),
         Object::Configuration(object) => {
-            world.trust_domains.extend(mesh::trust_domain(&object));
+            mesh::read(&object, &mut world.mesh);
             world.configuration.push(object);
         }
         Object::Other(name, maker) => {
@@ -122,6 +122,7 @@ fn sort(world: &mut World) {
         .request_authentications
         .sort_by(|a, b| by(&a.meta, "").cmp(&by(&b.meta, "")));
     world.makers.sort();
+    world.mesh.configs.sort();
     generic(&mut world.networking);
     generic(&mut world.plugin_policies);
     generic(&mut world.configuration);

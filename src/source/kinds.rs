@@ -169,6 +169,8 @@ const CONFIGURATION: &[(&str, &str, Scope)] = {
         ("operator.tigera.io", "Installation", Cluster),
         ("operator.tigera.io", "Istio", Cluster),
         ("install.istio.io", "IstioOperator", Namespaced),
+        ("sailoperator.io", "Istio", Cluster),
+        ("sailoperator.io", "IstioCNI", Cluster),
     ]
 };
 

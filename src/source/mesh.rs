@@ -1,49 +1,169 @@
-//! What a MeshConfig says, which is a text inside a ConfigMap.
+//! What is said of the mesh itself: by a MeshConfig, which is a text inside a ConfigMap, by the
+//! operators that write it, and by the configuration of the node agents.
 
 use ambient_facts::namespaces;
+use serde_json::Value;
 
-use crate::model::GenericObject;
+use crate::model::{GenericObject, Mesh, MeshConfig, truth};
 use crate::yaml::{Document, View, split};
 
-/// The trust domain of a mesh, where an object is its configuration: `istio`, or that of a revision.
-pub(super) fn trust_domain(object: &GenericObject) -> Option<String> {
-    let meta = &object.meta;
-    let is_mesh = object.kind == "ConfigMap"
-        && meta.namespace == namespaces::ROOT
-        && (meta.name == "istio" || meta.name.starts_with("istio-"));
-    let text = object.body.pointer("/data/mesh").filter(|_| is_mesh)?;
-    let document = Document::parse(split(text.as_str()?).into_iter().next()?).ok()?;
-    let domain = document.root().and_then(|mesh| mesh.get("trustDomain"));
-    let domain = domain.and_then(View::text).filter(|d| !d.is_empty());
-    Some(domain.unwrap_or(namespaces::TRUST_DOMAIN).to_owned())
+/// Takes in what an object says, if it is about the mesh.
+pub(super) fn read(object: &GenericObject, mesh: &mut Mesh) {
+    let name = object.meta.name.as_str();
+    match (object.group.as_str(), object.kind.as_str()) {
+        // Of istiod, or of one of its revisions, in whichever namespace it runs (istiod chart,
+        // `templates/configmap.yaml`).
+        ("", "ConfigMap") if name == "istio" || name.starts_with("istio-") => {
+            mesh.configs.extend(written(object));
+            // Of the node agents (istio-cni chart, `templates/configmap-cni.yaml`).
+            if name == "istio-cni-config" {
+                mesh.dns_capture
+                    .extend(said(object, "/data/AMBIENT_DNS_CAPTURE"));
+            }
+        }
+        ("install.istio.io", "IstioOperator") => {
+            mesh.configs.extend(wanted(object, "/spec/meshConfig"));
+            by_values(object, mesh);
+        }
+        ("sailoperator.io", _) => by_values(object, mesh),
+        _ => {}
+    }
 }
+
+/// What the values of Istio's charts say.
+fn by_values(object: &GenericObject, mesh: &mut Mesh) {
+    mesh.configs
+        .extend(wanted(object, "/spec/values/meshConfig"));
+    mesh.dns_capture
+        .extend(said(object, "/spec/values/cni/ambient/dnsCapture"));
+}
+
+/// The MeshConfig in a ConfigMap. What it leaves out has its usual value.
+fn written(object: &GenericObject) -> Option<MeshConfig> {
+    let text = object.body.pointer("/data/mesh")?.as_str()?;
+    let document = Document::parse(split(text).into_iter().next()?).ok()?;
+    let mesh = document.root();
+    let field = |key| mesh.and_then(|mesh| mesh.get(key));
+    let text = |field: Option<View<'_>>| {
+        let text = field.and_then(View::text);
+        text.filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    let domain = text(field("trustDomain"));
+    let root = text(field("rootNamespace"));
+    let mode = field("outboundTrafficPolicy").and_then(|policy| policy.get("mode"));
+    Some(MeshConfig {
+        object: object.reference(),
+        origin: object.meta.origin.clone(),
+        trust_domain: Some(domain.unwrap_or_else(|| namespaces::TRUST_DOMAIN.to_owned())),
+        root_namespace: Some(root.unwrap_or_else(|| namespaces::ROOT.to_owned())),
+        registry_only: text(mode).is_some_and(|mode| mode == REGISTRY_ONLY),
+    })
+}
+
+/// The MeshConfig that an operator is asked for. What it leaves out comes from elsewhere.
+fn wanted(object: &GenericObject, at: &str) -> Option<MeshConfig> {
+    let mesh = object.body.pointer(at)?;
+    let text = |pointer| {
+        let text = mesh.pointer(pointer).and_then(Value::as_str);
+        text.filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    let config = MeshConfig {
+        object: object.reference(),
+        origin: object.meta.origin.clone(),
+        trust_domain: text("/trustDomain"),
+        root_namespace: text("/rootNamespace"),
+        registry_only: text("/outboundTrafficPolicy/mode").is_some_and(|m| m == REGISTRY_ONLY),
+    };
+    let says = config.trust_domain.is_some() || config.root_namespace.is_some();
+    (says || config.registry_only).then_some(config)
+}
+
+/// A truth value, written as such or as a text.
+fn said(object: &GenericObject, at: &str) -> Option<bool> {
+    match object.body.pointer(at)? {
+        Value::Bool(said) => Some(*said),
+        Value::String(said) => truth(said),
+        _ => None,
+    }
+}
+
+/// The mode in which sidecars refuse connections to hosts that nothing declares (MeshConfig and
+/// Sidecar, `outboundTrafficPolicy.mode`).
+const REGISTRY_ONLY: &str = "REGISTRY_ONLY";
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
+    use crate::model::Mesh;
     use crate::source::load_texts;
 
-    fn trust_domains(name: &str, mesh: &str) -> BTreeSet<String> {
-        let text = format!(
-            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: istio-system}}\n\
+    fn read(text: &str) -> Mesh {
+        load_texts([("a.yaml", text)], "default").world.mesh
+    }
+
+    fn config_map(name: &str, namespace: &str, mesh: &str) -> String {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
              data:\n  mesh: |-\n    {}\n",
             mesh.replace('\n', "\n    ")
-        );
-        load_texts([("a.yaml", text.as_str())], "default")
-            .world
-            .trust_domains
+        )
+    }
+
+    fn set<const N: usize>(texts: [&str; N]) -> BTreeSet<String> {
+        texts.map(str::to_owned).into()
     }
 
     #[test]
     fn the_trust_domain_is_read_from_the_mesh_config() {
+        let trust_domains = |name, mesh| read(&config_map(name, "mesh", mesh)).trust_domains();
         let mesh = "accessLogFile: /dev/stdout\ntrustDomain: corp.example\ndefaultConfig: {}";
-        let corp = BTreeSet::from(["corp.example".to_owned()]);
-        assert_eq!(trust_domains("istio", mesh), corp);
-        assert_eq!(trust_domains("istio-canary", mesh), corp);
-        assert_eq!(trust_domains("other", mesh), BTreeSet::new());
-        let usual = BTreeSet::from(["cluster.local".to_owned()]);
-        assert_eq!(trust_domains("istio", "rootNamespace: istio-system"), usual);
-        assert_eq!(trust_domains("istio", "trustDomain: ["), BTreeSet::new());
+        assert_eq!(trust_domains("istio", mesh), set(["corp.example"]));
+        assert_eq!(trust_domains("istio-canary", mesh), set(["corp.example"]));
+        assert_eq!(trust_domains("other", mesh), set([]));
+        let usual = trust_domains("istio", "rootNamespace: istio-system");
+        assert_eq!(usual, set(["cluster.local"]));
+        assert_eq!(trust_domains("istio", "trustDomain: ["), set([]));
+    }
+
+    #[test]
+    fn the_root_namespace_is_read_from_every_mesh_config() {
+        let one = config_map("istio", "mesh", "rootNamespace: wide");
+        assert_eq!(read(&one).root_namespaces(), BTreeSet::from(["wide"]));
+        let usual = config_map("istio", "mesh", "enableTracing: true");
+        let both = BTreeSet::from(["istio-system", "wide"]);
+        let other = config_map("istio-canary", "mesh", "enableTracing: true");
+        assert_eq!(read(&usual).root_namespace(), "istio-system");
+        assert_eq!(read(&format!("{one}---\n{other}")).root_namespaces(), both);
+    }
+
+    #[test]
+    fn operators_say_what_they_say_and_no_more() {
+        let operator = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\n\
+                        metadata: {name: mesh, namespace: istio-system}\n\
+                        spec: {meshConfig: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}, \
+                        values: {cni: {ambient: {dnsCapture: false}}}}\n";
+        let mesh = read(operator);
+        assert!(mesh.configs[0].registry_only);
+        assert!(!mesh.captures_dns());
+        assert_eq!(mesh.trust_domains(), set([]));
+        let sail = "apiVersion: sailoperator.io/v1\nkind: Istio\nmetadata: {name: default}\n\
+                    spec: {namespace: mesh, values: {meshConfig: {rootNamespace: wide}}}\n";
+        assert_eq!(read(sail).root_namespace(), "wide");
+    }
+
+    #[test]
+    fn the_node_agents_are_told_whether_to_capture_look_ups() {
+        let captures = |value: &str| {
+            let agents = format!(
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: istio-cni-config, namespace: \
+                 kube-system}}\ndata: {{AMBIENT_ENABLED: \"true\", AMBIENT_DNS_CAPTURE: {value}}}\n"
+            );
+            read(&agents).captures_dns()
+        };
+        assert!(captures("\"true\""));
+        assert!(!captures("\"false\""));
+        assert!(!captures("\"0\""));
+        assert!(captures("\"perhaps\""));
     }
 }

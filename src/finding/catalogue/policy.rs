@@ -352,6 +352,13 @@ area! {
          Fields that only choose images, numbers of pods or resources are not meant.",
         "Run `kubectl ambient migrate -k FOLDER --output-dir DIR` for each overlay, or pipe the output of `kubectl kustomize FOLDER` to `-f -`.";
 
+    ROOT_NAMESPACES_DIFFER = "AMB0157", Warning,
+        "root namespaces that differ",
+        "Two control planes of the mesh name different namespaces in `rootNamespace`, whose policies hold everywhere. \
+         Which of them holds for a pod depends on its revision, which is not followed, and there are policies in one of these namespaces. \
+         The plan takes those of one to hold everywhere, and the verdict is *unknown*.",
+        "Plan the namespaces of each revision on their own, with the ConfigMap of its control plane alone, or set `rootNamespace` in both to the same.";
+
     NAMESPACE_ASSUMED = "AMB0160", Warning,
         "identities of a namespace that was assumed",
         "The objects name no namespace, so `default` was assumed, and the plan writes it into the principals of AuthorizationPolicies. \

@@ -181,4 +181,11 @@ area! {
             "Names that only this server knows are not found by them.",
         ),
         text!("Annotate the pods that ask it with `", annotations::DNS_CAPTURE, ": \"false\"`.");
+
+    UNKNOWN_HOSTS_LET_OUT = "AMB0225", Warning,
+        "connections to unknown hosts that are no longer refused",
+        "The MeshConfig has `outboundTrafficPolicy.mode: REGISTRY_ONLY`, so that sidecars refuse connections to hosts that no Service and no ServiceEntry declares. \
+         ztunnel does not read it: it passes such connections through. \
+         What pods with a sidecar may reach outside of the cluster is open after the move, as far as no network policy refuses it.",
+        "Keep egress closed with a NetworkPolicy that has `policyTypes: [Egress]`, or with an egress waypoint.";
 }

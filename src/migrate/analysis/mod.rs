@@ -125,7 +125,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
 
     /// Everybody, for policies to decide about.
     pub(crate) fn crowd(&self) -> Crowd<'_> {
-        let domain = TrustDomain::of(&self.setting.world.trust_domains);
+        let domain = TrustDomain::of(&self.setting.world.mesh.trust_domains());
         Crowd::new(&self.parties).of_domain(domain)
     }
 

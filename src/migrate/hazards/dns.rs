@@ -21,7 +21,7 @@ pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
         .representatives()
         .into_iter()
         .map(|(_, workload)| workload)
-        .filter(|workload| captures_dns(&workload.pod))
+        .filter(|workload| captures_dns(context.world, &workload.pod))
         .collect();
     findings.extend(clients.iter().filter_map(|c| own_servers(context, c)));
     servers(context, &clients, findings);

@@ -129,7 +129,7 @@ impl<'w> Context<'w> {
             scope,
             options,
             waypoints: Waypoints::new(world, &options.waypoints),
-            trust_domain: TrustDomain::of(&world.trust_domains),
+            trust_domain: TrustDomain::of(&world.mesh.trust_domains()),
             named: indexed().map(|(i, w)| (key(w), i)).collect(),
             members: BTreeMap::new(),
             authorization: BTreeMap::new(),

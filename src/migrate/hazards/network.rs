@@ -74,7 +74,9 @@ fn is_limited(context: &Context<'_>, workload: &Workload) -> bool {
         rule.from.is_empty() && rule.to.is_empty() && rule.when.is_empty()
     };
     let planned = context.options.limits.iter();
-    let planned = planned.filter(|p| selects(p, &workload.meta.namespace, &workload.pod.labels));
+    let root = &context.options.root_namespace;
+    let planned =
+        planned.filter(|p| selects(p, root, &workload.meta.namespace, &workload.pod.labels));
     context
         .authorization_of(workload)
         .chain(planned)

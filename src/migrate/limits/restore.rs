@@ -188,7 +188,8 @@ impl Limits {
                 continue;
             };
             let people = setting.world.authorization_policies_of_people();
-            let applying = people.filter(|p| applies_at(p, waypoint, Some(service)));
+            let root = setting.world.mesh.root_namespace();
+            let applying = people.filter(|p| applies_at(p, root, waypoint, Some(service)));
             let people = Selected::listed(applying, Enforcer::Envoy);
             if is_met(&demand, &people, crowd) {
                 continue;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use ambient_facts::{labels, namespaces};
+use ambient_facts::labels;
 
 use crate::authz::Selected;
 use crate::migrate::analysis::Analysis;
@@ -71,6 +71,17 @@ impl<'a> ByNamespace<'a> {
         selector: &Labels,
     ) -> Vec<usize> {
         let world = &analysis.setting.world;
+        let selected = |&other: &usize| {
+            let labels = world.workloads.get(other).map(|w| &w.pod.labels);
+            labels.is_some_and(|l| includes(l, selector))
+                && enforces(analysis, other)
+                && analysis.setting.endpoints.of_workload(other).is_some()
+        };
+        // A policy of the root namespace applies in every other too.
+        if world.mesh.root_namespaces().contains(namespace) {
+            let all = (0..world.workloads.len()).filter(|w| selected(w));
+            return all.collect();
+        }
         let mut among = self.workloads(namespace);
         for (key, value) in selector {
             let labelled = self
@@ -81,12 +92,6 @@ impl<'a> ByNamespace<'a> {
                 among = labelled;
             }
         }
-        let selected = |&other: &usize| {
-            let labels = world.workloads.get(other).map(|w| &w.pod.labels);
-            labels.is_some_and(|l| includes(l, selector))
-                && enforces(analysis, other)
-                && analysis.setting.endpoints.of_workload(other).is_some()
-        };
         among.iter().copied().filter(selected).collect()
     }
 
@@ -97,16 +102,17 @@ impl<'a> ByNamespace<'a> {
         workload: usize,
     ) -> Selected<'a> {
         let Some(workload) = analysis.setting.world.workloads.get(workload) else {
-            return Selected::of([], "", &Labels::new());
+            return Selected::of([], "", "", &Labels::new());
         };
         let namespace = workload.meta.namespace.as_str();
-        let root = (namespace != namespaces::ROOT).then_some(namespaces::ROOT);
-        let here = [Some(namespace), root].into_iter().flatten();
+        let root = analysis.setting.world.mesh.root_namespace();
+        let wide = (namespace != root).then_some(root);
+        let here = [Some(namespace), wide].into_iter().flatten();
         let policies = here
             .filter_map(|n| self.authorization.get(n))
             .flatten()
             .copied();
-        Selected::of(policies, namespace, &workload.pod.labels)
+        Selected::of(policies, root, namespace, &workload.pod.labels)
     }
 }
 
@@ -146,7 +152,7 @@ pub(crate) fn candidates<'a>(
     });
     // A policy for the whole namespace reaches its gateways as well, and in the root namespace the
     // whole mesh.
-    if !gateway_here && namespace != namespaces::ROOT {
+    if !gateway_here && !world.mesh.root_namespaces().contains(namespace) {
         narrow.extend(wide);
     }
     let endpoint = analysis.setting.endpoints.of_workload(workload);

@@ -169,7 +169,7 @@ fn policy_of(
         }
         policy.egress.extend([
             rule(
-                in_namespaces(system(namespaces::ROOT)),
+                in_namespaces(setting.world.mesh.homes()),
                 vec![tcp(ports::CONTROL_PLANE)],
             ),
             rule(

@@ -182,7 +182,8 @@ impl<'p> Authorizer<'p> {
         service: Option<&Service>,
         is_used_today: bool,
     ) -> SelectionId {
-        let own = |p: &AuthorizationPolicy| applies_at(p, waypoint, service);
+        let root = self.policies.root_namespace();
+        let own = |p: &AuthorizationPolicy| applies_at(p, root, waypoint, service);
         let mut policies = self.policies.matching(&waypoint.namespace, own);
         if let Some(service) = service
             && service.meta.namespace != waypoint.namespace

@@ -18,7 +18,7 @@ mod through;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ambient_facts::{namespaces, ports};
+use ambient_facts::ports;
 use fixedbitset::FixedBitSet;
 use rayon::prelude::*;
 
@@ -47,12 +47,13 @@ pub(crate) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
         .authorization_policies
         .iter()
         .filter(|p| !p.meta.is_ours() || !new.contains(&name(p)));
-    let after = Policies::new(kept.chain(limits.policies.iter().map(|l| &l.policy)));
+    let root = world.mesh.root_namespace();
+    let after = Policies::new(kept.chain(limits.policies.iter().map(|l| &l.policy)), root);
     let ours = world.authorization_policies.iter();
     let left_over = ours.filter(|p| p.meta.is_ours() && !new.contains(&name(p)));
     let left_over: Vec<&AuthorizationPolicy> = left_over.collect();
     let crowd = analysis.crowd();
-    let peering = Peering::of(world, namespaces::ROOT);
+    let peering = Peering::of(world, root);
     let mut authorizer = Authorizer::new(&after, &peering, &crowd);
     let tunnels = tunnels(analysis, &mut authorizer);
     let guarded = guarded(analysis, &mut authorizer);

@@ -5,7 +5,7 @@ use ambient_facts::{annotations, labels};
 use super::scope::{
     Membership, StaysOut, asks_for_sidecar, has_sidecar, injection_of, is_gateway, is_system,
 };
-use crate::model::{Labels, PodTemplate, Workload, World};
+use crate::model::{Labels, PodTemplate, Workload, World, truth};
 
 /// What those who receive its connections learn of a client today.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +63,7 @@ impl Role {
             sends: !is_out && (joins || injected || perhaps || is_gateway),
             receives: !is_out && (joins || (injected && accepts) || perhaps_receives),
             perhaps_receives,
-            dns_captured: joins && captures_dns(pod),
+            dns_captured: joins && captures_dns(world, pod),
             behind_sidecar,
         }
     }
@@ -81,10 +81,13 @@ impl Role {
     }
 }
 
-/// Whether ztunnel answers the look-ups of a pod itself, once it is in the mesh.
-pub(crate) fn captures_dns(pod: &PodTemplate) -> bool {
-    let capture = pod.annotations.get(annotations::DNS_CAPTURE);
-    capture.is_none_or(|v| v != "false")
+/// Whether ztunnel answers the look-ups of a pod itself, once it is in the mesh: the pod says so, or
+/// else the configuration of the node agents (istio `cni/pkg/nodeagent`,
+/// `getPodLevelTrafficOverrides`).
+pub(crate) fn captures_dns(world: &World, pod: &PodTemplate) -> bool {
+    let own = pod.annotations.get(annotations::DNS_CAPTURE);
+    let own = own.and_then(|value| truth(value));
+    own.unwrap_or_else(|| world.mesh.captures_dns())
 }
 
 /// Whether a proxy of Istio is in a pod today, which knows its peers and enforces policies; `None`

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use ambient_facts::{labels, namespaces, ports};
+use ambient_facts::{labels, ports};
 
 use super::attachment::Place as Attachment;
 use super::scope::{SIDECAR_CONTAINER, Scope};
@@ -196,11 +196,12 @@ fn deployment(namespace: &str, name: &str, pod: PodTemplate) -> Workload {
 /// given.
 pub(crate) fn applies_at(
     policy: &AuthorizationPolicy,
+    root_namespace: &str,
     waypoint: &Serving,
     service: Option<&Service>,
 ) -> bool {
     let place = Attachment {
-        root_namespace: namespaces::ROOT,
+        root_namespace,
         namespace: &waypoint.namespace,
         name: &waypoint.name,
         service: service.map(|s| &s.meta),

@@ -6,6 +6,7 @@ pub(super) mod deciding;
 pub(super) mod governing;
 pub(super) mod in_mesh;
 pub(super) mod later;
+pub(super) mod mesh;
 pub(super) mod newly;
 pub(super) mod overlaps;
 pub(super) mod reasons;

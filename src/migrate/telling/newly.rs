@@ -4,8 +4,6 @@
 //! mesh. Who is enrolled later than a server sends it plaintext until then, and what they refuse of
 //! that depends on the order: the verdict about plaintext is unknown where there are some.
 
-use ambient_facts::namespaces;
-
 use crate::authz;
 use crate::finding::{Finding, codes};
 use crate::migrate::setting::Setting;
@@ -21,6 +19,7 @@ pub(crate) fn enforced(
     findings: &mut Vec<Finding>,
 ) {
     let world = &*setting.world;
+    let root = world.mesh.root_namespace();
     let mut report = |meta: &Meta, subject: ObjectRef, (index, workload): (usize, &Workload)| {
         let unless = match (
             setting.has_proxy_today(index),
@@ -39,7 +38,7 @@ pub(crate) fn enforced(
              enrolled later, and nothing enforces it today",
             workload.reference()
         );
-        let everywhere = meta.namespace == namespaces::ROOT;
+        let everywhere = meta.namespace == root;
         let about = unknown(Relation::Plaintext, &subject, in_the_clear);
         differences.push(if everywhere {
             let destination = "(any pod)".to_owned();
@@ -59,13 +58,13 @@ pub(crate) fn enforced(
     });
     for policy in deciding {
         let selected = where_it_starts(setting, |w| {
-            authz::selects(policy, &w.meta.namespace, &w.pod.labels)
+            authz::selects(policy, root, &w.meta.namespace, &w.pod.labels)
         });
         if let Some(workload) = selected {
             report(&policy.meta, policy.reference(), workload);
         }
     }
-    let peering = Peering::of(world, namespaces::ROOT);
+    let peering = Peering::of(world, root);
     for policy in &world.peer_authentications {
         let selected = where_it_starts(setting, |w| {
             peering.strict(w).any(|strict| std::ptr::eq(strict, policy))

@@ -241,11 +241,12 @@ impl<'t, 's, 'w> Reasons<'t, 's, 'w> {
         difference: &Difference,
     ) -> impl Iterator<Item = &'t AuthorizationPolicy> {
         let world = &self.analysis.setting.world;
-        let applies = |p: &&'t AuthorizationPolicy| {
+        let root = world.mesh.root_namespace();
+        let applies = move |p: &&'t AuthorizationPolicy| {
             let mut workloads = difference.to_workloads(self.analysis);
             workloads.any(|w| {
                 let workload = world.workloads.get(w);
-                workload.is_some_and(|w| selects(p, &w.meta.namespace, &w.pod.labels))
+                workload.is_some_and(|w| selects(p, root, &w.meta.namespace, &w.pod.labels))
             })
         };
         self.left_over.iter().copied().filter(applies)

@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
-use ambient_facts::namespaces;
-
 use super::governing::Governing;
 use crate::authz::{self, Crowd, Decision, Enforcer, Selected};
 use crate::migrate::analysis::Analysis;
@@ -62,7 +60,7 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
                 .iter()
                 .map(|_| OnceLock::new())
                 .collect(),
-            peering: Peering::of(world, namespaces::ROOT),
+            peering: Peering::of(world, world.mesh.root_namespace()),
             governing: Governing::new(analysis),
         }
     }
@@ -122,6 +120,7 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
     ) -> Vec<View> {
         let analysis = self.analysis;
         let setting = analysis.setting;
+        let root = setting.world.mesh.root_namespace();
         let member = |node: Node| analysis.party_of.get(node).copied();
         let mut views = Vec::new();
         let mut see = |enforcer, member: Option<usize>, ports: &PortSet| {
@@ -141,14 +140,14 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
                 Asked::Pod => None,
             };
             let waypoint = setting.waypoints.all.get(way.waypoint);
-            if waypoint.is_some_and(|w| applies_at(policy, w, service)) {
+            if waypoint.is_some_and(|w| applies_at(policy, root, w, service)) {
                 let asked = way.asked_for(&difference.changed);
                 see(Enforcer::Envoy, member(source), &asked);
             }
         }
         let at_pods = |index: &usize| {
             let workload = setting.world.workloads.get(*index);
-            workload.is_some_and(|w| authz::selects(policy, &w.meta.namespace, &w.pod.labels))
+            workload.is_some_and(|w| authz::selects(policy, root, &w.meta.namespace, &w.pod.labels))
         };
         let workloads = difference.to_workloads(analysis);
         for index in workloads.filter(at_pods) {

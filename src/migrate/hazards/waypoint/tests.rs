@@ -2,7 +2,10 @@ use crate::migrate::fixture::{
     Fixture, labelled, labels, operation, policy, principals, rule, service, target, targeted,
     waypoint,
 };
-use crate::model::{Action, AllowedNamespaces, AuthorizationPolicy, Coverage, Kind, Source};
+use crate::model::{
+    Action, AllowedNamespaces, AuthorizationPolicy, Coverage, Kind, MeshConfig, ObjectRef, Origin,
+    Source,
+};
 
 const WAYPOINT: &str = "cluster.local/ns/shop/sa/waypoint";
 const CLIENT: &str = "cluster.local/ns/shop/sa/client";
@@ -348,7 +351,13 @@ fn a_policy_in_the_root_namespace_refuses_the_waypoint_too() {
 fn the_trust_domain_of_the_mesh_is_part_of_the_name_of_a_waypoint() {
     let said = |principal: &str| {
         let mut fixture = Fixture::shop().behind_waypoint();
-        fixture.world.trust_domains.insert("corp.example".into());
+        fixture.world.mesh.configs.push(MeshConfig {
+            object: ObjectRef::namespaced("istio-system", "ConfigMap", "istio"),
+            origin: Origin::synthetic(),
+            trust_domain: Some("corp.example".to_owned()),
+            root_namespace: None,
+            registry_only: false,
+        });
         let policy = allow(vec![principals(&[principal])]);
         let copy = targeted(
             policy.action,

@@ -94,11 +94,12 @@ impl Comparer<'_, '_, '_, '_, '_> {
     /// Whether a limit of an earlier run that the plan does not make again selects some of these.
     fn has_left_over(&self, workloads: &[usize]) -> bool {
         let world = &self.analysis.setting.world;
+        let root = world.mesh.root_namespace();
         let workloads = workloads.iter().filter_map(|&w| world.workloads.get(w));
         let mut left = self.left_over.iter();
         left.any(|policy| {
             let mut workloads = workloads.clone();
-            workloads.any(|w| selects(policy, &w.meta.namespace, &w.pod.labels))
+            workloads.any(|w| selects(policy, root, &w.meta.namespace, &w.pod.labels))
         })
     }
 
