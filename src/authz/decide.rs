@@ -54,6 +54,24 @@ impl Allowance {
         }
     }
 
+    /// What both allow.
+    #[must_use]
+    pub fn both(&self, other: &Self) -> Self {
+        Self {
+            low: self.low.intersection(&other.low),
+            high: self.high.intersection(&other.high),
+        }
+    }
+
+    /// What one of the two allows, where the input does not tell which.
+    #[must_use]
+    pub fn either(&self, other: &Self) -> Self {
+        Self {
+            low: self.low.intersection(&other.low),
+            high: self.high.union(&other.high),
+        }
+    }
+
     /// What another says of some ports, and this one of all others.
     #[must_use]
     pub fn replaced(&self, ports: &PortSet, by: &Self) -> Self {

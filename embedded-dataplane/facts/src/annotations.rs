@@ -2,6 +2,8 @@
 
 /// `enabled` or `pending`, written by the node agent on a pod that it captured.
 pub const REDIRECTION: &str = "ambient.istio.io/redirection";
+/// Value of [`REDIRECTION`] once all of the pod's connections go through ztunnel.
+pub const REDIRECTION_ENABLED: &str = "enabled";
 /// `true` on a pod whose inbound traffic is not captured.
 pub const BYPASS_INBOUND_CAPTURE: &str = "ambient.istio.io/bypass-inbound-capture";
 /// `false` on a pod whose DNS look-ups are not captured.

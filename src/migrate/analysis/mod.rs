@@ -12,6 +12,7 @@ use fixedbitset::FixedBitSet;
 
 use super::opening::{Opening, Speakers};
 use super::setting::Setting;
+use super::setting::role::ClientToday;
 use crate::authz::{Crowd, Party, TrustDomain};
 use crate::model::{Protocol, WorkloadKind};
 use crate::netpol::{Class, Network, Node, PortSet, PortSets, Selection, Universe, Value};
@@ -138,11 +139,22 @@ impl<'s, 'w> Analysis<'s, 'w> {
         self.waypoint_of.get(node).copied().flatten()
     }
 
-    /// Whether a proxy of Istio presents the identity of a class's pods today; `None` when the input
-    /// does not tell, or it does for some of their connections.
-    pub(crate) fn is_vouched_for(&self, node: Node) -> Option<bool> {
-        let class = self.universe.classes().get(node)?;
-        self.setting.part_of(*class.workloads.first()?)?.vouched
+    /// What is learned of a node as a client today.
+    pub(crate) fn client_today(&self, node: Node) -> ClientToday {
+        let class = self.universe.classes().get(node);
+        let part = class.and_then(|c| self.setting.part_of(*c.workloads.first()?));
+        part.map(|p| p.client_today).unwrap_or_default()
+    }
+
+    /// Whether connections of a node go through waypoints today, where these are used; `None` when the
+    /// input does not tell. Sidecars go past them (istio issue 51445). Who does not join goes on as today.
+    pub(crate) fn takes_waypoints_today(&self, node: Node) -> Option<bool> {
+        let class = self.universe.classes().get(node);
+        let part = class.and_then(|c| self.setting.part_of(*c.workloads.first()?));
+        match part.filter(|part| part.joins) {
+            Some(part) => part.captured_today,
+            None => Some(true),
+        }
     }
 
     /// Whether the tunnel's port is in one side of a value.

@@ -3,6 +3,7 @@
 use ambient_facts::ports;
 
 use super::Analysis;
+use crate::authz::Allowance;
 use crate::model::Protocol;
 use crate::netpol::{Node, PortSet};
 
@@ -57,6 +58,19 @@ impl Way {
             leading.intersection(&PortSet::protocol(Protocol::Tcp))
         } else {
             leading.intersection(&analysis.tunnelled)
+        }
+    }
+
+    /// The same of what clients may ask for.
+    pub(crate) fn led_to(
+        &self,
+        asked: &Allowance,
+        dns: bool,
+        analysis: &Analysis<'_, '_>,
+    ) -> Allowance {
+        Allowance {
+            low: self.leading_to(&asked.low, dns, analysis),
+            high: self.leading_to(&asked.high, dns, analysis),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What AuthorizationPolicies let clients use, asked many times and worked out once.
 
+mod clear;
 mod today;
 
 use std::collections::BTreeMap;
@@ -9,23 +10,23 @@ use fixedbitset::FixedBitSet;
 
 use crate::authz::{Allowance, Crowd, Decision, Enforcer, Policies, Selected};
 use crate::migrate::analysis::Analysis;
+use crate::migrate::setting::Setting;
 use crate::migrate::setting::interception::{goes_past_ztunnel, past_sidecar};
 use crate::migrate::setting::peering::Peering;
-use crate::migrate::setting::role::keeps_proxy;
+use crate::migrate::setting::role::{ClientToday, keeps_proxy, sidecar_takes_tunnel};
 use crate::migrate::setting::serving::{Serving, applies_at};
-use crate::model::{AuthorizationPolicy, Service};
-use crate::netpol::{Node, PortSet};
+use crate::model::{AuthorizationPolicy, Service, Workload};
+use crate::netpol::Node;
 
-use super::change::Change;
-use super::entering::Entering;
-use today::EnforcedToday;
+pub(crate) use clear::Guard;
+use today::{EnforcedToday, InForce, Sidecar, TunnelEnd};
 
 /// What AuthorizationPolicies let a client use.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Authorized {
     /// Once everything is in place.
     pub(crate) after: Allowance,
-    /// Today, as far as sidecars enforce policies; nothing else in the cluster does.
+    /// Today, as far as something enforces policies.
     pub(crate) today: Allowance,
 }
 
@@ -46,18 +47,10 @@ pub(crate) struct SelectionId(usize);
 struct Place {
     policies: Vec<usize>,
     enforcer: Enforcer,
-    /// Whether a sidecar enforces those of people today; `None` when the input does not tell.
-    today: Option<bool>,
-    /// What a sidecar accepts without an identity.
-    plaintext: Allowance,
+    /// What enforces those of people today.
+    today: InForce,
     /// What receives plaintext afterwards.
     receiver: Receiver,
-    /// Where no client has one.
-    unidentified: Allowance,
-    /// What clients reach past the sidecar.
-    past: PortSet,
-    /// Whether what enforces them today stays as it is, where the pods stay out of the mesh.
-    stays: bool,
 }
 
 /// What receives plaintext once everything is in place.
@@ -83,21 +76,6 @@ struct Selection<'p> {
     parts: OnceLock<Vec<Part>>,
     /// The same.
     of_strangers_today: OnceLock<Allowance>,
-}
-
-/// What the sidecars of pods decide about connections in the clear.
-#[derive(Debug)]
-pub(crate) struct Guard {
-    /// Today, for clients that present an identity: those that are treated alike.
-    pub(crate) identified: Vec<(Allowance, FixedBitSet)>,
-    /// Today, for those that do not.
-    pub(crate) anonymous: Allowance,
-    /// The same once everything is in place.
-    pub(crate) after: Allowance,
-    /// Whether there surely are sidecars.
-    pub(crate) surely: bool,
-    /// Whether they stay, if there are some.
-    pub(crate) stays: bool,
 }
 
 /// All AuthorizationPolicies there will be.
@@ -140,12 +118,12 @@ impl<'p> Authorizer<'p> {
             };
             let role = setting.role(index);
             let policies = self.policies;
-            let today = setting.has_proxy_today(index);
-            let (plaintext, unidentified) = if today == Some(false) {
-                (Allowance::all(), Allowance::exactly(PortSet::none()))
+            let receiver = if !role.receives || role.behind_sidecar {
+                Receiver::Other
+            } else if goes_past_ztunnel(&workload.pod) {
+                Receiver::Application
             } else {
-                let peering = self.peering;
-                (peering.plaintext(workload), peering.unidentified(workload))
+                Receiver::Ztunnel(self.peering.plaintext(workload))
             };
             let place = Place {
                 policies: policies.selecting(&workload.meta.namespace, &workload.pod.labels),
@@ -154,22 +132,8 @@ impl<'p> Authorizer<'p> {
                 } else {
                     Enforcer::Ztunnel
                 },
-                today,
-                plaintext,
-                receiver: if !role.receives || role.behind_sidecar {
-                    Receiver::Other
-                } else if goes_past_ztunnel(&workload.pod) {
-                    Receiver::Application
-                } else {
-                    Receiver::Ztunnel(self.peering.plaintext(workload))
-                },
-                unidentified,
-                past: if today == Some(false) {
-                    PortSet::none()
-                } else {
-                    past_sidecar(&workload.pod)
-                },
-                stays: keeps_proxy(workload, setting.scope.enrols(&workload.meta.namespace)),
+                today: self.in_force(setting, index, workload, &receiver),
+                receiver,
             };
             let selection = self.intern(place);
             match selections.iter_mut().find(|(known, _)| *known == selection) {
@@ -180,11 +144,43 @@ impl<'p> Authorizer<'p> {
         selections
     }
 
+    /// What decides about connections to a workload's pods today.
+    fn in_force(
+        &self,
+        setting: &Setting<'_>,
+        index: usize,
+        workload: &Workload,
+        receiver: &Receiver,
+    ) -> InForce {
+        let proxy = setting.has_proxy_today(index);
+        let captured = setting.is_captured_today(index);
+        let sidecar = || Sidecar {
+            plaintext: self.peering.plaintext(workload),
+            unidentified: self.peering.unidentified(workload),
+            past: past_sidecar(&workload.pod),
+            takes_tunnel: sidecar_takes_tunnel(&workload.pod),
+            stays: keeps_proxy(workload, setting.scope.enrols(&workload.meta.namespace)),
+        };
+        let end = || TunnelEnd {
+            enforcer: Enforcer::Ztunnel,
+            plaintext: Some(match receiver {
+                Receiver::Ztunnel(accepted) => accepted.clone(),
+                Receiver::Application | Receiver::Other => Allowance::all(),
+            }),
+        };
+        InForce {
+            nothing: proxy != Some(true) && captured != Some(true),
+            sidecar: (proxy != Some(false)).then(sidecar),
+            tunnel: (captured != Some(false)).then(end),
+        }
+    }
+
     /// The policies that apply at a waypoint: to connections for a Service, where one is given.
     pub(crate) fn at_waypoint(
         &mut self,
         waypoint: &Serving,
         service: Option<&Service>,
+        is_used_today: bool,
     ) -> SelectionId {
         let root = self.policies.root_namespace();
         let own = |p: &AuthorizationPolicy| applies_at(p, root, waypoint, service);
@@ -199,12 +195,19 @@ impl<'p> Authorizer<'p> {
         self.intern(Place {
             policies,
             enforcer: Enforcer::Envoy,
-            today: Some(false),
-            plaintext: Allowance::all(),
+            today: if is_used_today {
+                InForce {
+                    nothing: false,
+                    sidecar: None,
+                    tunnel: Some(TunnelEnd {
+                        enforcer: Enforcer::Envoy,
+                        plaintext: None,
+                    }),
+                }
+            } else {
+                InForce::NOTHING
+            },
             receiver: Receiver::Other,
-            unidentified: Allowance::exactly(PortSet::none()),
-            past: PortSet::none(),
-            stays: false,
         })
     }
 
@@ -217,14 +220,7 @@ impl<'p> Authorizer<'p> {
         let people = policies.clone().filter(|p| !p.meta.is_ours());
         self.selections.push(Selection {
             after: Selected::listed(policies, place.enforcer),
-            today: (place.today != Some(false)).then(|| EnforcedToday {
-                policies: Selected::listed(people, Enforcer::Envoy),
-                plaintext: place.plaintext.clone(),
-                unidentified: place.unidentified.clone(),
-                past: place.past.clone(),
-                surely: place.today == Some(true),
-                stays: place.stays,
-            }),
+            today: place.today.with(people),
             receiver: place.receiver.clone(),
             decision: OnceLock::new(),
             parts: OnceLock::new(),
@@ -250,86 +246,24 @@ impl<'p> Authorizer<'p> {
             .unwrap_or_else(Allowance::all)
     }
 
-    /// What pods that stay out of the mesh let clients without an identity use once everything is in
-    /// place. Their sidecars enforce policies as they do today; those that their namespace asks for
-    /// last until the pods restart, and the plan ends that in the namespaces that it enrols.
-    pub(crate) fn in_the_clear(&self, selection: SelectionId) -> Allowance {
-        let Some(enforced) = &self.selections[selection.0].today else {
-            return Allowance::all();
-        };
-        let decision = enforced.policies.decide(self.crowd);
-        let anonymous = enforced.anonymous(&decision, self.crowd);
-        Allowance {
-            low: anonymous.low,
-            high: if enforced.surely && enforced.stays {
-                anonymous.high
-            } else {
-                Allowance::all().high
-            },
-        }
-    }
-
-    /// What decides about connections in the clear to pods behind sidecars, as long as they have them.
-    pub(crate) fn guard(
+    /// What is let through today of what a waypoint passes on to pods.
+    pub(crate) fn from_waypoint_today(
         &self,
         analysis: &Analysis<'_, '_>,
         selection: SelectionId,
-    ) -> Option<Guard> {
-        let selection = &self.selections[selection.0];
-        let enforced = selection.today.as_ref()?;
-        let after = selection.after.decide(self.crowd);
-        let today = enforced.today(self.crowd);
-        let identified = today.by_identity.iter().map(|(allowance, members)| {
-            let mut nodes = FixedBitSet::with_capacity(analysis.universe.nodes());
-            nodes.extend(analysis.nodes_of(members));
-            (today.where_identified(allowance), nodes)
-        });
-        Some(Guard {
-            identified: identified.collect(),
-            after: enforced.anonymous(&after, self.crowd),
-            anonymous: today.anonymous.clone(),
-            surely: enforced.surely,
-            stays: enforced.stays,
-        })
-    }
-
-    /// How ztunnel changes what becomes of plaintext at pods where it is what receives, by what
-    /// policies decide there.
-    pub(crate) fn entering(&self, selection: SelectionId, decision: &Decision) -> Option<Entering> {
-        let selection = &self.selections[selection.0];
-        let after = match &selection.receiver {
-            Receiver::Other => return None,
-            Receiver::Application => Allowance::all(),
-            Receiver::Ztunnel(accepted) => {
-                let decided = allowance(decision, self.crowd.anonymous());
-                let decided = decided.unwrap_or_else(Allowance::all);
-                Allowance {
-                    low: decided.low.intersection(&accepted.low),
-                    high: decided.high.intersection(&accepted.high),
-                }
-            }
+        waypoint: Node,
+    ) -> Allowance {
+        let enforced = self.selections[selection.0].today.as_ref();
+        let Some(today) = enforced.map(|e| e.today(self.crowd)) else {
+            return Allowance::all();
         };
-        let anybody = Allowance {
-            low: PortSet::none(),
-            high: Allowance::all().high,
+        let party = analysis.party_of.get(waypoint);
+        let identified = party.map(|&party| today.identified(party));
+        let client = ClientToday {
+            vouched: Some(false),
+            tunnels: Some(true),
         };
-        let enforced = selection.today.as_ref();
-        let enforced = enforced.map(|enforced| enforced.today(self.crowd));
-        let change = |vouched, all_of: &[&Allowance]| {
-            let mut change = Change::default();
-            for after in all_of {
-                let today = enforced.as_ref().map_or_else(Allowance::all, |enforced| {
-                    enforced.compared(&anybody, vouched, after)
-                });
-                change.consider(&today, after);
-            }
-            change
-        };
-        Some(Entering {
-            alone: change(Some(false), &[&after]),
-            perhaps_vouched: change(None, &[&after]),
-            on_host: change(Some(false), &[&after, &Allowance::all()]),
-        })
+        today.of(identified.unwrap_or_default(), client)
     }
 
     /// All classes, by what policies let them use through the tunnel. Kept for the next time.
@@ -355,7 +289,8 @@ impl<'p> Authorizer<'p> {
         self.of_stranger(selection.decision.get_or_init(decide))
     }
 
-    /// What sidecars let strangers use today, who may have one of their own or not.
+    /// What is let through of strangers today, who may have a sidecar or not. The plan enrols none of
+    /// them: those that come through the tunnel do so today.
     pub(crate) fn stranger_today(&self, selection: SelectionId) -> &Allowance {
         let selection = &self.selections[selection.0];
         selection.of_strangers_today.get_or_init(|| {
@@ -363,8 +298,12 @@ impl<'p> Authorizer<'p> {
                 return Allowance::all();
             };
             let today = enforced.today(self.crowd);
-            let identified = allowance(&today.by_identity, self.crowd.stranger());
-            today.of(&identified.unwrap_or_else(Allowance::all), None)
+            let identified = today.identified(self.crowd.stranger());
+            let client = ClientToday {
+                vouched: None,
+                tunnels: Some(true),
+            };
+            today.of(identified, client)
         })
     }
 
@@ -401,11 +340,14 @@ impl<'p> Authorizer<'p> {
 }
 
 /// What one of the crowd may use.
-fn allowance(decision: &Decision, member: usize) -> Option<Allowance> {
+fn of_member(decision: &Decision, member: usize) -> Option<&Allowance> {
     let mut parts = decision.iter();
-    parts
-        .find(|(_, members)| members.contains(member))
-        .map(|(allowance, _)| allowance.clone())
+    let part = parts.find(|(_, members)| members.contains(member));
+    part.map(|(allowance, _)| allowance)
+}
+
+fn allowance(decision: &Decision, member: usize) -> Option<Allowance> {
+    of_member(decision, member).cloned()
 }
 
 /// The classes that decide alike, where nothing enforces policies today.

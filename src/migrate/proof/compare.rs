@@ -14,6 +14,7 @@
 //! of people and by `PeerAuthentication`, for whoever does not speak through the tunnel in the end.
 
 mod outsiders;
+mod through;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,16 +27,16 @@ use super::differences::{Differences, To};
 use super::entering::{self, Outside};
 use super::newcomers::Newcomers;
 use super::outcome::Outcome;
-use super::relations::{Hops, plaintext, tunnel};
+use super::relations::{plaintext, tunnel};
 use super::sidecars::{self, Clients};
 use crate::authz::Policies;
 use crate::migrate::analysis::Analysis;
-use crate::migrate::analysis::ways::{Asked, Way};
 use crate::migrate::limits::restore::Limits;
 use crate::migrate::setting::peering::Peering;
 use crate::model::{AuthorizationPolicy, Protocol};
 use crate::netpol::{Node, PortSet};
 use crate::plan::Relation;
+use through::ways;
 
 /// Compares everything.
 pub(crate) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differences {
@@ -166,40 +167,6 @@ fn by_selection(
     ends_at.into_iter().collect()
 }
 
-/// A way to a class, and where policies apply on it.
-struct Through<'a> {
-    class: Node,
-    way: &'a Way,
-    /// Its place among the ways to the class.
-    place: usize,
-    at_waypoint: SelectionId,
-    at_server: Vec<(SelectionId, Vec<usize>)>,
-}
-
-fn ways<'a>(analysis: &'a Analysis<'_, '_>, authorizer: &mut Authorizer<'_>) -> Vec<Through<'a>> {
-    let setting = analysis.setting;
-    let mut ways = Vec::new();
-    for class in 0..analysis.universe.classes().len() {
-        for (place, way) in analysis.ways_to(class).iter().enumerate() {
-            let Some(serving) = setting.waypoints.all.get(way.waypoint) else {
-                continue;
-            };
-            let service = match way.asked {
-                Asked::Service { service, .. } => setting.world.services.get(service),
-                Asked::Pod => None,
-            };
-            ways.push(Through {
-                class,
-                way,
-                place,
-                at_waypoint: authorizer.at_waypoint(serving, service),
-                at_server: authorizer.selections(analysis, class),
-            });
-        }
-    }
-    ways
-}
-
 fn name(policy: &AuthorizationPolicy) -> (&str, &str) {
     (&policy.meta.namespace, &policy.meta.name)
 }
@@ -259,8 +226,8 @@ impl Comparer<'_, '_, '_, '_, '_> {
                 };
                 let mut nodes = sources.clone();
                 nodes.intersect_with(&part.nodes);
-                let (direct, captured) = self.by_dns(&nodes);
                 let dns = PortSet::port(Protocol::Tcp, ports::DNS);
+                let [(direct, _), (captured, _)] = self.by_dns(&nodes);
                 let without_dns = outcome.without(&dns);
                 self.add(&captured, &to, without_dns);
                 self.add(&direct, &to, Some(outcome));
@@ -269,11 +236,11 @@ impl Comparer<'_, '_, '_, '_, '_> {
     }
 
     /// Nodes whose DNS look-ups over TCP go through the tunnel, and the others.
-    fn by_dns(&self, nodes: &FixedBitSet) -> (FixedBitSet, FixedBitSet) {
+    fn by_dns(&self, nodes: &FixedBitSet) -> [(FixedBitSet, bool); 2] {
         let (mut direct, mut captured) = (nodes.clone(), nodes.clone());
         direct.intersect_with(&self.analysis.speakers.uncaptured_dns);
         captured.difference_with(&self.analysis.speakers.uncaptured_dns);
-        (direct, captured)
+        [(direct, true), (captured, false)]
     }
 
     /// Connections to addresses outside the cluster.
@@ -291,89 +258,6 @@ impl Comparer<'_, '_, '_, '_, '_> {
                     None => outcome.map(Outcome::doubtful),
                 };
                 self.add(&single(source), &To::plaintext(destination), outcome);
-            }
-        }
-    }
-
-    /// Connections to a class on one way through pods of a waypoint, any of which may be the one
-    /// that takes a connection.
-    fn through(&mut self, through: &Through<'_>, waypoint: Node) {
-        let Through { class, way, .. } = *through;
-        let analysis = self.analysis;
-        let last = analysis.value_at(waypoint, class);
-        let parts = self.authorizer.parts(analysis, through.at_waypoint);
-        let today = analysis.all_sources_of(class);
-        let first = analysis.all_sources_of(waypoint);
-        for (selection, workloads) in &through.at_server {
-            let at_the_end_of = |way: &Way| {
-                if way.plain {
-                    self.authorizer.in_the_clear(*selection)
-                } else {
-                    self.authorizer.party(analysis, *selection, waypoint)
-                }
-            };
-            let at_server = at_the_end_of(way);
-            let otherwise = is_doubtful(analysis, workloads).then(|| {
-                let plain = !way.plain;
-                let way = Way {
-                    plain,
-                    ..way.clone()
-                };
-                let at_server = at_the_end_of(&way);
-                (way, at_server)
-            });
-            let direct = self.authorizer.parts(analysis, *selection);
-            let to = To {
-                way: Some(through.place),
-                ..To::workloads(analysis, class, workloads, Relation::Waypoint)
-            };
-            for (today, nodes) in &today {
-                let mut nodes = nodes.clone();
-                nodes.intersect_with(&analysis.speakers.clients);
-                for (first, entering) in &first {
-                    for part in parts {
-                        let mut nodes = nodes.clone();
-                        nodes.intersect_with(entering);
-                        nodes.intersect_with(&part.nodes);
-                        if nodes.is_clear() {
-                            continue;
-                        }
-                        let hops = Hops {
-                            today: *today,
-                            first: *first,
-                            last,
-                            at_waypoint: &part.authorized.after,
-                            at_server: &at_server,
-                        };
-                        for part in direct {
-                            let mut nodes = nodes.clone();
-                            nodes.intersect_with(&part.nodes);
-                            let (direct, captured) = self.by_dns(&nodes);
-                            for (nodes, dns) in [(direct, true), (captured, false)] {
-                                if nodes.is_clear() {
-                                    continue;
-                                }
-                                let today = &part.authorized.today;
-                                let outcome = hops.outcome(analysis, way, today, dns);
-                                let outcome = match &otherwise {
-                                    Some((other_way, at_server)) => {
-                                        let hops = Hops { at_server, ..hops };
-                                        let other = hops.outcome(analysis, other_way, today, dns);
-                                        let told = outcome.map(|o| o.if_taken(other.as_ref()));
-                                        // What both come to is told of the one in the clear.
-                                        if way.plain {
-                                            told
-                                        } else {
-                                            told.and_then(Outcome::without_what_is_certain)
-                                        }
-                                    }
-                                    None => outcome,
-                                };
-                                self.add(&nodes, &to, outcome);
-                            }
-                        }
-                    }
-                }
             }
         }
     }

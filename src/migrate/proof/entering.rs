@@ -59,7 +59,7 @@ impl Outside {
             if class.is_some_and(|c| c.host_network) {
                 outside.on_host.insert(node);
             } else if class.is_some() {
-                if analysis.is_vouched_for(node) == Some(false) {
+                if analysis.client_today(node).vouched == Some(false) {
                     outside.alone.insert(node);
                 } else {
                     outside.perhaps_vouched.insert(node);

@@ -44,7 +44,7 @@ impl Clients {
             let workload = class.and_then(|c| c.workloads.first());
             let part = workload.and_then(|&w| analysis.setting.part_of(w));
             let client = part.map_or(Client::OUTSIDE, |part| Client {
-                vouched: part.vouched,
+                vouched: part.client_today.vouched,
                 joins: part.joins,
                 keeps_proxy: part.keeps_proxy,
             });

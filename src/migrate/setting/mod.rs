@@ -23,7 +23,7 @@ use crate::model::{Endpoints, Protocol, Service, TargetPort, Workload, World, in
 use crate::netpol::{Assumptions, PortSet, Selection, Trait, Universe};
 use cni::Detection;
 use imagine::Imagined;
-use role::Role;
+use role::{ClientToday, Role};
 use scope::{Scope, ScopeOptions};
 use serving::ServingWaypoints;
 
@@ -39,8 +39,10 @@ pub(crate) struct Part {
     pub(crate) imagined: bool,
     /// Whether a proxy of Istio is in them today.
     pub(crate) proxy_today: Option<bool>,
-    /// Whether it sends what they open, and so presents their identity; as little may be known.
-    pub(crate) vouched: Option<bool>,
+    /// Whether ztunnel carries their connections today; as little may be known.
+    pub(crate) captured_today: Option<bool>,
+    /// What is learned of them as clients today.
+    pub(crate) client_today: ClientToday,
     /// Whether it is after a restart too, if they stay out of the mesh.
     pub(crate) keeps_proxy: bool,
     /// They join the mesh.
@@ -64,6 +66,8 @@ pub(crate) struct Setting<'w> {
     /// Planned waypoints by the namespace that they serve.
     pub(crate) planned: BTreeMap<String, String>,
     pub(crate) waypoints: ServingWaypoints,
+    /// Those among them that labels of the input name already.
+    waypoints_today: ServingWaypoints,
     pub(crate) cni: Detection,
     pub(crate) assumptions: Assumptions,
 }
@@ -103,6 +107,7 @@ impl<'w> Setting<'w> {
             imagined_namespaces: BTreeSet::new(),
             nameless: BTreeSet::new(),
             planned,
+            waypoints_today: ServingWaypoints::default(),
             waypoints,
             cni,
             assumptions,
@@ -120,6 +125,7 @@ impl<'w> Setting<'w> {
                 break;
             }
         }
+        setting.waypoints_today = ServingWaypoints::of(&setting.world, &BTreeMap::new());
         let by_namespace = setting.world.workloads_by_namespace().into_iter();
         setting.by_namespace = by_namespace
             .map(|(name, workloads)| (name.to_owned(), workloads))
@@ -215,13 +221,19 @@ impl<'w> Setting<'w> {
         let role = Role::of(&self.world, workload, membership, enrolled);
         let taken = self.waypoints.of_workload.get(&index).copied();
         let proxy_today = role::has_proxy_today(&self.world, workload);
+        let captured = role::is_captured_today(&self.world, workload, membership, proxy_today);
+        let vouched = proxy_today.filter(|&has| !has || interception::sends_all(&workload.pod));
         Part {
             role,
             waypoint,
             pod_waypoint: taken.filter(|_| role.surely_receives() && waypoint.is_none()),
             imagined: workload.imagined,
             proxy_today,
-            vouched: proxy_today.filter(|&has| !has || interception::sends_all(&workload.pod)),
+            captured_today: captured,
+            client_today: ClientToday {
+                vouched,
+                tunnels: role::sends_today(role, vouched, captured),
+            },
             keeps_proxy: role::keeps_proxy(workload, enrolled),
             joins: membership.joins(),
         }
@@ -237,6 +249,12 @@ impl<'w> Setting<'w> {
         self.parts.get(workload)?.proxy_today
     }
 
+    /// Whether ztunnel carries the connections of a workload's pods today; `None` when the input does
+    /// not tell.
+    pub(crate) fn is_captured_today(&self, workload: usize) -> Option<bool> {
+        self.parts.get(workload)?.captured_today
+    }
+
     /// What a workload's pods do with the tunnel.
     pub(crate) fn role(&self, workload: usize) -> Role {
         self.parts.get(workload).map(|p| p.role).unwrap_or_default()
@@ -250,6 +268,20 @@ impl<'w> Setting<'w> {
     /// The waypoint that takes connections to the addresses of a workload's pods.
     pub(crate) fn pod_waypoint(&self, workload: usize) -> Option<usize> {
         self.parts.get(workload)?.pod_waypoint
+    }
+
+    /// Whether a waypoint takes connections to a Service today, or to the addresses of a workload's
+    /// pods, of clients that are in the mesh.
+    pub(crate) fn is_used_today(&self, waypoint: usize, way: Taken) -> bool {
+        let today = match way {
+            Taken::Service(service) => self.waypoints_today.of_service.get(&service),
+            Taken::Pods(workload) => self.waypoints_today.of_workload.get(&workload),
+        };
+        let today = today.and_then(|&place| self.waypoints_today.all.get(place));
+        let waypoint = self.waypoints.all.get(waypoint);
+        today
+            .zip(waypoint)
+            .is_some_and(|(today, w)| (&today.namespace, &today.name) == (&w.namespace, &w.name))
     }
 
     /// Whether no object of the input describes a workload.
@@ -315,7 +347,8 @@ impl<'w> Setting<'w> {
             let mut declared = workload.pod.ports.iter();
             let distinction = Distinction {
                 role: part.role,
-                proxy: (part.proxy_today, part.vouched, part.keeps_proxy, part.joins),
+                today: (part.proxy_today, part.captured_today, part.client_today),
+                becomes: (part.keeps_proxy, part.joins),
                 waypoint: part.waypoint,
                 pod_waypoint: part.pod_waypoint,
                 listens: declared.any(|p| p.number == ports::HBONE && p.protocol == Protocol::Tcp),
@@ -342,6 +375,13 @@ fn in_force<'w>(world: &'w World, cni: &Detection) -> Cow<'w, World> {
     world
 }
 
+/// What connections are to that a waypoint takes: a Service, or the pods of a workload, by index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Service(usize),
+    Pods(usize),
+}
+
 /// A Service that reaches a workload through a waypoint, by its index, and its ports with those
 /// that they lead to.
 type Reached = (usize, Vec<(u16, PortSet)>);
@@ -350,8 +390,10 @@ type Reached = (usize, Vec<(u16, PortSet)>);
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Distinction {
     role: Role,
-    /// Whether there is one today, and what becomes of it.
-    proxy: (Option<bool>, Option<bool>, bool, bool),
+    /// Whether a proxy is in them or captures them, and what is learned of them.
+    today: (Option<bool>, Option<bool>, ClientToday),
+    /// Whether a proxy in them stays, and they join.
+    becomes: (bool, bool),
     waypoint: Option<usize>,
     pod_waypoint: Option<usize>,
     /// An application listens on the tunnel's port.

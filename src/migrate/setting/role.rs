@@ -7,6 +7,16 @@ use super::scope::{
 };
 use crate::model::{Labels, PodTemplate, Workload, World, truth};
 
+/// What those who receive its connections learn of a client today.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ClientToday {
+    /// Whether a sidecar or gateway sends what it opens, and so presents its identity to sidecars;
+    /// `None` when the input does not tell, or it does for some connections.
+    pub(crate) vouched: Option<bool>,
+    /// Whether what it opens goes through the tunnel where that is taken; as little may be known.
+    pub(crate) tunnels: Option<bool>,
+}
+
 /// What a pod does with the tunnel, once everything is in place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Role {
@@ -43,7 +53,7 @@ impl Role {
         let perhaps = proxy.is_none() && left_out;
         let is_gateway = matches!(membership, Membership::StaysOut(StaysOut::Gateway));
         let is_out = pod.host_network || workload.terminated;
-        let accepts = pod.labels.get(labels::TUNNEL).is_some_and(|v| v == "http");
+        let accepts = accepts_tunnel(pod);
         let may_have_sidecar = proxy.unwrap_or(!is_system(&workload.meta.namespace));
         let behind_sidecar = may_have_sidecar && !is_out && !joins && !is_gateway;
         let stays = injected && keeps_proxy(workload, in_enrolled_namespace);
@@ -98,6 +108,65 @@ pub(crate) fn has_proxy_today(world: &World, workload: &Workload) -> Option<bool
     let namespace = world.namespaces.get(&workload.meta.namespace);
     let namespace = namespace.filter(|n| n.declared)?;
     Some(asks_for_injection(&namespace.meta.labels))
+}
+
+/// Whether ztunnel carries the connections of a workload's pods today, because they are in the mesh
+/// already, given what is to become of them; `None` when the input does not tell, because it does not
+/// hold the namespace that may carry the label. What manifests say is what is there today.
+pub(crate) fn is_captured_today(
+    world: &World,
+    workload: &Workload,
+    membership: Membership,
+    proxy_today: Option<bool>,
+) -> Option<bool> {
+    let pod = &workload.pod;
+    if !membership.joins() || proxy_today == Some(true) {
+        return Some(false);
+    }
+    // The node agent says of a pod that runs whether it captured it.
+    if !workload.addresses.is_empty() {
+        let redirection = pod.annotations.get(annotations::REDIRECTION);
+        return Some(redirection.is_some_and(|r| r == annotations::REDIRECTION_ENABLED));
+    }
+    let own = pod.labels.get(labels::DATAPLANE_MODE);
+    let namespace = world.namespaces.get(&workload.meta.namespace);
+    let namespace = namespace.filter(|n| n.declared);
+    let asked = if own.is_some() {
+        own
+    } else {
+        let namespace = namespace?;
+        namespace.meta.labels.get(labels::DATAPLANE_MODE)
+    };
+    match asked.map(String::as_str) {
+        Some(labels::AMBIENT) if proxy_today.is_none() => None,
+        mode => Some(mode == Some(labels::AMBIENT)),
+    }
+}
+
+/// Whether what pods send to receivers goes through the tunnel today, which tells who they are;
+/// `None` when the input does not tell. Sidecars and gateways are taken to do so as in [`Role::of`].
+pub(crate) fn sends_today(
+    role: Role,
+    vouched: Option<bool>,
+    captured: Option<bool>,
+) -> Option<bool> {
+    match (captured, vouched) {
+        _ if !role.sends => Some(false),
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (Some(false), Some(false)) => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether the sidecar of a pod takes the tunnel today, if it has one; `None` when the injector may
+/// make it do so.
+pub(crate) fn sidecar_takes_tunnel(pod: &PodTemplate) -> Option<bool> {
+    let accepts = accepts_tunnel(pod);
+    (accepts || has_sidecar(pod)).then_some(accepts)
+}
+
+fn accepts_tunnel(pod: &PodTemplate) -> bool {
+    pod.labels.get(labels::TUNNEL).is_some_and(|v| v == "http")
 }
 
 /// Whether a proxy that is in a pod today is in it after a restart too, if the pod stays out of the

@@ -230,10 +230,12 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
                 } else {
                     "the client gets an identity"
                 };
-                return format!(
-                    "sidecars refuse these connections today, by {}, and {then}",
-                    self.refusing(difference, source)
-                );
+                let by = self.refusing(difference, source);
+                return if responsible.is_captured_today(difference) {
+                    format!("ztunnel refuses these connections today, by {by}, and {then}")
+                } else {
+                    format!("sidecars refuse these connections today, by {by}, and {then}")
+                };
             }
             Reason::SharedAccount { twin, source } => return self.shared_account(twin, source),
             Reason::AddressesOfPods => {

@@ -21,9 +21,13 @@ pub(crate) fn enforced(
     let world = &*setting.world;
     let root = world.mesh.root_namespace();
     let mut report = |meta: &Meta, subject: ObjectRef, (index, workload): (usize, &Workload)| {
-        let unless = match setting.has_proxy_today(index) {
-            None => " unless its namespace asks for sidecars, which the input does not tell",
-            Some(_) => "",
+        let unless = match (
+            setting.has_proxy_today(index),
+            setting.is_captured_today(index),
+        ) {
+            (None, _) => " unless its namespace asks for sidecars, which the input does not tell",
+            (_, None) => " unless its namespace is in the mesh, which the input does not tell",
+            _ => "",
         };
         let because = format!(
             "nothing enforces it at `{}` today{unless}; ztunnel does from enrolment on",
@@ -85,6 +89,7 @@ fn where_it_starts<'s>(
             && !role.behind_sidecar
             && !setting.is_imagined(*index)
             && setting.has_proxy_today(*index) != Some(true)
+            && setting.is_captured_today(*index) != Some(true)
             && selects(workload)
     })
 }

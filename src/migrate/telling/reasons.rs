@@ -15,6 +15,7 @@ use crate::migrate::analysis::ways::Asked;
 use crate::migrate::limits::restore::Limits;
 use crate::migrate::proof::differences::Difference;
 use crate::migrate::proof::outcome::Doubt;
+use crate::migrate::setting::role::ClientToday;
 use crate::model::{AuthorizationPolicy, Protocol};
 use crate::netpol::{Node, PortSet};
 use crate::plan::{Relation, Verdict};
@@ -130,9 +131,9 @@ enum Common<'t> {
     },
 }
 
-/// As far as policies of authorization can tell sources apart: the party, and whether it has a proxy
+/// As far as policies of authorization can tell sources apart: the party, and what is learned of it
 /// today.
-type Client = (Option<usize>, Option<bool>);
+type Client = (Option<usize>, ClientToday);
 
 impl<'t, 's, 'w> Reasons<'t, 's, 'w> {
     pub(crate) fn new(analysis: &'t Analysis<'s, 'w>, limits: &'t Limits) -> Self {
@@ -175,7 +176,7 @@ impl<'t, 's, 'w> Reasons<'t, 's, 'w> {
         let analysis = self.analysis;
         let client = (
             analysis.party_of.get(source).copied(),
-            analysis.is_vouched_for(source),
+            analysis.client_today(source),
         );
         let difference = about.difference;
         let first = || self.responsible.first_refusing(source, difference);
@@ -210,7 +211,7 @@ impl<'t, 's, 'w> Reasons<'t, 's, 'w> {
                 let analysis = self.analysis;
                 let client = (
                     analysis.party_of.get(source).copied(),
-                    analysis.is_vouched_for(source),
+                    analysis.client_today(source),
                 );
                 let responsible = &self.responsible;
                 let refuses = || !responsible.refusing(source, difference).is_empty();

@@ -174,12 +174,24 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
                 };
                 see(enforcer, last.and_then(member), &difference.changed);
             }
-            if difference.verdict == Verdict::Lost || setting.has_proxy_today(index) == Some(false)
-            {
+            if difference.verdict == Verdict::Lost {
                 continue;
             }
-            let vouched = analysis.is_vouched_for(source);
+            let client = analysis.client_today(source);
             let changed = &difference.changed;
+            let anonymous = Some(self.crowd.anonymous());
+            if setting.is_captured_today(index) != Some(false) {
+                if client.tunnels != Some(false) {
+                    see(Enforcer::Ztunnel, member(source), changed);
+                }
+                if client.tunnels != Some(true) {
+                    see(Enforcer::Ztunnel, anonymous, changed);
+                }
+            }
+            if setting.has_proxy_today(index) == Some(false) {
+                continue;
+            }
+            let vouched = client.vouched;
             let workload = setting.world.workloads.get(index);
             let unidentified = workload.map(|w| self.peering.unidentified(w));
             let (never_known, unknown) = unidentified.as_ref().map_or((false, false), |ports| {
@@ -190,7 +202,6 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
                 see(Enforcer::Envoy, member(source), changed);
             }
             if vouched != Some(true) || unknown {
-                let anonymous = Some(self.crowd.anonymous());
                 see(Enforcer::Envoy, anonymous, changed);
             }
         }
@@ -241,6 +252,8 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
             let mut workloads = difference.to_workloads(self.analysis);
             let today = if workloads.any(|w| setting.has_proxy_today(w) == Some(true)) {
                 "sidecars do not today"
+            } else if self.is_captured_today(difference) {
+                "ztunnel does not today, because they come without an identity"
             } else {
                 "nothing enforces it today"
             };
@@ -303,17 +316,25 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
         if is_lost && !is_hidden && !self.enters_mesh(difference) {
             return Vec::new();
         }
-        let vouched = self.analysis.is_vouched_for(source);
+        let client = self.analysis.client_today(source);
         let mut peers: Vec<&PeerAuthentication> = Vec::new();
         for index in difference.to_workloads(self.analysis) {
             let workload = setting.world.workloads.get(index);
-            let has_proxy = || setting.has_proxy_today(index) != Some(false);
-            let workload = workload.filter(|_| self.is_entered(index, difference) || has_proxy());
-            let Some(workload) = workload else { continue };
+            let has_proxy = setting.has_proxy_today(index) != Some(false);
+            let is_captured = setting.is_captured_today(index) != Some(false);
+            let decides = has_proxy || is_captured || self.is_entered(index, difference);
+            let Some(workload) = workload.filter(|_| decides) else {
+                continue;
+            };
+            let known = if has_proxy {
+                client.vouched
+            } else {
+                client.tunnels
+            };
             let strict = self.peering.strict(workload);
-            let strict = strict.filter(|_| is_hidden || vouched != Some(true));
+            let strict = strict.filter(|_| is_hidden || known != Some(true));
             let disabling = self.peering.disabling(workload);
-            let disabling = disabling.filter(|_| !is_lost && vouched != Some(false));
+            let disabling = disabling.filter(|_| has_proxy && !is_lost && known != Some(false));
             for policy in strict.chain(disabling) {
                 if !peers.iter().any(|known| std::ptr::eq(*known, policy)) {
                     peers.push(policy);
@@ -323,16 +344,28 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
         peers
     }
 
-    /// Whether sidecars of the destination learn who a source is today.
+    /// Whether those who decide at the destination learn who a source is today.
     pub(crate) fn knows_today(&self, source: Node, difference: &Difference) -> bool {
-        let world = &self.analysis.setting.world;
+        let setting = self.analysis.setting;
+        let client = self.analysis.client_today(source);
+        if self.is_captured_today(difference) {
+            return client.tunnels == Some(true);
+        }
         let mut workloads = difference.to_workloads(self.analysis);
-        self.analysis.is_vouched_for(source) == Some(true)
+        client.vouched == Some(true)
             && workloads.all(|index| {
-                let workload = world.workloads.get(index);
+                let workload = setting.world.workloads.get(index);
                 let hidden = workload.map(|w| self.peering.unidentified(w).high);
                 hidden.is_none_or(|h| h.intersection(&difference.changed).is_empty())
             })
+    }
+
+    /// Whether ztunnel surely decides at the destination today.
+    pub(crate) fn is_captured_today(&self, difference: &Difference) -> bool {
+        let setting = self.analysis.setting;
+        let workloads = difference.to_workloads(self.analysis);
+        let captured = workloads.map(|index| setting.is_captured_today(index) == Some(true));
+        captured.reduce(|all, one| all && one).unwrap_or(false)
     }
 }
 

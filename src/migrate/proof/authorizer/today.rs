@@ -1,64 +1,168 @@
-//! What sidecars enforce today.
+//! What is enforced today: by sidecars, and by ztunnel and waypoints where pods are in the mesh
+//! already.
 
 use std::collections::BTreeMap;
 
 use fixedbitset::FixedBitSet;
 
-use super::{Authorized, Part, allowance};
-use crate::authz::{Allowance, Crowd, Decision, Selected};
+use super::{Authorized, Part, allowance, of_member};
+use crate::authz::{Allowance, Crowd, Decision, Enforcer, Selected};
 use crate::migrate::analysis::Analysis;
 use crate::migrate::setting::interception::of_sidecar_itself;
+use crate::migrate::setting::role::ClientToday;
+use crate::model::AuthorizationPolicy;
 use crate::netpol::PortSet;
 
-/// What sidecars enforce, where there may be some.
-pub(super) struct EnforcedToday<'p> {
-    /// The policies of people.
-    pub(super) policies: Selected<'p>,
+/// What decides about connections to pods today. One of several where the input does not tell which.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct InForce {
+    /// Nothing does.
+    pub(super) nothing: bool,
+    pub(super) sidecar: Option<Sidecar>,
+    pub(super) tunnel: Option<TunnelEnd>,
+}
+
+/// A sidecar that enforces policies.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Sidecar {
     /// What the mode of mutual TLS leaves clients without an identity.
     pub(super) plaintext: Allowance,
     /// Where nobody has an identity, because mutual TLS is switched off.
     pub(super) unidentified: Allowance,
-    /// What clients reach past them.
+    /// What clients reach past it.
     pub(super) past: PortSet,
-    /// Whether there surely are sidecars.
-    pub(super) surely: bool,
-    /// Whether they stay, where the pods stay out of the mesh.
+    /// Whether it takes the tunnel.
+    pub(super) takes_tunnel: Option<bool>,
+    /// Whether it stays, where the pods stay out of the mesh.
     pub(super) stays: bool,
+}
+
+/// A ztunnel or waypoint that enforces policies.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TunnelEnd {
+    pub(super) enforcer: Enforcer,
+    /// What clients without an identity may use at the most; `None` where all of them have one.
+    pub(super) plaintext: Option<Allowance>,
+}
+
+/// The same with the policies of people, where something may decide.
+pub(super) struct EnforcedToday<'p> {
+    nothing: bool,
+    sidecar: Option<(Sidecar, Selected<'p>)>,
+    tunnel: Option<(TunnelEnd, Selected<'p>)>,
+}
+
+impl InForce {
+    pub(super) const NOTHING: Self = Self {
+        nothing: true,
+        sidecar: None,
+        tunnel: None,
+    };
+
+    /// With the policies of people that apply. Nothing decides where there is nothing to decide by.
+    pub(super) fn with<'p>(
+        &self,
+        people: impl Iterator<Item = &'p AuthorizationPolicy> + Clone,
+    ) -> Option<EnforcedToday<'p>> {
+        let lets_all_in = |end: &TunnelEnd| {
+            let plaintext = end.plaintext.as_ref();
+            plaintext.is_none_or(|p| *p == Allowance::all()) && people.clone().next().is_none()
+        };
+        let (open, tunnel) = match &self.tunnel {
+            Some(end) if lets_all_in(end) => (true, None),
+            tunnel => (false, tunnel.as_ref()),
+        };
+        let listed = |enforcer| Selected::listed(people.clone(), enforcer);
+        let enforced = EnforcedToday {
+            nothing: self.nothing || open,
+            sidecar: self.sidecar.clone().map(|s| (s, listed(Enforcer::Envoy))),
+            tunnel: tunnel.map(|end| (end.clone(), listed(end.enforcer))),
+        };
+        (enforced.sidecar.is_some() || enforced.tunnel.is_some()).then_some(enforced)
+    }
 }
 
 impl EnforcedToday<'_> {
     pub(super) fn today(&self, crowd: &Crowd<'_>) -> Today {
-        let by_identity = self.policies.decide(crowd);
         Today {
-            anonymous: self.anonymous(&by_identity, crowd),
-            by_identity,
-            unidentified: self.unidentified.clone(),
-            past: self.past.clone(),
-            surely: self.surely,
+            nothing: self.nothing,
+            sidecar: self.sidecar.as_ref().map(|(sidecar, policies)| {
+                let by_identity = policies.decide(crowd);
+                SidecarToday {
+                    anonymous: sidecar.anonymous(&by_identity, crowd),
+                    by_identity,
+                    sidecar: sidecar.clone(),
+                }
+            }),
+            tunnel: self.tunnel.as_ref().map(|(end, policies)| {
+                let by_identity = policies.decide(crowd);
+                let anonymous = end.plaintext.as_ref().map(|accepted| {
+                    let decided = allowance(&by_identity, crowd.anonymous());
+                    decided.unwrap_or_else(Allowance::all).both(accepted)
+                });
+                TunnelToday {
+                    by_identity,
+                    anonymous,
+                }
+            }),
         }
     }
 
+    /// The sidecar, if there is one, with the policies that it enforces.
+    pub(super) fn sidecar(&self) -> Option<&(Sidecar, Selected<'_>)> {
+        self.sidecar.as_ref()
+    }
+
+    /// Whether there surely is a sidecar.
+    pub(super) fn surely_sidecar(&self) -> bool {
+        !self.nothing && self.tunnel.is_none()
+    }
+}
+
+impl Sidecar {
     /// What clients without an identity may use.
     pub(super) fn anonymous(&self, decision: &Decision, crowd: &Crowd<'_>) -> Allowance {
         let decided = allowance(decision, crowd.anonymous());
         let decided = decided.unwrap_or_else(Allowance::all);
-        Allowance {
-            low: decided.low.intersection(&self.plaintext.low),
-            high: decided.high.intersection(&self.plaintext.high),
-        }
-        .with(&self.past)
+        decided.both(&self.plaintext).with(&self.past)
     }
 }
 
-/// What sidecars at a destination enforce today.
+/// What is decided about connections to pods today.
 pub(super) struct Today {
+    nothing: bool,
+    pub(super) sidecar: Option<SidecarToday>,
+    tunnel: Option<TunnelToday>,
+}
+
+/// What a sidecar decides.
+pub(super) struct SidecarToday {
     pub(super) by_identity: Decision,
     pub(super) anonymous: Allowance,
-    pub(super) unidentified: Allowance,
-    /// What clients reach past them.
-    pub(super) past: PortSet,
-    /// Whether there surely are some.
-    pub(super) surely: bool,
+    sidecar: Sidecar,
+}
+
+/// What a ztunnel or waypoint decides.
+struct TunnelToday {
+    by_identity: Decision,
+    anonymous: Option<Allowance>,
+}
+
+/// What a client may use that is known, by who decides.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Identified<'t> {
+    sidecar: Option<&'t Allowance>,
+    tunnel: Option<&'t Allowance>,
+}
+
+impl<'t> Identified<'t> {
+    /// The same, whoever decides.
+    pub(super) fn everywhere(allowance: &'t Allowance) -> Self {
+        Self {
+            sidecar: Some(allowance),
+            tunnel: Some(allowance),
+        }
+    }
 }
 
 impl Today {
@@ -67,13 +171,12 @@ impl Today {
         let classes = analysis.universe.classes().len();
         let mut parts: BTreeMap<Authorized, FixedBitSet> = BTreeMap::new();
         for (after, members) in decision {
-            for (today, same) in &self.by_identity {
-                let mut members = members.clone();
-                members.intersect_with(same);
+            for (identified, members) in self.apart(members) {
                 for node in analysis.nodes_of(&members) {
+                    let client = analysis.client_today(node);
                     let authorized = Authorized {
                         after: after.clone(),
-                        today: self.compared(today, analysis.is_vouched_for(node), after),
+                        today: self.compared(identified, client, after),
                     };
                     let nodes = parts.entry(authorized);
                     nodes
@@ -88,52 +191,111 @@ impl Today {
             .collect()
     }
 
-    /// What a client may use, to be compared with what it may use afterwards. What sidecars serve
-    /// themselves goes with them, and is no connection of the pods.
-    pub(super) fn compared(
-        &self,
-        identified: &Allowance,
-        vouched: Option<bool>,
-        after: &Allowance,
-    ) -> Allowance {
-        let today = self.of(identified, vouched);
-        let of_sidecars = Allowance {
-            low: after.low.clone(),
-            high: if self.surely {
-                after.high.clone()
-            } else {
-                today.high.clone()
-            },
-        };
-        today.replaced(&of_sidecar_itself(), &of_sidecars)
+    /// Some of the crowd, in groups that are treated alike where they are known.
+    fn apart(&self, members: &FixedBitSet) -> Vec<(Identified<'_>, FixedBitSet)> {
+        let mut groups = vec![(Identified::default(), members.clone())];
+        if let Some(sidecar) = &self.sidecar {
+            let by = |known, sidecar| Identified {
+                sidecar: Some(sidecar),
+                ..known
+            };
+            groups = split(&groups, &sidecar.by_identity, by);
+        }
+        if let Some(end) = &self.tunnel {
+            let by = |known, tunnel| Identified {
+                tunnel: Some(tunnel),
+                ..known
+            };
+            groups = split(&groups, &end.by_identity, by);
+        }
+        groups
     }
 
-    /// `vouched`: whether the client has a proxy today, which presents its identity where it is
-    /// asked for.
-    pub(super) fn of(&self, identified: &Allowance, vouched: Option<bool>) -> Allowance {
-        let anonymous = &self.anonymous;
-        let identified = self.where_identified(identified);
-        let enforced = match vouched {
-            Some(true) => identified,
-            Some(false) => anonymous.clone(),
-            None => Allowance {
-                low: identified.low.intersection(&anonymous.low),
-                high: identified.high.union(&anonymous.high),
-            },
-        };
-        Allowance {
-            low: enforced.low,
-            high: if self.surely {
-                enforced.high
-            } else {
-                Allowance::all().high
-            },
+    /// What one of the crowd may use where it is known.
+    pub(super) fn identified(&self, member: usize) -> Identified<'_> {
+        Identified {
+            sidecar: self
+                .sidecar
+                .as_ref()
+                .and_then(|s| of_member(&s.by_identity, member)),
+            tunnel: self
+                .tunnel
+                .as_ref()
+                .and_then(|t| of_member(&t.by_identity, member)),
         }
+    }
+
+    /// What a client may use.
+    pub(super) fn of(&self, identified: Identified<'_>, client: ClientToday) -> Allowance {
+        let sidecar = self.sidecar.as_ref().map(|s| s.of(identified, client));
+        self.one_of(sidecar, identified, client)
+    }
+
+    /// The same, to be compared with what it may use afterwards. What sidecars serve themselves goes
+    /// with them, and is no connection of the pods.
+    pub(super) fn compared(
+        &self,
+        identified: Identified<'_>,
+        client: ClientToday,
+        after: &Allowance,
+    ) -> Allowance {
+        let sidecar = self.sidecar.as_ref();
+        let sidecar = sidecar.map(|s| s.of(identified, client));
+        let sidecar = sidecar.map(|s| s.replaced(&of_sidecar_itself(), after));
+        self.one_of(sidecar, identified, client)
+    }
+
+    fn one_of(
+        &self,
+        sidecar: Option<Allowance>,
+        identified: Identified<'_>,
+        client: ClientToday,
+    ) -> Allowance {
+        let nothing = self.nothing.then(Allowance::all);
+        let tunnel = self.tunnel.as_ref().map(|t| t.of(identified, client));
+        let possible = nothing.into_iter().chain(sidecar).chain(tunnel);
+        possible
+            .reduce(|one, other| one.either(&other))
+            .unwrap_or_else(Allowance::all)
+    }
+}
+
+/// Groups of the crowd, cut into those that a decision treats alike.
+fn split<'t>(
+    groups: &[(Identified<'t>, FixedBitSet)],
+    decision: &'t Decision,
+    by: impl Fn(Identified<'t>, &'t Allowance) -> Identified<'t>,
+) -> Vec<(Identified<'t>, FixedBitSet)> {
+    let cut = groups.iter().flat_map(|(known, members)| {
+        decision.iter().map(|(allowance, same)| {
+            let mut members = members.clone();
+            members.intersect_with(same);
+            (by(*known, allowance), members)
+        })
+    });
+    cut.filter(|(_, members)| !members.is_clear()).collect()
+}
+
+impl SidecarToday {
+    fn of(&self, identified: Identified<'_>, client: ClientToday) -> Allowance {
+        let everything = Allowance::all();
+        let identified = identified.sidecar.unwrap_or(&everything);
+        let in_tunnel = match self.sidecar.takes_tunnel {
+            Some(true) => client.tunnels,
+            Some(false) => Some(false),
+            None => client.tunnels.filter(|tunnels| !tunnels),
+        };
+        let known = match (client.vouched, in_tunnel) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (Some(false), Some(false)) => Some(false),
+            _ => None,
+        };
+        one_if(known, &self.where_identified(identified), &self.anonymous)
     }
 
     /// What a client with an identity may use, given that it has none on some ports.
     pub(super) fn where_identified(&self, identified: &Allowance) -> Allowance {
-        let (anonymous, hidden) = (&self.anonymous, &self.unidentified);
+        let (anonymous, hidden) = (&self.anonymous, &self.sidecar.unidentified);
         let either_way = identified.low.intersection(&anonymous.low);
         let low = identified.low.difference(&hidden.high);
         let high = identified.high.difference(&hidden.low);
@@ -143,6 +305,26 @@ impl Today {
                 .union(&either_way),
             high: high.union(&anonymous.high.intersection(&hidden.high)),
         }
-        .with(&self.past)
+        .with(&self.sidecar.past)
+    }
+}
+
+impl TunnelToday {
+    fn of(&self, identified: Identified<'_>, client: ClientToday) -> Allowance {
+        let everything = Allowance::all();
+        let identified = identified.tunnel.unwrap_or(&everything);
+        match &self.anonymous {
+            Some(anonymous) => one_if(client.tunnels, identified, anonymous),
+            None => identified.clone(),
+        }
+    }
+}
+
+/// What a client may use, which is known or not.
+fn one_if(known: Option<bool>, identified: &Allowance, anonymous: &Allowance) -> Allowance {
+    match known {
+        Some(true) => identified.clone(),
+        Some(false) => anonymous.clone(),
+        None => identified.either(anonymous),
     }
 }

@@ -1,6 +1,7 @@
 //! What changes for pods that the input does not hold.
 
-use super::{Comparer, Through};
+use super::Comparer;
+use super::through::Through;
 use crate::authz::{Allowance, selects};
 use crate::migrate::proof::strangers::{self, ANYBODY, Gain};
 use crate::migrate::proof::unplaced::{Change, Stranger, Why};
@@ -123,6 +124,15 @@ impl Comparer<'_, '_, '_, '_, '_> {
                 let at_server = self.authorizer.party(analysis, *selection, waypoint);
                 led.intersection(&at_server.high)
             };
+            let stranger_today = if through.is_used_today {
+                let at_waypoint = self.authorizer.stranger_today(through.at_waypoint);
+                let at_server = self
+                    .authorizer
+                    .from_waypoint_today(analysis, *selection, waypoint);
+                way.led_to(at_waypoint, true, analysis).both(&at_server)
+            } else {
+                self.authorizer.stranger_today(*selection).clone()
+            };
             for entering in &entering {
                 for now in &today {
                     let mut places = entering.places.clone();
@@ -146,8 +156,7 @@ impl Comparer<'_, '_, '_, '_, '_> {
                         },
                         why: Why::Block,
                     };
-                    let today = self.authorizer.stranger_today(*selection);
-                    self.of_stranger(change, today, by_block && !is_open, has_blocks);
+                    self.of_stranger(change, &stranger_today, by_block && !is_open, has_blocks);
                 }
             }
         }
