@@ -19,7 +19,7 @@ use crate::model::{AuthorizationPolicy, Service, Workload};
 use crate::netpol::Node;
 
 pub(crate) use clear::Guard;
-use today::{EnforcedToday, InForce, Sidecar, TunnelEnd};
+use today::{EnforcedToday, InForce, Plaintext, Sidecar, TunnelEnd};
 
 /// What AuthorizationPolicies let a client use.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -163,10 +163,10 @@ impl<'p> Authorizer<'p> {
         };
         let end = || TunnelEnd {
             enforcer: Enforcer::Ztunnel,
-            plaintext: Some(match receiver {
-                Receiver::Ztunnel(accepted) => accepted.clone(),
-                Receiver::Application | Receiver::Other => Allowance::all(),
-            }),
+            plaintext: match receiver {
+                Receiver::Ztunnel(accepted) => Plaintext::Judged(accepted.clone()),
+                Receiver::Application | Receiver::Other => Plaintext::Past,
+            },
         };
         InForce {
             nothing: proxy != Some(true) && captured != Some(true),
@@ -201,7 +201,7 @@ impl<'p> Authorizer<'p> {
                     sidecar: None,
                     tunnel: Some(TunnelEnd {
                         enforcer: Enforcer::Envoy,
-                        plaintext: None,
+                        plaintext: Plaintext::Never,
                     }),
                 }
             } else {
@@ -247,12 +247,14 @@ impl<'p> Authorizer<'p> {
             .unwrap_or_else(Allowance::all)
     }
 
-    /// What is let through today of what a waypoint passes on to pods.
+    /// What is let through today of what a waypoint passes on to pods, to be compared with what is
+    /// afterwards.
     pub(crate) fn passed_on_today(
         &self,
         analysis: &Analysis<'_, '_>,
         selection: SelectionId,
         waypoint: Node,
+        after: &Allowance,
     ) -> Allowance {
         let enforced = self.selections[selection.0].today.as_ref();
         let Some(today) = enforced.map(|e| e.today(self.crowd)) else {
@@ -264,7 +266,7 @@ impl<'p> Authorizer<'p> {
             vouched: Some(false),
             tunnels: Some(true),
         };
-        today.of(identified.unwrap_or_default(), client)
+        today.compared(identified.unwrap_or_default(), client, after)
     }
 
     /// All classes, by what policies let them use through the tunnel. Kept for the next time.

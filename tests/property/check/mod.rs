@@ -58,13 +58,6 @@ impl Case<'_> {
         plans.any(|p| p.name == namespace && p.enrolled)
     }
 
-    /// Whether a namespace is in the mesh before.
-    fn was_enrolled(&self, namespace: &str) -> bool {
-        let namespace = self.before.namespaces.get(namespace);
-        let mode = namespace.and_then(|n| n.meta.label("istio.io/dataplane-mode"));
-        mode == Some("ambient")
-    }
-
     /// Waypoints that there are or will be: namespace and name.
     fn gateways(&self) -> BTreeSet<(String, String)> {
         let existing = self.before.gateways.iter();

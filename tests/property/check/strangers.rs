@@ -60,7 +60,10 @@ pub(super) fn check(
                 }
                 let tcp = ports.iter().filter(|p| p.protocol == Protocol::Tcp);
                 for &port in tcp.filter(|p| travels(from, p.number, p.number)) {
-                    let (network, user) = before(case, (from, None), (to, true), port.number);
+                    // Who speaks through the tunnel is known where that is taken.
+                    let takes_tunnel = !sent && subject.sidecar_takes_tunnel_today == Some(true);
+                    let client = (from, takes_tunnel.then_some(true));
+                    let (network, user) = before(case, client, (to, true), port.number);
                     let now = tunnel(case.after, from, to, port.number);
                     let said = claims.pairs().any(|pair| {
                         let (source, destination, relation) = pair;

@@ -2,7 +2,7 @@
 
 use fixedbitset::FixedBitSet;
 
-use super::today::Identified;
+use super::today::{Identified, Today};
 use super::{Authorizer, Receiver, SelectionId, allowance};
 use crate::authz::{Allowance, Decision};
 use crate::migrate::analysis::Analysis;
@@ -91,24 +91,30 @@ impl Authorizer<'_> {
         };
         let enforced = selection.today.as_ref();
         let enforced = enforced.map(|enforced| enforced.today(self.crowd));
-        let change = |vouched, all_of: &[&Allowance]| {
+        let past_ztunnel = enforced.as_ref().map(Today::past_ztunnel);
+        let consider = |change: &mut Change, enforced: &Option<Today>, vouched, after| {
+            let client = ClientToday {
+                vouched,
+                tunnels: Some(false),
+            };
+            let identified = Identified::everywhere(&anybody);
+            let today = enforced.as_ref().map_or_else(Allowance::all, |enforced| {
+                enforced.compared(identified, client, after)
+            });
+            change.consider(&today, after);
+        };
+        let change = |vouched| {
             let mut change = Change::default();
-            for after in all_of {
-                let today = enforced.as_ref().map_or_else(Allowance::all, |enforced| {
-                    let client = ClientToday {
-                        vouched,
-                        tunnels: Some(false),
-                    };
-                    enforced.compared(Identified::everywhere(&anybody), client, after)
-                });
-                change.consider(&today, after);
-            }
+            consider(&mut change, &enforced, vouched, &after);
             change
         };
+        let mut on_host = change(Some(false));
+        let everything = Allowance::all();
+        consider(&mut on_host, &past_ztunnel, Some(false), &everything);
         Some(Entering {
-            alone: change(Some(false), &[&after]),
-            perhaps_vouched: change(None, &[&after]),
-            on_host: change(Some(false), &[&after, &Allowance::all()]),
+            alone: change(Some(false)),
+            perhaps_vouched: change(None),
+            on_host,
         })
     }
 }

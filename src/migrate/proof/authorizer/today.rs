@@ -41,8 +41,18 @@ pub(super) struct Sidecar {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TunnelEnd {
     pub(super) enforcer: Enforcer,
-    /// What clients without an identity may use at the most; `None` where all of them have one.
-    pub(super) plaintext: Option<Allowance>,
+    pub(super) plaintext: Plaintext,
+}
+
+/// What becomes of connections in the clear, from clients without an identity.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Plaintext {
+    /// Policies decide, and the mode of mutual TLS leaves them this at the most.
+    Judged(Allowance),
+    /// They go past it.
+    Past,
+    /// There are none.
+    Never,
 }
 
 /// The same with the policies of people, where something may decide.
@@ -62,8 +72,11 @@ impl InForce {
     /// With the policies of people that apply. Nothing decides where there is nothing to decide by.
     pub(super) fn with<'p>(&self, people: &[&'p AuthorizationPolicy]) -> Option<EnforcedToday<'p>> {
         let lets_all_in = |end: &TunnelEnd| {
-            let plaintext = end.plaintext.as_ref();
-            plaintext.is_none_or(|p| *p == Allowance::all()) && people.is_empty()
+            let is_judged = match &end.plaintext {
+                Plaintext::Judged(accepted) => *accepted != Allowance::all(),
+                Plaintext::Past | Plaintext::Never => false,
+            };
+            !is_judged && people.is_empty()
         };
         let (open, tunnel) = match &self.tunnel {
             Some(end) if lets_all_in(end) => (true, None),
@@ -93,10 +106,14 @@ impl EnforcedToday<'_> {
             }),
             tunnel: self.tunnel.as_ref().map(|(end, policies)| {
                 let by_identity = policies.decide(crowd);
-                let anonymous = end.plaintext.as_ref().map(|accepted| {
-                    let decided = allowance(&by_identity, crowd.anonymous());
-                    decided.unwrap_or_else(Allowance::all).both(accepted)
-                });
+                let anonymous = match &end.plaintext {
+                    Plaintext::Judged(accepted) => {
+                        let decided = allowance(&by_identity, crowd.anonymous());
+                        Some(decided.unwrap_or_else(Allowance::all).both(accepted))
+                    }
+                    Plaintext::Past => Some(Allowance::all()),
+                    Plaintext::Never => None,
+                };
                 TunnelToday {
                     by_identity,
                     anonymous,
@@ -133,6 +150,7 @@ pub(super) struct Today {
 }
 
 /// What a sidecar decides.
+#[derive(Clone)]
 pub(super) struct SidecarToday {
     pub(super) by_identity: Decision,
     pub(super) anonymous: Allowance,
@@ -142,6 +160,7 @@ pub(super) struct SidecarToday {
 /// What a ztunnel or waypoint decides.
 struct TunnelToday {
     by_identity: Decision,
+    /// What clients without an identity may use; `None` where all have one.
     anonymous: Option<Allowance>,
 }
 
@@ -163,6 +182,15 @@ impl<'t> Identified<'t> {
 }
 
 impl Today {
+    /// The same for those whom ztunnel does not see.
+    pub(super) fn past_ztunnel(&self) -> Self {
+        Self {
+            nothing: self.nothing || self.tunnel.is_some(),
+            sidecar: self.sidecar.clone(),
+            tunnel: None,
+        }
+    }
+
     /// The classes that decide alike, today and afterwards.
     pub(super) fn with(&self, analysis: &Analysis<'_, '_>, decision: &Decision) -> Vec<Part> {
         let classes = analysis.universe.classes().len();

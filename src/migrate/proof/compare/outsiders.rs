@@ -116,20 +116,23 @@ impl Comparer<'_, '_, '_, '_, '_> {
         let mut both = entering.iter().chain(&today);
         let has_blocks = both.any(|s| s.by_block);
         for (selection, workloads) in &through.at_server {
-            let led = if way.plain {
-                let at_server = self.authorizer.in_the_clear(*selection);
-                let led = led.intersection(analysis.sets.get(last));
-                led.intersection(&at_server.high)
+            let at_server = if way.plain {
+                self.authorizer.in_the_clear(*selection)
             } else {
-                let at_server = self.authorizer.party(analysis, *selection, waypoint);
-                led.intersection(&at_server.high)
+                self.authorizer.party(analysis, *selection, waypoint)
+            };
+            let led = led.intersection(&at_server.high);
+            let led = if way.plain {
+                led.intersection(analysis.sets.get(last))
+            } else {
+                led
             };
             let stranger_today = if through.is_used_today {
                 let at_waypoint = self.authorizer.stranger_today(through.at_waypoint);
-                let at_server = self
+                let passed_on = self
                     .authorizer
-                    .passed_on_today(analysis, *selection, waypoint);
-                way.led_to(at_waypoint, true, analysis).both(&at_server)
+                    .passed_on_today(analysis, *selection, waypoint, &at_server);
+                way.led_to(at_waypoint, true, analysis).both(&passed_on)
             } else {
                 self.authorizer.stranger_today(*selection).clone()
             };
