@@ -83,26 +83,23 @@ impl InForce {
 }
 
 impl EnforcedToday<'_> {
+    /// What is decided; of clients without an identity, about pods.
     pub(super) fn today(&self, crowd: &Crowd<'_>) -> Today {
         Today {
             nothing: self.nothing,
             sidecar: self.sidecar.as_ref().map(|(sidecar, policies)| {
                 let by_identity = policies.decide(crowd);
                 SidecarToday {
-                    anonymous: sidecar.anonymous(&by_identity, crowd),
+                    anonymous: sidecar.anonymous(&by_identity, crowd.plain_pod()),
                     by_identity,
                     sidecar: sidecar.clone(),
                 }
             }),
             tunnel: self.tunnel.as_ref().map(|(end, policies)| {
                 let by_identity = policies.decide(crowd);
-                let anonymous = end.plaintext.as_ref().map(|accepted| {
-                    let decided = allowance(&by_identity, crowd.anonymous());
-                    decided.unwrap_or_else(Allowance::all).both(accepted)
-                });
                 TunnelToday {
+                    anonymous: end.anonymous(&by_identity, crowd.plain_pod()),
                     by_identity,
-                    anonymous,
                 }
             }),
         }
@@ -120,15 +117,26 @@ impl EnforcedToday<'_> {
 }
 
 impl Sidecar {
-    /// What clients without an identity may use.
-    pub(super) fn anonymous(&self, decision: &Decision, crowd: &Crowd<'_>) -> Allowance {
-        let decided = allowance(decision, crowd.anonymous());
+    /// What one of the crowd may use that presents no identity.
+    pub(super) fn anonymous(&self, decision: &Decision, member: usize) -> Allowance {
+        let decided = allowance(decision, member);
         let decided = decided.unwrap_or_else(Allowance::all);
         decided.both(&self.plaintext).with(&self.past)
     }
 }
 
+impl TunnelEnd {
+    /// The same, where some present none.
+    fn anonymous(&self, decision: &Decision, member: usize) -> Option<Allowance> {
+        self.plaintext.as_ref().map(|accepted| {
+            let decided = allowance(decision, member);
+            decided.unwrap_or_else(Allowance::all).both(accepted)
+        })
+    }
+}
+
 /// What is decided about connections to pods today.
+#[derive(Clone)]
 pub(super) struct Today {
     nothing: bool,
     pub(super) sidecar: Option<SidecarToday>,
@@ -136,6 +144,7 @@ pub(super) struct Today {
 }
 
 /// What a sidecar decides.
+#[derive(Clone)]
 pub(super) struct SidecarToday {
     pub(super) by_identity: Decision,
     pub(super) anonymous: Allowance,
@@ -143,6 +152,7 @@ pub(super) struct SidecarToday {
 }
 
 /// What a ztunnel or waypoint decides.
+#[derive(Clone)]
 struct TunnelToday {
     by_identity: Decision,
     anonymous: Option<Allowance>,
@@ -166,6 +176,25 @@ impl<'t> Identified<'t> {
 }
 
 impl Today {
+    /// The same, with what is decided about one of the crowd that presents no identity.
+    pub(super) fn about(&self, enforced: &EnforcedToday<'_>, member: usize) -> Self {
+        let mut today = self.clone();
+        if let Some(by) = &mut today.sidecar {
+            by.anonymous = by.sidecar.anonymous(&by.by_identity, member);
+        }
+        if let (Some(by), Some((end, _))) = (&mut today.tunnel, &enforced.tunnel) {
+            by.anonymous = end.anonymous(&by.by_identity, member);
+        }
+        today
+    }
+
+    /// What is decided about everybody, by all who may decide.
+    pub(super) fn decisions(&self) -> impl Iterator<Item = &Decision> {
+        let sidecar = self.sidecar.as_ref().map(|s| &s.by_identity);
+        let tunnel = self.tunnel.as_ref().map(|t| &t.by_identity);
+        sidecar.into_iter().chain(tunnel)
+    }
+
     /// The classes that decide alike, today and afterwards.
     pub(super) fn with(&self, analysis: &Analysis<'_, '_>, decision: &Decision) -> Vec<Part> {
         let classes = analysis.universe.classes().len();
