@@ -8,9 +8,9 @@ use std::str::FromStr;
 use kubectl_ambient::model::{
     Action, AllowedNamespaces, AuthorizationPolicy, AuthorizationRule, Condition, ContainerPort,
     Gateway, LabelSelector, Labels, Listener, Meta, Namespace, NetworkPolicy, Operation, Operator,
-    OwnerRef, Peer, PodTemplate, PortMatch, PortRule, Protocol, Requirement, Rule, Service,
-    ServicePort, Source, TargetPort, TargetRef, Workload, WorkloadKind, World,
-    namespace_name_label,
+    OwnerRef, Peer, PeerAuthentication, PeerMode, PodTemplate, PortMatch, PortRule, Protocol,
+    Requirement, Rule, Service, ServicePort, Source, TargetPort, TargetRef, Workload, WorkloadKind,
+    World, namespace_name_label,
 };
 use serde_json::Value;
 
@@ -27,6 +27,7 @@ pub(crate) fn world(objects: &[Value]) -> World {
     world.network_policies.sort_by_key(|p| place(&p.meta));
     world.gateways.sort_by_key(|g| place(&g.meta));
     world.authorization_policies.sort_by_key(|p| place(&p.meta));
+    world.peer_authentications.sort_by_key(|p| place(&p.meta));
     world
 }
 
@@ -57,6 +58,9 @@ fn add(world: &mut World, object: &Value) {
         "AuthorizationPolicy" => world
             .authorization_policies
             .push(authorization_policy(meta, spec)),
+        "PeerAuthentication" => world
+            .peer_authentications
+            .push(peer_authentication(meta, spec)),
         "Gateway" => world.gateways.push(gateway(meta, spec)),
         other => {
             let kind = WorkloadKind::parse(other).expect("a kind that the generator writes");
@@ -270,6 +274,25 @@ fn authorization_policy(meta: Meta, spec: &Value) -> AuthorizationPolicy {
             .iter()
             .map(authorization_rule)
             .collect(),
+    }
+}
+
+fn peer_authentication(meta: Meta, spec: &Value) -> PeerAuthentication {
+    let mode = |value: &Value| match value["mode"].as_str() {
+        Some("DISABLE") => PeerMode::Disable,
+        Some("PERMISSIVE") => PeerMode::Permissive,
+        Some("STRICT") => PeerMode::Strict,
+        _ => PeerMode::Unset,
+    };
+    let ports = spec["portLevelMtls"].as_object().into_iter().flatten();
+    let ports = ports.map(|(port, value)| (port.parse().expect("a port"), mode(value)));
+    let mut ports: Vec<(u16, PeerMode)> = ports.collect();
+    ports.sort_unstable();
+    PeerAuthentication {
+        meta,
+        selector: labels(&spec["selector"]["matchLabels"]),
+        mode: mode(&spec["mtls"]),
+        ports,
     }
 }
 

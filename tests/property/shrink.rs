@@ -73,7 +73,7 @@ fn drop_parts(cluster: &mut Cluster, index: usize, fails: &impl Fn(&Cluster) -> 
 }
 
 /// Fields that may be left out.
-const OPTIONAL: [&str; 12] = [
+const OPTIONAL: [&str; 13] = [
     "annotations",
     "egress",
     "except",
@@ -81,6 +81,7 @@ const OPTIONAL: [&str; 12] = [
     "ingress",
     "matchExpressions",
     "policyTypes",
+    "portLevelMtls",
     "ports",
     "rules",
     "status",

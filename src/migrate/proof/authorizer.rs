@@ -220,11 +220,12 @@ impl<'p> Authorizer<'p> {
             return known;
         }
         let id = SelectionId(self.selections.len());
-        let policies = self.policies.listed(&place.policies);
-        let people = policies.clone().filter(|p| !p.meta.is_ours());
+        let policies: Vec<_> = self.policies.listed(&place.policies).collect();
+        let people = policies.iter().copied().filter(|p| !p.meta.is_ours());
+        let people: Vec<_> = people.collect();
         self.selections.push(Selection {
             after: Selected::listed(policies, place.enforcer),
-            today: place.today.with(people),
+            today: place.today.with(&people),
             receiver: place.receiver.clone(),
             decision: OnceLock::new(),
             parts: OnceLock::new(),
@@ -251,7 +252,7 @@ impl<'p> Authorizer<'p> {
     }
 
     /// What is let through today of what a waypoint passes on to pods.
-    pub(crate) fn from_waypoint_today(
+    pub(crate) fn passed_on_today(
         &self,
         analysis: &Analysis<'_, '_>,
         selection: SelectionId,

@@ -3,15 +3,15 @@
 
 use std::net::IpAddr;
 
-use kubectl_ambient::model::Protocol;
+use kubectl_ambient::model::{PeerMode, Protocol};
 use kubectl_ambient::plan::Verdict;
 
 use super::mesh::{Client, connection, presented};
 use super::subjects::{self, Subject};
 use super::{Case, ports, readings};
 use crate::reference::{
-    Connection, Identity, Party, Pod, Port, admitted_by_sidecar, is_sidecars_own, plain_to_mesh,
-    plaintext,
+    Connection, Identity, Party, Pod, Port, admitted_by_sidecar, is_sidecars_own, modes,
+    plain_to_mesh, plaintext,
 };
 
 /// Whether a connection in the clear to a pod that may have a sidecar passed before, and passes now, in
@@ -23,24 +23,30 @@ pub(super) fn past_sidecar(
     (destination, to): (&Subject, &Pod),
     port: u16,
 ) -> Vec<(bool, bool)> {
-    let lets_in = |world, identity: Option<Identity>| {
+    let lets_in = |world, identity: Option<Identity>, mode| {
         let mut connection = connection(from, to, port);
         connection.identity = identity;
         plaintext(world, Party::Pod(from), Party::Pod(to), Port::tcp(port))
-            && admitted_by_sidecar(world, to, &connection)
+            && admitted_by_sidecar(world, to, &connection, mode)
     };
     let by_network = |world| plaintext(world, Party::Pod(from), Party::Pod(to), Port::tcp(port));
     let mut passed = Vec::new();
-    for identity in presented((from, source.vouched)) {
-        let was = lets_in(case.before, identity.clone());
+    let modes: Vec<PeerMode> = modes(case.before, to, port).into_iter().collect();
+    let identities = presented((from, source.vouched)).into_iter();
+    for (identity, mode) in identities.flat_map(|i| modes.iter().map(move |m| (i.clone(), *m))) {
+        let was = lets_in(case.before, identity.clone(), mode);
         // Its own sidecar sends for it still, or the tunnel is taken.
-        if !source.in_mesh || identity.is_none() || destination.may_take_tunnel() {
+        if !source.in_mesh || identity.is_none() || destination.takes_tunnel != Some(false) {
             passed.push((was, was));
         }
         // ztunnel sends for it, or nothing does.
-        let is_alone = source.in_mesh || source.loses_sidecar || identity.is_none();
+        let is_alone = if source.in_mesh {
+            destination.takes_tunnel != Some(true)
+        } else {
+            source.loses_sidecar || identity.is_none()
+        };
         if is_alone {
-            passed.push((was, lets_in(case.after, None)));
+            passed.push((was, lets_in(case.after, None, mode)));
         }
         if destination.loses_sidecar {
             passed.push((was, by_network(case.after)));
@@ -60,7 +66,19 @@ pub(super) fn entering(
     (destination, to): (&Subject, &Pod),
     port: u16,
 ) -> Vec<(bool, bool)> {
-    let by_ztunnel = plain_to_mesh(case.after, source, to, port);
+    let modes = modes(case.before, to, port).into_iter();
+    let entering = |mode| entering_in_mode(case, (source, client), (destination, to), port, mode);
+    modes.flat_map(entering).collect()
+}
+
+fn entering_in_mode(
+    case: &Case<'_>,
+    (source, client): (Party<'_>, Option<Client<'_>>),
+    (destination, to): (&Subject, &Pod),
+    port: u16,
+    mode: PeerMode,
+) -> Vec<(bool, bool)> {
+    let by_ztunnel = plain_to_mesh(case.after, source, to, port, mode);
     // From the node's network ztunnel is not asked on the pod's own node.
     let mut afterwards = vec![by_ztunnel];
     if client.is_some_and(|(from, _)| from.host_network) {
@@ -85,7 +103,7 @@ pub(super) fn entering(
                 destination: to.address,
                 port,
             };
-            let admitted = admitted_by_sidecar(case.before, to, &connection);
+            let admitted = admitted_by_sidecar(case.before, to, &connection, mode);
             for &now in &afterwards {
                 let admitted = if is_sidecars_own(port) { now } else { admitted };
                 passed.push((network && admitted, now));

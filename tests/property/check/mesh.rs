@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kubectl_ambient::model::Protocol;
+use kubectl_ambient::model::{PeerMode, Protocol, World};
 use kubectl_ambient::plan::Relation;
 
 use super::Case;
@@ -12,8 +12,8 @@ use super::subjects::Subject;
 use super::ways::{Way, ways};
 use crate::reference::{
     Connection, Hop, Identity, Party, Pod, Port, admitted_by_sidecar, authorized,
-    authorized_at_waypoint, authorized_by_sidecar, captures_dns, enters_waypoint, plaintext,
-    refused_by_ztunnel, tunnel, via_waypoint, waypoint_pod,
+    authorized_at_waypoint, authorized_by_sidecar, captures_dns, enters_waypoint, is_sidecars_own,
+    modes, plaintext, refused_by_ztunnel, tunnel, via_waypoint, waypoint_pod,
 };
 
 /// The tunnel's own port, which a sidecar leaves to whoever listens there.
@@ -31,8 +31,8 @@ pub(super) struct Fates {
 pub(super) struct Fate {
     pub(super) gained: Certainty,
     pub(super) lost: Certainty,
-    /// The user's own authorization policies refuse it in some reading before. Whether they were
-    /// in force then is not in the manifests, so a plan may call it allowed or refused.
+    /// The user's own authorization policies refuse it in some reading before, to pods that are in the
+    /// mesh already. A plan may take them for in force then, or not.
     pub(super) disputed: bool,
     /// Such a connection passes now.
     pub(super) widened: bool,
@@ -54,13 +54,6 @@ pub(super) struct User {
     pub(super) by_sidecar: bool,
 }
 
-impl User {
-    const NO_POLICY: Self = Self {
-        by_ztunnel: true,
-        by_sidecar: true,
-    };
-}
-
 /// Answers about one port of one pair of pods, over the readings.
 #[derive(Default)]
 struct Tally {
@@ -72,22 +65,14 @@ struct Tally {
 }
 
 impl Tally {
-    /// Counts one reading. `network`: the network policies let it pass before; `user`: so do the
-    /// authorization policies that there were; `now`: it passes after.
-    fn count(&mut self, network: bool, user: User, now: bool) {
+    /// Counts one reading. `was`: it passed before; `user`: so it did by the policies of an earlier
+    /// mesh; `now`: it passes after.
+    fn count(&mut self, was: bool, user: bool, now: bool) {
         self.readings += 1;
-        self.gained += u32::from(!network && now);
-        self.lost += u32::from(network && user.by_ztunnel && !now);
-        let refused = !user.by_ztunnel || !user.by_sidecar;
-        self.disputed += u32::from(network && refused);
-        self.widened += u32::from(network && !user.by_ztunnel && now);
-    }
-
-    /// Counts a way that is taken or not: whether the sidecar takes the tunnel is not known. Where it
-    /// is not taken, nothing changes by it.
-    fn count_if_taken(&mut self, network: bool, user: User, now: bool) {
-        self.count(network, user, now);
-        self.count(network, user, network && user.by_ztunnel);
+        self.gained += u32::from(!was && now);
+        self.lost += u32::from(was && user && !now);
+        self.disputed += u32::from(was && !user);
+        self.widened += u32::from(was && !user && now);
     }
 
     fn fate(&self) -> Fate {
@@ -125,7 +110,7 @@ impl Fates {
                 let mut tally = Tally::default();
                 for (from, to) in source.with(destination) {
                     for (was, now) in past_sidecar(case, (source, from), (destination, to), port) {
-                        tally.count(was, User::NO_POLICY, now);
+                        tally.count(was, true, now);
                         self.flows += 1;
                     }
                 }
@@ -141,7 +126,7 @@ impl Fates {
                 for (from, to) in source.with(destination) {
                     let client = (Party::Pod(from), Some((from, source.vouched)));
                     for (was, now) in entering(case, client, (destination, to), port) {
-                        tally.count(was, User::NO_POLICY, now);
+                        tally.count(was, true, now);
                         self.flows += 1;
                     }
                 }
@@ -150,47 +135,34 @@ impl Fates {
             return;
         }
         let plain = !destination.in_mesh;
+        let ends = (source, destination);
         let mut through_tunnel: BTreeMap<u16, Tally> = BTreeMap::new();
         // A port can be reached by several ways, each of which is compared.
         let mut through_waypoint: BTreeMap<(u16, Way), Tally> = BTreeMap::new();
-        let vouched = source.vouched;
-        for (from, to) in source.with(destination) {
-            let direct = tcp.iter().filter(|_| !plain || destination.behind_sidecar);
-            let guarded = destination.sidecar_today != Some(false);
+        for pods in source.with(destination) {
+            let (from, to) = pods;
+            let direct = tcp
+                .iter()
+                .filter(|_| destination.takes_tunnel != Some(false));
             for &port in direct.filter(|&&port| travels(from, port, port)) {
-                let (network, mut user) = before(case, (from, vouched), (to, guarded), port);
                 let tally = through_tunnel.entry(port).or_default();
-                if plain {
-                    user.by_ztunnel = user.by_sidecar;
-                    let now = tunnel_to_sidecar(case, from, to, port);
-                    tally.count_if_taken(network, user, now);
-                } else {
-                    tally.count(network, user, tunnel(case.after, from, to, port));
+                for (was, user, now) in pass_tunnel(case, ends, pods, port) {
+                    tally.count(was, user, now);
+                    self.flows += 1;
                 }
-                self.flows += 1;
             }
             for way in ways(case, to, &tcp, plain) {
+                // By its address a pod is asked for through a waypoint only if it takes the tunnel.
                 let by_address = way.service.is_none();
-                let refused = if plain {
-                    // Only a Service leads through a waypoint to a pod outside of the mesh.
-                    by_address
-                } else {
-                    refused_by_ztunnel(way.target_port)
+                let is_refused = match destination.takes_tunnel {
+                    Some(true) => refused_by_ztunnel(way.target_port),
+                    _ => by_address,
                 };
-                if !is_look_up(from, way.asked_port) && !refused {
-                    let client = (from, vouched);
-                    let mut passed = if plain {
-                        pass_in_the_clear(case, client, &way, (to, destination))
-                    } else {
-                        vec![pass_waypoint(case, client, &way, (to, guarded))]
-                    };
-                    if destination.behind_sidecar {
-                        passed.extend(pass_into_sidecar(case, client, &way, to));
-                    }
-                    let key = (way.target_port, way);
-                    let tally = through_waypoint.entry(key).or_default();
-                    for (network, user, now) in passed {
-                        tally.count(network, user, now);
+                if !is_look_up(from, way.asked_port) && !is_refused {
+                    let tally = through_waypoint.entry((way.target_port, way.clone()));
+                    let tally = tally.or_default();
+                    for (was, user, now) in pass_way(case, ends, pods, &way) {
+                        tally.count(was, user, now);
                         self.flows += 1;
                     }
                 }
@@ -255,104 +227,127 @@ pub(super) fn before(
     port: u16,
 ) -> (bool, User) {
     let from = client.0;
-    let network = plaintext(
-        case.before,
-        Party::Pod(from),
-        Party::Pod(to),
-        Port::tcp(port),
-    );
-    let by_sidecar = |identity| {
-        let mut connection = connection(from, to, port);
-        connection.identity = identity;
-        admitted_by_sidecar(case.before, to, &connection)
+    let admits = |mode| {
+        admitted(case.before, client, to, port, mode)
+            .into_iter()
+            .all(|p| p)
     };
     let user = User {
         by_ztunnel: authorized(case.before, to, &connection(from, to, port)),
-        by_sidecar: !guarded || presented(client).into_iter().all(by_sidecar),
+        by_sidecar: !guarded || modes(case.before, to, port).into_iter().all(admits),
     };
-    (network, user)
+    (by_network(case, from, to, port), user)
 }
 
-/// Whether a connection passed the network policies before, passed the authorization policies
-/// before, and passes now.
-type Passed = (bool, User, bool);
+fn by_network(case: &Case<'_>, from: &Pod, to: &Pod, port: u16) -> bool {
+    let ends = (Party::Pod(from), Party::Pod(to));
+    plaintext(case.before, ends.0, ends.1, Port::tcp(port))
+}
 
-/// What became of a connection to a pod outside of the mesh by a way through a waypoint, by what may
-/// be in the pod before and after: a sidecar, which the waypoint tells no identity, or nothing.
-fn pass_in_the_clear(
-    case: &Case<'_>,
-    client: Client<'_>,
-    way: &Way,
-    (to, destination): (&Pod, &Subject),
-) -> Vec<Passed> {
-    let hop = (way.gateway.0.as_str(), way.gateway.1.as_str());
-    let waypoint = waypoint_pod(case.before, hop);
-    let from = client.0;
-    let admits = |world, from: &Pod, identity| {
-        let mut connection = connection(from, to, way.target_port);
+/// Whether a sidecar in a pod lets a connection in, with each identity that the client may present.
+fn admitted(world: &World, client: Client<'_>, to: &Pod, port: u16, mode: PeerMode) -> Vec<bool> {
+    let admits = |identity| {
+        let mut connection = connection(client.0, to, port);
         connection.identity = identity;
-        admitted_by_sidecar(world, to, &connection)
+        admitted_by_sidecar(world, to, &connection, mode)
     };
-    let guarded = destination.sidecar_today != Some(false);
-    let (network, user, now) = pass_waypoint(case, client, way, (to, guarded));
-    let mut passed = Vec::new();
-    if destination.sidecar_today != Some(true) {
-        passed.push((network, user, now));
-    }
-    if destination.sidecar_today != Some(false) {
-        for identity in presented(client) {
-            let admitted = admits(case.before, from, identity);
-            let user = User {
-                by_ztunnel: user.by_ztunnel && admitted,
-                by_sidecar: user.by_sidecar && admitted,
-            };
-            passed.push((network, user, now && admits(case.after, &waypoint, None)));
-            if destination.loses_sidecar {
-                passed.push((network, user, now));
+    presented(client).into_iter().map(admits).collect()
+}
+
+/// Whether a connection passed before, whether the policies of an earlier mesh would have let it pass,
+/// and whether it passes now.
+type Passed = (bool, bool, bool);
+
+/// Whether a connection passes now: `None` where nothing changes for it.
+type Now = Option<bool>;
+
+/// A connection on its way in the mesh.
+struct Passage<'p> {
+    ends: (&'p Subject, &'p Subject),
+    pods: (&'p Pod, &'p Pod),
+    /// The port of the pod.
+    port: u16,
+    /// Whether the policies at a waypoint let it pass before.
+    at_waypoint: bool,
+}
+
+impl Passage<'_> {
+    /// What becomes of it in all cases that the manifests leave open. Before there was a sidecar in the
+    /// pod, which let it in or not, or there was none. `now` is what comes after each, by the mode of
+    /// mutual TLS.
+    fn outcomes(
+        &self,
+        case: &Case<'_>,
+        alone: &[Now],
+        with_sidecar: &dyn Fn(PeerMode) -> Vec<Now>,
+    ) -> Vec<Passed> {
+        let (source, destination) = self.ends;
+        let (from, to) = self.pods;
+        let network = by_network(case, from, to, self.port);
+        let by_ztunnel = !destination.in_mesh
+            || !case.was_enrolled(&destination.namespace)
+            || authorized(case.before, to, &connection(from, to, self.port));
+        let at_waypoint = !case.was_enrolled(&source.namespace) || self.at_waypoint;
+        let user = by_ztunnel && at_waypoint;
+        let outcome = |was, now: Now| (was, user, now.unwrap_or(was));
+        let mut outcomes = Vec::new();
+        if destination.sidecar_today != Some(true) {
+            outcomes.extend(alone.iter().map(|&now| outcome(network, now)));
+        }
+        if destination.sidecar_today == Some(false) {
+            return outcomes;
+        }
+        for mode in modes(case.before, to, self.port) {
+            let client = (from, source.vouched);
+            for admitted in admitted(case.before, client, to, self.port, mode) {
+                for now in with_sidecar(mode) {
+                    // What serves there goes with the sidecar, and is nothing of the pod.
+                    let was = match now {
+                        Some(now) if is_sidecars_own(self.port) => now,
+                        _ => admitted,
+                    };
+                    outcomes.push(outcome(network && was, now));
+                }
             }
         }
+        outcomes
     }
-    passed
 }
 
-/// What became of a connection to a pod outside of the mesh by a way through a waypoint, if its sidecar
-/// takes the tunnel.
-fn pass_into_sidecar(case: &Case<'_>, client: Client<'_>, way: &Way, to: &Pod) -> Vec<Passed> {
-    let from = client.0;
-    let gateway = (way.gateway.0.as_str(), way.gateway.1.as_str());
-    let waypoint = waypoint_pod(case.before, gateway);
-    let (network, user, _) = pass_waypoint(case, client, way, (to, true));
-    let into = tunnel_to_sidecar(case, &waypoint, to, way.target_port);
-    let entered = enters_waypoint(case.after, from, &hop(way, &waypoint));
-    let pass = |identity| {
-        let mut connection = connection(from, to, way.target_port);
-        connection.identity = identity;
-        let admitted = admitted_by_sidecar(case.before, to, &connection);
-        let user = User {
-            by_ztunnel: user.by_ztunnel && admitted,
-            by_sidecar: user.by_sidecar && admitted,
-        };
-        // Nobody knows what a sidecar does with a port that ztunnel refuses.
-        let now = if refused_by_ztunnel(way.target_port) {
-            network && user.by_ztunnel
-        } else {
-            entered && into
-        };
-        (network, user, now)
-    };
-    presented(client).into_iter().map(pass).collect()
-}
-
-/// What became of a connection by a way through a waypoint, apart from what is in a pod outside of
-/// the mesh.
-fn pass_waypoint(
+/// What becomes of a connection through the tunnel.
+fn pass_tunnel(
     case: &Case<'_>,
-    client: Client<'_>,
+    ends: (&Subject, &Subject),
+    (from, to): (&Pod, &Pod),
+    port: u16,
+) -> Vec<Passed> {
+    let passage = Passage {
+        ends,
+        pods: (from, to),
+        port,
+        at_waypoint: true,
+    };
+    let destination = ends.1;
+    if destination.in_mesh {
+        let now = [Some(tunnel(case.after, from, to, port))];
+        return passage.outcomes(case, &now, &|_| now.to_vec());
+    }
+    // Where the tunnel is not taken, nothing changes by it.
+    let into_sidecar = Some(tunnel_to_sidecar(case, from, to, port));
+    passage.outcomes(case, &[], &|_| match destination.takes_tunnel {
+        Some(_) => vec![into_sidecar],
+        None => vec![into_sidecar, None],
+    })
+}
+
+/// What becomes of a connection by a way through a waypoint.
+fn pass_way(
+    case: &Case<'_>,
+    ends: (&Subject, &Subject),
+    (from, to): (&Pod, &Pod),
     way: &Way,
-    (to, guarded): (&Pod, bool),
-) -> Passed {
-    let from = client.0;
-    let plain = way.plain;
+) -> Vec<Passed> {
+    let destination = ends.1;
     let gateway = (way.gateway.0.as_str(), way.gateway.1.as_str());
     let mut waypoint = waypoint_pod(case.before, gateway);
     for pod in [from, to] {
@@ -361,14 +356,41 @@ fn pass_waypoint(
         }
     }
     let hop = hop(way, &waypoint);
-    let (network, user) = before(case, client, (to, guarded), way.target_port);
     let at_waypoint = connection(from, &waypoint, way.asked_port);
-    let passes = authorized_at_waypoint(case.before, gateway, hop.service, &at_waypoint);
-    let user = User {
-        by_ztunnel: (user.by_ztunnel || plain) && passes,
-        by_sidecar: (user.by_sidecar || plain) && passes,
+    let passage = Passage {
+        ends,
+        pods: (from, to),
+        port: way.target_port,
+        at_waypoint: authorized_at_waypoint(case.before, gateway, hop.service, &at_waypoint),
     };
-    (network, user, via_waypoint(case.after, from, &hop, to))
+    let through = via_waypoint(case.after, from, &hop, to);
+    let alone = [Some(through)];
+    if destination.in_mesh {
+        return passage.outcomes(case, &alone, &|_| alone.to_vec());
+    }
+    let into_sidecar = if refused_by_ztunnel(way.target_port) {
+        // Nobody knows what a sidecar does with such a port.
+        None
+    } else {
+        let enters = enters_waypoint(case.after, from, &hop);
+        Some(enters && tunnel_to_sidecar(case, &waypoint, to, way.target_port))
+    };
+    passage.outcomes(case, &alone, &|mode| {
+        let mut now = Vec::new();
+        if destination.takes_tunnel != Some(true) {
+            // The waypoint presents no identity in the clear.
+            let client = (&waypoint, Some(false));
+            let admitted = admitted(case.after, client, to, way.target_port, mode);
+            now.push(Some(through && admitted.into_iter().all(|a| a)));
+            if destination.loses_sidecar {
+                now.push(Some(through));
+            }
+        }
+        if destination.takes_tunnel != Some(false) {
+            now.push(into_sidecar);
+        }
+        now
+    })
 }
 
 fn hop<'w>(way: &'w Way, waypoint: &'w Pod) -> Hop<'w> {

@@ -58,6 +58,13 @@ impl Case<'_> {
         plans.any(|p| p.name == namespace && p.enrolled)
     }
 
+    /// Whether a namespace is in the mesh before.
+    fn was_enrolled(&self, namespace: &str) -> bool {
+        let namespace = self.before.namespaces.get(namespace);
+        let mode = namespace.and_then(|n| n.meta.label("istio.io/dataplane-mode"));
+        mode == Some("ambient")
+    }
+
     /// Waypoints that there are or will be: namespace and name.
     fn gateways(&self) -> BTreeSet<(String, String)> {
         let existing = self.before.gateways.iter();
@@ -318,7 +325,17 @@ fn plain(world: &World) -> String {
             )
         })
         .collect();
+    let peers: Vec<_> = world
+        .peer_authentications
+        .iter()
+        .map(|p| {
+            (
+                (&p.meta.namespace, &p.meta.name, &p.selector),
+                (p.mode, &p.ports),
+            )
+        })
+        .collect();
     format!(
-        "{namespaces:#?}\n{workloads:#?}\n{services:#?}\n{policies:#?}\n{authorization:#?}\n{gateways:#?}"
+        "{namespaces:#?}\n{workloads:#?}\n{services:#?}\n{policies:#?}\n{authorization:#?}\n{gateways:#?}\n{peers:#?}"
     )
 }

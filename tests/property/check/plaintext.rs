@@ -13,7 +13,7 @@ use super::in_the_clear::entering;
 use super::mesh::Fates;
 use super::subjects::Subject;
 use super::{Case, Violations, readings};
-use crate::reference::{Party, Pod, Port, plain_to_mesh, plaintext, waypoint_pod};
+use crate::reference::{Party, Pod, Port, modes, plain_to_mesh, plaintext, waypoint_pod};
 
 const TUNNEL: Port = Port::tcp(15008);
 
@@ -81,7 +81,8 @@ impl Plaintext<'_> {
     /// from an address outside, and nothing is said.
     fn entered_unsaid(&self, address: IpAddr, pod: &Pod, subject: &Subject) -> Option<String> {
         // Those of the plan change nothing in the clear, which is asked for elsewhere.
-        if self.case.before.authorization_policies.is_empty() {
+        let before = self.case.before;
+        if before.authorization_policies.is_empty() && before.peer_authentications.is_empty() {
             return None;
         }
         let names = (Name::Address(address), Name::Endpoint(&subject.name));
@@ -251,7 +252,9 @@ fn answer(world: &World, ends: (Party<'_>, Party<'_>), port: Port, in_mesh: bool
     let network = plaintext(world, source, destination, port);
     match destination {
         Party::Pod(pod) if in_mesh && port.protocol == Protocol::Tcp => {
-            (network, plain_to_mesh(world, source, pod, port.number))
+            let mut modes = modes(world, pod, port.number).into_iter();
+            let passes = |mode| plain_to_mesh(world, source, pod, port.number, mode);
+            (network, modes.any(passes))
         }
         _ => (network, network),
     }

@@ -22,6 +22,8 @@ pub(super) fn interesting(worlds: &[&World]) -> BTreeSet<Port> {
                 for world in worlds {
                     add_authorization(world, &mut ends);
                     add_interception(world, &mut ends);
+                    let peers = world.peer_authentications.iter();
+                    ends.extend(peers.flat_map(|p| &p.ports).map(|(port, _)| *port));
                 }
             }
             let around = |end: u16| [end.saturating_sub(1), end, end.saturating_add(1)];

@@ -8,6 +8,8 @@ use kubectl_ambient::model::{Endpoints, Workload, WorkloadKind};
 use super::{Case, Violations, readings};
 use crate::reference::{Direction, Pod, in_mesh, isolated, waypoint_pod};
 
+const STATUS: &str = "sidecar.istio.io/status";
+
 /// One workload in all its readings.
 pub(super) struct Subject {
     /// The endpoint, as printed.
@@ -25,9 +27,11 @@ pub(super) struct Subject {
     pub(super) vouched: Option<bool>,
     /// Whether it loses its sidecar when it restarts, if it has one and stays out of the mesh.
     pub(super) loses_sidecar: bool,
-    /// A sidecar receives for it, or may, until it restarts at least. Whether that accepts the tunnel
-    /// is for the injector to say.
+    /// A sidecar receives for it, or may, until it restarts at least.
     pub(super) behind_sidecar: bool,
+    /// Whether what receives for it takes the tunnel; `None` where that is for the injector to say, or
+    /// the sidecar that does may go.
+    pub(super) takes_tunnel: Option<bool>,
     /// The pod with every address, and every set of labels of its namespace, that it may have.
     readings: Vec<Pod>,
     /// Whether addresses of pods can matter for what it receives.
@@ -37,11 +41,6 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// Whether what receives for it may take the tunnel.
-    pub(super) fn may_take_tunnel(&self) -> bool {
-        self.in_mesh || self.behind_sidecar
-    }
-
     /// One of the readings, for what is the same in all.
     pub(super) fn any_reading(&self) -> &Pod {
         &self.readings[0]
@@ -87,9 +86,13 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
                     pods.extend(readings::as_peers(&pod));
                 }
             }
-            let in_mesh = in_mesh(&pods[0], case.enrols(&namespace));
-            let sidecar_today = sidecar_today(case, &pods[0], workload);
             let enrolled = case.enrols(&namespace);
+            let mut restarted = pods[0].clone();
+            restarted.annotations.remove(STATUS);
+            let in_mesh = in_mesh(&restarted, enrolled);
+            let sidecar_today = sidecar_today(case, &pods[0], workload);
+            // Where nothing but the namespace asks for it, nothing does once that is enrolled.
+            let loses_sidecar = enrolled && asks_for_sidecar(&pods[0]) != Some(true);
             let sends = in_mesh || sidecar_today.unwrap_or(!enrolled);
             let behind_sidecar = !in_mesh && sidecar_today != Some(false);
             if sends && !in_mesh {
@@ -115,8 +118,12 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
                 sends,
                 sidecar_today,
                 vouched: sidecar_today.filter(|&has| !has || !excepts_some(workload)),
-                // Nothing asks for it any more once the namespace is enrolled.
-                loses_sidecar: enrolled,
+                takes_tunnel: if in_mesh || !behind_sidecar {
+                    Some(in_mesh)
+                } else {
+                    takes_tunnel(&pods[0], sidecar_today == Some(true) && !loses_sidecar)
+                },
+                loses_sidecar,
                 behind_sidecar,
                 readings: pods,
                 namespace,
@@ -126,15 +133,38 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
     subjects
 }
 
-/// Whether a sidecar is injected into a pod, as far as the manifests tell: one that runs would have
-/// it, and its namespace would ask for it.
+/// Whether a sidecar is injected into a pod, as far as the manifests tell: the injector leaves a mark,
+/// one that runs without it has none, and of others their own label decides, else their namespace's.
 fn sidecar_today(case: &Case<'_>, pod: &Pod, workload: &Workload) -> Option<bool> {
+    if pod.annotations.contains_key(STATUS) {
+        return Some(true);
+    }
     if pod.host_network || !workload.addresses.is_empty() {
         return Some(false);
+    }
+    if let Some(asked) = asks_for_sidecar(pod) {
+        return Some(asked);
     }
     let namespace = case.before.namespaces.get(&pod.namespace);
     let declared = namespace.filter(|n| n.declared)?;
     Some(declared.meta.label("istio-injection") == Some("enabled"))
+}
+
+fn asks_for_sidecar(pod: &Pod) -> Option<bool> {
+    let asked = pod.labels.get("sidecar.istio.io/inject");
+    asked.and_then(|asked| asked.parse().ok())
+}
+
+/// Whether the sidecar of a pod takes the tunnel: where the injector has written that it does, if it
+/// `stays`, and never where it was there and has not.
+fn takes_tunnel(pod: &Pod, stays: bool) -> Option<bool> {
+    let label = pod.labels.get("networking.istio.io/tunnel");
+    if label.is_some_and(|v| v == "http") {
+        stays.then_some(true)
+    } else {
+        let is_injected = pod.annotations.contains_key(STATUS);
+        is_injected.then_some(false)
+    }
 }
 
 /// Whether annotations except connections from what a sidecar sends.

@@ -1,5 +1,7 @@
 //! The checks see what they are there for: plans that are wrong in one way each.
 
+mod proxies;
+
 use std::sync::Arc;
 
 use kubectl_ambient::finding::{CATALOGUE, Finding, Severity, codes};
@@ -249,60 +251,6 @@ fn a_claim_about_a_pair_that_does_not_exist_is_seen() {
     let mut plaintext = claim(Verdict::Lost, "TCP 80");
     plaintext.relation = Relation::Plaintext;
     insta::assert_snapshot!(verdict(&after, vec![plaintext]), @"shop/web[Deployment] => shop/db[Pod] by plaintext: reported, and not so");
-}
-
-const REFUSING: &str = "
-apiVersion: v1
-kind: Service
-metadata: {name: db, namespace: shop, labels: {istio.io/use-waypoint: way}}
-spec: {selector: {app: db}, ports: [{port: 80}]}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: way, namespace: shop}
-spec: {gatewayClassName: istio-waypoint, listeners: []}
----
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: {name: none, namespace: shop}
-spec: {action: DENY, rules: [{}]}
-";
-
-/// What becomes of connections through a waypoint to a pod outside of the mesh that a policy refuses,
-/// where its namespace has these labels and is enrolled.
-fn refused_outside_of_the_mesh(labels: &str) -> String {
-    let namespace = format!(
-        "\napiVersion: v1\nkind: Namespace\nmetadata: {{name: shop, labels: {{{labels}}}}}\n---"
-    );
-    let outside = PODS.replace("{app: db}", "{app: db, istio.io/dataplane-mode: none}");
-    let manifests = format!("{namespace}{outside}{REFUSING}");
-    let world = super::read(&yaml(&manifests)).unwrap();
-    let request = Request::default();
-    let plan = enrol_everything(&world, &request);
-    let case = Case {
-        before: &world,
-        after: &world,
-        plan: &plan,
-        request: &request,
-    };
-    let fates = compare(&case, &Claims::of(&plan).unwrap()).0;
-    let through = fates.by_pair.iter().map(|((from, to, relation), ports)| {
-        let widened = ports.values().any(|f| f.widened);
-        format!("{from} => {to} by {relation}, widened: {widened}")
-    });
-    let through: Vec<String> = through.filter(|line| line.contains("waypoint")).collect();
-    through.join("\n")
-}
-
-#[test]
-fn policies_at_a_pod_outside_of_the_mesh_refuse_nothing_before_or_after() {
-    insta::assert_snapshot!(refused_outside_of_the_mesh(""), @"shop/web[Deployment] => shop/db[Pod] by waypoint, widened: false");
-}
-
-#[test]
-fn a_pod_outside_of_the_mesh_loses_the_sidecar_that_enforces_its_policies() {
-    let labels = "istio-injection: enabled";
-    insta::assert_snapshot!(refused_outside_of_the_mesh(labels), @"shop/web[Deployment] => shop/db[Pod] by waypoint, widened: true");
 }
 
 /// Opens the tunnel's port wherever a rule names TCP ports, restores no limit, and says truly what

@@ -5,6 +5,7 @@
 //! simplest alternative first.
 
 mod authorization;
+mod peers;
 mod policies;
 mod text;
 mod workloads;
@@ -64,11 +65,12 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
                 1 => vec(authorization::policy(count), 1..4),
             ],
             prop_oneof![3 => Just(Vec::new()), 1 => vec(gateway(count), 1..2)],
+            prop_oneof![2 => Just(Vec::new()), 1 => vec(peers::policy(count), 1..4)],
         );
         let stray = prop_oneof![9 => Just(false), 1 => Just(true)];
         (objects, request(count), stray, any::<u64>()).prop_map(
             |(
-                (namespaces, workloads, services, policies, authorization, gateways),
+                (namespaces, workloads, services, policies, authorization, gateways, peers),
                 request,
                 stray,
                 layout,
@@ -80,6 +82,7 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
                     ("p", policies),
                     ("a", authorization),
                     ("waypoint-", gateways),
+                    ("m", peers),
                 ];
                 for (prefix, group) in named {
                     for (index, mut object) in group.into_iter().enumerate() {

@@ -111,10 +111,28 @@ fn wrap(kind: &str, mut pod: Value, address: u8) -> Value {
     json!({ "apiVersion": version, "kind": kind, "metadata": {}, "spec": spec })
 }
 
+/// What a pod says about its sidecar.
+#[derive(Debug, Clone, Copy)]
+enum Sidecar {
+    AsTheNamespaceSays,
+    /// It is there already.
+    Injected,
+    /// It wants one, or none.
+    Asked(bool),
+}
+
 /// A pod template.
 fn pod() -> impl Strategy<Value = Value> {
     let host_network = prop_oneof![12 => Just(false), 1 => Just(true)];
     let mode = prop_oneof![12 => Just(None), 1 => Just(Some("none"))];
+    let tunnel = prop_oneof![8 => Just(None), 1 => Just(Some("http"))];
+    let sidecar = prop_oneof![
+        14 => Just(Sidecar::AsTheNamespaceSays),
+        2 => Just(Sidecar::Injected),
+        1 => Just(Sidecar::Asked(true)),
+        1 => Just(Sidecar::Asked(false)),
+    ];
+    let bypass = prop_oneof![12 => Just(None), 1 => Just(Some("true")), 1 => Just(Some("no"))];
     let dns_capture = prop_oneof![8 => Just(true), 1 => Just(false)];
     let interception = prop_oneof![
         12 => Just(None),
@@ -123,20 +141,36 @@ fn pod() -> impl Strategy<Value = Value> {
         1 => Just(Some(("excludeOutboundPorts", "5432"))),
     ];
     let ports = vec(container_port(), 0..4);
-    let annotations = (dns_capture, interception);
+    let annotations = (dns_capture, interception, bypass);
     (
         label_map(POD_LABELS),
         ports,
         host_network,
-        mode,
+        (mode, tunnel, sidecar),
         annotations,
     )
-        .prop_map(|(mut labels, mut ports, host_network, mode, annotations)| {
-            let (dns_capture, interception) = annotations;
+        .prop_map(|(mut labels, mut ports, host_network, mesh, annotations)| {
+            let (mode, tunnel, sidecar) = mesh;
+            let (dns_capture, interception, bypass) = annotations;
             // Every pod has a label, because a selector of a workload may not be empty.
             labels.entry("app").or_insert(json!("web"));
             if let Some(mode) = mode {
                 labels.insert("istio.io/dataplane-mode".to_owned(), json!(mode));
+            }
+            if let Some(tunnel) = tunnel {
+                labels.insert("networking.istio.io/tunnel".to_owned(), json!(tunnel));
+            }
+            // Pods on the host network never get one.
+            let sidecar = if host_network {
+                Sidecar::AsTheNamespaceSays
+            } else {
+                sidecar
+            };
+            if let Sidecar::Asked(asked) = sidecar {
+                labels.insert(
+                    "sidecar.istio.io/inject".to_owned(),
+                    json!(asked.to_string()),
+                );
             }
             make_valid(&mut ports);
             let mut metadata = json!({ "labels": labels });
@@ -146,6 +180,13 @@ fn pod() -> impl Strategy<Value = Value> {
             if let Some((key, value)) = interception {
                 let key = format!("traffic.sidecar.istio.io/{key}");
                 metadata["annotations"][key] = json!(value);
+            }
+            if let Sidecar::Injected = sidecar {
+                metadata["annotations"]["sidecar.istio.io/status"] = json!("injected");
+            }
+            if let Some(bypass) = bypass {
+                let key = "ambient.istio.io/bypass-inbound-capture";
+                metadata["annotations"][key] = json!(bypass);
             }
             let mut container = json!({ "name": "main", "image": "example.org/app:1" });
             if !ports.is_empty() {

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use kubectl_ambient::model::{
-    Action, AuthorizationPolicy, AuthorizationRule, Condition, Operation, Source, World,
+    Action, AuthorizationPolicy, AuthorizationRule, Condition, Operation, PeerMode, Source, World,
 };
 
 use super::Pod;
@@ -50,9 +50,21 @@ pub(crate) fn authorized(world: &World, pod: &Pod, connection: &Connection) -> b
     authorized_as(world, pod, connection, false)
 }
 
-/// Whether a sidecar of a pod lets a connection in, unless it goes past it.
-pub(crate) fn admitted_by_sidecar(world: &World, pod: &Pod, connection: &Connection) -> bool {
-    goes_past_sidecar(pod, connection.port) || authorized_by_sidecar(world, pod, connection)
+/// Whether a sidecar of a pod lets a connection in, unless it goes past it. Where the mode is to
+/// switch mutual TLS off nobody presents an identity, and where it is strict everybody has to.
+pub(crate) fn admitted_by_sidecar(
+    world: &World,
+    pod: &Pod,
+    connection: &Connection,
+    mode: PeerMode,
+) -> bool {
+    let mut connection = connection.clone();
+    if mode == PeerMode::Disable {
+        connection.identity = None;
+    }
+    let is_refused = mode == PeerMode::Strict && connection.identity.is_none();
+    goes_past_sidecar(pod, connection.port)
+        || (!is_refused && authorized_by_sidecar(world, pod, &connection))
 }
 
 /// Whether a sidecar, or its agent, serves a port itself, so that nothing does once it is gone.

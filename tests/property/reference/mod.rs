@@ -3,10 +3,11 @@
 //! Everything here is written to be obviously right rather than fast: no classes, no interval
 //! sets, no caches, and nothing of the program but its model of objects. `networkpolicy.rs` reads
 //! the Kubernetes API reference of NetworkPolicy v1, `authorization.rs` reads what istiod hands to
-//! ztunnel and how ztunnel matches it, `relations.rs` puts both together into the ways in which a
-//! connection can travel.
+//! ztunnel and how ztunnel matches it, `mutual_tls.rs` which clients without an identity are let in,
+//! `relations.rs` puts all of it together into the ways in which a connection can travel.
 
 mod authorization;
+mod mutual_tls;
 mod networkpolicy;
 mod relations;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub(crate) use authorization::{
     Connection, Identity, admitted_by_sidecar, authorized, authorized_at_waypoint,
     authorized_by_sidecar, is_sidecars_own,
 };
+pub(crate) use mutual_tls::modes;
 pub(crate) use networkpolicy::{Direction, is_peer, isolated, isolating, plaintext};
 pub(crate) use relations::{
     Asked, Hop, captures_dns, enters_waypoint, in_mesh, plain_to_mesh, refused_by_ztunnel, tunnel,

@@ -1,9 +1,10 @@
 //! The ways in which a connection travels once pods are in ambient mesh.
 
-use kubectl_ambient::model::{Labels, World};
+use kubectl_ambient::model::{Labels, PeerMode, World};
 
 use super::{
-    Connection, Party, Pod, Port, authorized, authorized_at_waypoint, namespace_labels, plaintext,
+    Connection, Party, Pod, Port, authorized, authorized_at_waypoint, modes, namespace_labels,
+    plaintext,
 };
 
 const HBONE: u16 = 15008;
@@ -31,12 +32,14 @@ pub(crate) fn in_mesh(pod: &Pod, namespace_enrolled: bool) -> bool {
     enrolled && !pod.host_network && !has_sidecar
 }
 
-/// A connection in the clear to a pod in the mesh: ztunnel sees it without an identity.
+/// A connection in the clear to a pod in the mesh: ztunnel sees it without an identity, which the
+/// mode may demand, unless the pod has it go past ztunnel.
 pub(crate) fn plain_to_mesh(
     world: &World,
     source: Party<'_>,
     destination: &Pod,
     port: u16,
+    mode: PeerMode,
 ) -> bool {
     let connection = Connection {
         identity: None,
@@ -44,8 +47,17 @@ pub(crate) fn plain_to_mesh(
         destination: destination.address,
         port,
     };
+    let by_ztunnel = mode != PeerMode::Strict && authorized(world, destination, &connection);
     plaintext(world, source, Party::Pod(destination), Port::tcp(port))
-        && authorized(world, destination, &connection)
+        && (bypasses_ztunnel(destination) || by_ztunnel)
+}
+
+/// Whether what enters a pod in the clear goes past ztunnel.
+fn bypasses_ztunnel(pod: &Pod) -> bool {
+    let bypass = pod
+        .annotations
+        .get("ambient.istio.io/bypass-inbound-capture");
+    bypass.is_some_and(|v| ["1", "t", "T", "true", "TRUE", "True"].contains(&v.as_str()))
 }
 
 /// A TCP connection between two pods in the mesh.
@@ -55,7 +67,8 @@ pub(crate) fn tunnel(world: &World, source: &Pod, destination: &Pod, port: u16) 
     }
     // Look-ups are captured in the pod and leave it in the clear.
     if port == DNS && captures_dns(source) {
-        return plain_to_mesh(world, Party::Pod(source), destination, port);
+        let mut modes = modes(world, destination, port).into_iter();
+        return modes.any(|m| plain_to_mesh(world, Party::Pod(source), destination, port, m));
     }
     let connection = Connection {
         identity: Some(source.identity()),

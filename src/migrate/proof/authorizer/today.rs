@@ -60,19 +60,16 @@ impl InForce {
     };
 
     /// With the policies of people that apply. Nothing decides where there is nothing to decide by.
-    pub(super) fn with<'p>(
-        &self,
-        people: impl Iterator<Item = &'p AuthorizationPolicy> + Clone,
-    ) -> Option<EnforcedToday<'p>> {
+    pub(super) fn with<'p>(&self, people: &[&'p AuthorizationPolicy]) -> Option<EnforcedToday<'p>> {
         let lets_all_in = |end: &TunnelEnd| {
             let plaintext = end.plaintext.as_ref();
-            plaintext.is_none_or(|p| *p == Allowance::all()) && people.clone().next().is_none()
+            plaintext.is_none_or(|p| *p == Allowance::all()) && people.is_empty()
         };
         let (open, tunnel) = match &self.tunnel {
             Some(end) if lets_all_in(end) => (true, None),
             tunnel => (false, tunnel.as_ref()),
         };
-        let listed = |enforcer| Selected::listed(people.clone(), enforcer);
+        let listed = |enforcer| Selected::listed(people.iter().copied(), enforcer);
         let enforced = EnforcedToday {
             nothing: self.nothing || open,
             sidecar: self.sidecar.clone().map(|s| (s, listed(Enforcer::Envoy))),

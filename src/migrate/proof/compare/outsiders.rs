@@ -128,7 +128,7 @@ impl Comparer<'_, '_, '_, '_, '_> {
                 let at_waypoint = self.authorizer.stranger_today(through.at_waypoint);
                 let at_server = self
                     .authorizer
-                    .from_waypoint_today(analysis, *selection, waypoint);
+                    .passed_on_today(analysis, *selection, waypoint);
                 way.led_to(at_waypoint, true, analysis).both(&at_server)
             } else {
                 self.authorizer.stranger_today(*selection).clone()

@@ -1,6 +1,7 @@
 //! The corners of the specifications, decided by hand.
 
 mod authorization;
+mod mutual_tls;
 mod networkpolicy;
 mod peers;
 mod relations;

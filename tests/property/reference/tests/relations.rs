@@ -1,6 +1,6 @@
 //! The ways through the mesh.
 
-use kubectl_ambient::model::Labels;
+use kubectl_ambient::model::{Labels, PeerMode};
 
 use super::super::{
     Asked, Hop, Party, Port, in_mesh, plain_to_mesh, plaintext, tunnel, via_waypoint, waypoint_of,
@@ -51,9 +51,21 @@ fn an_authorization_policy_limits_the_tunnel_and_leaves_plaintext_alone() {
     assert!(tunnel(&world, &web, &api, 80));
     assert!(!tunnel(&world, &web, &api, 81));
     let party = Party::Pod(&web);
-    assert!(plain_to_mesh(&world, party, &api, 80));
-    assert!(plain_to_mesh(&world, party, &api, 15008));
-    assert!(!plain_to_mesh(&world, party, &api, 81));
+    assert!(plain_to_mesh(&world, party, &api, 80, PeerMode::Permissive));
+    assert!(plain_to_mesh(
+        &world,
+        party,
+        &api,
+        15008,
+        PeerMode::Permissive
+    ));
+    assert!(!plain_to_mesh(
+        &world,
+        party,
+        &api,
+        81,
+        PeerMode::Permissive
+    ));
 }
 
 #[test]
