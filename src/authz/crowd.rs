@@ -8,6 +8,7 @@ use fixedbitset::FixedBitSet;
 
 use super::matching::{Enforcer, TrustDomain, namespace, principal};
 use super::party::{Identity, Party};
+use super::places::{Places, of_range, parsed};
 
 /// A name that no namespace can have.
 const STRANGER: Identity<'static> = Identity::Workload {
@@ -20,7 +21,9 @@ const NEWCOMER: &str = "any other";
 
 /// Parties, by index, and behind them three that have no name: [`Self::anyone`] of whom nothing is
 /// known, [`Self::anonymous`] plaintext, and [`Self::stranger`] whom no rule means. Behind these, for
-/// each namespace of the parties, is [`Self::newcomer`], whom rules mean by the namespace alone.
+/// each namespace of the parties, is [`Self::newcomer`], whom rules mean by the namespace alone; then
+/// plaintext of which more is known: [`Self::plain_pod`], and one for each range of addresses,
+/// [`Self::plain_address`].
 #[derive(Debug)]
 pub struct Crowd<'p> {
     parties: &'p [Party],
@@ -33,6 +36,7 @@ pub struct Crowd<'p> {
     /// By party: the first of its namespace.
     first_of_namespace: Vec<usize>,
     trust_domain: TrustDomain,
+    places: Places,
 }
 
 impl<'p> Crowd<'p> {
@@ -55,6 +59,7 @@ impl<'p> Crowd<'p> {
             principals: principals.collect(),
             first_of_namespace: firsts,
             trust_domain: TrustDomain::default(),
+            places: Places::default(),
         }
     }
 
@@ -67,12 +72,18 @@ impl<'p> Crowd<'p> {
         }
     }
 
+    /// The same crowd, of whose addresses this is known.
+    #[must_use]
+    pub fn at(self, places: Places) -> Self {
+        Self { places, ..self }
+    }
+
     /// Index of a workload of which nothing is known.
     pub fn anyone(&self) -> usize {
         self.parties.len()
     }
 
-    /// Index of plaintext.
+    /// Index of plaintext, whoever sends it.
     pub fn anonymous(&self) -> usize {
         self.parties.len() + 1
     }
@@ -89,13 +100,37 @@ impl<'p> Crowd<'p> {
         place.map_or(self.stranger(), |place| self.first_newcomer() + place)
     }
 
+    /// Index of plaintext of a pod that is not on the network of its node.
+    pub fn plain_pod(&self) -> usize {
+        self.first_newcomer() + self.names.len()
+    }
+
+    /// Index of plaintext of a range of addresses, by its place among those that are known; that of
+    /// [`Self::anonymous`] for any other.
+    pub fn plain_address(&self, place: usize) -> usize {
+        if place < self.places.ranges.len() {
+            self.first_address() + place
+        } else {
+            self.anonymous()
+        }
+    }
+
+    fn first_address(&self) -> usize {
+        self.plain_pod() + 1
+    }
+
+    /// Whether one of the crowd sends through the tunnel, and its name is known.
+    pub fn has_name(&self, member: usize) -> bool {
+        member != self.anyone() && member != self.anonymous() && member < self.plain_pod()
+    }
+
     fn first_newcomer(&self) -> usize {
         self.parties.len() + 3
     }
 
     /// How many there are.
     pub(super) fn size(&self) -> usize {
-        self.first_newcomer() + self.names.len()
+        self.first_address() + self.places.ranges.len()
     }
 
     /// The parties of each namespace.
@@ -156,8 +191,11 @@ impl<'p> Crowd<'p> {
         for pattern in list.iter().map(AsRef::as_ref) {
             if pattern == "*" {
                 matched.or(&self.constant(true));
-                matched.low.set(self.anonymous(), false);
-                matched.high.set(self.anonymous(), false);
+                let more = self.plain_pod()..self.size();
+                for plain in [self.anonymous()].into_iter().chain(more) {
+                    matched.low.set(plain, false);
+                    matched.high.set(plain, false);
+                }
                 continue;
             }
             if let Some(&index) = self.principals.get(pattern) {
@@ -200,6 +238,33 @@ impl<'p> Crowd<'p> {
         for entry in list.iter().map(AsRef::as_ref) {
             let (namespace, name) = entry.split_once('/').unwrap_or((own, entry));
             self.account(namespace, name, &mut matched);
+        }
+        matched
+    }
+
+    /// Who has an address in one of some blocks. Of pods it is known where all of them have theirs.
+    pub(super) fn addresses(&self, list: &[impl AsRef<str>]) -> Matched {
+        let mut matched = self.unknown();
+        let Some(blocks) = parsed(list) else {
+            return matched;
+        };
+        let mut tell = |member: usize, answer: bool| {
+            matched.low.set(member, answer);
+            matched.high.set(member, answer);
+        };
+        if let Some(answer) = self.places.of_pods(&blocks) {
+            let others = [self.anyone(), self.stranger()].into_iter();
+            let others = others.chain(self.first_newcomer()..self.first_address());
+            let parties = 0..self.parties.len();
+            let parties = parties.filter(|&p| !self.places.on_nodes.contains(p));
+            for pod in parties.chain(others) {
+                tell(pod, answer);
+            }
+        }
+        for (place, range) in self.places.ranges.iter().enumerate() {
+            if let Some(answer) = of_range(*range, &blocks) {
+                tell(self.plain_address(place), answer);
+            }
         }
         matched
     }

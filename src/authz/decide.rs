@@ -189,7 +189,7 @@ impl<'p> Selected<'p> {
         };
         let mut matched = crowd.constant(rule.from.is_empty());
         for source in &rule.from {
-            matched.or(&self.source(crowd, &policy.meta.namespace, source));
+            matched.or(&self.source(crowd, policy, source));
         }
         for condition in &rule.when {
             if condition.key == "destination.port" {
@@ -197,7 +197,7 @@ impl<'p> Selected<'p> {
                 ports.low = ports.low.intersection(&listed);
                 ports.high = ports.high.intersection(&listed);
             } else {
-                matched.and(&self.condition(crowd, condition));
+                matched.and(&self.condition(crowd, policy, condition));
             }
         }
         Some((ports, matched))
@@ -222,7 +222,8 @@ impl<'p> Selected<'p> {
     }
 
     /// Whom a source matches: by every list that is there.
-    fn source(&self, crowd: &Crowd<'_>, own: &str, source: &Source) -> Matched {
+    fn source(&self, crowd: &Crowd<'_>, policy: &AuthorizationPolicy, source: &Source) -> Matched {
+        let own = &policy.meta.namespace;
         let on_requests = self.enforcer == Enforcer::Envoy && !source.layer7.is_empty();
         let by_address = !source.ip_blocks.is_empty() || !source.not_ip_blocks.is_empty();
         let lists = [
@@ -234,12 +235,16 @@ impl<'p> Selected<'p> {
         if !named && !on_requests && !by_address {
             return crowd.constant(false);
         }
-        // Neither requests nor addresses are known.
-        let mut matched = if on_requests || by_address {
+        // Nothing is known of requests.
+        let mut matched = if on_requests {
             crowd.unknown()
         } else {
             crowd.constant(true)
         };
+        if by_address {
+            let blocks = (&source.ip_blocks, &source.not_ip_blocks);
+            matched.by_lists(blocks, |list| addresses(crowd, policy, list));
+        }
         let [principals, namespaces, accounts] = lists;
         matched.by_lists(principals, |list| crowd.principals(list, self.enforcer));
         matched.by_lists(namespaces, |list| crowd.namespaces(list));
@@ -247,7 +252,12 @@ impl<'p> Selected<'p> {
         matched
     }
 
-    fn condition(&self, crowd: &Crowd<'_>, condition: &Condition) -> Matched {
+    fn condition(
+        &self,
+        crowd: &Crowd<'_>,
+        policy: &AuthorizationPolicy,
+        condition: &Condition,
+    ) -> Matched {
         let (values, not_values) = (&condition.values, &condition.not_values);
         let mut matched = crowd.constant(true);
         match condition.key.as_str() {
@@ -259,12 +269,26 @@ impl<'p> Selected<'p> {
             "source.namespace" => {
                 matched.by_lists((values, not_values), |list| crowd.namespaces(list));
             }
-            "source.ip" | "destination.ip" => matched = crowd.unknown(),
+            "source.ip" => {
+                let blocks = (values, not_values);
+                matched.by_lists(blocks, |list| addresses(crowd, policy, list));
+            }
+            "destination.ip" => matched = crowd.unknown(),
             _ if self.enforcer == Enforcer::Envoy => matched = crowd.unknown(),
             // Emptied, and an empty match never matches.
             _ => matched = crowd.constant(false),
         }
         matched
+    }
+}
+
+/// Who has an address in one of some blocks, as the enforcer of a policy sees it: what a waypoint
+/// takes for the address of a client is not known.
+fn addresses(crowd: &Crowd<'_>, policy: &AuthorizationPolicy, list: &[impl AsRef<str>]) -> Matched {
+    if policy.targets.is_empty() {
+        crowd.addresses(list)
+    } else {
+        crowd.unknown()
     }
 }
 

@@ -10,6 +10,7 @@ mod demand;
 mod encode;
 mod matching;
 mod party;
+mod places;
 mod policies;
 #[cfg(test)]
 mod tests;
@@ -20,4 +21,5 @@ pub use demand::{Demand, disjoint};
 pub use encode::{Encoded, Mode, PORT_LIST_LIMIT, encode, is_listable};
 pub use matching::{Enforcer, TrustDomain, principal};
 pub use party::{Identity, Party};
+pub use places::{Places, block};
 pub use policies::Policies;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ambient_facts::{annotations, labels};
+use ipnet::IpNet;
 
 use super::Options;
 use super::Strategy;
@@ -31,9 +32,10 @@ use super::telling::remarks::{
 use super::telling::same_node::node_blocks;
 use super::telling::told::report;
 use super::tunnel_port;
+use crate::authz;
 use crate::finding::Finding;
 use crate::model::{AuthorizationPolicy, Meta, NetworkPolicy, World};
-use crate::netpol::{Selection, Universe};
+use crate::netpol::{Distinctions, Selection, Universe};
 use crate::plan::Plan;
 
 /// Plans the move of a world to ambient mesh.
@@ -146,7 +148,10 @@ fn open(setting: &Setting<'_>) -> Opening {
         world,
         &setting.endpoints,
         before,
-        keys.into_iter().chain([labels::GATEWAY_NAME]),
+        Distinctions {
+            keys,
+            ..Distinctions::default()
+        },
         &setting.traits(),
         setting.assumptions.clone(),
     );
@@ -285,17 +290,45 @@ fn universe(setting: &Setting<'_>, opening: &Opening) -> Universe {
         world,
         &setting.endpoints,
         policies,
-        keys.into_iter().chain([labels::GATEWAY_NAME]),
+        Distinctions {
+            keys,
+            blocks: authorization_blocks(setting),
+        },
         &setting.traits(),
         setting.assumptions.clone(),
     )
 }
 
-/// Label keys that authorization policies select by.
+/// Label keys that authorization policies select by, and waypoints are known by.
 fn authorization_keys(policies: &[AuthorizationPolicy]) -> BTreeSet<&str> {
-    policies
-        .iter()
-        .flat_map(|p| p.selector.keys())
-        .map(String::as_str)
-        .collect()
+    let selected = policies.iter().flat_map(|p| p.selector.keys());
+    let keys = selected.map(String::as_str);
+    keys.chain([labels::GATEWAY_NAME]).collect()
+}
+
+/// Blocks of addresses that authorization policies name which decide about plaintext of pods. Those
+/// for gateways alone are of no concern.
+fn authorization_blocks(setting: &Setting<'_>) -> Vec<IpNet> {
+    let world = &*setting.world;
+    let root = world.mesh.root_namespace();
+    let decides = |policy: &&AuthorizationPolicy| {
+        let mut workloads = world.workloads.iter().enumerate();
+        workloads.any(|(index, w)| {
+            let role = setting.role(index);
+            (role.receives || role.behind_sidecar)
+                && authz::selects(policy, root, &w.meta.namespace, &w.pod.labels)
+        })
+    };
+    let named = |policy: &'_ AuthorizationPolicy| {
+        let sources = policy.rules.iter().flat_map(|r| &r.from);
+        let sources = sources.flat_map(|s| s.ip_blocks.iter().chain(&s.not_ip_blocks));
+        let conditions = policy.rules.iter().flat_map(|r| &r.when);
+        let conditions = conditions.filter(|c| c.key == "source.ip");
+        let conditions = conditions.flat_map(|c| c.values.iter().chain(&c.not_values));
+        let all = sources.map(|b| &**b).chain(conditions.map(String::as_str));
+        all.filter_map(authz::block).collect::<Vec<IpNet>>()
+    };
+    let policies = world.authorization_policies.iter();
+    let asking = policies.filter(|p| !named(p).is_empty());
+    asking.filter(decides).flat_map(named).collect()
 }

@@ -13,10 +13,8 @@ use fixedbitset::FixedBitSet;
 use ipnet::IpNet;
 
 use super::address::{AddressRange, AddressSpace};
-use crate::model::{
-    Endpoints, LabelSelector, Labels, NetworkPolicy, Peer, PortMatch, Protocol, Rule, Workload,
-    World,
-};
+use super::mentioned::{ClassKey, Mentioned, Trait};
+use crate::model::{Endpoints, Labels, NetworkPolicy, Protocol, World};
 
 /// Index of a [`Class`]. Nodes from [`Universe::classes`] on are address ranges.
 pub type Node = usize;
@@ -94,15 +92,13 @@ pub struct Class {
     pub(super) atoms: BTreeSet<usize>,
 }
 
-/// What the caller knows of a workload beyond the manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Trait {
-    /// Workloads with different tags are never put into one class.
-    pub tag: u32,
-    /// Whether the service account is known.
-    pub identity_known: bool,
-    /// Whether no object describes it, so that what its ports are called is not known either.
-    pub imagined: bool,
+/// What others than network policies tell pods and addresses apart by.
+#[derive(Debug, Clone, Default)]
+pub struct Distinctions<'d> {
+    /// Keys of labels that other selectors use.
+    pub keys: BTreeSet<&'d str>,
+    /// Blocks of addresses that other rules name.
+    pub blocks: Vec<IpNet>,
 }
 
 /// All classes and address ranges: the nodes between which connections are decided.
@@ -118,35 +114,24 @@ pub struct Universe {
     addresses: BTreeSet<IpAddr>,
     /// Whether some policy names a block of IPv6.
     has_v6_blocks: bool,
+    is_cut_for_others: bool,
 }
-
-/// What makes two workloads one class, in sort order.
-type ClassKey = (
-    String,
-    Labels,
-    Option<String>,
-    bool,
-    BTreeMap<(Protocol, String), BTreeSet<u16>>,
-    u32,
-    BTreeSet<usize>,
-);
 
 impl Universe {
     /// Projects the workloads of a world to classes, as seen by the given policies.
     ///
-    /// `traits` has one entry per workload of the world, or none at all. Of `keys`, which other
-    /// selectors use, the labels are kept too.
+    /// `traits` has one entry per workload of the world, or none at all.
     pub fn of<'p>(
         world: &World,
         endpoints: &Endpoints,
         policies: impl IntoIterator<Item = &'p NetworkPolicy>,
-        keys: impl IntoIterator<Item = &'p str>,
+        others: Distinctions<'p>,
         traits: &[Trait],
         assumptions: Assumptions,
     ) -> Self {
         let mut mentioned = Mentioned::by(policies);
-        mentioned.keys.extend(keys);
-        let space = AddressSpace::cut_at(&mentioned.blocks);
+        mentioned.keys.extend(others.keys);
+        let space = AddressSpace::cut_at(mentioned.blocks.iter().chain(&others.blocks));
         let mut grouped: BTreeMap<ClassKey, Vec<usize>> = BTreeMap::new();
         for (index, workload) in world.workloads.iter().enumerate() {
             if endpoints.of_workload(index).is_some() {
@@ -192,6 +177,7 @@ impl Universe {
             assumptions,
             namespaces,
             of_workload,
+            is_cut_for_others: !others.blocks.is_empty(),
             has_v6_blocks: mentioned.blocks.iter().any(|b| matches!(b, IpNet::V6(_))),
             addresses: world
                 .workloads
@@ -220,6 +206,7 @@ impl Universe {
             of_workload: Vec::new(),
             addresses: BTreeSet::new(),
             has_v6_blocks: false,
+            is_cut_for_others: false,
         }
     }
 
@@ -231,6 +218,11 @@ impl Universe {
     /// The address ranges; node `classes().len() + i` is range `i`.
     pub fn address_ranges(&self) -> &[AddressRange] {
         self.space.ranges()
+    }
+
+    /// Whether rules other than those of network policies ask for addresses.
+    pub fn is_cut_for_others(&self) -> bool {
+        self.is_cut_for_others
     }
 
     /// How many nodes there are.
@@ -361,86 +353,4 @@ pub(super) struct Block {
     pub(super) pods: Option<bool>,
     /// The same for pods on the network of their node.
     pub(super) nodes: Option<bool>,
-}
-
-/// Everything that some policy mentions.
-#[derive(Default)]
-struct Mentioned<'p> {
-    keys: BTreeSet<&'p str>,
-    port_names: BTreeSet<(Protocol, &'p str)>,
-    blocks: Vec<IpNet>,
-}
-
-impl<'p> Mentioned<'p> {
-    fn by(policies: impl IntoIterator<Item = &'p NetworkPolicy>) -> Self {
-        let mut mentioned = Self::default();
-        for policy in policies {
-            mentioned.selector(&policy.pod_selector);
-            for rule in policy.ingress.iter().chain(&policy.egress) {
-                mentioned.rule(rule);
-            }
-        }
-        mentioned
-    }
-
-    fn selector(&mut self, selector: &'p LabelSelector) {
-        self.keys.extend(selector.keys());
-    }
-
-    fn rule(&mut self, rule: &'p Rule) {
-        for peer in &rule.peers {
-            match peer {
-                Peer::Block { cidr, except } => {
-                    self.blocks.push(*cidr);
-                    self.blocks.extend(except);
-                }
-                Peer::Pods { pods, .. } => {
-                    if let Some(pods) = pods {
-                        self.selector(pods);
-                    }
-                }
-            }
-        }
-        for port in &rule.ports {
-            if let PortMatch::Name(name) = &port.port {
-                self.port_names.insert((port.protocol, name));
-            }
-        }
-    }
-
-    fn project(&self, workload: &Workload, found: Trait, space: &AddressSpace) -> ClassKey {
-        let pod = &workload.pod;
-        let keeps = |key: &String| self.keys.contains(key.as_str());
-        let labels = pod.labels.iter().filter(|(k, _)| keeps(k));
-        let mut ports: BTreeMap<(Protocol, String), BTreeSet<u16>> = BTreeMap::new();
-        for port in &pod.ports {
-            if self
-                .port_names
-                .contains(&(port.protocol, port.name.as_str()))
-            {
-                ports
-                    .entry((port.protocol, port.name.clone()))
-                    .or_default()
-                    .insert(port.number);
-            }
-        }
-        let atoms = if self.blocks.is_empty() {
-            BTreeSet::new()
-        } else {
-            workload
-                .addresses
-                .iter()
-                .map(|&a| space.holding(a))
-                .collect()
-        };
-        (
-            workload.meta.namespace.clone(),
-            labels.map(|(k, v)| (k.clone(), v.clone())).collect(),
-            found.identity_known.then(|| pod.service_account.clone()),
-            pod.host_network,
-            ports,
-            found.tag,
-            atoms,
-        )
-    }
 }

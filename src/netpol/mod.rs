@@ -9,6 +9,7 @@ mod address;
 mod class;
 mod index;
 mod intern;
+mod mentioned;
 mod network;
 mod nodes;
 mod outgoing;
@@ -19,8 +20,9 @@ mod select;
 mod tests;
 
 pub use address::AddressRange;
-pub use class::{Assumptions, Class, Node, Trait, Universe};
+pub use class::{Assumptions, Class, Distinctions, Node, Universe};
 pub use intern::{PortSetId, PortSets};
+pub use mentioned::Trait;
 pub use network::{Direction, Network, Version, rule_ports};
 pub use nodes::Nodes;
 pub use ports::PortSet;

@@ -12,8 +12,8 @@ use crate::authz::{Enforcer, Party};
 use crate::migrate::{Role, Scope, ScopeOptions};
 use crate::model::{AuthorizationPolicy, EndpointId, Endpoints, Protocol, Workload, World};
 use crate::netpol::{
-    Assumptions, Bounds, Network, Node, PortSet, PortSetId, PortSets, Selection, Trait, Universe,
-    Value, Version,
+    Assumptions, Bounds, Distinctions, Network, Node, PortSet, PortSetId, PortSets, Selection,
+    Trait, Universe, Value, Version,
 };
 
 /// Nothing is allowed.
@@ -99,7 +99,10 @@ impl<'w> View<'w> {
             world,
             &endpoints,
             policies,
-            keys.map(String::as_str),
+            Distinctions {
+                keys: keys.map(String::as_str).collect(),
+                ..Distinctions::default()
+            },
             &traits,
             Assumptions::default().with_pod_ranges(&lens.pod_ranges),
         );

@@ -14,7 +14,7 @@ use fixedbitset::FixedBitSet;
 use super::opening::{Opening, Speakers};
 use super::setting::Setting;
 use super::setting::role::ClientToday;
-use crate::authz::{Crowd, Party, TrustDomain};
+use crate::authz::{Crowd, Party, Places, TrustDomain};
 use crate::model::{Protocol, WorkloadKind};
 use crate::netpol::{Class, Network, Node, PortSet, PortSets, Selection, Universe, Value};
 use unlisted::unlisted_parties;
@@ -127,7 +127,43 @@ impl<'s, 'w> Analysis<'s, 'w> {
     /// Everybody, for policies to decide about.
     pub(crate) fn crowd(&self) -> Crowd<'_> {
         let domain = TrustDomain::of(&self.setting.world.mesh.trust_domains());
-        Crowd::new(&self.parties).of_domain(domain)
+        let crowd = Crowd::new(&self.parties).of_domain(domain);
+        if !self.universe.is_cut_for_others() {
+            return crowd;
+        }
+        let mut on_nodes = FixedBitSet::with_capacity(self.parties.len());
+        for (class, &party) in self.universe.classes().iter().zip(&self.party_of) {
+            if class.host_network {
+                on_nodes.insert(party);
+            }
+        }
+        crowd.at(Places {
+            ranges: self.universe.address_ranges().to_vec(),
+            pods: self.universe.assumptions().pod_addresses.clone(),
+            on_nodes,
+        })
+    }
+
+    /// Who of the crowd a node is that presents no identity.
+    pub(crate) fn without_identity(&self, crowd: &Crowd<'_>, node: Node) -> usize {
+        let classes = self.universe.classes();
+        match classes.get(node) {
+            Some(class) if class.host_network => crowd.anonymous(),
+            Some(_) => crowd.plain_pod(),
+            None => crowd.plain_address(node.saturating_sub(classes.len())),
+        }
+    }
+
+    /// Everybody as one who presents no identity, by whom of the crowd that is.
+    pub(crate) fn plain_clients(&self, crowd: &Crowd<'_>) -> Vec<(usize, FixedBitSet)> {
+        let all = self.universe.nodes();
+        let mut plain: BTreeMap<usize, FixedBitSet> = BTreeMap::new();
+        for node in 0..all {
+            let nodes = plain.entry(self.without_identity(crowd, node));
+            let nodes = nodes.or_insert_with(|| FixedBitSet::with_capacity(all));
+            nodes.insert(node);
+        }
+        plain.into_iter().collect()
     }
 
     /// Whether there are clients of which not even the namespace is known.

@@ -66,6 +66,7 @@ mod tests {
     use super::*;
     use crate::migrate::fixture::{Fixture, deployment};
     use crate::model::Endpoints;
+    use crate::netpol::Distinctions;
 
     fn shown(peers: &[Peer]) -> String {
         let shown = peers.iter().map(|peer| match peer {
@@ -90,7 +91,7 @@ mod tests {
             &fixture.world,
             &Endpoints::of(&fixture.world),
             [],
-            [],
+            Distinctions::default(),
             &[],
             assumptions,
         );

@@ -18,7 +18,7 @@ use crate::migrate::setting::serving::{Serving, applies_at};
 use crate::model::{AuthorizationPolicy, Service, Workload};
 use crate::netpol::Node;
 
-pub(crate) use clear::Guard;
+pub(crate) use clear::{Anonymous, Guard};
 use today::{EnforcedToday, InForce, Plaintext, Sidecar, TunnelEnd};
 
 /// What AuthorizationPolicies let a client use.
@@ -83,6 +83,8 @@ pub(crate) struct Authorizer<'p> {
     crowd: &'p Crowd<'p>,
     policies: &'p Policies<'p>,
     peering: &'p Peering<'p>,
+    /// Everybody as one who presents no identity, by whom of the crowd that is.
+    plain: Vec<(usize, FixedBitSet)>,
     selections: Vec<Selection<'p>>,
     by_place: BTreeMap<Place, SelectionId>,
 }
@@ -92,9 +94,11 @@ impl<'p> Authorizer<'p> {
         policies: &'p Policies<'p>,
         peering: &'p Peering<'p>,
         crowd: &'p Crowd<'p>,
+        plain: Vec<(usize, FixedBitSet)>,
     ) -> Self {
         Self {
             crowd,
+            plain,
             policies,
             peering,
             selections: Vec::new(),
@@ -322,8 +326,7 @@ impl<'p> Authorizer<'p> {
 
     /// Whether a decision depends on who the client is, among those that have a name.
     pub(crate) fn names_clients(&self, decision: &Decision) -> bool {
-        let (anyone, anonymous) = (self.crowd.anyone(), self.crowd.anonymous());
-        let has_name = |member: usize| member != anyone && member != anonymous;
+        let has_name = |member: usize| self.crowd.has_name(member);
         let parts = decision.iter();
         parts.filter(|(_, who)| who.ones().any(has_name)).count() > 1
     }

@@ -54,7 +54,7 @@ pub(crate) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
     let left_over: Vec<&AuthorizationPolicy> = left_over.collect();
     let crowd = analysis.crowd();
     let peering = Peering::of(world, root);
-    let mut authorizer = Authorizer::new(&after, &peering, &crowd);
+    let mut authorizer = Authorizer::new(&after, &peering, &crowd, analysis.plain_clients(&crowd));
     let tunnels = tunnels(analysis, &mut authorizer);
     let guarded = guarded(analysis, &mut authorizer);
     let ways = ways(analysis, &mut authorizer);

@@ -17,6 +17,14 @@ use crate::plan::Relation;
 
 /// How those who decide about plaintext change their minds.
 pub(crate) struct Entering {
+    /// For clients that are treated alike.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// The same for some clients.
+pub(crate) struct Part {
+    /// Who they are.
+    pub(crate) nodes: FixedBitSet,
     /// For clients without a proxy.
     pub(crate) alone: Change,
     /// For clients of whom it is not known if they have one today.
@@ -29,9 +37,11 @@ pub(crate) struct Entering {
 impl Entering {
     /// Whether nothing changes for anybody.
     pub(crate) fn is_none(&self) -> bool {
-        [&self.alone, &self.perhaps_vouched, &self.on_host]
-            .into_iter()
-            .all(Change::is_none)
+        let changes = |p: &Part| {
+            let changes = [&p.alone, &p.perhaps_vouched, &p.on_host];
+            !changes.into_iter().all(Change::is_none)
+        };
+        !self.parts.iter().any(changes)
     }
 }
 
@@ -87,13 +97,17 @@ pub(crate) fn compare(
     found: &mut Differences,
 ) {
     let to = To::workloads(analysis, class, workloads, Relation::Plaintext);
-    let mut add = |members: &FixedBitSet, change: &Change, is_certain: bool, is_peer: bool| {
+    let mut add = |members: &FixedBitSet,
+                   (alike, change): (&FixedBitSet, &Change),
+                   is_certain: bool,
+                   is_peer: bool| {
         if change.is_none() {
             return;
         }
         for (value, sources) in analysis.sources_of(class) {
             let mut nodes = sources.clone();
             nodes.intersect_with(members);
+            nodes.intersect_with(alike);
             let outcome = change.outcome(analysis, *value, is_certain);
             let outcome = if is_peer {
                 outcome
@@ -111,8 +125,11 @@ pub(crate) fn compare(
         on_host,
         perhaps_pods,
     } = outside;
-    add(alone, &entering.alone, true, true);
-    add(perhaps_pods, &entering.alone, true, false);
-    add(perhaps_vouched, &entering.perhaps_vouched, true, true);
-    add(on_host, &entering.on_host, false, true);
+    for part in &entering.parts {
+        let alike = &part.nodes;
+        add(alone, (alike, &part.alone), true, true);
+        add(perhaps_pods, (alike, &part.alone), true, false);
+        add(perhaps_vouched, (alike, &part.perhaps_vouched), true, true);
+        add(on_host, (alike, &part.on_host), false, true);
+    }
 }

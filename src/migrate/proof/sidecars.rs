@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use fixedbitset::FixedBitSet;
 
-use super::authorizer::Guard;
+use super::authorizer::{Anonymous, Guard};
 use super::change::Change;
 use super::differences::{Differences, To};
 use crate::authz::Allowance;
@@ -103,14 +103,15 @@ pub(crate) fn compare(
     for (client, alike) in &clients.0 {
         let (presented, is_known) = client.presented(role);
         let is_certain = is_known && guard.surely && guard.stays;
-        let mut add = |identified: &Allowance, members: Option<&FixedBitSet>| {
-            let change = change_of(guard, identified, &presented);
+        let mut add = |identified: &Allowance, members: Option<&FixedBitSet>, plain: &Anonymous| {
+            let change = change_of(guard, plain, identified, &presented);
             if change.is_none() {
                 return;
             }
             for (value, sources) in analysis.sources_of(class) {
                 let mut nodes = sources.clone();
                 nodes.intersect_with(alike);
+                nodes.intersect_with(&plain.nodes);
                 if let Some(members) = members {
                     nodes.intersect_with(members);
                 }
@@ -125,24 +126,33 @@ pub(crate) fn compare(
         };
         if presented.iter().any(|(today, _)| *today) {
             for (identified, members) in &guard.identified {
-                add(identified, Some(members));
+                for plain in &guard.anonymous {
+                    add(identified, Some(members), plain);
+                }
             }
         } else {
-            add(&guard.anonymous, None);
+            for plain in &guard.anonymous {
+                add(&plain.today, None, plain);
+            }
         }
     }
 }
 
 /// All that may come to pass together.
-fn change_of(guard: &Guard, identified: &Allowance, presented: &[Presented]) -> Change {
+fn change_of(
+    guard: &Guard,
+    plain: &Anonymous,
+    identified: &Allowance,
+    presented: &[Presented],
+) -> Change {
     let everything = Allowance::all();
     let mut all = Change::default();
     for &(today, afterwards) in presented {
         let is_same = today == afterwards;
-        let today = if today { identified } else { &guard.anonymous };
+        let today = if today { identified } else { &plain.today };
         // What the policies of people leave open they leave open alike where nothing changes.
-        if !afterwards && (!is_same || guard.after != guard.anonymous) {
-            all.consider(today, &guard.after);
+        if !afterwards && (!is_same || plain.after != plain.today) {
+            all.consider(today, &plain.after);
         }
         if !guard.stays {
             all.consider(today, &everything);

@@ -20,7 +20,7 @@ use ambient_facts::{labels, ports};
 
 use super::Options;
 use crate::model::{Endpoints, Protocol, Service, TargetPort, Workload, World, includes};
-use crate::netpol::{Assumptions, PortSet, Selection, Trait, Universe};
+use crate::netpol::{Assumptions, Distinctions, PortSet, Selection, Trait, Universe};
 use cni::Detection;
 use imagine::Imagined;
 use role::{ClientToday, Role};
@@ -143,7 +143,8 @@ impl<'w> Setting<'w> {
         let world = &*self.world;
         let policies = &world.network_policies;
         let assumptions = self.assumptions.clone();
-        let universe = Universe::of(world, &self.endpoints, policies, [], &[], assumptions);
+        let others = Distinctions::default();
+        let universe = Universe::of(world, &self.endpoints, policies, others, &[], assumptions);
         let known = imagine::known_namespaces(world);
         let mut selection = Selection::new(world, &universe);
         let Imagined { pods, namespaces } =

@@ -261,7 +261,9 @@ impl<'t, 's, 'w> Reasons<'t, 's, 'w> {
                 return Reason::HostNetwork(node);
             }
         }
-        if class(difference.destination).is_none() {
+        // Who decides looks at addresses, whatever the network plugin does.
+        let by_istio = class(source).is_none() && difference.refused;
+        if class(difference.destination).is_none() || by_istio {
             return Reason::AddressesOfPods;
         }
         let world = &analysis.setting.world;

@@ -132,6 +132,11 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
         };
         let ways = analysis.ways_to(difference.destination);
         let way = difference.way.and_then(|place| ways.get(place));
+        // What comes on a way comes from the pods of its waypoint.
+        let anonymous = Some(match way {
+            Some(_) => self.crowd.plain_pod(),
+            None => analysis.without_identity(&self.crowd, source),
+        });
         let is_plain = difference.relation == Relation::Plaintext || way.is_some_and(|w| w.plain);
         let afterwards = difference.verdict != Verdict::Gained;
         if let Some(way) = way.filter(|_| afterwards) {
@@ -159,11 +164,9 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
                 None => Some(source),
             };
             if afterwards && is_plain && self.is_entered(index, difference) {
-                let anonymous = Some(self.crowd.anonymous());
                 see(Enforcer::Ztunnel, anonymous, &difference.changed);
             } else if afterwards && is_plain {
                 if setting.has_proxy_today(index) != Some(false) {
-                    let anonymous = Some(self.crowd.anonymous());
                     see(Enforcer::Envoy, anonymous, &difference.changed);
                 }
             } else if afterwards {
@@ -179,7 +182,6 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
             }
             let client = analysis.client_today(source);
             let changed = &difference.changed;
-            let anonymous = Some(self.crowd.anonymous());
             if setting.is_captured_today(index) != Some(false) {
                 if client.tunnels != Some(false) {
                     see(Enforcer::Ztunnel, member(source), changed);

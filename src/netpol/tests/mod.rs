@@ -28,7 +28,8 @@ impl<'c> Compiled<'c> {
             blocks_match_pods: cluster.blocks_match_pods,
             ..Assumptions::default()
         };
-        let universe = Universe::of(world, &endpoints, policies, [], &[], assumptions);
+        let others = Distinctions::default();
+        let universe = Universe::of(world, &endpoints, policies, others, &[], assumptions);
         let mut sets = PortSets::default();
         let versions: Vec<Version<'_>> = policies.iter().map(Version::unchanged).collect();
         let network = Network::compile(Selection::new(world, &universe), &versions, &mut sets);

@@ -289,29 +289,29 @@ impl Passage<'_> {
                 .collect(),
             None => vec![None],
         };
-        for way in ways {
-            let arrives = network && way.is_none_or(|w| w.passes);
+        for through in ways {
+            let arrives = network && through.is_none_or(|w| w.passes);
             if destination.sidecar_today != Some(true) && destination.captured_today != Some(true) {
                 outcomes.extend(alone.iter().map(|&now| outcome(arrives, now)));
             }
             if destination.captured_today != Some(false) {
-                for admitted in self.by_ztunnel(case, way) {
-                    let was = arrives && admitted;
-                    outcomes.extend(alone.iter().map(|&now| outcome(was, now)));
+                for admitted in self.by_ztunnel(case, through) {
+                    let passed = arrives && admitted;
+                    outcomes.extend(alone.iter().map(|&now| outcome(passed, now)));
                 }
             }
             if destination.sidecar_today == Some(false) {
                 continue;
             }
             for mode in modes(case.before, to, self.port) {
-                for admitted in self.by_sidecar(case, way, mode) {
+                for admitted in self.by_sidecar(case, through, mode) {
                     for now in with_sidecar(mode) {
                         // What serves there goes with the sidecar, and is nothing of the pod.
-                        let was = match now {
+                        let lets_in = match now {
                             Some(now) if is_sidecars_own(self.port) => now,
                             _ => admitted,
                         };
-                        outcomes.push(outcome(arrives && was, now));
+                        outcomes.push(outcome(arrives && lets_in, now));
                     }
                 }
             }
@@ -349,22 +349,21 @@ impl Passage<'_> {
         let (source, destination) = self.ends;
         let (from, to) = self.pods;
         let takes_tunnel = destination.sidecar_takes_tunnel_today;
-        let client = match way {
-            Some(waypoint) => (waypoint.pod, takes_tunnel),
-            None => {
-                let in_tunnel = match takes_tunnel {
-                    Some(true) => source.tunnels_today,
-                    Some(false) => Some(false),
-                    None => source.tunnels_today.filter(|tunnels| !tunnels),
-                };
-                let known = match (source.vouched, in_tunnel) {
-                    (Some(true), _) | (_, Some(true)) => Some(true),
-                    (Some(false), Some(false)) => Some(false),
-                    _ => None,
-                };
-                (from, known)
-            }
+        if let Some(waypoint) = way {
+            let client = (waypoint.pod, takes_tunnel);
+            return admitted(case.before, client, to, self.port, mode);
+        }
+        let in_tunnel = match takes_tunnel {
+            Some(true) => source.tunnels_today,
+            Some(false) => Some(false),
+            None => source.tunnels_today.filter(|tunnels| !tunnels),
         };
+        let known = match (source.vouched, in_tunnel) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (Some(false), Some(false)) => Some(false),
+            _ => None,
+        };
+        let client = (from, known);
         admitted(case.before, client, to, self.port, mode)
     }
 }

@@ -188,13 +188,12 @@ fn captured_today(
         let mark = pod.annotations.get("ambient.istio.io/redirection");
         return Some(mark.is_some_and(|mark| mark == "enabled"));
     }
-    let is_asked = match pod.labels.get(MODE) {
-        Some(mode) => mode == "ambient",
-        None => {
-            let namespace = case.before.namespaces.get(&pod.namespace);
-            let declared = namespace.filter(|n| n.declared)?;
-            declared.meta.label(MODE) == Some("ambient")
-        }
+    let is_asked = if let Some(mode) = pod.labels.get(MODE) {
+        mode == "ambient"
+    } else {
+        let namespace = case.before.namespaces.get(&pod.namespace);
+        let declared = namespace.filter(|n| n.declared)?;
+        declared.meta.label(MODE) == Some("ambient")
     };
     if is_asked && sidecar_today.is_none() {
         return None;

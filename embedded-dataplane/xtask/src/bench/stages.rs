@@ -1,7 +1,9 @@
 //! The stages of the program, each on its own.
 
 use kubectl_ambient::model::{Endpoints, World};
-use kubectl_ambient::netpol::{Assumptions, Network, PortSets, Selection, Universe, Version};
+use kubectl_ambient::netpol::{
+    Assumptions, Distinctions, Network, PortSets, Selection, Universe, Version,
+};
 use kubectl_ambient::reach::{self, Mode};
 use kubectl_ambient::{migrate, source, yaml};
 
@@ -90,7 +92,8 @@ fn evaluate(world: &World) -> usize {
     let endpoints = Endpoints::of(world);
     let policies = &world.network_policies;
     let assumptions = Assumptions::default();
-    let universe = Universe::of(world, &endpoints, policies, [], &[], assumptions);
+    let others = Distinctions::default();
+    let universe = Universe::of(world, &endpoints, policies, others, &[], assumptions);
     let versions: Vec<Version<'_>> = policies.iter().map(Version::unchanged).collect();
     let mut sets = PortSets::default();
     let network = Network::compile(Selection::new(world, &universe), &versions, &mut sets);

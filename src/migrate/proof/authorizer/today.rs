@@ -93,30 +93,23 @@ impl InForce {
 }
 
 impl EnforcedToday<'_> {
+    /// What is decided; of clients without an identity, about pods.
     pub(super) fn today(&self, crowd: &Crowd<'_>) -> Today {
         Today {
             nothing: self.nothing,
             sidecar: self.sidecar.as_ref().map(|(sidecar, policies)| {
                 let by_identity = policies.decide(crowd);
                 SidecarToday {
-                    anonymous: sidecar.anonymous(&by_identity, crowd),
+                    anonymous: sidecar.anonymous(&by_identity, crowd.plain_pod()),
                     by_identity,
                     sidecar: sidecar.clone(),
                 }
             }),
             tunnel: self.tunnel.as_ref().map(|(end, policies)| {
                 let by_identity = policies.decide(crowd);
-                let anonymous = match &end.plaintext {
-                    Plaintext::Judged(accepted) => {
-                        let decided = allowance(&by_identity, crowd.anonymous());
-                        Some(decided.unwrap_or_else(Allowance::all).both(accepted))
-                    }
-                    Plaintext::Past => Some(Allowance::all()),
-                    Plaintext::Never => None,
-                };
                 TunnelToday {
+                    anonymous: end.anonymous(&by_identity, crowd.plain_pod()),
                     by_identity,
-                    anonymous,
                 }
             }),
         }
@@ -134,15 +127,30 @@ impl EnforcedToday<'_> {
 }
 
 impl Sidecar {
-    /// What clients without an identity may use.
-    pub(super) fn anonymous(&self, decision: &Decision, crowd: &Crowd<'_>) -> Allowance {
-        let decided = allowance(decision, crowd.anonymous());
+    /// What one of the crowd may use that presents no identity.
+    pub(super) fn anonymous(&self, decision: &Decision, member: usize) -> Allowance {
+        let decided = allowance(decision, member);
         let decided = decided.unwrap_or_else(Allowance::all);
         decided.both(&self.plaintext).with(&self.past)
     }
 }
 
+impl TunnelEnd {
+    /// The same, where some present none.
+    fn anonymous(&self, decision: &Decision, member: usize) -> Option<Allowance> {
+        match &self.plaintext {
+            Plaintext::Judged(accepted) => {
+                let decided = allowance(decision, member);
+                Some(decided.unwrap_or_else(Allowance::all).both(accepted))
+            }
+            Plaintext::Past => Some(Allowance::all()),
+            Plaintext::Never => None,
+        }
+    }
+}
+
 /// What is decided about connections to pods today.
+#[derive(Clone)]
 pub(super) struct Today {
     nothing: bool,
     pub(super) sidecar: Option<SidecarToday>,
@@ -158,6 +166,7 @@ pub(super) struct SidecarToday {
 }
 
 /// What a ztunnel or waypoint decides.
+#[derive(Clone)]
 struct TunnelToday {
     by_identity: Decision,
     /// What clients without an identity may use; `None` where all have one.
@@ -189,6 +198,25 @@ impl Today {
             sidecar: self.sidecar.clone(),
             tunnel: None,
         }
+    }
+
+    /// The same, with what is decided about one of the crowd that presents no identity.
+    pub(super) fn about(&self, enforced: &EnforcedToday<'_>, member: usize) -> Self {
+        let mut today = self.clone();
+        if let Some(by) = &mut today.sidecar {
+            by.anonymous = by.sidecar.anonymous(&by.by_identity, member);
+        }
+        if let (Some(by), Some((end, _))) = (&mut today.tunnel, &enforced.tunnel) {
+            by.anonymous = end.anonymous(&by.by_identity, member);
+        }
+        today
+    }
+
+    /// What is decided about everybody, by all who may decide.
+    pub(super) fn decisions(&self) -> impl Iterator<Item = &Decision> {
+        let sidecar = self.sidecar.as_ref().map(|s| &s.by_identity);
+        let tunnel = self.tunnel.as_ref().map(|t| &t.by_identity);
+        sidecar.into_iter().chain(tunnel)
     }
 
     /// The classes that decide alike, today and afterwards.
