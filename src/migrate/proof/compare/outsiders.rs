@@ -2,6 +2,8 @@
 
 use super::{Comparer, Through};
 use crate::authz::{Allowance, selects};
+use crate::migrate::proof::authorizer::SelectionId;
+use crate::migrate::proof::newcomers::{Behind, Newcomers};
 use crate::migrate::proof::strangers::{self, ANYBODY, Gain};
 use crate::migrate::proof::unplaced::{Change, Stranger, Why};
 use crate::netpol::{Node, PortSet};
@@ -114,14 +116,7 @@ impl Comparer<'_, '_, '_, '_, '_> {
         let mut both = entering.iter().chain(&today);
         let has_blocks = both.any(|s| s.by_block);
         for (selection, workloads) in &through.at_server {
-            let led = if way.plain {
-                let at_server = self.authorizer.in_the_clear(*selection);
-                let led = led.intersection(analysis.sets.get(last));
-                led.intersection(&at_server.high)
-            } else {
-                let at_server = self.authorizer.party(analysis, *selection, waypoint);
-                led.intersection(&at_server.high)
-            };
+            let led = led.intersection(&self.passed_on(through, waypoint, *selection));
             for entering in &entering {
                 for now in &today {
                     let mut places = entering.places.clone();
@@ -149,6 +144,45 @@ impl Comparer<'_, '_, '_, '_, '_> {
                     self.of_stranger(change, today, by_block && !is_open, has_blocks);
                 }
             }
+        }
+    }
+
+    /// The same for pods that rules admit by the name of their namespace or by labels.
+    pub(super) fn newcomers_through(
+        &mut self,
+        newcomers: &Newcomers<'_, '_, '_>,
+        through: &Through<'_>,
+        waypoint: Node,
+    ) {
+        let Through { class, way, .. } = *through;
+        let decision = self.authorizer.decision(through.at_waypoint);
+        let judged = newcomers.judge(self.authorizer, decision);
+        for (selection, workloads) in &through.at_server {
+            let behind = Behind {
+                way,
+                waypoint,
+                passed_on: self.passed_on(through, waypoint, *selection),
+            };
+            for gain in newcomers.gains_behind(class, workloads, &behind, &judged) {
+                self.found.add_gain(gain);
+            }
+        }
+    }
+
+    /// What may get from pods of a waypoint to a class, at the most.
+    fn passed_on(&self, through: &Through<'_>, waypoint: Node, selection: SelectionId) -> PortSet {
+        let Through { class, way, .. } = *through;
+        let last = self.analysis.value_at(waypoint, class).after.high;
+        if way.plain {
+            let at_server = self.authorizer.in_the_clear(selection);
+            let last = self.analysis.sets.get(last);
+            at_server.high.intersection(last)
+        } else if self.analysis.opens_tunnel(last) {
+            self.authorizer
+                .party(self.analysis, selection, waypoint)
+                .high
+        } else {
+            PortSet::none()
         }
     }
 }
