@@ -242,9 +242,7 @@ impl<'p> Authorizer<'p> {
         selection: SelectionId,
         class: Node,
     ) -> Allowance {
-        let selection = &self.selections[selection.0];
-        let decide = || selection.after.decide(self.crowd);
-        let decision = selection.decision.get_or_init(decide);
+        let decision = self.decision(selection);
         let party = analysis.party_of.get(class);
         party
             .and_then(|&party| allowance(decision, party))
@@ -291,9 +289,14 @@ impl<'p> Authorizer<'p> {
 
     /// What strangers may use once everything is in place.
     pub(crate) fn stranger(&self, selection: SelectionId) -> Allowance {
+        self.of_stranger(self.decision(selection))
+    }
+
+    /// What everybody may use once everything is in place. Kept for the next time.
+    pub(crate) fn decision(&self, selection: SelectionId) -> &Decision {
         let selection = &self.selections[selection.0];
         let decide = || selection.after.decide(self.crowd);
-        self.of_stranger(selection.decision.get_or_init(decide))
+        selection.decision.get_or_init(decide)
     }
 
     /// What is let through of strangers today, who may have a sidecar or not. The plan enrols none of

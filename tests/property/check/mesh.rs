@@ -450,7 +450,7 @@ fn pass_way(
     })
 }
 
-fn hop<'w>(way: &'w Way, waypoint: &'w Pod) -> Hop<'w> {
+pub(super) fn hop<'w>(way: &'w Way, waypoint: &'w Pod) -> Hop<'w> {
     let service = way.service.as_ref();
     Hop {
         gateway: (way.gateway.0.as_str(), way.gateway.1.as_str()),

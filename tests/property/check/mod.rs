@@ -5,6 +5,7 @@ mod edits;
 mod in_the_clear;
 mod mesh;
 mod needless;
+mod newcomers;
 mod plaintext;
 mod ports;
 mod readings;
@@ -176,6 +177,9 @@ fn compare(case: &Case<'_>, claims: &Claims) -> (Fates, Violations) {
     plaintext
         .violations
         .extend(needless::check(case, claims, &ports, &subjects));
+    plaintext
+        .violations
+        .extend(newcomers::check(case, claims, &ports, &subjects));
     fates.flows += plaintext.flows;
     (fates, plaintext.violations)
 }

@@ -1,5 +1,6 @@
 //! The checks see what they are there for: plans that are wrong in one way each.
 
+mod newcomers;
 mod proxies;
 
 use std::sync::Arc;
