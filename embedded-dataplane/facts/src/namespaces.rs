@@ -31,3 +31,7 @@ pub const API_SERVER_SERVICE: (&str, &str) = ("default", "kubernetes");
 
 /// Trust domain of a mesh by default (MeshConfig `trustDomain`).
 pub const TRUST_DOMAIN: &str = "cluster.local";
+
+/// Domain of the names of Services by default (kubelet `clusterDomain`, and `global.proxy.clusterDomain`
+/// of Istio's charts).
+pub const CLUSTER_DOMAIN: &str = "cluster.local";

@@ -161,6 +161,7 @@ impl<'p> Authorizer<'p> {
         let sidecar = || Sidecar {
             plaintext: self.peering.plaintext(workload),
             unidentified: self.peering.unidentified(workload),
+            not_presented: self.peering.not_presented(workload),
             past: past_sidecar(&workload.pod),
             takes_tunnel: sidecar_takes_tunnel(&workload.pod),
             stays: keeps_proxy(workload, setting.scope.enrols(&workload.meta.namespace)),

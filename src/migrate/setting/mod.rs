@@ -2,6 +2,7 @@
 //! pods speaks through the tunnel.
 
 pub(super) mod attachment;
+pub(super) mod client_tls;
 pub(super) mod cni;
 pub(super) mod imagine;
 pub(super) mod interception;

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::client_tls::ClientTls;
 use crate::authz::Allowance;
 use crate::model::{PeerAuthentication, PeerMode, Protocol, Workload, World, includes};
 use crate::netpol::PortSet;
@@ -13,6 +14,7 @@ use crate::netpol::PortSet;
 pub(crate) struct Peering<'w> {
     root_namespace: &'w str,
     by_namespace: BTreeMap<&'w str, Vec<(usize, &'w PeerAuthentication)>>,
+    client_tls: ClientTls<'w>,
 }
 
 impl<'w> Peering<'w> {
@@ -25,6 +27,7 @@ impl<'w> Peering<'w> {
         Self {
             root_namespace,
             by_namespace,
+            client_tls: ClientTls::of(world, root_namespace),
         }
     }
 
@@ -81,6 +84,21 @@ impl<'w> Peering<'w> {
     /// `mtlsChecker`).
     pub(crate) fn unidentified(&self, workload: &Workload) -> Allowance {
         self.in_modes(workload, |mode| mode == PeerMode::Disable)
+    }
+
+    /// The ports on which the sidecars of clients present no identity, whatever the workload takes.
+    pub(crate) fn not_presented(&self, workload: &Workload) -> Allowance {
+        self.client_tls.not_presented(workload)
+    }
+
+    /// The ports of either kind, on which sidecars of clients have no identity there.
+    pub(crate) fn hidden(&self, workload: &Workload) -> Allowance {
+        let by_server = self.unidentified(workload);
+        let by_client = self.not_presented(workload);
+        Allowance {
+            low: by_server.low.union(&by_client.low),
+            high: by_server.high.union(&by_client.high),
+        }
     }
 
     /// The ports whose mode is one of some. Where one of several policies holds and the input does

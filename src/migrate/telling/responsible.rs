@@ -195,7 +195,7 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
             }
             let vouched = client.vouched;
             let workload = setting.world.workloads.get(index);
-            let unidentified = workload.map(|w| self.peering.unidentified(w));
+            let unidentified = workload.map(|w| self.peering.hidden(w));
             let (never_known, unknown) = unidentified.as_ref().map_or((false, false), |ports| {
                 let some = ports.high.intersection(changed);
                 (ports.low.includes(changed), !some.is_empty())
@@ -334,7 +334,9 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
                 client.tunnels
             };
             let strict = self.peering.strict(workload);
-            let strict = strict.filter(|_| is_hidden || known != Some(true));
+            let in_plain = self.peering.hidden(workload).high.intersection(&difference.changed);
+            let knows = known == Some(true) && in_plain.is_empty();
+            let strict = strict.filter(|_| is_hidden || !knows);
             let disabling = self.peering.disabling(workload);
             let disabling = disabling.filter(|_| has_proxy && !is_lost && known != Some(false));
             for policy in strict.chain(disabling) {
@@ -357,7 +359,7 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
         client.vouched == Some(true)
             && workloads.all(|index| {
                 let workload = setting.world.workloads.get(index);
-                let hidden = workload.map(|w| self.peering.unidentified(w).high);
+                let hidden = workload.map(|w| self.peering.hidden(w).high);
                 hidden.is_none_or(|h| h.intersection(&difference.changed).is_empty())
             })
     }

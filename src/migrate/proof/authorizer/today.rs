@@ -29,6 +29,8 @@ pub(super) struct Sidecar {
     pub(super) plaintext: Allowance,
     /// Where nobody has an identity, because mutual TLS is switched off.
     pub(super) unidentified: Allowance,
+    /// Where the sidecars of clients present none.
+    pub(super) not_presented: Allowance,
     /// What clients reach past it.
     pub(super) past: PortSet,
     /// Whether it takes the tunnel.
@@ -343,12 +345,34 @@ impl SidecarToday {
             (Some(false), Some(false)) => Some(false),
             _ => None,
         };
-        one_if(known, &self.where_identified(identified), &self.anonymous)
+        let sidecar = &self.sidecar;
+        let identified = match client.vouched {
+            Some(true) => self.where_identified(identified),
+            Some(false) => self.where_shown(identified, &sidecar.unidentified),
+            None => {
+                let hidden = sidecar.unidentified.either(&self.hidden());
+                self.where_shown(identified, &hidden)
+            }
+        };
+        one_if(known, &identified, &self.anonymous)
     }
 
-    /// What a client with an identity may use, given that it has none on some ports.
+    /// Where clients with a sidecar have no identity.
+    fn hidden(&self) -> Allowance {
+        let (by_server, by_client) = (&self.sidecar.unidentified, &self.sidecar.not_presented);
+        Allowance {
+            low: by_server.low.union(&by_client.low),
+            high: by_server.high.union(&by_client.high),
+        }
+    }
+
+    /// What a client with a sidecar may use, given that it has no identity on some ports.
     pub(super) fn where_identified(&self, identified: &Allowance) -> Allowance {
-        let (anonymous, hidden) = (&self.anonymous, &self.sidecar.unidentified);
+        self.where_shown(identified, &self.hidden())
+    }
+
+    fn where_shown(&self, identified: &Allowance, hidden: &Allowance) -> Allowance {
+        let anonymous = &self.anonymous;
         let either_way = identified.low.intersection(&anonymous.low);
         let low = identified.low.difference(&hidden.high);
         let high = identified.high.difference(&hidden.low);
