@@ -20,7 +20,6 @@ use super::setting::Setting;
 use super::setting::unread::{rebuilt, reworked, templates, unlisted};
 use super::steps::{enrol_step, limit_step, open_step, waypoint_step};
 use super::telling::assumed::assumed_namespace;
-use super::telling::in_mesh::limits_of_the_enrolled;
 use super::telling::later::later;
 use super::telling::mesh::of_mesh;
 use super::telling::newly;
@@ -73,7 +72,6 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     assumed_namespace(&setting, &limits, &mut findings);
     node_blocks(&analysis, &opening, &mut proof.differences, &mut findings);
     limits_that_overlap(&setting, &limits, &mut proof.differences, &mut findings);
-    limits_of_the_enrolled(&setting, &limits, &mut proof.differences, &mut findings);
     plugin_policies(&setting, &mut proof.differences, &mut findings);
     rebuilt(world, &mut proof.differences, &mut findings);
     reworked(world, &mut proof.differences, &mut findings);

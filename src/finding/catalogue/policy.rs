@@ -391,7 +391,7 @@ area! {
     LIMITS_PODS_IN_MESH = "AMB0172", Error,
         "limits for pods that are in the mesh already",
         text!(
-            "The namespace carries the label of ambient mesh, and a network policy opens port ", ports::HBONE_TEXT, ": its pods speak through the tunnel today, on every port that no AuthorizationPolicy refuses. ",
+            "These pods are in the mesh, and network policies open port ", ports::HBONE_TEXT, ": their tunnels carry today whatever no AuthorizationPolicy refuses. ",
             "The plan takes what network policies list for what is wanted, and limits the tunnel to that, so that connections that work today would be refused.",
         ),
         "List the ports that are used in the NetworkPolicy beside the tunnel's, leave the limits out with `--authz none`, or accept the finding with `--accept` where the tunnel carries more than it should.";

@@ -36,6 +36,8 @@ pub(crate) struct Analysis<'s, 'w> {
     pub(crate) party_of: Vec<usize>,
     /// By party: the classes that are it.
     pub(crate) nodes_of_party: Vec<Vec<Node>>,
+    /// The classes, by what is learned of them as clients today.
+    pub(crate) clients_today: Vec<(ClientToday, FixedBitSet)>,
     /// By class: the waypoint that it is the pods of.
     waypoint_of: Vec<Option<usize>>,
     /// By class: the nodes that may send something to it, by what.
@@ -96,7 +98,15 @@ impl<'s, 'w> Analysis<'s, 'w> {
             }
         }
         let waypoint_of = |class: &Class| setting.waypoint_at(*class.workloads.first()?);
+        let mut clients_today: BTreeMap<ClientToday, FixedBitSet> = BTreeMap::new();
+        for (node, class) in universe.classes().iter().enumerate() {
+            let part = class.workloads.first().and_then(|&w| setting.part_of(w));
+            let client = part.map(|p| p.client_today).unwrap_or_default();
+            let alike = clients_today.entry(client).or_default();
+            alike.grow_and_insert(node);
+        }
         let mut analysis = Self {
+            clients_today: clients_today.into_iter().collect(),
             waypoint_of: universe.classes().iter().map(waypoint_of).collect(),
             parties,
             party_of,

@@ -1,6 +1,7 @@
 //! What AuthorizationPolicies let clients use, asked many times and worked out once.
 
 mod clear;
+mod in_force;
 mod today;
 
 use std::collections::BTreeMap;
@@ -16,10 +17,11 @@ use crate::migrate::setting::peering::Peering;
 use crate::migrate::setting::role::{ClientToday, keeps_proxy, sidecar_takes_tunnel};
 use crate::migrate::setting::serving::{Serving, applies_at};
 use crate::model::{AuthorizationPolicy, Service, Workload};
-use crate::netpol::Node;
+use crate::netpol::{Node, PortSet};
 
 pub(crate) use clear::{Anonymous, Guard};
-use today::{EnforcedToday, InForce, Plaintext, Sidecar, TunnelEnd};
+use in_force::{InForce, Plaintext, Sidecar, TunnelEnd};
+use today::EnforcedToday;
 
 /// What AuthorizationPolicies let a client use.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +30,18 @@ pub(crate) struct Authorized {
     pub(crate) after: Allowance,
     /// Today, as far as something enforces policies.
     pub(crate) today: Allowance,
+    /// What tunnels carry today, where network policies let the client reach them: more than these
+    /// list, where people opened the tunnel's port themselves.
+    pub(crate) carried: Allowance,
+}
+
+/// What is let through today of what a waypoint passes on.
+#[derive(Debug)]
+pub(crate) struct PassedOn {
+    /// By policies of people.
+    pub(crate) allowed: Allowance,
+    /// By the tunnel, where network policies let it be reached.
+    pub(crate) carried: Allowance,
 }
 
 /// Clients that a list of policies treats alike.
@@ -46,6 +60,8 @@ pub(crate) struct SelectionId(usize);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     policies: Vec<usize>,
+    /// Those that exist, where tunnels may end today.
+    existing: Vec<usize>,
     enforcer: Enforcer,
     /// What enforces those of people today.
     today: InForce,
@@ -82,6 +98,8 @@ struct Selection<'p> {
 pub(crate) struct Authorizer<'p> {
     crowd: &'p Crowd<'p>,
     policies: &'p Policies<'p>,
+    /// Those that there are today.
+    existing: &'p Policies<'p>,
     peering: &'p Peering<'p>,
     /// Everybody as one who presents no identity, by whom of the crowd that is.
     plain: Vec<(usize, FixedBitSet)>,
@@ -92,6 +110,7 @@ pub(crate) struct Authorizer<'p> {
 impl<'p> Authorizer<'p> {
     pub(crate) fn new(
         policies: &'p Policies<'p>,
+        existing: &'p Policies<'p>,
         peering: &'p Peering<'p>,
         crowd: &'p Crowd<'p>,
         plain: Vec<(usize, FixedBitSet)>,
@@ -100,6 +119,7 @@ impl<'p> Authorizer<'p> {
             crowd,
             plain,
             policies,
+            existing,
             peering,
             selections: Vec::new(),
             by_place: BTreeMap::new(),
@@ -129,14 +149,20 @@ impl<'p> Authorizer<'p> {
             } else {
                 Receiver::Ztunnel(self.peering.plaintext(workload))
             };
+            let (namespace, labels) = (&workload.meta.namespace, &workload.pod.labels);
+            let today = self.in_force(setting, index, workload, &receiver);
             let place = Place {
-                policies: policies.selecting(&workload.meta.namespace, &workload.pod.labels),
+                policies: policies.selecting(namespace, labels),
+                existing: match today.tunnel {
+                    Some(_) => self.existing.selecting(namespace, labels),
+                    None => Vec::new(),
+                },
                 enforcer: if role.behind_sidecar {
                     Enforcer::Envoy
                 } else {
                     Enforcer::Ztunnel
                 },
-                today: self.in_force(setting, index, workload, &receiver),
+                today,
                 receiver,
             };
             let selection = self.intern(place);
@@ -189,16 +215,21 @@ impl<'p> Authorizer<'p> {
     ) -> SelectionId {
         let root = self.policies.root_namespace();
         let own = |p: &AuthorizationPolicy| applies_at(p, root, waypoint, service);
-        let mut policies = self.policies.matching(&waypoint.namespace, own);
-        if let Some(service) = service
-            && service.meta.namespace != waypoint.namespace
-        {
-            policies.extend(self.policies.matching(&service.meta.namespace, own));
-            policies.sort_unstable();
-            policies.dedup();
-        }
+        let fitting = |among: &Policies<'_>| {
+            let mut policies = among.matching(&waypoint.namespace, own);
+            if let Some(service) = service
+                && service.meta.namespace != waypoint.namespace
+            {
+                policies.extend(among.matching(&service.meta.namespace, own));
+                policies.sort_unstable();
+                policies.dedup();
+            }
+            policies
+        };
+        let existing = is_used_today.then(|| fitting(self.existing));
         self.intern(Place {
-            policies,
+            policies: fitting(self.policies),
+            existing: existing.unwrap_or_default(),
             enforcer: Enforcer::Envoy,
             today: if is_used_today {
                 InForce {
@@ -224,9 +255,10 @@ impl<'p> Authorizer<'p> {
         let policies: Vec<_> = self.policies.listed(&place.policies).collect();
         let people = policies.iter().copied().filter(|p| !p.meta.is_ours());
         let people: Vec<_> = people.collect();
+        let existing: Vec<_> = self.existing.listed(&place.existing).collect();
         self.selections.push(Selection {
             after: Selected::listed(policies, place.enforcer),
-            today: place.today.with(&people),
+            today: place.today.with(&people, &existing),
             receiver: place.receiver.clone(),
             decision: OnceLock::new(),
             parts: OnceLock::new(),
@@ -258,10 +290,13 @@ impl<'p> Authorizer<'p> {
         selection: SelectionId,
         waypoint: Node,
         after: &Allowance,
-    ) -> Allowance {
+    ) -> PassedOn {
         let enforced = self.selections[selection.0].today.as_ref();
         let Some(today) = enforced.map(|e| e.today(self.crowd)) else {
-            return Allowance::all();
+            return PassedOn {
+                allowed: Allowance::all(),
+                carried: Allowance::exactly(PortSet::none()),
+            };
         };
         let party = analysis.party_of.get(waypoint);
         let identified = party.map(|&party| today.identified(party));
@@ -269,7 +304,11 @@ impl<'p> Authorizer<'p> {
             vouched: Some(false),
             tunnels: Some(true),
         };
-        today.compared(identified.unwrap_or_default(), client, after)
+        let identified = identified.unwrap_or_default();
+        PassedOn {
+            allowed: today.compared(identified, client, after),
+            carried: today.carried(identified, client),
+        }
     }
 
     /// All classes, by what policies let them use through the tunnel. Kept for the next time.
@@ -369,6 +408,7 @@ fn only_after(analysis: &Analysis<'_, '_>, decision: &Decision) -> Vec<Part> {
         authorized: Authorized {
             after: after.clone(),
             today: Allowance::all(),
+            carried: Allowance::exactly(PortSet::none()),
         },
         nodes,
     };

@@ -54,7 +54,9 @@ pub(crate) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
     let left_over: Vec<&AuthorizationPolicy> = left_over.collect();
     let crowd = analysis.crowd();
     let peering = Peering::of(world, root);
-    let mut authorizer = Authorizer::new(&after, &peering, &crowd, analysis.plain_clients(&crowd));
+    let existing = Policies::new(&world.authorization_policies, root);
+    let plain = analysis.plain_clients(&crowd);
+    let mut authorizer = Authorizer::new(&after, &existing, &peering, &crowd, plain);
     let tunnels = tunnels(analysis, &mut authorizer);
     let guarded = guarded(analysis, &mut authorizer);
     let ways = ways(analysis, &mut authorizer);

@@ -48,11 +48,16 @@ pub(crate) struct Outcome {
 }
 
 /// Compares the two extreme readings. `today` is what AuthorizationPolicies that are in force today
-/// leave of what the network policies allow.
-pub(crate) fn compare_sides(low: &Side, high: &Side, today: &Allowance) -> Option<Outcome> {
+/// leave of what the network policies allow; `carried` is what tunnels carry today.
+pub(crate) fn compare_sides(
+    low: &Side,
+    high: &Side,
+    today: &Allowance,
+    carried: &Allowance,
+) -> Option<Outcome> {
     // What is allowed in every reading, and in some.
-    let surely_before = low.before.intersection(&today.low);
-    let before = high.before.intersection(&today.high);
+    let surely_before = low.before.intersection(&today.low).union(&carried.low);
+    let before = high.before.intersection(&today.high).union(&carried.high);
     let surely_after = low.after.low.intersection(&high.after.low);
     let after = low.after.high.union(&high.after.high);
     let lost = surely_before.difference(&after);
@@ -191,7 +196,8 @@ mod tests {
             low: surely,
             high: perhaps,
         };
-        let Some(outcome) = compare_sides(low, high, &today) else {
+        let none = Allowance::exactly(PortSet::none());
+        let Some(outcome) = compare_sides(low, high, &today, &none) else {
             return "equal".to_owned();
         };
         let verdicts = outcome.verdicts();
@@ -235,7 +241,8 @@ mod tests {
     fn parts_are_left_out_on_request() {
         let low = side(&[1, 2], [&[3], &[3]]);
         let high = side(&[1, 2, 4], [&[3, 4], &[3, 4]]);
-        let outcome = compare_sides(&low, &high, &Allowance::all()).unwrap();
+        let none = Allowance::exactly(PortSet::none());
+        let outcome = compare_sides(&low, &high, &Allowance::all(), &none).unwrap();
         let without = outcome.without(&ports(&[1, 3])).unwrap();
         assert_eq!((without.lost, without.gained), (ports(&[2]), ports(&[])));
         let without = outcome.without_gains(&ports(&[1, 3, 4])).unwrap();

@@ -9,7 +9,7 @@ use crate::authz::Allowance;
 use crate::migrate::analysis::Analysis;
 use crate::migrate::analysis::ways::Way;
 use crate::model::Protocol;
-use crate::netpol::{PortSet, PortSets, Value};
+use crate::netpol::{PortSet, PortSetId, PortSets, Value};
 
 /// The plaintext relation: nothing may change but the tunnel's port, and that only where nothing
 /// listens on it.
@@ -73,7 +73,18 @@ pub(crate) fn tunnel(
     };
     let low = side(value.before.low, value.after.low);
     let high = side(value.before.high, value.after.high);
-    let mut outcome = compare_sides(&low, &high, &authorized.today)?;
+    let carried = |before, carried: &PortSet| {
+        if analysis.opens_tunnel(before) {
+            carried.intersection(&analysis.tunnelled)
+        } else {
+            PortSet::none()
+        }
+    };
+    let carried = Allowance {
+        low: carried(value.before.low, &authorized.carried.low),
+        high: carried(value.before.high, &authorized.carried.high),
+    };
+    let mut outcome = compare_sides(&low, &high, &authorized.today, &carried)?;
     outcome.refused = analysis.opens_tunnel(value.after.low);
     Some(outcome)
 }
@@ -90,12 +101,22 @@ pub(crate) struct Hops<'h> {
     pub(crate) at_server: &'h Allowance,
 }
 
+/// What is let through today of connections that may go through a waypoint.
+pub(crate) struct Today {
+    /// Of what network policies list, by policies of Istio.
+    pub(crate) allowed: Allowance,
+    /// By the tunnel straight to the server, where network policies let it be reached.
+    pub(crate) direct: Allowance,
+    /// By the waypoint, where they let that be reached, and it the server.
+    pub(crate) led: Allowance,
+}
+
 impl Hops<'_> {
     pub(crate) fn outcome(
         &self,
         analysis: &Analysis<'_, '_>,
         way: &Way,
-        today: &Allowance,
+        today: &Today,
         dns: bool,
     ) -> Option<Outcome> {
         let universe = way.leading_to(&PortSet::all(), dns, analysis);
@@ -123,7 +144,21 @@ impl Hops<'_> {
         let (before, first, last) = (self.today.before, self.first.after, self.last.after);
         let low = side(before.low, first.low, last.low);
         let high = side(before.high, first.high, last.high);
-        let mut outcome = compare_sides(&low, &high, today)?;
+        let carried = |ports: [&PortSet; 2], by: [PortSetId; 3]| {
+            let [direct, through] = ports;
+            let [to_server, to_waypoint, from_waypoint] = by.map(|set| analysis.opens_tunnel(set));
+            let direct = to_server.then_some(direct);
+            let through = (to_waypoint && from_waypoint).then_some(through);
+            let carried = direct.into_iter().chain(through);
+            let carried = carried.fold(PortSet::none(), |all, ports| all.union(ports));
+            carried.intersection(&universe)
+        };
+        let hops = [self.today.before, self.first.before, self.last.before];
+        let carried = Allowance {
+            low: carried([&today.direct.low, &today.led.low], hops.map(|v| v.low)),
+            high: carried([&today.direct.high, &today.led.high], hops.map(|v| v.high)),
+        };
+        let mut outcome = compare_sides(&low, &high, &today.allowed, &carried)?;
         let leaves = way.plain || analysis.opens_tunnel(last.low);
         outcome.refused = analysis.opens_tunnel(first.low) && leaves;
         Some(outcome)

@@ -248,6 +248,9 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
             Reason::TakesTunnel => {
                 "whether the sidecar takes the tunnel cannot be told from the input"
             }
+            Reason::Carried => {
+                "the tunnel carries this today, no network policy lists it, and limits would refuse it"
+            }
             Reason::Lost => "connections of today would be refused",
             Reason::InPlaintext => "policies that are added allow it in the clear",
             Reason::BlockOpened => {
@@ -321,6 +324,7 @@ impl<'t, 's, 'w> Teller<'t, 's, 'w> {
             Reason::HostNetwork(_)
             | Reason::Authorization
             | Reason::Refused
+            | Reason::Carried
             | Reason::Lost
             | Reason::InPlaintext
             | Reason::Identity

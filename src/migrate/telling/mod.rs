@@ -4,7 +4,6 @@ pub(super) mod assumed;
 pub(super) mod causes;
 pub(super) mod deciding;
 pub(super) mod governing;
-pub(super) mod in_mesh;
 pub(super) mod later;
 pub(super) mod mesh;
 pub(super) mod newly;

@@ -41,6 +41,8 @@ pub(crate) enum Reason<'t> {
     Refused,
     /// Limits of an earlier run do.
     LeftOver,
+    /// Network policies do not list it, and tunnels carry it today.
+    Carried,
     Lost,
     InPlaintext,
     /// The tunnel is opened for a block that holds more than pods.
@@ -77,6 +79,7 @@ impl Reason<'_> {
             Self::Authorization => &codes::UNKNOWN_AUTHORIZATION,
             Self::TakesTunnel => &codes::UNKNOWN_SIDECAR,
             Self::Refused => &codes::LOST_TO_AUTHORIZATION,
+            Self::Carried => &codes::LIMITS_PODS_IN_MESH,
             Self::LeftOver | Self::Lost => &codes::LOST,
             Self::InPlaintext | Self::BlockOpened => &codes::GAINED_IN_PLAINTEXT,
             Self::Listening => &codes::RESERVED_PORT,
@@ -201,6 +204,9 @@ impl<'t, 's, 'w> Reasons<'t, 's, 'w> {
             return Reason::Imagined(source);
         }
         let difference = about.difference;
+        if difference.verdict == Verdict::Lost && self.is_carried(source, difference) {
+            return Reason::Carried;
+        }
         match &mut about.common {
             Common::Settled(reason) => *reason,
             Common::Peer => {
@@ -233,6 +239,15 @@ impl<'t, 's, 'w> Reasons<'t, 's, 'w> {
                 first.or_else(shared).unwrap_or(*otherwise)
             }
         }
+    }
+
+    /// Whether network policies list nothing of what is lost, so that only a tunnel carries it today.
+    fn is_carried(&self, source: Node, difference: &Difference) -> bool {
+        let analysis = self.analysis;
+        let listed = analysis.value_at(source, difference.destination).before;
+        difference.relation != Relation::Plaintext
+            && self.responsible.is_captured_today(difference)
+            && !analysis.sets.get(listed.high).meets(&difference.changed)
     }
 
     /// Limits of an earlier run on the destination that this plan does not make.

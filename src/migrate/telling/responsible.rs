@@ -334,7 +334,11 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
                 client.tunnels
             };
             let strict = self.peering.strict(workload);
-            let in_plain = self.peering.hidden(workload).high.intersection(&difference.changed);
+            let in_plain = self
+                .peering
+                .hidden(workload)
+                .high
+                .intersection(&difference.changed);
             let knows = known == Some(true) && in_plain.is_empty();
             let strict = strict.filter(|_| is_hidden || !knows);
             let disabling = self.peering.disabling(workload);

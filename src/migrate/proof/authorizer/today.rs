@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use fixedbitset::FixedBitSet;
 
+use super::in_force::{InForce, Plaintext, Sidecar, TunnelEnd};
 use super::{Authorized, Part, allowance, of_member};
 use crate::authz::{Allowance, Crowd, Decision, Enforcer, Selected};
 use crate::migrate::analysis::Analysis;
@@ -13,55 +14,21 @@ use crate::migrate::setting::role::ClientToday;
 use crate::model::AuthorizationPolicy;
 use crate::netpol::PortSet;
 
-/// What decides about connections to pods today. One of several where the input does not tell which.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct InForce {
-    /// Nothing does.
-    pub(super) nothing: bool,
-    pub(super) sidecar: Option<Sidecar>,
-    pub(super) tunnel: Option<TunnelEnd>,
-}
-
-/// A sidecar that enforces policies.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Sidecar {
-    /// What the mode of mutual TLS leaves clients without an identity.
-    pub(super) plaintext: Allowance,
-    /// Where nobody has an identity, because mutual TLS is switched off.
-    pub(super) unidentified: Allowance,
-    /// Where the sidecars of clients present none.
-    pub(super) not_presented: Allowance,
-    /// What clients reach past it.
-    pub(super) past: PortSet,
-    /// Whether it takes the tunnel.
-    pub(super) takes_tunnel: Option<bool>,
-    /// Whether it stays, where the pods stay out of the mesh.
-    pub(super) stays: bool,
-}
-
-/// A ztunnel or waypoint that enforces policies.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct TunnelEnd {
-    pub(super) enforcer: Enforcer,
-    pub(super) plaintext: Plaintext,
-}
-
-/// What becomes of connections in the clear, from clients without an identity.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Plaintext {
-    /// Policies decide, and the mode of mutual TLS leaves them this at the most.
-    Judged(Allowance),
-    /// They go past it.
-    Past,
-    /// There are none.
-    Never,
-}
-
 /// The same with the policies of people, where something may decide.
 pub(super) struct EnforcedToday<'p> {
     nothing: bool,
     sidecar: Option<(Sidecar, Selected<'p>)>,
     tunnel: Option<(TunnelEnd, Selected<'p>)>,
+    carries: Option<Carries<'p>>,
+}
+
+/// What decides about what tunnels carry today, with the limits of earlier runs.
+struct Carries<'p> {
+    existing: Selected<'p>,
+    /// Whether there surely are some.
+    surely: bool,
+    /// Whether all clients come through the tunnel.
+    knows_all: bool,
 }
 
 impl InForce {
@@ -71,8 +38,13 @@ impl InForce {
         tunnel: None,
     };
 
-    /// With the policies of people that apply. Nothing decides where there is nothing to decide by.
-    pub(super) fn with<'p>(&self, people: &[&'p AuthorizationPolicy]) -> Option<EnforcedToday<'p>> {
+    /// With the policies that apply, those of people and all that exist. Nothing decides where there is
+    /// nothing to decide by.
+    pub(super) fn with<'p>(
+        &self,
+        people: &[&'p AuthorizationPolicy],
+        existing: &[&'p AuthorizationPolicy],
+    ) -> Option<EnforcedToday<'p>> {
         let lets_all_in = |end: &TunnelEnd| {
             let is_judged = match &end.plaintext {
                 Plaintext::Judged(accepted) => *accepted != Allowance::all(),
@@ -85,12 +57,19 @@ impl InForce {
             tunnel => (false, tunnel.as_ref()),
         };
         let listed = |enforcer| Selected::listed(people.iter().copied(), enforcer);
+        let carries = self.tunnel.as_ref().map(|end| Carries {
+            existing: Selected::listed(existing.iter().copied(), end.enforcer),
+            surely: !self.nothing && self.sidecar.is_none(),
+            knows_all: end.plaintext == Plaintext::Never,
+        });
         let enforced = EnforcedToday {
             nothing: self.nothing || open,
             sidecar: self.sidecar.clone().map(|s| (s, listed(Enforcer::Envoy))),
             tunnel: tunnel.map(|end| (end.clone(), listed(end.enforcer))),
+            carries,
         };
-        (enforced.sidecar.is_some() || enforced.tunnel.is_some()).then_some(enforced)
+        let decides = enforced.sidecar.is_some() || enforced.carries.is_some();
+        decides.then_some(enforced)
     }
 }
 
@@ -113,6 +92,11 @@ impl EnforcedToday<'_> {
                     anonymous: end.anonymous(&by_identity, crowd.plain_pod()),
                     by_identity,
                 }
+            }),
+            carries: self.carries.as_ref().map(|carries| CarriedToday {
+                by_identity: carries.existing.decide(crowd),
+                surely: carries.surely,
+                knows_all: carries.knows_all,
             }),
         }
     }
@@ -157,6 +141,15 @@ pub(super) struct Today {
     nothing: bool,
     pub(super) sidecar: Option<SidecarToday>,
     tunnel: Option<TunnelToday>,
+    carries: Option<CarriedToday>,
+}
+
+/// What is decided about what tunnels carry.
+#[derive(Clone)]
+struct CarriedToday {
+    by_identity: Decision,
+    surely: bool,
+    knows_all: bool,
 }
 
 /// What a sidecar decides.
@@ -180,6 +173,8 @@ struct TunnelToday {
 pub(super) struct Identified<'t> {
     sidecar: Option<&'t Allowance>,
     tunnel: Option<&'t Allowance>,
+    /// In the tunnel, with the limits of earlier runs.
+    carried: Option<&'t Allowance>,
 }
 
 impl<'t> Identified<'t> {
@@ -188,6 +183,7 @@ impl<'t> Identified<'t> {
         Self {
             sidecar: Some(allowance),
             tunnel: Some(allowance),
+            carried: Some(allowance),
         }
     }
 }
@@ -199,6 +195,7 @@ impl Today {
             nothing: self.nothing || self.tunnel.is_some(),
             sidecar: self.sidecar.clone(),
             tunnel: None,
+            carries: None,
         }
     }
 
@@ -227,16 +224,22 @@ impl Today {
         let mut parts: BTreeMap<Authorized, FixedBitSet> = BTreeMap::new();
         for (after, members) in decision {
             for (identified, members) in self.apart(members) {
-                for node in analysis.nodes_of(&members) {
-                    let client = analysis.client_today(node);
+                let mut nodes = FixedBitSet::with_capacity(classes);
+                nodes.extend(analysis.nodes_of(&members));
+                for (client, alike) in &analysis.clients_today {
+                    let mut nodes = nodes.clone();
+                    nodes.intersect_with(alike);
+                    if nodes.is_clear() {
+                        continue;
+                    }
                     let authorized = Authorized {
                         after: after.clone(),
-                        today: self.compared(identified, client, after),
+                        today: self.compared(identified, *client, after),
+                        carried: self.carried(identified, *client),
                     };
-                    let nodes = parts.entry(authorized);
-                    nodes
-                        .or_insert_with(|| FixedBitSet::with_capacity(classes))
-                        .insert(node);
+                    let part = parts.entry(authorized);
+                    part.or_insert_with(|| FixedBitSet::with_capacity(classes))
+                        .union_with(&nodes);
                 }
             }
         }
@@ -263,20 +266,43 @@ impl Today {
             };
             groups = split(&groups, &end.by_identity, by);
         }
+        if let Some(carries) = &self.carries {
+            let by = |known, carried| Identified {
+                carried: Some(carried),
+                ..known
+            };
+            groups = split(&groups, &carries.by_identity, by);
+        }
         groups
     }
 
     /// What one of the crowd may use where it is known.
     pub(super) fn identified(&self, member: usize) -> Identified<'_> {
+        let sidecar = self.sidecar.as_ref().map(|s| &s.by_identity);
+        let tunnel = self.tunnel.as_ref().map(|t| &t.by_identity);
+        let carries = self.carries.as_ref().map(|c| &c.by_identity);
         Identified {
-            sidecar: self
-                .sidecar
-                .as_ref()
-                .and_then(|s| of_member(&s.by_identity, member)),
-            tunnel: self
-                .tunnel
-                .as_ref()
-                .and_then(|t| of_member(&t.by_identity, member)),
+            sidecar: sidecar.and_then(|s| of_member(s, member)),
+            tunnel: tunnel.and_then(|t| of_member(t, member)),
+            carried: carries.and_then(|c| of_member(c, member)),
+        }
+    }
+
+    /// What the tunnel carries today for a client, if network policies let it reach the tunnel.
+    pub(super) fn carried(&self, identified: Identified<'_>, client: ClientToday) -> Allowance {
+        let nothing = || Allowance::exactly(PortSet::none());
+        let Some((carries, carried)) = self.carries.as_ref().zip(identified.carried) else {
+            return nothing();
+        };
+        let tunnels = if carries.knows_all {
+            Some(true)
+        } else {
+            client.tunnels
+        };
+        match tunnels {
+            Some(false) => nothing(),
+            Some(true) if carries.surely => carried.clone(),
+            _ => carried.either(&nothing()),
         }
     }
 

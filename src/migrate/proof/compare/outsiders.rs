@@ -126,7 +126,8 @@ impl Comparer<'_, '_, '_, '_, '_> {
                 let passed_on = self
                     .authorizer
                     .passed_on_today(analysis, *selection, waypoint, &at_server);
-                way.led_to(at_waypoint, true, analysis).both(&passed_on)
+                way.led_to(at_waypoint, true, analysis)
+                    .both(&passed_on.allowed)
             } else {
                 self.authorizer.stranger_today(*selection).clone()
             };

@@ -8,12 +8,13 @@ use super::{Comparer, is_doubtful};
 use crate::authz::Allowance;
 use crate::migrate::analysis::Analysis;
 use crate::migrate::analysis::ways::{Asked, Way};
-use crate::migrate::proof::authorizer::{Authorizer, Part, SelectionId};
+use crate::migrate::proof::authorizer::{Authorizer, Part, PassedOn, SelectionId};
 use crate::migrate::proof::differences::To;
 use crate::migrate::proof::outcome::Outcome;
-use crate::migrate::proof::relations::Hops;
+use crate::migrate::proof::relations::{Hops, Today};
 use crate::migrate::setting::Taken;
 use crate::netpol::Node;
+use crate::netpol::PortSet;
 use crate::plan::Relation;
 
 /// A way to a class, and where policies apply on it.
@@ -117,8 +118,12 @@ impl Comparer<'_, '_, '_, '_, '_> {
                             at_server: &at_server,
                         };
                         let led = |dns| {
-                            let at_waypoint = &part.authorized.today;
-                            way.led_to(at_waypoint, dns, analysis).both(&passed_on)
+                            let by_people = way.led_to(&part.authorized.today, dns, analysis);
+                            let carried = way.led_to(&part.authorized.carried, dns, analysis);
+                            PassedOn {
+                                allowed: by_people.both(&passed_on.allowed),
+                                carried: carried.both(&passed_on.carried),
+                            }
                         };
                         let otherwise = otherwise.as_ref().map(|(way, end)| (way, end));
                         for like in self.alike(&nodes, direct, through, led) {
@@ -138,22 +143,35 @@ impl Comparer<'_, '_, '_, '_, '_> {
         nodes: &FixedBitSet,
         direct: &[Part],
         through: &Through<'_>,
-        led: impl Fn(bool) -> Allowance,
+        led: impl Fn(bool) -> PassedOn,
     ) -> Vec<Alike> {
         let mut alike = Vec::new();
         for part in direct {
             let mut nodes = nodes.clone();
             nodes.intersect_with(&part.nodes);
-            let direct = &part.authorized.today;
+            let direct = &part.authorized;
             for (nodes, takes_it) in self.by_way_today(&nodes, through) {
                 for (nodes, dns) in self.by_dns(&nodes) {
                     if nodes.is_clear() {
                         continue;
                     }
-                    let today = match takes_it {
-                        Some(false) => direct.clone(),
-                        Some(true) => led(dns),
-                        None => direct.either(&led(dns)),
+                    let nothing = Allowance::exactly(PortSet::none());
+                    let today = match (takes_it, led(dns)) {
+                        (Some(false), _) => Today {
+                            allowed: direct.today.clone(),
+                            direct: direct.carried.clone(),
+                            led: nothing,
+                        },
+                        (Some(true), led) => Today {
+                            allowed: led.allowed,
+                            direct: nothing,
+                            led: led.carried,
+                        },
+                        (None, led) => Today {
+                            allowed: direct.today.either(&led.allowed),
+                            direct: direct.carried.either(&nothing),
+                            led: led.carried.either(&nothing),
+                        },
                     };
                     alike.push(Alike { nodes, dns, today });
                 }
@@ -186,8 +204,7 @@ struct Alike {
     nodes: FixedBitSet,
     /// Whether their look-ups of DNS go this way too.
     dns: bool,
-    /// What policies of Istio let them use.
-    today: Allowance,
+    today: Today,
 }
 
 /// What changes for them. `otherwise`: how the way ends if the server takes the tunnel and was not
