@@ -18,6 +18,9 @@ pub struct Demand<'p> {
     pub clients: Vec<(PortSet, FixedBitSet)>,
     /// TCP ports for clients not listed; `None` when no other reaches the tunnel port.
     pub others: Option<PortSet>,
+    /// Clients without a known name that may have any name of their namespace. All others without one
+    /// have names that nobody else has.
+    pub any_name: FixedBitSet,
     /// Ports that the workload declares: what is enforced when a list would be too long.
     pub declared: PortSet,
     /// Ports that can be meant at all.
@@ -28,13 +31,22 @@ pub struct Demand<'p> {
 type Key<'d> = (
     &'d [(PortSet, FixedBitSet)],
     &'d Option<PortSet>,
+    &'d FixedBitSet,
     &'d PortSet,
     &'d PortSet,
 );
 
 impl Demand<'_> {
     fn key(&self) -> Key<'_> {
-        (&self.clients, &self.others, &self.declared, &self.universe)
+        let Self {
+            parties: _,
+            clients,
+            others,
+            any_name,
+            declared,
+            universe,
+        } = self;
+        (clients, others, any_name, declared, universe)
     }
 }
 
@@ -89,10 +101,13 @@ impl Demand<'_> {
             (Some(a), Some(b)) => Some(a.union(b)),
             (one, another) => one.clone().or(another.clone()),
         };
+        let mut any_name = self.any_name.clone();
+        any_name.union_with(&other.any_name);
         Self {
             parties: self.parties,
             clients: clients.into_iter().collect(),
             others,
+            any_name,
             declared: self.declared.union(&other.declared),
             universe: self.universe.union(&other.universe),
         }

@@ -149,12 +149,18 @@ fn deny(demand: &Demand<'_>, crowd: &Crowd<'_>, piece: &Piece, encoded: &mut Enc
         if exempt.by_guess {
             encoded.unnamed = encoded.unnamed.union(&piece.ports);
         }
-        vec![Source {
+        let except = Source {
+            principals: exempt.except,
+            ..Source::default()
+        };
+        let from = Source {
             principals: vec!["*".into()],
             not_principals: exempt.principals,
             not_namespaces: exempt.namespaces,
             ..Source::default()
-        }]
+        };
+        let except = Some(except).filter(|s| *s != Source::default());
+        [from].into_iter().chain(except).collect()
     };
     push(demand, from, &piece.ports, encoded);
 }
@@ -163,11 +169,7 @@ fn deny(demand: &Demand<'_>, crowd: &Crowd<'_>, piece: &Piece, encoded: &mut Enc
 /// its namespace if nobody of it may.
 fn refused(demand: &Demand<'_>, crowd: &Crowd<'_>, piece: &Piece) -> Named {
     let (all, refused) = (demand.all(), demand.without(&piece.clients));
-    let mut named = Named {
-        principals: Vec::new(),
-        namespaces: Vec::new(),
-        by_guess: false,
-    };
+    let mut named = Named::default();
     for namespace in crowd.of_each_namespace() {
         let parties = demand.parties.get(namespace.clone()).unwrap_or_default();
         let inside = refused.count_ones(namespace.clone());
@@ -195,6 +197,7 @@ fn by_name(named: Named) -> Vec<Source> {
     };
     let namespaces = Source {
         namespaces: named.namespaces,
+        not_principals: named.except,
         ..Source::default()
     };
     let sources = [principals, namespaces].into_iter();
@@ -245,23 +248,25 @@ fn allow(
 }
 
 /// How some clients are named.
+#[derive(Default)]
 struct Named {
     principals: Vec<Name>,
     namespaces: Vec<Name>,
+    /// Who is of one of these namespaces and not meant.
+    except: Vec<Name>,
     /// A namespace stands for a client of it that has no known name, and so perhaps for others.
     by_guess: bool,
 }
 
 /// Names clients: whole namespaces (as far as their pods reach the tunnel) by name, so that the
 /// list is short and holds for service accounts to come; the others by principal. A client
-/// without a known name is named by its namespace: that may let others through, but refuses nobody
-/// who may.
+/// without a known name is named by its namespace, apart from those who may not. Where it may have the
+/// name of one of them all are let through: nobody who may is refused.
 fn name(demand: &Demand<'_>, crowd: &Crowd<'_>, groups: &BTreeSet<usize>) -> Named {
     let (all, chosen) = (demand.all(), demand.of(groups));
     let mut named = Named {
         principals: Vec::with_capacity(chosen.count_ones(..)),
-        namespaces: Vec::new(),
-        by_guess: false,
+        ..Named::default()
     };
     let mut only_whole = true;
     let mut parts = Vec::new();
@@ -283,8 +288,19 @@ fn name(demand: &Demand<'_>, crowd: &Crowd<'_>, groups: &BTreeSet<usize>) -> Nam
         // A party without a known name sorts first.
         let unknown = chosen.contains(namespace.start) && first.principal().is_none();
         if unknown || (whole && (only_whole || inside > 1)) {
-            named.by_guess |= !full;
             named.namespaces.push(Name::clone(first.namespace_name()));
+            if demand.any_name.contains(namespace.start) {
+                named.by_guess |= !full;
+            } else if !whole {
+                // Who is not listed at all may use what others may, and that is less.
+                let reaches = |index: usize| demand.others.is_some() || all.contains(index);
+                let except = (namespace.start..)
+                    .zip(parties)
+                    .filter(|(index, _)| !chosen.contains(*index) && reaches(*index));
+                named
+                    .except
+                    .extend(except.filter_map(|(_, party)| party.principal().cloned()));
+            }
         } else {
             let numbered = (namespace.start..).zip(parties);
             let clients = numbered.filter(|(index, _)| chosen.contains(*index));

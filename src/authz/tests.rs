@@ -39,7 +39,7 @@ fn policy(action: Action, rules: Vec<AuthorizationRule>) -> AuthorizationPolicy 
     }
 }
 
-/// What the parties may use, then someone of whom nothing is known, then plaintext.
+/// What everybody of a crowd may use.
 fn decide(
     policies: &[AuthorizationPolicy],
     enforcer: Enforcer,
@@ -55,7 +55,7 @@ fn decide(
         assert!(parts.next().is_none(), "{member} is in two parts");
         allowance.clone()
     };
-    (0..=crowd.anonymous()).map(of).collect()
+    (0..crowd.size()).map(of).collect()
 }
 
 /// Limits by party, `None` for those that do not reach the port; and for all others.
@@ -69,7 +69,14 @@ fn limits() -> impl Strategy<Value = Limits> {
     (parties, prop::option::weighted(0.4, set))
 }
 
-fn demand<'p>(parties: &'p [Party], (clients, others): &Limits) -> Demand<'p> {
+/// `any_name`: whether those without a known name may have that of another.
+fn demand<'p>(parties: &'p [Party], (clients, others): &Limits, any_name: bool) -> Demand<'p> {
+    let nameless = parties
+        .iter()
+        .map(|p| any_name && p.service_account().is_none());
+    let nameless = nameless
+        .zip(0..)
+        .filter_map(|(is_it, party)| is_it.then_some(party));
     let groups = clients.iter().enumerate().filter_map(|(party, limit)| {
         let mut one = FixedBitSet::with_capacity(parties.len());
         one.insert(party);
@@ -79,6 +86,7 @@ fn demand<'p>(parties: &'p [Party], (clients, others): &Limits) -> Demand<'p> {
         parties,
         clients: disjoint(&groups.collect::<Vec<_>>()),
         others: others.map(ports),
+        any_name: nameless.collect(),
         declared: ports(0b1),
         universe: ports(u8::MAX),
     }
@@ -86,15 +94,22 @@ fn demand<'p>(parties: &'p [Party], (clients, others): &Limits) -> Demand<'p> {
 
 proptest! {
     #[test]
-    fn rules_refuse_nothing_that_is_allowed_and_allow_what_they_say(limits in limits()) {
+    fn rules_refuse_nothing_that_is_allowed_and_allow_what_they_say(
+        limits in limits(),
+        any_name in any::<bool>(),
+    ) {
         let parties = parties();
-        let demand = demand(&parties, &limits);
+        let demand = demand(&parties, &limits, any_name);
         for (mode, action) in [(Mode::Deny, Action::Deny), (Mode::Allow, Action::Allow)] {
             let encoded = encode(&demand, &Crowd::new(&parties), mode);
             if encoded.rules.is_empty() {
                 continue;
             }
             let said = encoded.unnamed.union(&encoded.unlisted);
+            prop_assert!(
+                any_name || demand.others.is_some() || encoded.unnamed.is_empty(),
+                "{encoded:#?}"
+            );
             let policies = [policy(action, encoded.rules.clone())];
             let decided = decide(&policies, Enforcer::Ztunnel, &parties);
             for ((party, limit), found) in parties.iter().zip(&limits.0).zip(&decided) {
@@ -106,9 +121,18 @@ proptest! {
                 let unknown = party.service_account().is_none();
                 prop_assert!(unknown || said.includes(&more), "{party:?} {more} {encoded:#?}");
             }
+            let crowd = Crowd::new(&parties);
+            for (party, limit) in parties.iter().zip(&limits.0) {
+                let Some(limit) = limit.map(ports).filter(|_| party.service_account().is_none())
+                else {
+                    continue;
+                };
+                let newcomer = &decided[crowd.newcomer(party.namespace())];
+                prop_assert!(newcomer.low.includes(&limit), "{party:?} {encoded:#?}");
+            }
             let stranger = [Party::new("z", Some("z"))];
             let found = decide(&policies, Enforcer::Ztunnel, &stranger);
-            let [stranger, anyone, plaintext] = &found[..] else {
+            let [stranger, anyone, plaintext, ..] = &found[..] else {
                 unreachable!()
             };
             if let Some(others) = &demand.others {
@@ -126,7 +150,7 @@ proptest! {
     #[test]
     fn what_either_allows_is_what_one_or_the_other_allows(one in limits(), other in limits()) {
         let parties = parties();
-        let both = demand(&parties, &one).or(&demand(&parties, &other));
+        let both = demand(&parties, &one, true).or(&demand(&parties, &other, true));
         for party in 0..parties.len() {
             let of = |(clients, others): &Limits| clients[party].or(*others).map(ports);
             let (one, other) = (of(&one), of(&other));

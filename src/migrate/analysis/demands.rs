@@ -1,14 +1,14 @@
 //! What the tunnel to a destination may carry, and what a waypoint may let through: the port limits
 //! of the network policies, by who the client is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
 
 use super::Analysis;
+use super::unlisted::{admits_namespaces, admitted_namespaces};
 use crate::authz::{Demand, Party, disjoint};
-use crate::migrate::setting::Setting;
 use crate::migrate::tunnel_port::covers_tunnel;
 use crate::model::{LabelSelector, NetworkPolicy, Peer, Protocol, Rule, Service};
 use crate::netpol::{Direction, Node, PortSet, Selection, rule_ports};
@@ -144,7 +144,9 @@ impl Analysis<'_, '_> {
         let unlimited = |ports: &PortSet| *ports == self.tunnelled;
         let groups = self.tunnel_clients(class);
         let (mut clients, nameless) = self.named(self.by_party(class, &groups));
-        let unlisted = self.unlisted(class, &union(&clients));
+        let reaching = union(&clients);
+        let any_name = self.without_account(&reaching);
+        let unlisted = self.unlisted(class, &reaching);
         let mut limits = groups.iter().chain(&unlisted).map(|(ports, _)| ports);
         let is_limited = limits.any(|ports| !unlimited(ports));
         clients.extend(unlisted);
@@ -158,6 +160,7 @@ impl Analysis<'_, '_> {
             parties: &self.parties,
             clients: disjoint(&clients),
             others,
+            any_name,
             declared: PortSet::none(),
             universe: self.tunnelled.clone(),
         };
@@ -172,6 +175,7 @@ impl Analysis<'_, '_> {
             // Who may use what others may need not be named.
             demand.clients.retain(|(ports, _)| ports != others);
         }
+        demand.any_name.intersect_with(&union(&demand.clients));
         Some(demand)
     }
 
@@ -242,13 +246,19 @@ impl Analysis<'_, '_> {
         anybody: Option<&PortSet>,
         clients: &[(PortSet, FixedBitSet)],
     ) -> Option<(PortSet, FixedBitSet)> {
+        let unnamed = self.without_account(&union(clients));
+        Some((anybody?.clone(), unnamed)).filter(|(_, parties)| !parties.is_clear())
+    }
+
+    /// Those of some parties whose service account is not known.
+    fn without_account(&self, parties: &FixedBitSet) -> FixedBitSet {
         let has_none = |party: &usize| {
             let party = self.parties.get(*party);
             party.is_some_and(|p| p.service_account().is_none())
         };
         let mut unnamed = FixedBitSet::with_capacity(self.parties.len());
-        unnamed.extend(union(clients).ones().filter(has_none));
-        Some((anybody?.clone(), unnamed)).filter(|(_, parties)| !parties.is_clear())
+        unnamed.extend(parties.ones().filter(has_none));
+        unnamed
     }
 
     /// Whether pods that are not in the input reach the tunnel's port of a class by a rule for
@@ -290,6 +300,7 @@ impl Analysis<'_, '_> {
         let mut clients: Vec<(PortSet, FixedBitSet)> = reaching
             .map(|(_, nodes)| (PortSet::none(), direct(&nodes)))
             .collect();
+        let mut any_name = union(&clients);
         for workload in self.setting.backends(service) {
             let Some(class) = self.universe.class_of(workload) else {
                 continue;
@@ -308,7 +319,9 @@ impl Analysis<'_, '_> {
             for (value, nodes) in self.sources_of(class) {
                 let today = self.sets.get(value.before.high);
                 let today = today.intersection(&self.tunnelled);
-                clients.push((leading(&today), direct(nodes)));
+                let parties = direct(nodes);
+                any_name.union_with(&parties);
+                clients.push((leading(&today), parties));
             }
             let unlisted = self.unlisted(class, &union(&clients)).into_iter();
             clients.extend(unlisted.map(|(ports, parties)| (leading(&ports), parties)));
@@ -329,6 +342,7 @@ impl Analysis<'_, '_> {
             parties: &self.parties,
             clients,
             others: Some(others),
+            any_name: self.without_account(&any_name),
             declared: PortSet::none(),
             universe,
         })
@@ -373,49 +387,6 @@ fn union(groups: &[(PortSet, FixedBitSet)]) -> FixedBitSet {
         all.union_with(parties);
     }
     all
-}
-
-/// Parties that stand for the pods of a namespace that are not in the input, for each that a rule
-/// admits as a whole.
-pub(crate) fn unlisted_parties(setting: &Setting<'_>) -> BTreeSet<Party> {
-    let mut peers: BTreeSet<(&str, &Peer)> = BTreeSet::new();
-    let policies = setting.world.network_policies.iter();
-    for policy in policies.filter(|p| p.isolates_ingress) {
-        let whole = policy.ingress.iter().flat_map(|r| &r.peers);
-        let whole = whole.filter(|p| admits_namespaces(p));
-        peers.extend(whole.map(|peer| (policy.meta.namespace.as_str(), peer)));
-    }
-    let admitted = peers
-        .into_iter()
-        .flat_map(|(own, peer)| admitted_namespaces(setting, own, peer));
-    admitted.map(|name| Party::new(name, None)).collect()
-}
-
-/// Whether a peer admits all pods of some namespaces, but not of all.
-fn admits_namespaces(peer: &Peer) -> bool {
-    match peer {
-        Peer::Pods { namespaces, pods } => {
-            pods.as_ref().is_none_or(LabelSelector::is_empty)
-                && namespaces.as_ref().is_none_or(|n| !n.is_empty())
-        }
-        Peer::Block { .. } => false,
-    }
-}
-
-/// The namespaces of the input that a peer of a policy selects.
-fn admitted_namespaces<'s>(setting: &'s Setting<'_>, own: &'s str, peer: &Peer) -> Vec<&'s str> {
-    let selector = match peer {
-        Peer::Pods {
-            namespaces: Some(selector),
-            ..
-        } => selector,
-        Peer::Pods { .. } => return vec![own],
-        Peer::Block { .. } => return Vec::new(),
-    };
-    let known = setting.world.namespaces.iter();
-    let known = known.filter(|(name, _)| !setting.nameless.contains(*name));
-    let selected = known.filter(|(_, n)| selector.matches(&n.meta.labels));
-    selected.map(|(name, _)| name.as_str()).collect()
 }
 
 /// The ports of both.

@@ -2,6 +2,7 @@
 
 pub(super) mod demands;
 pub(super) mod naming;
+pub(super) mod unlisted;
 pub(super) mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,7 @@ use super::setting::role::ClientToday;
 use crate::authz::{Crowd, Party, Places, TrustDomain};
 use crate::model::{Protocol, WorkloadKind};
 use crate::netpol::{Class, Network, Node, PortSet, PortSets, Selection, Universe, Value};
-use demands::unlisted_parties;
+use unlisted::unlisted_parties;
 use ways::Way;
 
 /// Everything that limits and proof are made from.

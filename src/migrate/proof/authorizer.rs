@@ -19,7 +19,7 @@ use crate::model::{AuthorizationPolicy, Service, Workload};
 use crate::netpol::Node;
 
 pub(crate) use clear::{Anonymous, Guard};
-use today::{EnforcedToday, InForce, Sidecar, TunnelEnd};
+use today::{EnforcedToday, InForce, Plaintext, Sidecar, TunnelEnd};
 
 /// What AuthorizationPolicies let a client use.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -168,10 +168,10 @@ impl<'p> Authorizer<'p> {
         };
         let end = || TunnelEnd {
             enforcer: Enforcer::Ztunnel,
-            plaintext: Some(match receiver {
-                Receiver::Ztunnel(accepted) => accepted.clone(),
-                Receiver::Application | Receiver::Other => Allowance::all(),
-            }),
+            plaintext: match receiver {
+                Receiver::Ztunnel(accepted) => Plaintext::Judged(accepted.clone()),
+                Receiver::Application | Receiver::Other => Plaintext::Past,
+            },
         };
         InForce {
             nothing: proxy != Some(true) && captured != Some(true),
@@ -206,7 +206,7 @@ impl<'p> Authorizer<'p> {
                     sidecar: None,
                     tunnel: Some(TunnelEnd {
                         enforcer: Enforcer::Envoy,
-                        plaintext: None,
+                        plaintext: Plaintext::Never,
                     }),
                 }
             } else {
@@ -243,21 +243,21 @@ impl<'p> Authorizer<'p> {
         selection: SelectionId,
         class: Node,
     ) -> Allowance {
-        let selection = &self.selections[selection.0];
-        let decide = || selection.after.decide(self.crowd);
-        let decision = selection.decision.get_or_init(decide);
+        let decision = self.decision(selection);
         let party = analysis.party_of.get(class);
         party
             .and_then(|&party| allowance(decision, party))
             .unwrap_or_else(Allowance::all)
     }
 
-    /// What is let through today of what a waypoint passes on to pods.
+    /// What is let through today of what a waypoint passes on to pods, to be compared with what is
+    /// afterwards.
     pub(crate) fn passed_on_today(
         &self,
         analysis: &Analysis<'_, '_>,
         selection: SelectionId,
         waypoint: Node,
+        after: &Allowance,
     ) -> Allowance {
         let enforced = self.selections[selection.0].today.as_ref();
         let Some(today) = enforced.map(|e| e.today(self.crowd)) else {
@@ -269,7 +269,7 @@ impl<'p> Authorizer<'p> {
             vouched: Some(false),
             tunnels: Some(true),
         };
-        today.of(identified.unwrap_or_default(), client)
+        today.compared(identified.unwrap_or_default(), client, after)
     }
 
     /// All classes, by what policies let them use through the tunnel. Kept for the next time.
@@ -290,9 +290,14 @@ impl<'p> Authorizer<'p> {
 
     /// What strangers may use once everything is in place.
     pub(crate) fn stranger(&self, selection: SelectionId) -> Allowance {
+        self.of_stranger(self.decision(selection))
+    }
+
+    /// What everybody may use once everything is in place. Kept for the next time.
+    pub(crate) fn decision(&self, selection: SelectionId) -> &Decision {
         let selection = &self.selections[selection.0];
         let decide = || selection.after.decide(self.crowd);
-        self.of_stranger(selection.decision.get_or_init(decide))
+        selection.decision.get_or_init(decide)
     }
 
     /// What is let through of strangers today, who may have a sidecar or not. The plan enrols none of

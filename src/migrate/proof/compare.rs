@@ -79,6 +79,7 @@ pub(crate) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
         let stranger = authorizer.of_stranger(&decision);
         let entering = authorizer.entering(*selection, &decision);
         let entering = entering.filter(|e| !e.is_none());
+        let judged = newcomers.judge(&authorizer, &decision);
         for (class, workloads) in ends {
             comparer.tunnel_to(*class, workloads, &parts);
             let today = authorizer.stranger_today(*selection);
@@ -87,8 +88,7 @@ pub(crate) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
                 let ends = (*class, workloads.as_slice());
                 entering::compare(analysis, &outside, entering, ends, &mut comparer.found);
             }
-            let gains = newcomers.gains(*class, workloads, &authorizer, &decision);
-            for gain in gains {
+            for gain in newcomers.gains(*class, workloads, &judged) {
                 comparer.found.add_gain(gain);
             }
         }
@@ -99,6 +99,7 @@ pub(crate) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
         for &waypoint in analysis.nodes_of_waypoint(way.way.waypoint) {
             comparer.through(way, waypoint);
             comparer.strangers_through(way, waypoint);
+            comparer.newcomers_through(&newcomers, way, waypoint);
         }
         comparer.found
     });

@@ -5,6 +5,8 @@
 //! Each has a service account of its own, which no limit names: one that shares the account of a
 //! client gets what that client gets.
 
+mod admission;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use ambient_facts::labels;
@@ -13,32 +15,48 @@ use super::authorizer::Authorizer;
 use super::strangers::{Change, Gain};
 use crate::authz::Decision;
 use crate::migrate::analysis::Analysis;
-use crate::migrate::setting::imagine::{asked_names, elsewhere, satisfying, shown};
-use crate::migrate::setting::role::may_be_injected;
+use crate::migrate::analysis::ways::Way;
+use crate::migrate::setting::imagine::shown;
 use crate::migrate::tunnel_port::covers_tunnel;
-use crate::model::{Coverage, Kind, LabelSelector, Labels, NetworkPolicy, Peer, Rule};
-use crate::netpol::{Class, Direction, Node, PortSet, Version, rule_ports, selects_namespace};
+use crate::model::{Labels, NetworkPolicy, Peer, Rule};
+use crate::netpol::{Class, Direction, Node, PortSet, Version, rule_ports};
 use crate::plan::Relation;
+use admission::{Admission, Place};
 
 /// The policies and namespaces that they are judged by.
 pub(crate) struct Newcomers<'a, 's, 'w> {
     analysis: &'a Analysis<'s, 'w>,
     /// By namespace.
     versions: BTreeMap<&'a str, Vec<Version<'a>>>,
-    /// Namespaces whose pods speak through the tunnel.
-    speaking: Vec<&'a str>,
-    /// Namespaces that the input does not know, by what they are called: the labels that a rule asks
-    /// for.
-    elsewhere: BTreeMap<String, Labels>,
-    /// Pods of these that the plan imagines and compares like those of the input.
+    admission: Admission<'a>,
+    /// Pods that the plan imagines and compares like those of the input.
     imagined: BTreeSet<(&'a str, &'a Labels)>,
+}
+
+/// What policies let pods use that come from each place.
+pub(crate) struct Judged {
+    /// By place: the index of what its pods may use.
+    by_place: Vec<usize>,
+    allowed: Vec<PortSet>,
+    /// Places whose pods may use more than anybody. The others are strangers like all.
+    apart: Vec<usize>,
+    /// Whether the policies name clients. Where they name nobody all labels are alike, which is said
+    /// of the policy.
+    names_clients: bool,
+}
+
+/// What is behind a way through a waypoint.
+pub(crate) struct Behind<'b> {
+    pub(crate) way: &'b Way,
+    /// A class of the waypoint's pods.
+    pub(crate) waypoint: Node,
+    /// What the waypoint may pass on.
+    pub(crate) passed_on: PortSet,
 }
 
 /// A pod that the input does not hold, with no labels but those that a rule asks for.
 struct Newcomer<'a> {
-    namespace: &'a str,
-    /// Whether it is of a namespace that the input knows.
-    is_known: bool,
+    place: &'a Place,
     labels: &'a Labels,
 }
 
@@ -63,8 +81,7 @@ const AFTER: Side = Side {
 
 impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
     pub(crate) fn of(analysis: &'a Analysis<'s, 'w>) -> Self {
-        let setting = analysis.setting;
-        let world = &*setting.world;
+        let world = &*analysis.setting.world;
         let mut versions: BTreeMap<&str, Vec<Version<'_>>> = BTreeMap::new();
         for version in analysis.opening.versions(&world.network_policies) {
             if let Some(policy) = version.after.or(version.before) {
@@ -72,27 +89,10 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
                 here.or_default().push(version);
             }
         }
-        let names = world.namespaces.keys().map(String::as_str);
-        let speaking = names.filter(|name| {
-            let speaks = setting.scope.is_enrolled(name) || may_be_injected(world, name);
-            speaks && !setting.nameless.contains(*name)
-        });
-        let asked = versions.values().flatten().filter_map(AFTER.version);
-        let peers = asked.flat_map(|p| &p.ingress).flat_map(|r| &r.peers);
-        let selectors = peers.filter_map(|peer| match peer {
-            Peer::Pods { namespaces, .. } => {
-                let by_label = |s: &&LabelSelector| !s.is_empty() && asked_names(s).is_none();
-                namespaces.as_ref().filter(by_label)
-            }
-            Peer::Block { .. } => None,
-        });
-        let is_all = world.coverage(Kind::Namespace) == Coverage::Complete;
-        let elsewhere = selectors.filter(|_| !is_all).filter_map(elsewhere);
         let imagined = world.workloads.iter().filter(|w| w.imagined);
         Self {
             analysis,
-            speaking: speaking.collect(),
-            elsewhere: elsewhere.collect(),
+            admission: Admission::of(analysis, &versions),
             imagined: imagined
                 .map(|w| (w.meta.namespace.as_str(), &w.pod.labels))
                 .collect(),
@@ -100,15 +100,34 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
         }
     }
 
-    /// What they can use of some workloads of a class afterwards, and not today, by what policies
-    /// decide there.
-    pub(crate) fn gains(
-        &self,
-        class: Node,
-        workloads: &[usize],
-        authorizer: &Authorizer<'_>,
-        decision: &Decision,
-    ) -> Vec<Gain> {
+    /// Reads a decision for all that may come.
+    pub(crate) fn judge(&self, authorizer: &Authorizer<'_>, decision: &Decision) -> Judged {
+        let anybody = authorizer.of_stranger(decision).high;
+        let mut allowed: Vec<PortSet> = Vec::new();
+        let by_place = self.admission.places.iter().map(|place| {
+            let ports = authorizer.of_newcomer(decision, &place.namespace).high;
+            let known = allowed.iter().position(|known| *known == ports);
+            known.unwrap_or_else(|| {
+                allowed.push(ports);
+                allowed.len() - 1
+            })
+        });
+        let by_place: Vec<usize> = by_place.collect();
+        let is_more: Vec<bool> = allowed.iter().map(|a| !anybody.includes(a)).collect();
+        let numbered = by_place.iter().zip(&self.admission.places).enumerate();
+        let apart = numbered.filter(|(_, (index, place))| {
+            place.is_known && is_more.get(**index).copied().unwrap_or_default()
+        });
+        Judged {
+            apart: apart.map(|(place, _)| place).collect(),
+            by_place,
+            allowed,
+            names_clients: authorizer.names_clients(decision),
+        }
+    }
+
+    /// What they can use of some workloads of a class afterwards, and not today, through the tunnel.
+    pub(crate) fn gains(&self, class: Node, workloads: &[usize], judged: &Judged) -> Vec<Gain> {
         let analysis = self.analysis;
         let mut gains = Vec::new();
         let Some(to) = analysis.universe.classes().get(class) else {
@@ -117,76 +136,108 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
         if !analysis.network.is_isolated(class, Direction::Ingress) {
             return gains;
         }
-        let allowed = |namespace: &str| {
-            let allowance = authorizer.of_newcomer(decision, namespace);
-            allowance.high.intersection(&analysis.tunnelled)
+        for (newcomer, allowed) in self.entering(to, judged, true) {
+            let allowed = allowed.intersection(&analysis.tunnelled);
+            let before = self.ports_today(&newcomer, to);
+            let before = before.intersection(&analysis.tunnelled);
+            gains.push(newcomer.gain(class, workloads, Relation::Tunnel, before, &allowed));
+        }
+        gains
+    }
+
+    /// The same through a waypoint, by what policies decide there.
+    pub(crate) fn gains_behind(
+        &self,
+        class: Node,
+        workloads: &[usize],
+        behind: &Behind<'_>,
+        judged: &Judged,
+    ) -> Vec<Gain> {
+        let analysis = self.analysis;
+        let Behind {
+            way,
+            waypoint,
+            passed_on,
+        } = behind;
+        let classes = analysis.universe.classes();
+        let (Some(to), Some(at)) = (classes.get(class), classes.get(*waypoint)) else {
+            return Vec::new();
         };
-        let anybody = authorizer.of_stranger(decision).high;
-        // Those who may use no more than anybody are strangers like all others.
-        let apart = self.speaking.iter().copied();
-        let apart: Vec<&str> = apart.filter(|n| !anybody.includes(&allowed(n))).collect();
-        // Where nobody is named all labels are alike, which is said of the policy.
-        let names_clients = authorizer.names_clients(decision);
-        let mut known: BTreeSet<(&str, Labels)> = BTreeSet::new();
-        let anywhere = [Peer::Pods {
-            namespaces: Some(LabelSelector::default()),
-            pods: None,
-        }];
-        let entering = self.policies(&to.namespace, Direction::Ingress, &to.labels, AFTER.version);
-        for rule in entering
-            .flat_map(|p| &p.ingress)
-            .filter(|r| covers_tunnel(r))
-        {
-            let granted = rule_ports(rule, to);
-            let peers = if rule.peers.is_empty() {
-                &anywhere[..]
-            } else {
-                &rule.peers
+        let universe = analysis.targets_of(way);
+        let entering = if analysis.network.is_isolated(*waypoint, Direction::Ingress) {
+            self.entering(at, judged, false)
+        } else {
+            self.anywhere(at, judged)
+        };
+        let entering = entering.into_iter();
+        let gains = entering.map(|(newcomer, allowed)| {
+            let led = way.leading_to(allowed, true, analysis);
+            let before = self.ports_today(&newcomer, to).intersection(&universe);
+            let after = led.intersection(passed_on);
+            newcomer.gain(class, workloads, Relation::Waypoint, before, &after)
+        });
+        gains.collect()
+    }
+
+    /// Who may enter pods of a class by a rule, with what policies let them use there. `by_port`:
+    /// the ports of the rule are those that it has been for, and who gets no more is no newcomer.
+    fn entering<'n>(
+        &'n self,
+        to: &'n Class,
+        judged: &'n Judged,
+        by_port: bool,
+    ) -> Vec<(Newcomer<'n>, &'n PortSet)> {
+        let mut found = Vec::new();
+        let mut known: BTreeSet<(usize, &Labels)> = BTreeSet::new();
+        for entrance in self.admission.to(&to.namespace, &to.labels) {
+            let granted = by_port.then(|| rule_ports(entrance.rule, to));
+            let tunnelled = &self.analysis.tunnelled;
+            let is_within = |ports: &PortSet| {
+                let granted = granted.as_ref();
+                granted.is_some_and(|granted| granted.includes(&ports.intersection(tunnelled)))
             };
-            for peer in peers {
-                let Some(labels) = least_labels(peer) else {
-                    continue;
-                };
-                for namespace in self.admitted(&to.namespace, peer, &apart) {
-                    let is_known = !self.elsewhere.contains_key(namespace);
-                    let is_alike = is_known && !labels.is_empty() && !names_clients;
-                    if is_alike
-                        || self.imagined.contains(&(namespace, &labels))
-                        || self.is_waypoint(namespace, &labels)
-                    {
+            let is_within: Vec<bool> = judged.allowed.iter().map(is_within).collect();
+            for admitted in &entrance.peers {
+                let labels = &*admitted.labels;
+                let places = admitted.places.as_deref().unwrap_or(&judged.apart);
+                for &place in places {
+                    let index = judged.by_place.get(place).copied().unwrap_or_default();
+                    if is_within.get(index) == Some(&true) || !known.insert((place, labels)) {
                         continue;
                     }
-                    let allowed = allowed(namespace);
-                    if granted.includes(&allowed) || !known.insert((namespace, labels.clone())) {
-                        continue;
-                    }
-                    let newcomer = Newcomer {
-                        namespace,
-                        is_known,
-                        labels: &labels,
-                    };
-                    if !self.reaches(&newcomer, to) {
-                        continue;
-                    }
-                    let before = self.ports_today(&newcomer, to);
-                    let before = before.intersection(&analysis.tunnelled);
-                    gains.push(Gain {
-                        class,
-                        workloads: workloads.to_vec(),
-                        relation: Relation::Tunnel,
-                        gained: allowed.difference(&before),
-                        before,
-                        source: newcomer.to_string(),
-                        change: if is_known {
-                            Change::GainedByNewcomer
-                        } else {
-                            Change::GainedFromElsewhere
-                        },
-                    });
+                    found.extend(self.newcomer(place, labels, judged));
                 }
             }
         }
-        gains
+        found.retain(|(newcomer, _)| self.sends_tunnel(newcomer, to));
+        found
+    }
+
+    /// Who may enter pods of a class that nothing isolates: anybody, so that those count of whom
+    /// policies let more through.
+    fn anywhere<'n>(&'n self, to: &Class, judged: &'n Judged) -> Vec<(Newcomer<'n>, &'n PortSet)> {
+        const NO_LABELS: &Labels = &Labels::new();
+        let apart = judged.apart.iter();
+        let apart = apart.filter_map(|&place| self.newcomer(place, NO_LABELS, judged));
+        apart
+            .filter(|(newcomer, _)| self.sends_tunnel(newcomer, to))
+            .collect()
+    }
+
+    /// One from a place, with what it may use, unless it is compared elsewhere.
+    fn newcomer<'n>(
+        &'n self,
+        place: usize,
+        labels: &'n Labels,
+        judged: &'n Judged,
+    ) -> Option<(Newcomer<'n>, &'n PortSet)> {
+        let allowed = judged.allowed.get(*judged.by_place.get(place)?)?;
+        let place = self.admission.places.get(place)?;
+        let is_alike = place.is_known && !labels.is_empty() && !judged.names_clients;
+        let is_compared = is_alike
+            || self.imagined.contains(&(place.namespace.as_str(), labels))
+            || self.is_waypoint(&place.namespace, labels);
+        (!is_compared).then_some((Newcomer { place, labels }, allowed))
     }
 
     /// Whether these are labels of a waypoint's pods: the control plane alone makes such, and those
@@ -195,38 +246,6 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
         let name = labels.get(labels::GATEWAY_NAME);
         let mut waypoints = self.analysis.setting.waypoints.all.iter();
         name.is_some_and(|name| waypoints.any(|w| w.namespace == namespace && w.name == *name))
-    }
-
-    /// The namespaces whose pods a peer of a policy admits: of those of everybody, the ones of which
-    /// more is allowed than of anybody.
-    fn admitted<'n>(&'n self, own: &str, peer: &Peer, apart: &[&'n str]) -> Vec<&'n str> {
-        let Peer::Pods { namespaces, .. } = peer else {
-            return Vec::new();
-        };
-        let speaking = self.speaking.iter().copied();
-        match namespaces {
-            None => speaking.filter(|n| *n == own).collect(),
-            Some(all) if all.is_empty() => apart.to_vec(),
-            Some(selector) => {
-                let elsewhere = elsewhere(selector).into_iter();
-                let elsewhere = elsewhere.filter_map(|(name, _)| {
-                    let known = self.elsewhere.get_key_value(&name);
-                    known.map(|(name, _)| name.as_str())
-                });
-                speaking
-                    .filter(|n| self.selects(n, selector) == Some(true))
-                    .chain(elsewhere)
-                    .collect()
-            }
-        }
-    }
-
-    /// Whether a selector selects a namespace, known or not.
-    fn selects(&self, namespace: &str, selector: &LabelSelector) -> Option<bool> {
-        match self.elsewhere.get(namespace) {
-            Some(labels) => Some(selector.matches(labels)),
-            None => selects_namespace(&self.analysis.setting.world, namespace, selector),
-        }
     }
 
     /// Policies of a namespace that isolate pods with these labels.
@@ -244,34 +263,29 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
 
     /// The rules by which one may send to pods of a class; `None` when nothing limits it.
     fn sending(&self, from: &Newcomer<'_>, to: &Class, side: Side) -> Option<Vec<&'a Rule>> {
-        let isolating = self.policies(from.namespace, Direction::Egress, from.labels, side.version);
+        let own = from.place.namespace.as_str();
+        let isolating = self.policies(own, Direction::Egress, from.labels, side.version);
         let isolating: Vec<&NetworkPolicy> = isolating.collect();
         let rules = isolating.iter().flat_map(|p| &p.egress);
-        let leads = |r: &&Rule| {
-            let ends = (from.namespace, to.namespace.as_str());
-            self.is_peer(r, ends, &to.labels, side.surely)
-        };
-        let rules = rules.filter(leads).collect();
+        let ends = (own, to.namespace.as_str());
+        let rules = rules.filter(|r| self.is_peer(r, ends, &to.labels, side.surely));
+        let rules = rules.collect();
         (!isolating.is_empty()).then_some(rules)
     }
 
     /// The rules by which one may come in.
-    fn entering(&self, from: &Newcomer<'_>, to: &Class, side: Side) -> Vec<&'a Rule> {
+    fn receiving(&self, from: &Newcomer<'_>, to: &Class, side: Side) -> Vec<&'a Rule> {
         let isolating = self.policies(&to.namespace, Direction::Ingress, &to.labels, side.version);
         let rules = isolating.flat_map(|p| &p.ingress);
-        let admits = |r: &&Rule| {
-            let ends = (to.namespace.as_str(), from.namespace);
-            self.is_peer(r, ends, from.labels, side.surely)
-        };
-        rules.filter(admits).collect()
+        let ends = (to.namespace.as_str(), from.place.namespace.as_str());
+        let rules = rules.filter(|r| self.is_peer(r, ends, from.labels, side.surely));
+        rules.collect()
     }
 
-    /// Whether one may reach the tunnel's port afterwards.
-    fn reaches(&self, from: &Newcomer<'_>, to: &Class) -> bool {
+    /// Whether one may send to the tunnel's port afterwards.
+    fn sends_tunnel(&self, from: &Newcomer<'_>, to: &Class) -> bool {
         let sending = self.sending(from, to, AFTER);
-        let entering = self.entering(from, to, AFTER);
         sending.is_none_or(|rules| rules.iter().any(|r| covers_tunnel(r)))
-            && entering.iter().any(|r| covers_tunnel(r))
     }
 
     /// What the policies surely let one use today.
@@ -279,10 +293,20 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
         let of = |rules: Vec<&Rule>| -> PortSet {
             rules.into_iter().map(|r| rule_ports(r, to)).collect()
         };
-        let entering = of(self.entering(from, to, BEFORE));
+        let mut isolating = self.policies(
+            &to.namespace,
+            Direction::Ingress,
+            &to.labels,
+            BEFORE.version,
+        );
+        let received = if isolating.next().is_some() {
+            of(self.receiving(from, to, BEFORE))
+        } else {
+            PortSet::all()
+        };
         match self.sending(from, to, BEFORE) {
-            Some(rules) => entering.intersection(&of(rules)),
-            None => entering,
+            Some(rules) => received.intersection(&of(rules)),
+            None => received,
         }
     }
 
@@ -295,16 +319,19 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
         labels: &Labels,
         surely: bool,
     ) -> bool {
-        let universe = self.analysis.universe;
+        let analysis = self.analysis;
         let is_it = |peer: &Peer| match peer {
             Peer::Block { cidr, except } => {
-                let matches = universe.block_matches_pods(cidr, except);
+                let matches = analysis.universe.block_matches_pods(cidr, except);
                 matches.unwrap_or(!surely)
             }
             Peer::Pods { namespaces, pods } => {
                 let there = match namespaces {
                     None => own == namespace,
-                    Some(selector) => self.selects(namespace, selector).unwrap_or(!surely),
+                    Some(selector) => {
+                        let selected = self.admission.selects(analysis, namespace, selector);
+                        selected.unwrap_or(!surely)
+                    }
                 };
                 there && pods.as_ref().is_none_or(|p| p.matches(labels))
             }
@@ -313,30 +340,42 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
     }
 }
 
-impl std::fmt::Display for Newcomer<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            namespace,
-            is_known,
-            labels,
-        } = self;
-        let other = if *is_known { "other " } else { "" };
-        write!(f, "{namespace}/(any {other}pod")?;
-        if !labels.is_empty() {
-            write!(f, " with {}", shown(labels))?;
+impl Newcomer<'_> {
+    fn gain(
+        &self,
+        class: Node,
+        workloads: &[usize],
+        relation: Relation,
+        before: PortSet,
+        after: &PortSet,
+    ) -> Gain {
+        Gain {
+            class,
+            workloads: workloads.to_vec(),
+            relation,
+            gained: after.difference(&before),
+            before,
+            source: self.to_string(),
+            change: if self.place.is_known {
+                Change::GainedByNewcomer
+            } else {
+                Change::GainedFromElsewhere
+            },
         }
-        write!(f, ")")
     }
 }
 
-/// The fewest labels of pods that a peer admits; none for those of every kind. `None` when it admits
-/// no pods.
-fn least_labels(peer: &Peer) -> Option<Labels> {
-    let Peer::Pods { pods, .. } = peer else {
-        return None;
-    };
-    let Some(pods) = pods else {
-        return Some(Labels::new());
-    };
-    Some(satisfying(pods)).filter(|labels| pods.matches(labels))
+impl std::fmt::Display for Newcomer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Place {
+            namespace,
+            is_known,
+        } = self.place;
+        let other = if *is_known { "other " } else { "" };
+        write!(f, "{namespace}/(any {other}pod")?;
+        if !self.labels.is_empty() {
+            write!(f, " with {}", shown(self.labels))?;
+        }
+        write!(f, ")")
+    }
 }

@@ -130,7 +130,7 @@ fn why(
             "the ports are too many to be listed in an AuthorizationPolicy",
             Some("narrow the range of ports"),
         )
-    } else if gain.relation == Relation::Waypoint {
+    } else if gain.relation == Relation::Waypoint && gain.change == Change::Gained {
         ("no limit at the waypoint is about these pods alone", None)
     } else if gain.change == Change::GainedByNewcomer && !is_guess && !analysis.has_nameless() {
         (

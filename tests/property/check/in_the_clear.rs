@@ -78,20 +78,20 @@ fn entering_in_mode(
     port: u16,
     mode: PeerMode,
 ) -> Vec<(bool, bool)> {
-    let by_ztunnel = plain_to_mesh(case.after, source, to, port, mode);
-    // From the node's network ztunnel is not asked on the pod's own node.
-    let mut afterwards = vec![by_ztunnel];
+    let by_ztunnel = |world| plain_to_mesh(world, source, to, port, mode);
+    let by_network = |world| plaintext(world, source, Party::Pod(to), Port::tcp(port));
+    let network = by_network(case.before);
+    // From the node's network ztunnel is not asked on the pod's own node, before as little as after.
+    let mut in_mesh = vec![(by_ztunnel(case.before), by_ztunnel(case.after))];
     if client.is_some_and(|(from, _)| from.host_network) {
-        afterwards.push(plaintext(
-            case.after,
-            source,
-            Party::Pod(to),
-            Port::tcp(port),
-        ));
+        in_mesh.push((network, by_network(case.after)));
     }
-    let network = plaintext(case.before, source, Party::Pod(to), Port::tcp(port));
+    let afterwards: Vec<bool> = in_mesh.iter().map(|(_, now)| *now).collect();
     let mut passed = Vec::new();
-    if destination.sidecar_today != Some(true) {
+    if destination.captured_today != Some(false) {
+        passed.extend(in_mesh);
+    }
+    if destination.sidecar_today != Some(true) && destination.captured_today != Some(true) {
         passed.extend(afterwards.iter().map(|&now| (network, now)));
     }
     if destination.sidecar_today != Some(false) {

@@ -13,7 +13,7 @@ use super::ways::{Way, ways};
 use crate::reference::{
     Connection, Hop, Identity, Party, Pod, Port, admitted_by_sidecar, authorized,
     authorized_at_waypoint, authorized_by_sidecar, captures_dns, enters_waypoint, is_sidecars_own,
-    modes, plaintext, refused_by_ztunnel, tunnel, via_waypoint, waypoint_pod,
+    modes, plain_to_mesh, plaintext, refused_by_ztunnel, tunnel, via_waypoint, waypoint_pod,
 };
 
 /// The tunnel's own port, which a sidecar leaves to whoever listens there.
@@ -31,11 +31,6 @@ pub(super) struct Fates {
 pub(super) struct Fate {
     pub(super) gained: Certainty,
     pub(super) lost: Certainty,
-    /// The user's own authorization policies refuse it in some reading before, to pods that are in the
-    /// mesh already. A plan may take them for in force then, or not.
-    pub(super) disputed: bool,
-    /// Such a connection passes now.
-    pub(super) widened: bool,
 }
 
 /// In how many readings of the manifests something is so.
@@ -60,19 +55,14 @@ struct Tally {
     readings: u32,
     gained: u32,
     lost: u32,
-    disputed: u32,
-    widened: u32,
 }
 
 impl Tally {
-    /// Counts one reading. `was`: it passed before; `user`: so it did by the policies of an earlier
-    /// mesh; `now`: it passes after.
-    fn count(&mut self, was: bool, user: bool, now: bool) {
+    /// Counts one reading. `was`: it passed before; `now`: it passes after.
+    fn count(&mut self, was: bool, now: bool) {
         self.readings += 1;
         self.gained += u32::from(!was && now);
-        self.lost += u32::from(was && user && !now);
-        self.disputed += u32::from(was && !user);
-        self.widened += u32::from(was && !user && now);
+        self.lost += u32::from(was && !now);
     }
 
     fn fate(&self) -> Fate {
@@ -84,8 +74,6 @@ impl Tally {
         Fate {
             gained: certainty(self.gained),
             lost: certainty(self.lost),
-            disputed: self.disputed > 0,
-            widened: self.widened > 0,
         }
     }
 }
@@ -110,7 +98,7 @@ impl Fates {
                 let mut tally = Tally::default();
                 for (from, to) in source.with(destination) {
                     for (was, now) in past_sidecar(case, (source, from), (destination, to), port) {
-                        tally.count(was, true, now);
+                        tally.count(was, now);
                         self.flows += 1;
                     }
                 }
@@ -126,7 +114,7 @@ impl Fates {
                 for (from, to) in source.with(destination) {
                     let client = (Party::Pod(from), Some((from, source.vouched)));
                     for (was, now) in entering(case, client, (destination, to), port) {
-                        tally.count(was, true, now);
+                        tally.count(was, now);
                         self.flows += 1;
                     }
                 }
@@ -146,8 +134,8 @@ impl Fates {
                 .filter(|_| destination.takes_tunnel != Some(false));
             for &port in direct.filter(|&&port| travels(from, port, port)) {
                 let tally = through_tunnel.entry(port).or_default();
-                for (was, user, now) in pass_tunnel(case, ends, pods, port) {
-                    tally.count(was, user, now);
+                for (was, now) in pass_tunnel(case, ends, pods, port) {
+                    tally.count(was, now);
                     self.flows += 1;
                 }
             }
@@ -161,8 +149,8 @@ impl Fates {
                 if !is_look_up(from, way.asked_port) && !is_refused {
                     let tally = through_waypoint.entry((way.target_port, way.clone()));
                     let tally = tally.or_default();
-                    for (was, user, now) in pass_way(case, ends, pods, &way) {
-                        tally.count(was, user, now);
+                    for (was, now) in pass_way(case, ends, pods, &way) {
+                        tally.count(was, now);
                         self.flows += 1;
                     }
                 }
@@ -182,8 +170,6 @@ impl Fates {
         let fate = tally.fate();
         known.gained = known.gained.max(fate.gained);
         known.lost = known.lost.max(fate.lost);
-        known.disputed |= fate.disputed;
-        known.widened |= fate.widened;
     }
 }
 
@@ -254,9 +240,8 @@ fn admitted(world: &World, client: Client<'_>, to: &Pod, port: u16, mode: PeerMo
     presented(client).into_iter().map(admits).collect()
 }
 
-/// Whether a connection passed before, whether the policies of an earlier mesh would have let it pass,
-/// and whether it passes now.
-type Passed = (bool, bool, bool);
+/// Whether a connection passed before, and whether it passes now.
+type Passed = (bool, bool);
 
 /// Whether a connection passes now: `None` where nothing changes for it.
 type Now = Option<bool>;
@@ -267,14 +252,25 @@ struct Passage<'p> {
     pods: (&'p Pod, &'p Pod),
     /// The port of the pod.
     port: u16,
-    /// Whether the policies at a waypoint let it pass before.
-    at_waypoint: bool,
+    by_waypoint: Option<ByWaypoint<'p>>,
+}
+
+/// A waypoint that a connection may go through already.
+struct ByWaypoint<'p> {
+    pod: &'p Pod,
+    /// Whether the policies there let it pass before.
+    passes: bool,
+}
+
+/// What may be so.
+fn cases(known: Option<bool>) -> Vec<bool> {
+    known.map_or_else(|| vec![true, false], |known| vec![known])
 }
 
 impl Passage<'_> {
-    /// What becomes of it in all cases that the manifests leave open. Before there was a sidecar in the
-    /// pod, which let it in or not, or there was none. `now` is what comes after each, by the mode of
-    /// mutual TLS.
+    /// What becomes of it in all cases that the manifests leave open. Before, there was a sidecar in the
+    /// pod, or ztunnel was before it, which let it in or not, or there was nothing. `now` is what comes
+    /// after each, with a sidecar by the mode of mutual TLS.
     fn outcomes(
         &self,
         case: &Case<'_>,
@@ -284,33 +280,91 @@ impl Passage<'_> {
         let (source, destination) = self.ends;
         let (from, to) = self.pods;
         let network = by_network(case, from, to, self.port);
-        let by_ztunnel = !destination.in_mesh
-            || !case.was_enrolled(&destination.namespace)
-            || authorized(case.before, to, &connection(from, to, self.port));
-        let at_waypoint = !case.was_enrolled(&source.namespace) || self.at_waypoint;
-        let user = by_ztunnel && at_waypoint;
-        let outcome = |was, now: Now| (was, user, now.unwrap_or(was));
+        let outcome = |was, now: Now| (was, now.unwrap_or(was));
         let mut outcomes = Vec::new();
-        if destination.sidecar_today != Some(true) {
-            outcomes.extend(alone.iter().map(|&now| outcome(network, now)));
-        }
-        if destination.sidecar_today == Some(false) {
-            return outcomes;
-        }
-        for mode in modes(case.before, to, self.port) {
-            let client = (from, source.vouched);
-            for admitted in admitted(case.before, client, to, self.port, mode) {
-                for now in with_sidecar(mode) {
-                    // What serves there goes with the sidecar, and is nothing of the pod.
-                    let was = match now {
-                        Some(now) if is_sidecars_own(self.port) => now,
-                        _ => admitted,
-                    };
-                    outcomes.push(outcome(network && was, now));
+        let ways: Vec<Option<&ByWaypoint<'_>>> = match &self.by_waypoint {
+            Some(waypoint) => cases(source.takes_waypoints_today)
+                .into_iter()
+                .map(|takes_it| takes_it.then_some(waypoint))
+                .collect(),
+            None => vec![None],
+        };
+        for through in ways {
+            let arrives = network && through.is_none_or(|w| w.passes);
+            if destination.sidecar_today != Some(true) && destination.captured_today != Some(true) {
+                outcomes.extend(alone.iter().map(|&now| outcome(arrives, now)));
+            }
+            if destination.captured_today != Some(false) {
+                for admitted in self.by_ztunnel(case, through) {
+                    let passed = arrives && admitted;
+                    outcomes.extend(alone.iter().map(|&now| outcome(passed, now)));
+                }
+            }
+            if destination.sidecar_today == Some(false) {
+                continue;
+            }
+            for mode in modes(case.before, to, self.port) {
+                for admitted in self.by_sidecar(case, through, mode) {
+                    for now in with_sidecar(mode) {
+                        // What serves there goes with the sidecar, and is nothing of the pod.
+                        let lets_in = match now {
+                            Some(now) if is_sidecars_own(self.port) => now,
+                            _ => admitted,
+                        };
+                        outcomes.push(outcome(arrives && lets_in, now));
+                    }
                 }
             }
         }
         outcomes
+    }
+
+    /// Whether ztunnel lets it in before, with an identity where it comes through the tunnel.
+    fn by_ztunnel(&self, case: &Case<'_>, way: Option<&ByWaypoint<'_>>) -> Vec<bool> {
+        let (from, to) = self.pods;
+        let known = |from| authorized(case.before, to, &connection(from, to, self.port));
+        if let Some(waypoint) = way {
+            return vec![known(waypoint.pod)];
+        }
+        let mut admitted = Vec::new();
+        for tunnels in cases(self.ends.0.tunnels_today) {
+            if tunnels {
+                admitted.push(known(from));
+            } else {
+                let modes = modes(case.before, to, self.port).into_iter();
+                let from = Party::Pod(from);
+                admitted.extend(modes.map(|m| plain_to_mesh(case.before, from, to, self.port, m)));
+            }
+        }
+        admitted
+    }
+
+    /// Whether a sidecar lets it in before, with each identity that may be presented.
+    fn by_sidecar(
+        &self,
+        case: &Case<'_>,
+        way: Option<&ByWaypoint<'_>>,
+        mode: PeerMode,
+    ) -> Vec<bool> {
+        let (source, destination) = self.ends;
+        let (from, to) = self.pods;
+        let takes_tunnel = destination.sidecar_takes_tunnel_today;
+        if let Some(waypoint) = way {
+            let client = (waypoint.pod, takes_tunnel);
+            return admitted(case.before, client, to, self.port, mode);
+        }
+        let in_tunnel = match takes_tunnel {
+            Some(true) => source.tunnels_today,
+            Some(false) => Some(false),
+            None => source.tunnels_today.filter(|tunnels| !tunnels),
+        };
+        let known = match (source.vouched, in_tunnel) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (Some(false), Some(false)) => Some(false),
+            _ => None,
+        };
+        let client = (from, known);
+        admitted(case.before, client, to, self.port, mode)
     }
 }
 
@@ -325,7 +379,7 @@ fn pass_tunnel(
         ends,
         pods: (from, to),
         port,
-        at_waypoint: true,
+        by_waypoint: None,
     };
     let destination = ends.1;
     if destination.in_mesh {
@@ -361,7 +415,10 @@ fn pass_way(
         ends,
         pods: (from, to),
         port: way.target_port,
-        at_waypoint: authorized_at_waypoint(case.before, gateway, hop.service, &at_waypoint),
+        by_waypoint: way.is_used_today.then(|| ByWaypoint {
+            pod: &waypoint,
+            passes: authorized_at_waypoint(case.before, gateway, hop.service, &at_waypoint),
+        }),
     };
     let through = via_waypoint(case.after, from, &hop, to);
     let alone = [Some(through)];
@@ -393,7 +450,7 @@ fn pass_way(
     })
 }
 
-fn hop<'w>(way: &'w Way, waypoint: &'w Pod) -> Hop<'w> {
+pub(super) fn hop<'w>(way: &'w Way, waypoint: &'w Pod) -> Hop<'w> {
     let service = way.service.as_ref();
     Hop {
         gateway: (way.gateway.0.as_str(), way.gateway.1.as_str()),

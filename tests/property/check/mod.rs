@@ -5,6 +5,7 @@ mod edits;
 mod in_the_clear;
 mod mesh;
 mod needless;
+mod newcomers;
 mod plaintext;
 mod ports;
 mod readings;
@@ -56,13 +57,6 @@ impl Case<'_> {
     fn enrols(&self, namespace: &str) -> bool {
         let mut plans = self.plan.namespaces.iter();
         plans.any(|p| p.name == namespace && p.enrolled)
-    }
-
-    /// Whether a namespace is in the mesh before.
-    fn was_enrolled(&self, namespace: &str) -> bool {
-        let namespace = self.before.namespaces.get(namespace);
-        let mode = namespace.and_then(|n| n.meta.label("istio.io/dataplane-mode"));
-        mode == Some("ambient")
     }
 
     /// Waypoints that there are or will be: namespace and name.
@@ -183,6 +177,9 @@ fn compare(case: &Case<'_>, claims: &Claims) -> (Fates, Violations) {
     plaintext
         .violations
         .extend(needless::check(case, claims, &ports, &subjects));
+    plaintext
+        .violations
+        .extend(newcomers::check(case, claims, &ports, &subjects));
     fates.flows += plaintext.flows;
     (fates, plaintext.violations)
 }

@@ -5,8 +5,7 @@
 //! another pod too, or another client with the same service account may use the port.
 //!
 //! Policies may speak of pods that are not in the manifests, whose service account nobody knows, so
-//! that it may be any. Where they do, nothing is said here, nor where pods of the client's namespace
-//! that may come may use the port: these are let through by the name of the namespace.
+//! that it may be any. Where they do, nothing is said here.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +13,7 @@ use kubectl_ambient::model::{Peer, Protocol};
 
 use super::claims::{self, Claims};
 use super::mesh::travels;
-use super::readings::{peers, selected_labels};
+use super::readings::peers;
 use super::subjects::Subject;
 use super::{Case, Violations};
 use crate::generate::Authorization;
@@ -97,16 +96,6 @@ fn is_entangled(
     let others = subjects.iter().filter(|d| !std::ptr::eq(*d, destination));
     let mut others = others.filter(|d| d.in_mesh);
     if others.any(|d| has_all_labels(d.any_reading())) {
-        return true;
-    }
-    // One that the manifests do not hold, and that only the name of its namespace tells from others.
-    let here = case.before.network_policies.iter();
-    let here = here.filter(|p| p.meta.namespace == client.namespace);
-    let mut unlisted = here.map(|policy| Pod {
-        labels: selected_labels(&policy.pod_selector),
-        ..client.clone()
-    });
-    if unlisted.any(|from| allowed(case, &from, server, port)) {
         return true;
     }
     let same_client = |s: &&Subject| s.sends && s.any_reading().identity() == client.identity();

@@ -60,7 +60,10 @@ pub(super) fn check(
                 }
                 let tcp = ports.iter().filter(|p| p.protocol == Protocol::Tcp);
                 for &port in tcp.filter(|p| travels(from, p.number, p.number)) {
-                    let (network, user) = before(case, (from, None), (to, true), port.number);
+                    // Who speaks through the tunnel is known where that is taken.
+                    let takes_tunnel = !sent && subject.sidecar_takes_tunnel_today == Some(true);
+                    let client = (from, takes_tunnel.then_some(true));
+                    let (network, user) = before(case, client, (to, true), port.number);
                     let now = tunnel(case.after, from, to, port.number);
                     let said = claims.pairs().any(|pair| {
                         let (source, destination, relation) = pair;
@@ -101,7 +104,7 @@ pub(super) fn check(
 
 /// Whether the labels of a pod's namespace are not known: then differences are reported of the pods
 /// that there are.
-fn has_other_readings(case: &Case<'_>, pod: &Pod) -> bool {
+pub(super) fn has_other_readings(case: &Case<'_>, pod: &Pod) -> bool {
     let namespace = case.before.namespaces.get(&pod.namespace);
     namespace.is_none_or(|n| !n.declared)
 }
@@ -152,7 +155,7 @@ fn is_like_known(case: &Case<'_>, stranger: &Pod) -> bool {
 }
 
 /// Whether it is said that clients of a workload that come later are not told by their labels.
-fn warns(case: &Case<'_>, subject: &Subject) -> bool {
+pub(super) fn warns(case: &Case<'_>, subject: &Subject) -> bool {
     let labels = &subject.any_reading().labels;
     let mut policies = case.before.network_policies.iter().filter(|policy| {
         policy.meta.namespace == subject.namespace && selects(&policy.pod_selector, labels)
@@ -175,7 +178,7 @@ fn lists_known(case: &Case<'_>, namespaces: &LabelSelector) -> bool {
     })
 }
 
-fn stranger(mut namespace_labels: Labels, labels: Labels) -> Pod {
+pub(super) fn stranger(mut namespace_labels: Labels, labels: Labels) -> Pod {
     let name = namespace_labels.entry(NAME.to_owned());
     let namespace = name.or_insert_with(|| "elsewhere".to_owned()).clone();
     Pod {

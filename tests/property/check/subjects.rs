@@ -9,6 +9,7 @@ use super::{Case, Violations, readings};
 use crate::reference::{Direction, Pod, in_mesh, isolated, waypoint_pod};
 
 const STATUS: &str = "sidecar.istio.io/status";
+const MODE: &str = "istio.io/dataplane-mode";
 
 /// One workload in all its readings.
 pub(super) struct Subject {
@@ -25,6 +26,16 @@ pub(super) struct Subject {
     pub(super) sidecar_today: Option<bool>,
     /// Whether a sidecar presents its identity today; `None` where none may do so, or not always.
     pub(super) vouched: Option<bool>,
+    /// Whether the sidecar in it, if there is one, takes the tunnel today.
+    pub(super) sidecar_takes_tunnel_today: Option<bool>,
+    /// Whether ztunnel carries its connections today; `None` where its namespace decides and is not in
+    /// the manifests.
+    pub(super) captured_today: Option<bool>,
+    /// Whether what it sends goes through the tunnel today.
+    pub(super) tunnels_today: Option<bool>,
+    /// Whether what it sends goes through waypoints today: sidecars go past them, and what stays as it
+    /// is does as it will.
+    pub(super) takes_waypoints_today: Option<bool>,
     /// Whether it loses its sidecar when it restarts, if it has one and stays out of the mesh.
     pub(super) loses_sidecar: bool,
     /// A sidecar receives for it, or may, until it restarts at least.
@@ -93,6 +104,8 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
             let sidecar_today = sidecar_today(case, &pods[0], workload);
             // Where nothing but the namespace asks for it, nothing does once that is enrolled.
             let loses_sidecar = enrolled && asks_for_sidecar(&pods[0]) != Some(true);
+            let captured_today = captured_today(case, &pods[0], workload, in_mesh, sidecar_today);
+            let vouched = sidecar_today.filter(|&has| !has || !excepts_some(workload));
             let sends = in_mesh || sidecar_today.unwrap_or(!enrolled);
             let behind_sidecar = !in_mesh && sidecar_today != Some(false);
             if sends && !in_mesh {
@@ -117,7 +130,16 @@ pub(super) fn find(case: &Case<'_>, blocks: &[IpNet]) -> Vec<Subject> {
                 in_mesh,
                 sends,
                 sidecar_today,
-                vouched: sidecar_today.filter(|&has| !has || !excepts_some(workload)),
+                vouched,
+                sidecar_takes_tunnel_today: takes_tunnel(&pods[0], true),
+                captured_today,
+                tunnels_today: match (captured_today, vouched) {
+                    _ if !sends => Some(false),
+                    (Some(true), _) | (_, Some(true)) => Some(true),
+                    (Some(false), Some(false)) => Some(false),
+                    _ => None,
+                },
+                takes_waypoints_today: if in_mesh { captured_today } else { Some(true) },
                 takes_tunnel: if in_mesh || !behind_sidecar {
                     Some(in_mesh)
                 } else {
@@ -150,6 +172,35 @@ fn sidecar_today(case: &Case<'_>, pod: &Pod, workload: &Workload) -> Option<bool
     Some(declared.meta.label("istio-injection") == Some("enabled"))
 }
 
+/// Whether a pod that is to be in the mesh is there already, as far as the manifests tell: the node agent
+/// leaves a mark on pods that run, and of others their own label decides, else their namespace's.
+fn captured_today(
+    case: &Case<'_>,
+    pod: &Pod,
+    workload: &Workload,
+    in_mesh: bool,
+    sidecar_today: Option<bool>,
+) -> Option<bool> {
+    if !in_mesh || sidecar_today == Some(true) {
+        return Some(false);
+    }
+    if !workload.addresses.is_empty() {
+        let mark = pod.annotations.get("ambient.istio.io/redirection");
+        return Some(mark.is_some_and(|mark| mark == "enabled"));
+    }
+    let is_asked = if let Some(mode) = pod.labels.get(MODE) {
+        mode == "ambient"
+    } else {
+        let namespace = case.before.namespaces.get(&pod.namespace);
+        let declared = namespace.filter(|n| n.declared)?;
+        declared.meta.label(MODE) == Some("ambient")
+    };
+    if is_asked && sidecar_today.is_none() {
+        return None;
+    }
+    Some(is_asked)
+}
+
 fn asks_for_sidecar(pod: &Pod) -> Option<bool> {
     let asked = pod.labels.get("sidecar.istio.io/inject");
     asked.and_then(|asked| asked.parse().ok())
@@ -177,7 +228,10 @@ fn excepts_some(workload: &Workload) -> bool {
 pub(super) fn check_enrolment(case: &Case<'_>, subjects: &[Subject]) -> Violations {
     let mut violations = Vec::new();
     for plan in &case.plan.namespaces {
-        if plan.enrolled && case.request.exclude.contains(&plan.name) {
+        // A label that is there stays there.
+        let namespace = case.before.namespaces.get(&plan.name);
+        let is_labelled = namespace.is_some_and(|n| n.meta.label(MODE) == Some("ambient"));
+        if plan.enrolled && !is_labelled && case.request.exclude.contains(&plan.name) {
             violations.push(format!("`{}` is enrolled though excluded", plan.name));
         }
         if !plan.enrolled && plan.reason.is_empty() {

@@ -1,5 +1,6 @@
 //! The checks see what they are there for: plans that are wrong in one way each.
 
+mod newcomers;
 mod proxies;
 
 use std::sync::Arc;
@@ -286,10 +287,6 @@ impl Migration for Candid {
         };
         let outside = changes_from_outside(&case).into_iter();
         let fates = compare(&case, &Claims::of(&Plan::default())?).0;
-        if fates.by_pair.values().flatten().any(|(_, f)| f.widened) {
-            let policy = &world.authorization_policies[0];
-            find(&mut plan, policy.reference());
-        }
         let outside = outside.map(|(address, destination, port, verdict)| Comparison {
             source: format!("{address}-{address}"),
             destination,

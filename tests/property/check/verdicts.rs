@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kubectl_ambient::finding::Severity;
-use kubectl_ambient::plan::{Plan, Relation, Verdict};
+use kubectl_ambient::plan::{Relation, Verdict};
 
 use super::claims::{Claims, Pair};
 use super::mesh::{Certainty, Fate, Fates};
@@ -30,10 +30,6 @@ pub(super) fn judge(fates: &Fates, claims: &Claims, case: &Case<'_>) -> (Summary
             for what in judge_port(pair, *port, *fate, claims, is_exhaustive) {
                 wrong.entry(what).or_default().push(port.number.to_string());
             }
-            if fate.widened && !is_mentioned(pair, *port, claims, plan) {
-                let what = "no longer refused by the user's own policies, and not reported";
-                wrong.entry(what).or_default().push(port.number.to_string());
-            }
         }
         for (what, ports) in wrong {
             let ports = ports.join(",");
@@ -48,7 +44,7 @@ pub(super) fn judge(fates: &Fates, claims: &Claims, case: &Case<'_>) -> (Summary
         );
         summary.gained += u64::from(gained);
         summary.lost += u64::from(lost);
-        let is_equal = !gained && !lost && !any(|f| f.disputed);
+        let is_equal = !gained && !lost;
         summary.undecided += u64::from(is_equal && claims.has(pair, Verdict::Unknown));
     }
     violations.extend(stray_claims(fates, claims));
@@ -96,7 +92,6 @@ fn judge_port(
         (Certainty::Always, true, _) | (_, false, true) | (Certainty::Never, false, _) => {}
         (Certainty::Always, false, false) => wrong.push("gained and not reported"),
         (Certainty::Sometimes, false, false) => wrong.push("perhaps gained and not reported"),
-        (_, true, _) if fate.disputed => {}
         (Certainty::Sometimes, true, _) => wrong.push("perhaps gained and reported as certain"),
         (Certainty::Never, true, _) => wrong.push("reported as gained and not gained"),
     }
@@ -107,21 +102,10 @@ fn judge_port(
         (Certainty::Always, true, _) | (_, false, true) | (Certainty::Never, false, _) => {}
         (Certainty::Always, false, false) => wrong.push("lost and not reported"),
         (Certainty::Sometimes, false, false) => wrong.push("perhaps lost and not reported"),
-        (_, true, _) if fate.disputed => {}
         (Certainty::Sometimes, true, _) => wrong.push("perhaps lost and reported as certain"),
         (Certainty::Never, true, _) => wrong.push("reported as lost and not lost"),
     }
     wrong
-}
-
-/// Whether a plan says anything about a connection that the user's own policies refused: about
-/// the connection, or about the policies.
-fn is_mentioned(pair: &Pair, port: Port, claims: &Claims, plan: &Plan) -> bool {
-    let said = claims.about(pair, port);
-    let mut findings = plan.findings.iter();
-    said.contains(&Verdict::Gained)
-        || said.contains(&Verdict::Unknown)
-        || findings.any(|f| f.subject.kind == "AuthorizationPolicy")
 }
 
 /// Claims about pairs that no relation of the mesh governs.

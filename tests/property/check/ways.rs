@@ -14,6 +14,8 @@ pub(super) struct Way {
     pub(super) target_port: u16,
     /// The pod is outside of the mesh.
     pub(super) plain: bool,
+    /// The waypoint is there, and named by a label.
+    pub(super) is_used_today: bool,
 }
 
 /// All ways to a pod through waypoints: by each port of each Service that selects it and has a
@@ -23,7 +25,7 @@ pub(super) fn ways(case: &Case<'_>, to: &Pod, ports: &[u16], plain: bool) -> Vec
     // The name of a headless Service is the pods' own addresses.
     let addressed = case.before.services.iter().filter(|s| !s.headless);
     for service in addressed.filter(|s| selected(s, to)) {
-        let Some(gateway) = waypoint_of_service(case, service) else {
+        let Some((gateway, is_used_today)) = waypoint_of_service(case, service) else {
             continue;
         };
         for (asked_port, target_port) in tcp_ports(service, to) {
@@ -34,6 +36,7 @@ pub(super) fn ways(case: &Case<'_>, to: &Pod, ports: &[u16], plain: bool) -> Vec
                 asked_port,
                 target_port,
                 plain,
+                is_used_today,
             });
         }
     }
@@ -44,18 +47,19 @@ pub(super) fn ways(case: &Case<'_>, to: &Pod, ports: &[u16], plain: bool) -> Vec
             asked_port: port,
             target_port: port,
             plain,
+            is_used_today: true,
         }));
     }
     ways
 }
 
-/// The waypoint that serves a Service: the one that a label names, there already or planned; where
+/// The waypoint that serves a Service, and whether it does so already: the one that a label names, there already or planned; where
 /// no label has a say, the one that is planned for the namespace.
-fn waypoint_of_service(case: &Case<'_>, service: &Service) -> Option<(String, String)> {
+fn waypoint_of_service(case: &Case<'_>, service: &Service) -> Option<((String, String), bool)> {
     let meta = &service.meta;
     if let Some(existing) = waypoint_of(case.before, &meta.namespace, Asked::Service(&meta.labels))
     {
-        return Some(existing);
+        return Some((existing, true));
     }
     let namespace = namespace_labels(case.before, &meta.namespace);
     let named = |labels: &Labels| labels.get("istio.io/use-waypoint").cloned();
@@ -64,7 +68,7 @@ fn waypoint_of_service(case: &Case<'_>, service: &Service) -> Option<(String, St
     let planned = planned.find(|(name, namespace)| {
         *namespace == meta.namespace && wanted.as_ref().is_none_or(|wanted| wanted == name)
     });
-    planned.map(|(name, namespace)| (namespace.clone(), name.clone()))
+    planned.map(|(name, namespace)| ((namespace.clone(), name.clone()), false))
 }
 
 fn selected(service: &Service, pod: &Pod) -> bool {

@@ -142,7 +142,11 @@ fn drop_stray_waypoints(objects: &mut [Value], keep_stray: bool) {
 fn namespace_labels() -> impl Strategy<Value = Map<String, Value>> {
     let labels = label_map(&[("team", &["red", "blue"]), ("env", &["prod"])]);
     let injected = prop_oneof![5 => Just(false), 1 => Just(true)];
-    (labels, injected).prop_map(|(mut labels, injected)| {
+    let in_mesh = prop_oneof![4 => Just(false), 1 => Just(true)];
+    (labels, injected, in_mesh).prop_map(|(mut labels, injected, in_mesh)| {
+        if in_mesh {
+            labels.insert("istio.io/dataplane-mode".to_owned(), json!("ambient"));
+        }
         if injected {
             labels.insert("istio-injection".to_owned(), json!("enabled"));
         }

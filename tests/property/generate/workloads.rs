@@ -124,7 +124,11 @@ enum Sidecar {
 /// A pod template.
 fn pod() -> impl Strategy<Value = Value> {
     let host_network = prop_oneof![12 => Just(false), 1 => Just(true)];
-    let mode = prop_oneof![12 => Just(None), 1 => Just(Some("none"))];
+    let mode = prop_oneof![
+        12 => Just(None),
+        1 => Just(Some("none")),
+        1 => Just(Some("ambient")),
+    ];
     let tunnel = prop_oneof![8 => Just(None), 1 => Just(Some("http"))];
     let sidecar = prop_oneof![
         14 => Just(Sidecar::AsTheNamespaceSays),

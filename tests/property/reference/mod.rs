@@ -23,7 +23,7 @@ pub(crate) use authorization::{
     authorized_by_sidecar, is_sidecars_own,
 };
 pub(crate) use mutual_tls::modes;
-pub(crate) use networkpolicy::{Direction, is_peer, isolated, isolating, plaintext};
+pub(crate) use networkpolicy::{Direction, is_peer, isolated, isolating, plaintext, received};
 pub(crate) use relations::{
     Asked, Hop, captures_dns, enters_waypoint, in_mesh, plain_to_mesh, refused_by_ztunnel, tunnel,
     via_waypoint, waypoint_of, waypoint_pod,

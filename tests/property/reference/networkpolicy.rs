@@ -32,11 +32,21 @@ pub(crate) fn plaintext(
             port,
         ),
     };
-    let received = match destination {
+    sent && received(world, source, destination, port)
+}
+
+/// Whether the network policies let the destination receive a connection, whatever they let the source
+/// send.
+pub(crate) fn received(
+    world: &World,
+    source: Party<'_>,
+    destination: Party<'_>,
+    port: Port,
+) -> bool {
+    match destination {
         Party::External(_) => true,
         Party::Pod(pod) => allowed(world, Direction::Ingress, pod, source, destination, port),
-    };
-    sent && received
+    }
 }
 
 /// Whether any policy isolates a pod in a direction.

@@ -146,24 +146,35 @@ fn entering_of(nodes: FixedBitSet, today: Option<&Today>, after: &Allowance) -> 
         low: PortSet::none(),
         high: Allowance::all().high,
     };
-    let change = |vouched, all_of: &[&Allowance]| {
+    let consider = |change: &mut Change, today: Option<&Today>, vouched, after| {
+        let client = ClientToday {
+            vouched,
+            tunnels: Some(false),
+        };
+        let identified = Identified::everywhere(&anybody);
+        let today = today.map_or_else(Allowance::all, |today| {
+            today.compared(identified, client, after)
+        });
+        change.consider(&today, after);
+    };
+    let change = |vouched| {
         let mut change = Change::default();
-        for after in all_of {
-            let today = today.map_or_else(Allowance::all, |today| {
-                let client = ClientToday {
-                    vouched,
-                    tunnels: Some(false),
-                };
-                today.compared(Identified::everywhere(&anybody), client, after)
-            });
-            change.consider(&today, after);
-        }
+        consider(&mut change, today, vouched, after);
         change
     };
+    let mut on_host = change(Some(false));
+    let past_ztunnel = today.map(Today::past_ztunnel);
+    let everything = Allowance::all();
+    consider(
+        &mut on_host,
+        past_ztunnel.as_ref(),
+        Some(false),
+        &everything,
+    );
     entering::Part {
-        alone: change(Some(false), &[after]),
-        perhaps_vouched: change(None, &[after]),
-        on_host: change(Some(false), &[after, &Allowance::all()]),
+        alone: change(Some(false)),
+        perhaps_vouched: change(None),
+        on_host,
         nodes,
     }
 }

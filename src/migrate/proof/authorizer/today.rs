@@ -43,8 +43,18 @@ pub(super) struct Sidecar {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TunnelEnd {
     pub(super) enforcer: Enforcer,
-    /// What clients without an identity may use at the most; `None` where all of them have one.
-    pub(super) plaintext: Option<Allowance>,
+    pub(super) plaintext: Plaintext,
+}
+
+/// What becomes of connections in the clear, from clients without an identity.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Plaintext {
+    /// Policies decide, and the mode of mutual TLS leaves them this at the most.
+    Judged(Allowance),
+    /// They go past it.
+    Past,
+    /// There are none.
+    Never,
 }
 
 /// The same with the policies of people, where something may decide.
@@ -64,8 +74,11 @@ impl InForce {
     /// With the policies of people that apply. Nothing decides where there is nothing to decide by.
     pub(super) fn with<'p>(&self, people: &[&'p AuthorizationPolicy]) -> Option<EnforcedToday<'p>> {
         let lets_all_in = |end: &TunnelEnd| {
-            let plaintext = end.plaintext.as_ref();
-            plaintext.is_none_or(|p| *p == Allowance::all()) && people.is_empty()
+            let is_judged = match &end.plaintext {
+                Plaintext::Judged(accepted) => *accepted != Allowance::all(),
+                Plaintext::Past | Plaintext::Never => false,
+            };
+            !is_judged && people.is_empty()
         };
         let (open, tunnel) = match &self.tunnel {
             Some(end) if lets_all_in(end) => (true, None),
@@ -127,10 +140,14 @@ impl Sidecar {
 impl TunnelEnd {
     /// The same, where some present none.
     fn anonymous(&self, decision: &Decision, member: usize) -> Option<Allowance> {
-        self.plaintext.as_ref().map(|accepted| {
-            let decided = allowance(decision, member);
-            decided.unwrap_or_else(Allowance::all).both(accepted)
-        })
+        match &self.plaintext {
+            Plaintext::Judged(accepted) => {
+                let decided = allowance(decision, member);
+                Some(decided.unwrap_or_else(Allowance::all).both(accepted))
+            }
+            Plaintext::Past => Some(Allowance::all()),
+            Plaintext::Never => None,
+        }
     }
 }
 
@@ -154,6 +171,7 @@ pub(super) struct SidecarToday {
 #[derive(Clone)]
 struct TunnelToday {
     by_identity: Decision,
+    /// What clients without an identity may use; `None` where all have one.
     anonymous: Option<Allowance>,
 }
 
@@ -175,6 +193,15 @@ impl<'t> Identified<'t> {
 }
 
 impl Today {
+    /// The same for those whom ztunnel does not see.
+    pub(super) fn past_ztunnel(&self) -> Self {
+        Self {
+            nothing: self.nothing || self.tunnel.is_some(),
+            sidecar: self.sidecar.clone(),
+            tunnel: None,
+        }
+    }
+
     /// The same, with what is decided about one of the crowd that presents no identity.
     pub(super) fn about(&self, enforced: &EnforcedToday<'_>, member: usize) -> Self {
         let mut today = self.clone();

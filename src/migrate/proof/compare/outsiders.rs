@@ -3,6 +3,9 @@
 use super::Comparer;
 use super::through::Through;
 use crate::authz::{Allowance, selects};
+use crate::migrate::analysis::ways::Way;
+use crate::migrate::proof::authorizer::SelectionId;
+use crate::migrate::proof::newcomers::{Behind, Newcomers};
 use crate::migrate::proof::strangers::{self, ANYBODY, Gain};
 use crate::migrate::proof::unplaced::{Change, Stranger, Why};
 use crate::netpol::{Node, PortSet};
@@ -116,20 +119,14 @@ impl Comparer<'_, '_, '_, '_, '_> {
         let mut both = entering.iter().chain(&today);
         let has_blocks = both.any(|s| s.by_block);
         for (selection, workloads) in &through.at_server {
-            let led = if way.plain {
-                let at_server = self.authorizer.in_the_clear(*selection);
-                let led = led.intersection(analysis.sets.get(last));
-                led.intersection(&at_server.high)
-            } else {
-                let at_server = self.authorizer.party(analysis, *selection, waypoint);
-                led.intersection(&at_server.high)
-            };
+            let led = led.intersection(&self.passed_on(through, waypoint, *selection));
+            let at_server = self.at_server(through.way, waypoint, *selection);
             let stranger_today = if through.is_used_today {
                 let at_waypoint = self.authorizer.stranger_today(through.at_waypoint);
-                let at_server = self
+                let passed_on = self
                     .authorizer
-                    .passed_on_today(analysis, *selection, waypoint);
-                way.led_to(at_waypoint, true, analysis).both(&at_server)
+                    .passed_on_today(analysis, *selection, waypoint, &at_server);
+                way.led_to(at_waypoint, true, analysis).both(&passed_on)
             } else {
                 self.authorizer.stranger_today(*selection).clone()
             };
@@ -159,6 +156,51 @@ impl Comparer<'_, '_, '_, '_, '_> {
                     self.of_stranger(change, &stranger_today, by_block && !is_open, has_blocks);
                 }
             }
+        }
+    }
+
+    /// The same for pods that rules admit by the name of their namespace or by labels.
+    pub(super) fn newcomers_through(
+        &mut self,
+        newcomers: &Newcomers<'_, '_, '_>,
+        through: &Through<'_>,
+        waypoint: Node,
+    ) {
+        let Through { class, way, .. } = *through;
+        let decision = self.authorizer.decision(through.at_waypoint);
+        let judged = newcomers.judge(self.authorizer, decision);
+        for (selection, workloads) in &through.at_server {
+            let behind = Behind {
+                way,
+                waypoint,
+                passed_on: self.passed_on(through, waypoint, *selection),
+            };
+            for gain in newcomers.gains_behind(class, workloads, &behind, &judged) {
+                self.found.add_gain(gain);
+            }
+        }
+    }
+
+    /// What may get from pods of a waypoint to a class, at the most.
+    fn passed_on(&self, through: &Through<'_>, waypoint: Node, selection: SelectionId) -> PortSet {
+        let Through { class, way, .. } = *through;
+        let last = self.analysis.value_at(waypoint, class).after.high;
+        let at_server = self.at_server(way, waypoint, selection).high;
+        if way.plain {
+            at_server.intersection(self.analysis.sets.get(last))
+        } else if self.analysis.opens_tunnel(last) {
+            at_server
+        } else {
+            PortSet::none()
+        }
+    }
+
+    /// What pods let a waypoint use once everything is in place.
+    fn at_server(&self, way: &Way, waypoint: Node, selection: SelectionId) -> Allowance {
+        if way.plain {
+            self.authorizer.in_the_clear(selection)
+        } else {
+            self.authorizer.party(self.analysis, selection, waypoint)
         }
     }
 }

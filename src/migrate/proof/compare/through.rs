@@ -93,7 +93,7 @@ impl Comparer<'_, '_, '_, '_, '_> {
             let direct = self.authorizer.parts(analysis, *selection);
             let passed_on = self
                 .authorizer
-                .passed_on_today(analysis, *selection, waypoint);
+                .passed_on_today(analysis, *selection, waypoint, &at_server);
             let to = To {
                 way: Some(through.place),
                 ..To::workloads(analysis, class, workloads, Relation::Waypoint)
