@@ -20,6 +20,7 @@ use super::setting::Setting;
 use super::setting::unread::{rebuilt, reworked, templates, unlisted};
 use super::steps::{enrol_step, limit_step, open_step, waypoint_step};
 use super::telling::assumed::assumed_namespace;
+use super::telling::given::by_given_labels;
 use super::telling::later::later;
 use super::telling::mesh::of_mesh;
 use super::telling::newly;
@@ -78,8 +79,9 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     unlisted(world, &mut proof.differences, &mut findings);
     templates(world, &mut proof.differences, &mut findings);
     ways_not_analysed(&setting, &mut proof.differences, &mut findings);
+    by_given_labels(&setting, &mut proof.differences, &mut findings);
     of_mesh(&setting, &mut proof.differences, &mut findings);
-    newly::enforced(&setting, &mut proof.differences, &mut findings);
+    newly::enforced(&analysis, &mut proof.differences, &mut findings);
     left_over(&setting, &opening, &limits, &mut findings);
     findings.extend(hazards::find(
         &with_limits(&setting.world, &limits),

@@ -15,6 +15,8 @@ pub struct Inventory {
     pub not_evaluated: BTreeMap<String, usize>,
     /// Objects of other kinds, by `kind.group`.
     pub others: BTreeMap<String, usize>,
+    /// Pods that have ended, which are left out.
+    pub ended: usize,
     /// Files with Helm templates, which say nothing before they are rendered.
     pub templates: usize,
 }
@@ -31,7 +33,9 @@ impl Inventory {
         let declared = world.namespaces.values().filter(|n| n.declared);
         add("Namespace", declared.count());
         // Pods of a StatefulSet may be there one by one.
-        let workloads: BTreeSet<_> = world.workloads.iter().map(Workload::reference).collect();
+        let (ended, running): (Vec<&Workload>, Vec<&Workload>) =
+            world.workloads.iter().partition(|w| w.terminated);
+        let workloads: BTreeSet<_> = running.into_iter().map(Workload::reference).collect();
         for workload in workloads {
             add(&workload.kind, 1);
         }
@@ -54,6 +58,7 @@ impl Inventory {
             analysed,
             not_evaluated,
             others: world.others.clone(),
+            ended: ended.len(),
             templates: world.templates.len(),
         }
     }
@@ -80,6 +85,9 @@ impl Inventory {
         }
         if !self.others.is_empty() {
             lines.push(format!("not analysed: {}", kinds(&self.others)));
+        }
+        if self.ended > 0 {
+            lines.push(format!("ended, and left out: {}", Count(self.ended, "Pod")));
         }
         if self.templates > 0 {
             let files = Count(self.templates, "Helm template");
@@ -109,6 +117,12 @@ mod tests {
                 "c",
                 "spec: {containers: [{name: c, image: c}]}\n",
             ),
+            object(
+                "v1",
+                "Pod",
+                "done",
+                "spec: {containers: [{name: c, image: c}]}\nstatus: {phase: Succeeded}\n",
+            ),
             object("v1", "ConfigMap", "d", ""),
             object("networking.istio.io/v1", "Sidecar", "e", "spec: {}\n"),
             object("cilium.io/v2", "CiliumNetworkPolicy", "f", "spec: {}\n"),
@@ -123,6 +137,7 @@ mod tests {
         1 ConfigMap, 2 NetworkPolicies, 1 Pod, 1 Sidecar
         not evaluated: 1 CiliumNetworkPolicy.cilium.io
         not analysed: 1 Secret, 1 Widget.example.com
+        ended, and left out: 1 Pod
         not read: 1 Helm template
         ");
         let nothing = Inventory::of(&World::default());

@@ -4,6 +4,7 @@
 //! The only module that reads manifests from disk. It decides what an object says, never what
 //! follows from it. One bad file, document or object hides no other.
 
+mod asked;
 mod assemble;
 mod builds;
 mod controllers;

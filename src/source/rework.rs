@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::SourceFile;
+use super::asked::Asked;
 use super::builds::{Build, Builds};
 use super::decode::{Object, Read};
 use super::kustomize::normal;
@@ -38,9 +39,10 @@ pub(super) fn reworked(
             of_path.insert(normal(path), objects);
         }
     }
+    let asked = Asked::by(objects);
     let mut reworked = Vec::new();
     for (folder, build) in &builds.by_folder {
-        let fields = changes(builds, build);
+        let fields = changes(builds, build, &asked);
         if fields.is_empty() {
             continue;
         }
@@ -85,7 +87,7 @@ fn decides(object: &Object) -> bool {
     )
 }
 
-fn changes(builds: &Builds<'_>, build: &Build<'_>) -> Vec<Change> {
+fn changes(builds: &Builds<'_>, build: &Build<'_>, asked: &Asked) -> Vec<Change> {
     let mut changes = Vec::new();
     for root in build.roots() {
         let mut add = |field: &'static str, targets: &dyn Fn(View<'_>) -> Vec<Target>| {
@@ -109,7 +111,10 @@ fn changes(builds: &Builds<'_>, build: &Build<'_>) -> Vec<Change> {
         add("commonLabels", &|pairs| {
             all_if(!pairs.entries().is_empty()).collect()
         });
-        add("labels", &|list| list.items().flat_map(labelled).collect());
+        add("labels", &|list| {
+            let entries = list.items();
+            entries.flat_map(|entry| labelled(entry, asked)).collect()
+        });
         add("commonAnnotations", &|pairs| {
             all_if(names_mesh(pairs)).collect()
         });
@@ -139,20 +144,24 @@ fn names_mesh(pairs: View<'_>) -> bool {
 }
 
 /// What an entry of `labels` changes. Every object gets the pairs, and those of a namespace or a pod
-/// are what selectors look at; further fields are selectors and templates.
-fn labelled(entry: View<'_>) -> Vec<Target> {
-    let pairs = entry.get("pairs");
-    if pairs.is_none_or(|pairs| pairs.entries().is_empty()) {
+/// are what selectors look at; further fields are selectors and templates. What nobody asks for in a
+/// template is nobody's concern.
+fn labelled(entry: View<'_>, asked: &Asked) -> Vec<Target> {
+    let Some(pairs) = entry.get("pairs").filter(|p| !p.entries().is_empty()) else {
         return Vec::new();
-    }
+    };
     let is_set = |field| entry.get(field).and_then(View::scalar) == Some(Scalar::Bool(true));
     let fields = entry.get("fields").into_iter().flat_map(View::items);
+    let is_read = pairs.entries().iter().any(|(key, _)| asked.for_label(key));
     if is_set("includeSelectors")
-        || is_set("includeTemplates")
         || fields.count() > 0
-        || pairs.is_some_and(names_mesh)
+        || (is_set("includeTemplates") && is_read)
+        || names_mesh(pairs)
     {
         return all_if(true).collect();
+    }
+    if !is_read {
+        return Vec::new();
     }
     let of_kind = |kind: &str| Target {
         kind: Some(kind.to_owned()),

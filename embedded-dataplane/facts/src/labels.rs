@@ -60,6 +60,14 @@ pub const OF_ONE_REVISION: [&str; 10] = [
     "controller-uid",
     LEGACY_JOB_NAME,
 ];
+/// Those of them whose values nobody knows before the pods are there.
+pub const OF_UNKNOWN_VALUE: [&str; 5] = [
+    POD_TEMPLATE_HASH,
+    "controller-revision-hash",
+    "pod-template-generation",
+    "batch.kubernetes.io/controller-uid",
+    "controller-uid",
+];
 /// Both names of the label that pods of a Job have.
 pub const JOB_NAMES: [&str; 2] = [JOB_NAME, LEGACY_JOB_NAME];
 /// Labels that charts of Helm give to pods and that change with a release: the chart with its
@@ -81,3 +89,5 @@ pub const INGRESS_USE_WAYPOINT: &str = "istio.io/ingress-use-waypoint";
 pub const NODE_OS: &str = "kubernetes.io/os";
 /// Name of an application, in Istio's own charts among others.
 pub const APP: &str = "app";
+/// Key of the label that Istio's charts give to the node agent (istio-cni chart).
+pub const K8S_APP: &str = "k8s-app";

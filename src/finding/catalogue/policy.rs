@@ -359,6 +359,13 @@ area! {
          The plan takes those of one to hold everywhere, and the verdict is *unknown*.",
         "Plan the namespaces of each revision on their own, with the ConfigMap of its control plane alone, or set `rootNamespace` in both to the same.";
 
+    SELECTS_BY_GIVEN_LABEL = "AMB0158", Warning,
+        "selector by a label that controllers give",
+        "A policy selects pods by a label that Kubernetes itself gives to them, `pod-template-hash` for example, and that no manifest of a workload has. \
+         Which pods it selects is known only when they run, and changes with the next revision. \
+         The plan takes the policy to select none of the templates of the input, and the verdict is *unknown*.",
+        "Select the pods by labels of `spec.template.metadata.labels`, or add the pods themselves with `-f`, as `kubectl get pods --output yaml` prints them.";
+
     NAMESPACE_ASSUMED = "AMB0160", Warning,
         "identities of a namespace that was assumed",
         "The objects name no namespace, so `default` was assumed, and the plan writes it into the principals of AuthorizationPolicies. \

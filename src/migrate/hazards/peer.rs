@@ -1,12 +1,14 @@
 //! PeerAuthentications: mutual TLS that is switched off, and callers that strict mode refuses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Context, about, list, workloads};
 use crate::finding::{Finding, codes};
 use crate::migrate::setting::peering::Peering;
 use crate::migrate::setting::scope::{Membership, StaysOut};
-use crate::model::{ObjectRef, PeerAuthentication, PeerMode, Workload};
+use crate::migrate::tunnel_port::grants_some_tcp;
+use crate::model::{NetworkPolicy, ObjectRef, Peer, PeerAuthentication, PeerMode, Workload};
+use crate::netpol::selects_namespace;
 
 pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for policy in &context.world.peer_authentications {
@@ -53,21 +55,30 @@ fn strict(context: &Context<'_>, findings: &mut Vec<Finding>) {
         return;
     }
     let peering = Peering::of(context.world, &context.options.root_namespace);
-    let mut servers: BTreeMap<usize, Vec<&Workload>> = BTreeMap::new();
+    let mut by_policy: BTreeMap<usize, (Vec<&Workload>, BTreeSet<&str>)> = BTreeMap::new();
     for workload in context.members.values().flatten() {
         let decisive = peering.decisive(workload);
-        if let Some((index, _)) = decisive.filter(|(_, p)| p.mode == PeerMode::Strict) {
-            servers.entry(index).or_default().push(workload);
+        let strict = decisive.filter(|(_, p)| p.mode == PeerMode::Strict);
+        let Some((index, _)) = strict else { continue };
+        let reaching = callers.iter().filter(|(_, pods)| {
+            let mut pods = pods.iter();
+            pods.any(|pod| may_reach(context, pod, workload))
+        });
+        let mut reaching = reaching.map(|(name, _)| name.as_str()).peekable();
+        if reaching.peek().is_some() {
+            let (servers, refused) = by_policy.entry(index).or_default();
+            servers.push(workload);
+            refused.extend(reaching);
         }
     }
-    for (index, servers) in servers {
+    for (index, (servers, refused)) in by_policy {
         let Some(policy) = context.world.peer_authentications.get(index) else {
             continue;
         };
         let message = format!(
             "refuses callers of {} that have no mesh identity, and these stay without one: {}",
             workloads(&servers),
-            list(&callers)
+            list(&refused)
         );
         let origin = policy.meta.origin.clone();
         let code = &codes::STRICT_REFUSES_CALLERS;
@@ -75,8 +86,38 @@ fn strict(context: &Context<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Endpoints of enrolled namespaces that call without an identity.
-fn callers(context: &Context<'_>) -> Vec<String> {
+/// Whether the network policies at a server may let a caller in on some port of TCP.
+fn may_reach(context: &Context<'_>, caller: &Workload, server: &Workload) -> bool {
+    let mut isolating = context.isolating.at(server).peekable();
+    if isolating.peek().is_none() {
+        return true;
+    }
+    let is_caller = |policy: &NetworkPolicy, peer: &Peer| match peer {
+        Peer::Block { .. } => true,
+        Peer::Pods { namespaces, pods } => {
+            let namespace = caller.meta.namespace.as_str();
+            let here = match namespaces {
+                Some(selector) => {
+                    selects_namespace(context.world, namespace, selector) != Some(false)
+                }
+                None => policy.meta.namespace == namespace,
+            };
+            let mut pods = pods.iter();
+            here && pods.all(|selector| selector.matches(&caller.pod.labels))
+        }
+    };
+    isolating.any(|policy| {
+        let mut rules = policy.ingress.iter();
+        rules.any(|rule| {
+            (rule.ports.is_empty() || grants_some_tcp(rule))
+                && (rule.peers.is_empty() || rule.peers.iter().any(|p| is_caller(policy, p)))
+        })
+    })
+}
+
+/// Endpoints of enrolled namespaces that call without an identity, with the objects that describe
+/// their pods.
+fn callers<'w>(context: &Context<'w>) -> Vec<(String, Vec<&'w Workload>)> {
     let endpoints = context.endpoints.iter();
     endpoints
         .filter(|(id, endpoint)| {
@@ -89,7 +130,11 @@ fn callers(context: &Context<'_>) -> Vec<String> {
                     )
                 )
         })
-        .map(|(_, endpoint)| endpoint.to_string())
+        .map(|(_, endpoint)| {
+            let pods = endpoint.workloads.iter();
+            let pods = pods.filter_map(|&w| context.world.workloads.get(w));
+            (endpoint.to_string(), pods.collect())
+        })
         .collect()
 }
 

@@ -6,8 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use fixedbitset::FixedBitSet;
-
 use super::{Changed, Means, Opener};
 use crate::migrate::setting::Setting;
 use crate::migrate::tunnel_port::{covers_tunnel, gateway_peer, grants_some_tcp, only_tunnel};
@@ -47,28 +45,33 @@ impl<'s> Opener<'s, '_> {
 
     fn behind(&self, place: usize) -> Behind {
         let universe = self.selection.universe();
-        let mut behind = Behind {
-            all: FixedBitSet::with_capacity(universe.nodes()),
-            mesh: FixedBitSet::with_capacity(universe.nodes()),
-            plain: BTreeMap::new(),
-        };
+        let mut behind = Behind::default();
         for server in servers(self.setting, place) {
             let Some(class) = universe.class_of(server.workload) else {
                 continue;
             };
-            behind.all.insert(class);
-            if server.plain {
-                let ports = behind.plain.entry(class).or_default();
-                *ports = ports.union(&server.ports);
+            // What ports are called on pods that no object describes is not known.
+            let imagined = universe.classes().get(class).is_some_and(|c| c.imagined);
+            let ports = if imagined {
+                PortSet::protocol(Protocol::Tcp)
             } else {
-                behind.mesh.insert(class);
+                server.ports.clone()
+            };
+            let hops = if server.plain {
+                &mut behind.plain
+            } else {
+                &mut behind.mesh
+            };
+            for hops in [hops, &mut behind.all] {
+                let known = hops.entry(class).or_default();
+                *known = known.union(&ports);
             }
         }
         behind
     }
 
     /// Whether a policy lets somebody take a way that goes through the waypoint in front of some
-    /// pods, and the tunnel's port has to be open for it.
+    /// pods, on a port that the waypoint leads to, and the tunnel's port has to be open for it.
     fn leads_through(
         &mut self,
         direction: Direction,
@@ -78,18 +81,36 @@ impl<'s> Opener<'s, '_> {
         let subjects = self
             .selection
             .subjects(&policy.meta.namespace, &policy.pod_selector);
-        let (own, other) = match direction {
-            Direction::Ingress => (&behind.mesh, &self.speakers.senders),
-            Direction::Egress => (&self.speakers.senders, &behind.all),
-        };
-        if !subjects.iter().any(|&n| own.contains(n)) {
-            return false;
-        }
+        let sends = subjects.iter().any(|&n| self.speakers.senders.contains(n));
         direction.rules(policy).iter().any(|rule| {
+            if !rule.ports.is_empty() && !grants_some_tcp(rule) {
+                return false;
+            }
             let set = self.selection.peers(&policy.meta.namespace, &rule.peers);
             let set = self.selection.get(set);
-            (rule.ports.is_empty() || grants_some_tcp(rule))
-                && (!set.yes.is_disjoint(other) || !set.maybe.is_disjoint(other))
+            let classes = self.selection.universe().classes();
+            let is_led = |&class: &Node, ports: &PortSet| {
+                let granted = classes.get(class).map(|class| {
+                    let imagined = class.imagined.then(|| PortSet::protocol(Protocol::Tcp));
+                    imagined.unwrap_or_else(|| rule_ports(rule, class))
+                });
+                granted.is_some_and(|granted| !granted.intersection(ports).is_empty())
+            };
+            let senders = &self.speakers.senders;
+            match direction {
+                Direction::Ingress => {
+                    let from = !set.yes.is_disjoint(senders) || !set.maybe.is_disjoint(senders);
+                    let mut led = subjects.iter();
+                    from && led.any(|n| behind.mesh.get(n).is_some_and(|p| is_led(n, p)))
+                }
+                Direction::Egress => {
+                    let mut led = behind.all.iter();
+                    sends
+                        && led.any(|(n, ports)| {
+                            (set.yes.contains(*n) || set.maybe.contains(*n)) && is_led(n, ports)
+                        })
+                }
+            }
         })
     }
 
@@ -138,12 +159,13 @@ impl<'s> Opener<'s, '_> {
     }
 }
 
-/// The pods behind a waypoint, by class.
+/// The pods behind a waypoint, by class, with the ports that it leads to.
+#[derive(Default)]
 struct Behind {
-    all: FixedBitSet,
+    all: BTreeMap<Node, PortSet>,
     /// Those that are reached through the tunnel.
-    mesh: FixedBitSet,
-    /// Those that are reached in the clear, with their ports.
+    mesh: BTreeMap<Node, PortSet>,
+    /// Those that are reached in the clear.
     plain: BTreeMap<Node, PortSet>,
 }
 

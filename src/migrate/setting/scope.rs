@@ -265,7 +265,7 @@ pub(crate) fn is_system(name: &str) -> bool {
 pub(crate) fn is_mesh(pod: &PodTemplate) -> bool {
     let label = |key: &str| pod.labels.get(key).map(String::as_str);
     matches!(label(labels::APP), Some("istiod" | "ztunnel"))
-        || label("k8s-app") == Some("istio-cni-node")
+        || label(labels::K8S_APP) == Some("istio-cni-node")
 }
 
 fn membership(workload: &Workload, namespace: Option<&NamespaceState>) -> Membership {

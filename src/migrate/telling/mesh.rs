@@ -35,28 +35,32 @@ fn roots_differ(
         .map(|meta| meta.namespace.as_str())
         .filter(|namespace| roots.contains(namespace))
         .collect();
-    let [first, .., last] = world.mesh.configs.as_slice() else {
+    let taken = world.mesh.root_namespace();
+    let naming = |other: bool| {
+        let configs = world.mesh.configs.iter();
+        let named = configs.filter_map(|c| Some((c, c.root_namespace.as_deref()?)));
+        named.filter(move |(_, root)| (*root != taken) == other)
+    };
+    let other = naming(true).find(|(_, root)| in_roots.contains(root));
+    let other = other.or_else(|| naming(true).next());
+    let (Some((first, _)), Some((other, root))) = (naming(false).next(), other) else {
         return;
     };
-    if roots.len() < 2 || in_roots.is_empty() {
+    if in_roots.is_empty() {
         return;
     }
-    let taken = world.mesh.root_namespace();
-    let other = in_roots.iter().chain(&roots).find(|n| **n != taken);
     let because = format!(
         "`{}` and `{}` name different root namespaces: policies of `{taken}` are taken to hold \
-         everywhere, and those of `{}` in their own namespace",
-        first.object,
-        last.object,
-        other.unwrap_or(&taken),
+         everywhere, and those of `{root}` in their own namespace",
+        first.object, other.object,
     );
     differences.push(unknown(
         Relation::Tunnel,
-        &everywhere(&last.object),
+        &everywhere(&other.object),
         because.clone(),
     ));
-    let (code, origin) = (&codes::ROOT_NAMESPACES_DIFFER, last.origin.clone());
-    findings.push(Finding::new(code, last.object.clone(), origin, because));
+    let (code, origin) = (&codes::ROOT_NAMESPACES_DIFFER, other.origin.clone());
+    findings.push(Finding::new(code, other.object.clone(), origin, because));
 }
 
 /// An object as one that is about the whole cluster.

@@ -3,6 +3,7 @@
 pub(super) mod assumed;
 pub(super) mod causes;
 pub(super) mod deciding;
+pub(super) mod given;
 pub(super) mod governing;
 pub(super) mod later;
 pub(super) mod mesh;

@@ -90,7 +90,8 @@ pub(crate) fn policy_findings(setting: &Setting<'_>, findings: &mut Vec<Finding>
         let selects = |&index: &usize| {
             let workload = world.workloads.get(index);
             !setting.is_imagined(index)
-                && workload.is_some_and(|w| policy.pod_selector.matches(&w.pod.labels))
+                && workload
+                    .is_some_and(|w| !w.terminated && policy.pod_selector.matches(&w.pod.labels))
         };
         if !setting
             .workloads_of(&policy.meta.namespace)

@@ -339,8 +339,8 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
                 .hidden(workload)
                 .high
                 .intersection(&difference.changed);
-            let knows = known == Some(true) && in_plain.is_empty();
-            let strict = strict.filter(|_| is_hidden || !knows);
+            let is_learnt = known == Some(true) && in_plain.is_empty();
+            let strict = strict.filter(|_| is_hidden || !is_learnt);
             let disabling = self.peering.disabling(workload);
             let disabling = disabling.filter(|_| has_proxy && !is_lost && known != Some(false));
             for policy in strict.chain(disabling) {

@@ -22,6 +22,7 @@ pub(super) struct InputDocument<'r> {
     analysed: &'r BTreeMap<String, usize>,
     not_evaluated: &'r BTreeMap<String, usize>,
     not_analysed: &'r BTreeMap<String, usize>,
+    ended: usize,
     templates: usize,
 }
 
@@ -31,6 +32,7 @@ impl<'r> InputDocument<'r> {
             analysed: &inventory.analysed,
             not_evaluated: &inventory.not_evaluated,
             not_analysed: &inventory.others,
+            ended: inventory.ended,
             templates: inventory.templates,
         }
     }

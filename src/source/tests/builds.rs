@@ -173,17 +173,22 @@ fn labels_change_namespaces_and_pods() {
         shown(&world(&files))
     };
     let selected = "labels:2 namespace/shop shop/pod/job";
-    assert_eq!(changed("{pairs: {team: a}}"), selected);
-    let no = "{pairs: {team: a}, includeSelectors: false, fields: []}";
+    assert_eq!(changed("{pairs: {app: a}}"), selected);
+    let no = "{pairs: {app: a}, includeSelectors: false, fields: []}";
     assert_eq!(changed(no), selected);
     let all = format!("labels:2 namespace/shop {BOTH} shop/pod/job");
-    for more in [
-        "includeTemplates: yes",
-        "fields: [{path: spec/template/metadata/labels, create: true}]",
-    ] {
-        let found = changed(&format!("{{pairs: {{team: a}}, {more}}}"));
+    let into = "fields: [{path: spec/template/metadata/labels, create: true}]";
+    for more in ["includeTemplates: yes", into] {
+        let found = changed(&format!("{{pairs: {{app: a}}, {more}}}"));
         assert_eq!(found, all, "{more}");
     }
+    // Nobody has or asks for a team.
+    for more in ["", "includeTemplates: yes"] {
+        let found = changed(&format!("{{pairs: {{team: a}}, {more}}}"));
+        assert_eq!(found, "", "{more}");
+    }
+    assert_eq!(changed(&format!("{{pairs: {{team: a}}, {into}}}")), all);
+    assert_eq!(changed("{pairs: {team: a}, includeSelectors: true}"), all);
     assert_eq!(changed("{pairs: {}, includeSelectors: true}"), "");
 }
 

@@ -1,7 +1,9 @@
 use crate::migrate::fixture::{
-    Fixture, deployment, labelled, labels, peer_authentication as policy,
+    Fixture, deployment, labelled, labels, meta, peer_authentication as policy,
 };
-use crate::model::PeerMode;
+use crate::model::{
+    LabelSelector, NetworkPolicy, Peer, PeerMode, PortMatch, PortRule, Protocol, Rule,
+};
 
 fn with_host_agent() -> Fixture {
     let mut agent = deployment("shop", "agent");
@@ -83,5 +85,41 @@ fn the_narrower_policy_decides() {
     insta::assert_snapshot!(strict_findings(&unset), @"
     warning AMB0141 istio-system/peerauthentication/default at policies.yaml:1
       `istio-system/peerauthentication/default` refuses callers of `shop/deployment/web` that have no mesh identity, and these stay without one: `shop/agent[Deployment]`
+    ");
+}
+
+#[test]
+fn callers_that_network_policies_keep_out_are_not_refused_by_strict_mode() {
+    let out = labelled("shop", "out", &[("istio.io/dataplane-mode", "none")]);
+    let fixture = || {
+        with_host_agent()
+            .workload(out.clone())
+            .peer(policy("istio-system", PeerMode::Strict))
+    };
+    let lets_in = |app: &str, ports: Vec<PortRule>| NetworkPolicy {
+        meta: meta("shop", "in", "policies.yaml"),
+        pod_selector: LabelSelector::labels([("app", "web")]),
+        isolates_ingress: true,
+        isolates_egress: false,
+        ingress: vec![Rule {
+            peers: vec![Peer::Pods {
+                namespaces: None,
+                pods: Some(LabelSelector::labels([("app", app)])),
+            }],
+            ports,
+            line: 8,
+        }],
+        egress: Vec::new(),
+    };
+    let found = |policy| strict_findings(&fixture().network(policy));
+    assert_eq!(found(lets_in("client", Vec::new())), "");
+    let datagrams = PortRule {
+        protocol: Protocol::Udp,
+        port: PortMatch::All,
+    };
+    assert_eq!(found(lets_in("out", vec![datagrams])), "");
+    insta::assert_snapshot!(found(lets_in("out", Vec::new())), @"
+    warning AMB0141 istio-system/peerauthentication/default at policies.yaml:1
+      `istio-system/peerauthentication/default` refuses callers of `shop/deployment/web` that have no mesh identity, and these stay without one: `shop/out[Deployment]`
     ");
 }
