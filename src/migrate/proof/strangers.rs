@@ -2,7 +2,7 @@
 //! that no limit refuses: because those who may use more have no name, so that limits can only name
 //! those who may not, or because pods with different limits share one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::finding::{Finding, codes};
@@ -63,23 +63,36 @@ impl Gain {
     }
 }
 
-/// Tells what they gain, which is as unknown as they are.
+/// Tells what they gain, which is as unknown as they are. Pairs are listed as long as there is room,
+/// and one of each finding; returns how many others there are.
 pub(crate) fn tell(
     analysis: &Analysis<'_, '_>,
     limits: &Limits,
     gains: &[Gain],
+    room: usize,
     differences: &mut Vec<Comparison>,
     findings: &mut Vec<Finding>,
-) {
+) -> u64 {
     let people = analysis.setting.world.network_policies_of_people();
     let isolating = Selecting::of(people.filter(|p| p.isolates_ingress));
     let mut by_message: BTreeMap<(ObjectRef, String), Finding> = BTreeMap::new();
+    let mut listed: BTreeSet<Comparison> = BTreeSet::new();
+    let mut others: BTreeSet<(&str, String, Relation)> = BTreeSet::new();
     for gain in gains {
         let (why, fix) = why(analysis, limits, gain);
+        let workload = first_of(analysis, gain);
+        let message = format!("{} ({})", because(gain, why), gain.relation);
+        let key = workload.map(|w| (w.reference(), message));
+        let is_new = key
+            .as_ref()
+            .is_some_and(|key| !by_message.contains_key(key));
+        if listed.len() >= room && !is_new {
+            let names = names_of(analysis, gain.class, Some(&gain.workloads)).into_iter();
+            others.extend(names.map(|name| (gain.source.as_str(), name, gain.relation)));
+            continue;
+        }
         let told = told(analysis, &isolating, gain, why);
-        if let Some(workload) = first_of(analysis, gain) {
-            let message = format!("{} ({})", because(gain, why), gain.relation);
-            let key = (workload.reference(), message);
+        if let (Some(workload), Some(key)) = (workload, key) {
             let finding = by_message
                 .entry(key)
                 .or_insert_with_key(|(subject, message)| {
@@ -93,11 +106,18 @@ pub(crate) fn tell(
                 });
             finding.flows.extend(told.iter().map(Comparison::flow));
         }
-        differences.extend(told);
+        listed.extend(told);
     }
+    for told in &listed {
+        let name = told.destination.clone();
+        others.remove(&(told.source.as_str(), name, told.relation));
+    }
+    let others = others.len() as u64;
     findings.extend(by_message.into_values());
+    differences.extend(listed);
     differences.sort();
     differences.dedup();
+    others
 }
 
 /// What keeps a limit from refusing them, and what can be done.

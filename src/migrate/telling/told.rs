@@ -15,7 +15,7 @@ use crate::migrate::proof::strangers;
 use crate::migrate::proof::unplaced;
 use crate::model::ObjectRef;
 use crate::netpol::Node;
-use crate::plan::{Comparison, Proof};
+use crate::plan::{Comparison, Proof, Verdict};
 
 /// Pairs of endpoints are listed one by one up to this number; the others are counted.
 const LISTED_PAIRS: usize = 10_000;
@@ -53,13 +53,17 @@ pub(crate) fn report(
     let drafts = told.drafts.into_iter();
     let mut findings = drafts.map(|d| d.finding(&fixes)).collect();
     let gains = &differences.of_strangers;
-    strangers::tell(
+    let unlisted = strangers::tell(
         analysis,
         limits,
         gains,
+        LISTED_PAIRS,
         &mut proof.differences,
         &mut findings,
     );
+    if unlisted > 0 {
+        *proof.unlisted.entry(Verdict::Unknown).or_default() += unlisted;
+    }
     let unplaced = &differences.of_unplaced;
     unplaced::tell(analysis, unplaced, &mut proof.differences, &mut findings);
     (proof, findings)
@@ -246,7 +250,6 @@ mod tests {
     use crate::migrate::fixture::{Fixture, deployment, meta};
     use crate::migrate::{AuthzMode, Options, plan};
     use crate::model::{LabelSelector, NetworkPolicy, Peer, PortMatch, PortRule, Protocol, Rule};
-    use crate::plan::Verdict;
 
     /// Lets the pods of an application use one port of everybody, and nobody else theirs.
     fn policy(app: &str) -> NetworkPolicy {
@@ -306,5 +309,44 @@ mod tests {
         assert_eq!(flows, differences.count());
         let listed = LISTED_PAIRS..=LISTED_PAIRS + gained.len();
         assert!(listed.contains(&flows), "{flows}");
+    }
+
+    /// A rule for all namespaces of a label lets in others of each: of these, too, what is listed has a
+    /// bound, and all are counted.
+    #[test]
+    fn what_is_kept_of_many_newcomers_is_bounded() {
+        let (namespaces, apps) = (110, 110);
+        let peers = Peer::Pods {
+            namespaces: Some(LabelSelector::labels([("team", "red")])),
+            pods: None,
+        };
+        let names = (0..namespaces).map(|n| format!("front-{n:03}"));
+        let fixture = names.fold(Fixture::with_namespace("shop", &[]), |fixture, name| {
+            let client = deployment(&name, "web");
+            fixture
+                .namespace(&name, &[("team", "red")])
+                .workload(client)
+        });
+        let fixture = (0..apps).fold(fixture, |fixture, n| {
+            let app = format!("app-{n:03}");
+            let mut policy = policy(&app);
+            policy.isolates_egress = false;
+            for rule in &mut policy.ingress {
+                rule.peers = vec![peers.clone()];
+            }
+            fixture.workload(deployment("shop", &app)).network(policy)
+        });
+        let options = Options {
+            authz: AuthzMode::None,
+            ..Options::default()
+        };
+        let plan = plan(&fixture.world, &options);
+        let unknown = plan.proof.differences.iter();
+        let unknown = unknown.filter(|d| d.verdict == Verdict::Unknown);
+        let listed = LISTED_PAIRS..=LISTED_PAIRS + apps;
+        assert!(listed.contains(&unknown.count()));
+        // Those of the namespaces with pods, of one that the input does not hold, and of its pod.
+        let all = (namespaces + 1) * apps;
+        assert_eq!(plan.proof.count(Verdict::Unknown), all as u64);
     }
 }
