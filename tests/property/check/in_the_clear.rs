@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use kubectl_ambient::model::{PeerMode, Protocol};
 use kubectl_ambient::plan::Verdict;
 
-use super::mesh::{Client, connection, presented};
+use super::passage::{Client, connection, presented};
 use super::subjects::{self, Subject};
 use super::{Case, ports, readings};
 use crate::reference::{

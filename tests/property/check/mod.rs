@@ -6,6 +6,7 @@ mod in_the_clear;
 mod mesh;
 mod needless;
 mod newcomers;
+mod passage;
 mod plaintext;
 mod ports;
 mod readings;
@@ -46,7 +47,10 @@ pub(crate) struct Outcome {
 
 /// A plan with the worlds before and after it, as the reference reads them.
 pub(crate) struct Case<'c> {
+    /// What people want: without the objects of an earlier run.
     pub(crate) before: &'c World,
+    /// The same with the authorization policies of an earlier run.
+    pub(crate) existing: &'c World,
     pub(crate) after: &'c World,
     pub(crate) plan: &'c Plan,
     pub(crate) request: &'c Request,
@@ -112,14 +116,16 @@ pub(crate) fn check(
     violations.extend(same_world(&before, &outcome.world));
     // What the program restored before is no will of the user.
     before
-        .authorization_policies
-        .retain(|policy| !is_own(&policy.meta));
-    before
         .network_policies
+        .retain(|policy| !is_own(&policy.meta));
+    let existing = before.clone();
+    before
+        .authorization_policies
         .retain(|policy| !is_own(&policy.meta));
     let after = read(&outcome.after).map_err(one)?;
     let case = Case {
         before: &before,
+        existing: &existing,
         after: &after,
         plan: &outcome.plan,
         request,

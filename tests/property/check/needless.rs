@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use kubectl_ambient::model::{Peer, Protocol};
 
 use super::claims::{self, Claims};
-use super::mesh::travels;
+use super::passage::travels;
 use super::readings::peers;
 use super::subjects::Subject;
 use super::{Case, Violations};

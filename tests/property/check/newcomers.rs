@@ -11,7 +11,7 @@ use kubectl_ambient::model::{LabelSelector, Labels, Peer, Protocol};
 use kubectl_ambient::plan::Relation;
 
 use super::claims::Claims;
-use super::mesh::{hop, travels};
+use super::passage::{hop, travels};
 use super::readings::{peers, selected_labels};
 use super::strangers::{has_other_readings, stranger, warns};
 use super::subjects::Subject;

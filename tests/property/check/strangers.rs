@@ -11,7 +11,7 @@ use kubectl_ambient::model::{LabelSelector, Labels, Namespace, Operator, Peer, P
 use kubectl_ambient::plan::Relation;
 
 use super::claims::Claims;
-use super::mesh::{before, travels};
+use super::passage::{before, travels};
 use super::readings::{blocks, peers, private_addresses, selected_labels};
 use super::subjects::Subject;
 use super::{Case, Violations};

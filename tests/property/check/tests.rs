@@ -281,6 +281,7 @@ impl Migration for Candid {
         }
         let case = Case {
             before: &world,
+            existing: &world,
             after: &after_world,
             plan: &plan,
             request,

@@ -26,7 +26,7 @@ pub(crate) use mutual_tls::modes;
 pub(crate) use networkpolicy::{Direction, is_peer, isolated, isolating, plaintext, received};
 pub(crate) use relations::{
     Asked, Hop, captures_dns, enters_waypoint, in_mesh, plain_to_mesh, refused_by_ztunnel, tunnel,
-    via_waypoint, waypoint_of, waypoint_pod,
+    tunnel_port_open, via_waypoint, waypoint_of, waypoint_pod,
 };
 
 /// One pod: what a policy can see of it.

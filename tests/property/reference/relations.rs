@@ -162,7 +162,7 @@ pub(crate) fn captures_dns(pod: &Pod) -> bool {
 }
 
 /// Whether the network policies let the tunnel's own connection pass.
-fn tunnel_port_open(world: &World, source: &Pod, destination: &Pod) -> bool {
+pub(crate) fn tunnel_port_open(world: &World, source: &Pod, destination: &Pod) -> bool {
     plaintext(
         world,
         Party::Pod(source),

@@ -231,6 +231,7 @@ fn refused_outside_of_the_mesh(injection: &'static str) -> String {
     let plan = enrol_everything(&world, &request);
     let case = Case {
         before: &world,
+        existing: &world,
         after: &world,
         plan: &plan,
         request: &request,
