@@ -60,7 +60,8 @@ pub(super) fn check(
             }
             gained.retain(|&(relation, port)| {
                 let is_said = is_said(claims, (&newcomer, subject), relation, port);
-                !is_said && !warns(case, subject)
+                let is_alike = !newcomer.labels.is_empty() && warns(case, subject);
+                !is_said && !is_alike
             });
             for (relation, port) in gained {
                 violations.push(format!(
