@@ -17,6 +17,7 @@ use super::strangers::{has_other_readings, stranger, warns};
 use super::subjects::Subject;
 use super::ways::ways;
 use super::{Case, Violations};
+use crate::generate::Authorization;
 use crate::reference::{
     Party, Pod, Port, namespace_labels, received, tunnel, via_waypoint, waypoint_pod,
 };
@@ -31,6 +32,10 @@ pub(super) fn check(
     let tcp = ports.iter().filter(|p| p.protocol == Protocol::Tcp);
     let tcp: Vec<u16> = tcp.map(|p| p.number).collect();
     let mut violations = Violations::new();
+    // Then nothing limits anybody, which plans say of those that there are.
+    if case.request.authorization == Authorization::None {
+        return violations;
+    }
     for newcomer in newcomers(case) {
         for subject in subjects {
             let to = subject.any_reading();
@@ -60,7 +65,8 @@ pub(super) fn check(
             }
             gained.retain(|&(relation, port)| {
                 let is_said = is_said(claims, (&newcomer, subject), relation, port);
-                !is_said && !warns(case, subject)
+                let is_alike = !newcomer.labels.is_empty() && warns(case, subject);
+                !is_said && !is_alike
             });
             for (relation, port) in gained {
                 violations.push(format!(
@@ -80,8 +86,8 @@ fn enters_before(case: &Case<'_>, from: &Pod, to: &Pod, port: u16) -> bool {
     received(case.before, ends.0, ends.1, Port::tcp(port))
 }
 
-/// Whether something is said of pods of the namespace that the manifests do not hold, or of those of
-/// all namespaces.
+/// Whether something is said of pods of the namespace that the manifests do not hold and that have no
+/// other labels, or of those of all namespaces.
 fn is_said(
     claims: &Claims,
     (newcomer, subject): (&Pod, &Subject),
@@ -90,13 +96,18 @@ fn is_said(
 ) -> bool {
     let others = format!("{}/(any other pod", newcomer.namespace);
     let imagined = format!("{}/pods with ", newcomer.namespace);
+    let has_all = |labels: &str| {
+        let mut labels = labels.split(',').filter(|l| !l.is_empty() && *l != "any");
+        labels.all(|label| {
+            let (key, value) = label.split_once('=').unwrap_or((label, ""));
+            newcomer.labels.get(key).is_some_and(|v| v == value)
+        })
+    };
     let is_newcomer = |name: &str| {
-        let starts = [
-            others.as_str(),
-            imagined.as_str(),
-            "other namespaces/(any pod",
-        ];
-        starts.iter().any(|start| name.starts_with(start))
+        let other = name.strip_prefix(&others);
+        let other = other.map(|rest| rest.trim_end_matches(')').trim_start_matches(" with "));
+        let labels = other.or_else(|| name.strip_prefix(&imagined));
+        labels.is_some_and(has_all) || name.starts_with("other namespaces/(any pod")
     };
     claims.pairs().any(|pair| {
         is_newcomer(&pair.0)

@@ -314,6 +314,8 @@ impl Migration for Candid {
                 }
             }
         }
+        // What may be lost or gained is said once.
+        claims.dedup();
         if self.silent && claims.pop().is_none() {
             return Err("there is nothing to be silent about".to_owned());
         }

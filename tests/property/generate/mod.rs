@@ -199,7 +199,7 @@ fn request(count: usize) -> impl Strategy<Value = Request> {
     ];
     let edit = prop_oneof![4 => Just(true), 1 => Just(false)];
     (
-        some(names[1..].to_vec(), 6),
+        some(names[1..].to_vec(), 4),
         some(names, 1),
         authorization,
         edit,

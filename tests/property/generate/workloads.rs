@@ -111,6 +111,14 @@ fn wrap(kind: &str, mut pod: Value, address: u8) -> Value {
     json!({ "apiVersion": version, "kind": kind, "metadata": {}, "spec": spec })
 }
 
+/// Whether a pod has the label of those that take the tunnel.
+#[derive(Debug, Clone, Copy)]
+enum Tunnel {
+    Never,
+    WithSidecar,
+    Always,
+}
+
 /// What a pod says about its sidecar.
 #[derive(Debug, Clone, Copy)]
 enum Sidecar {
@@ -125,13 +133,14 @@ enum Sidecar {
 fn pod() -> impl Strategy<Value = Value> {
     let host_network = prop_oneof![12 => Just(false), 1 => Just(true)];
     let mode = prop_oneof![
-        12 => Just(None),
-        1 => Just(Some("none")),
+        14 => Just(None),
+        2 => Just(Some("none")),
         1 => Just(Some("ambient")),
     ];
-    let tunnel = prop_oneof![8 => Just(None), 1 => Just(Some("http"))];
+    // The injector writes the label, where it does.
+    let tunnel = prop_oneof![4 => Just(Tunnel::Never), 4 => Just(Tunnel::WithSidecar), 1 => Just(Tunnel::Always)];
     let sidecar = prop_oneof![
-        14 => Just(Sidecar::AsTheNamespaceSays),
+        5 => Just(Sidecar::AsTheNamespaceSays),
         2 => Just(Sidecar::Injected),
         1 => Just(Sidecar::Asked(true)),
         1 => Just(Sidecar::Asked(false)),
@@ -161,15 +170,20 @@ fn pod() -> impl Strategy<Value = Value> {
             if let Some(mode) = mode {
                 labels.insert("istio.io/dataplane-mode".to_owned(), json!(mode));
             }
-            if let Some(tunnel) = tunnel {
-                labels.insert("networking.istio.io/tunnel".to_owned(), json!(tunnel));
-            }
             // Pods on the host network never get one.
             let sidecar = if host_network {
                 Sidecar::AsTheNamespaceSays
             } else {
                 sidecar
             };
+            let has_label = match tunnel {
+                Tunnel::Never => false,
+                Tunnel::WithSidecar => matches!(sidecar, Sidecar::Injected | Sidecar::Asked(true)),
+                Tunnel::Always => true,
+            };
+            if has_label {
+                labels.insert("networking.istio.io/tunnel".to_owned(), json!("http"));
+            }
             if let Sidecar::Asked(asked) = sidecar {
                 labels.insert(
                     "sidecar.istio.io/inject".to_owned(),
