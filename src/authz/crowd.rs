@@ -8,7 +8,7 @@ use fixedbitset::FixedBitSet;
 
 use super::matching::{Enforcer, TrustDomain, namespace, principal};
 use super::party::{Identity, Party};
-use super::places::{Places, of_range, parsed};
+use super::places::{Blocks, Places};
 
 /// A name that no namespace can have.
 const STRANGER: Identity<'static> = Identity::Workload {
@@ -245,7 +245,7 @@ impl<'p> Crowd<'p> {
     /// Who has an address in one of some blocks. Of pods it is known where all of them have theirs.
     pub(super) fn addresses(&self, list: &[impl AsRef<str>]) -> Matched {
         let mut matched = self.unknown();
-        let Some(blocks) = parsed(list) else {
+        let Some(blocks) = Blocks::parsed(list) else {
             return matched;
         };
         let mut tell = |member: usize, answer: bool| {
@@ -262,7 +262,7 @@ impl<'p> Crowd<'p> {
             }
         }
         for (place, range) in self.places.ranges.iter().enumerate() {
-            if let Some(answer) = of_range(*range, &blocks) {
+            if let Some(answer) = blocks.hold(*range) {
                 tell(self.plain_address(place), answer);
             }
         }

@@ -20,7 +20,7 @@ pub struct Places {
 impl Places {
     /// Whether every pod has an address in one of some blocks, or none has; `None` when it is not
     /// known.
-    pub(super) fn of_pods(&self, blocks: &[IpNet]) -> Option<bool> {
+    pub(super) fn of_pods(&self, Blocks(blocks): &Blocks) -> Option<bool> {
         if self.pods.is_empty() {
             return None;
         }
@@ -39,24 +39,37 @@ impl Places {
     }
 }
 
-/// Whether all of a range is in one of some blocks, or nothing of it in any; `None` when a block
-/// divides it.
-pub(super) fn of_range(range: AddressRange, blocks: &[IpNet]) -> Option<bool> {
-    let has = |b: &IpNet| b.contains(&range.first) && b.contains(&range.last);
-    let meets = |b: &IpNet| b.contains(&range.first) || range.contains(b.network());
-    if blocks.iter().any(has) {
-        Some(true)
-    } else if blocks.iter().any(meets) {
-        None
-    } else {
-        Some(false)
-    }
-}
+/// Some blocks, none of which is within another, in order.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Blocks(Vec<IpNet>);
 
-/// Blocks of addresses as rules write them, a single address too; `None` when one of them cannot be
-/// read.
-pub(super) fn parsed(list: &[impl AsRef<str>]) -> Option<Vec<IpNet>> {
-    list.iter().map(|text| block(text.as_ref())).collect()
+impl Blocks {
+    /// Blocks of addresses as rules write them, a single address too; `None` when one of them cannot
+    /// be read.
+    pub(super) fn parsed(list: &[impl AsRef<str>]) -> Option<Self> {
+        let blocks = list.iter().map(|text| Some(block(text.as_ref())?.trunc()));
+        let mut blocks = blocks.collect::<Option<Vec<IpNet>>>()?;
+        // The wider of two that begin alike comes first.
+        blocks.sort_unstable_by_key(|b| (b.network(), b.prefix_len()));
+        // Blocks are apart or one in the other.
+        blocks.dedup_by(|later, kept| kept.contains(&*later));
+        Some(Self(blocks))
+    }
+
+    /// Whether all of a range is in one of them, or nothing of it in any; `None` when a block divides
+    /// it.
+    pub(super) fn hold(&self, range: AddressRange) -> Option<bool> {
+        let after = self.0.partition_point(|b| b.network() <= range.first);
+        let before = after.checked_sub(1).and_then(|last| self.0.get(last));
+        match before.filter(|b| b.contains(&range.first)) {
+            Some(block) => block.contains(&range.last).then_some(true),
+            None => {
+                let next = self.0.get(after);
+                let meets = next.is_some_and(|b| range.contains(b.network()));
+                (!meets).then_some(false)
+            }
+        }
+    }
 }
 
 /// A block as rules on addresses write it, where it can be read.
@@ -73,14 +86,14 @@ pub fn block(text: &str) -> Option<IpNet> {
 mod tests {
     use super::*;
 
-    fn blocks(list: &[&str]) -> Vec<IpNet> {
-        parsed(list).unwrap()
+    fn blocks(list: &[&str]) -> Blocks {
+        Blocks::parsed(list).unwrap()
     }
 
     #[test]
     fn pods_are_in_blocks_that_hold_all_of_their_addresses() {
         let places = |pods: &[&str]| Places {
-            pods: blocks(pods),
+            pods: blocks(pods).0,
             ..Places::default()
         };
         let private = places(&["10.0.0.0/8", "fc00::/7"]);
@@ -106,11 +119,14 @@ mod tests {
             first: "10.0.0.0".parse().unwrap(),
             last: "10.0.0.255".parse().unwrap(),
         };
-        let of = |list: &[&str]| of_range(range, &blocks(list));
+        let of = |list: &[&str]| blocks(list).hold(range);
         assert_eq!(of(&["10.0.0.0/24"]), Some(true));
         assert_eq!(of(&["10.0.0.128/25"]), None);
         assert_eq!(of(&["10.0.1.0/24", "::/0"]), Some(false));
         assert_eq!(of(&["0.0.0.0/0"]), Some(true));
+        assert_eq!(of(&["10.0.0.7", "10.0.0.0/8", "10.0.0.0/24"]), Some(true));
+        assert_eq!(of(&["10.0.1.0/24", "9.0.0.0/8", "10.0.0.9"]), None);
+        assert_eq!(of(&["9.0.0.0/8", "10.0.1.0/24"]), Some(false));
     }
 
     #[test]

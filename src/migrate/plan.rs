@@ -19,7 +19,7 @@ use super::proof::compare::compare;
 use super::setting::Setting;
 use super::setting::unread::{rebuilt, reworked, templates, unlisted};
 use super::steps::{enrol_step, limit_step, open_step, waypoint_step};
-use super::telling::assumed::assumed_namespace;
+use super::telling::assumed::{assumed_namespace, other_waypoints};
 use super::telling::given::by_given_labels;
 use super::telling::later::later;
 use super::telling::mesh::of_mesh;
@@ -71,6 +71,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     inert_policies(world, &setting, &mut findings);
     later(&analysis, &opening, &limits, &mut findings);
     assumed_namespace(&setting, &limits, &mut findings);
+    other_waypoints(&setting, &mut findings);
     node_blocks(&analysis, &opening, &mut proof.differences, &mut findings);
     limits_that_overlap(&setting, &limits, &mut proof.differences, &mut findings);
     plugin_policies(&setting, &mut proof.differences, &mut findings);

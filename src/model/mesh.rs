@@ -11,6 +11,8 @@ use super::{ObjectRef, Origin};
 pub struct Mesh {
     /// What the control planes are told: one for each MeshConfig, sorted by object.
     pub configs: Vec<MeshConfig>,
+    /// Objects whose MeshConfig could not be read, sorted.
+    pub unreadable: BTreeSet<(ObjectRef, Origin)>,
     /// Whether the node agents are told to capture look-ups of names (`AMBIENT_DNS_CAPTURE`), by
     /// each object that says so.
     pub dns_capture: BTreeSet<bool>,

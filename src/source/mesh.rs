@@ -5,7 +5,7 @@ use ambient_facts::namespaces;
 use serde_json::Value;
 
 use crate::model::{GenericObject, Mesh, MeshConfig, truth};
-use crate::yaml::{Document, View, split};
+use crate::yaml::{Document, Scalar, View, split};
 
 /// Takes in what an object says, if it is about the mesh.
 pub(super) fn read(object: &GenericObject, mesh: &mut Mesh) {
@@ -14,7 +14,15 @@ pub(super) fn read(object: &GenericObject, mesh: &mut Mesh) {
         // Of istiod, or of one of its revisions, in whichever namespace it runs (istiod chart,
         // `templates/configmap.yaml`).
         ("", "ConfigMap") if name == "istio" || name.starts_with("istio-") => {
-            mesh.configs.extend(written(object));
+            if let Some(text) = object.body.pointer("/data/mesh") {
+                match text.as_str().and_then(|text| written(object, text)) {
+                    Some(config) => mesh.configs.push(config),
+                    None => {
+                        let origin = object.meta.origin.clone();
+                        mesh.unreadable.insert((object.reference(), origin));
+                    }
+                }
+            }
             // Of the node agents (istio-cni chart, `templates/configmap-cni.yaml`).
             if name == "istio-cni-config" {
                 mesh.dns_capture
@@ -38,18 +46,29 @@ fn by_values(object: &GenericObject, mesh: &mut Mesh) {
         .extend(said(object, "/spec/values/cni/ambient/dnsCapture"));
 }
 
-/// The MeshConfig in a ConfigMap. What it leaves out has its usual value.
-fn written(object: &GenericObject) -> Option<MeshConfig> {
-    let text = object.body.pointer("/data/mesh")?.as_str()?;
-    let document = Document::parse(split(text).into_iter().next()?).ok()?;
-    let mesh = document.root();
+/// The MeshConfig in a ConfigMap, if it can be read. What it leaves out has its usual value.
+fn written(object: &GenericObject, text: &str) -> Option<MeshConfig> {
+    let document = match split(text).into_iter().next() {
+        Some(text) => Some(Document::parse(text).ok()?),
+        None => None,
+    };
+    let mesh = document.as_ref().and_then(Document::root);
+    let is_other = |mesh: View<'_>| mesh.text().is_some() || mesh.items().len() > 0;
+    if mesh.is_some_and(|mesh| !mesh.is_null() && is_other(mesh)) {
+        return None;
+    }
     let field = |key| mesh.and_then(|mesh| mesh.get(key));
     let text = |field: Option<View<'_>>| {
         let text = field.and_then(View::text);
         text.filter(|text| !text.is_empty()).map(str::to_owned)
     };
-    let domain = text(field("trustDomain"));
-    let root = text(field("rootNamespace"));
+    let texts = [field("trustDomain"), field("rootNamespace")];
+    let is_text =
+        |field: &View<'_>| matches!(field.scalar(), Some(Scalar::String(_) | Scalar::Null));
+    if !texts.iter().flatten().all(is_text) {
+        return None;
+    }
+    let [domain, root] = texts.map(text);
     let mode = field("outboundTrafficPolicy").and_then(|policy| policy.get("mode"));
     Some(MeshConfig {
         object: object.reference(),
@@ -124,6 +143,22 @@ mod tests {
         let usual = trust_domains("istio", "rootNamespace: istio-system");
         assert_eq!(usual, set(["cluster.local"]));
         assert_eq!(trust_domains("istio", "trustDomain: ["), set([]));
+    }
+
+    #[test]
+    fn what_is_no_mesh_config_is_told_apart_from_an_empty_one() {
+        let unreadable = |mesh| read(&config_map("istio", "mesh", mesh)).unreadable.len();
+        let broken = [
+            "trustDomain: [",
+            "rootNamespace: 5",
+            "- rootNamespace: wide",
+            "wide",
+        ];
+        assert_eq!(broken.map(unreadable), [1, 1, 1, 1]);
+        assert_eq!(
+            ["{}", "rootNamespace: \"5\"", "#"].map(unreadable),
+            [0, 0, 0]
+        );
     }
 
     #[test]

@@ -366,6 +366,13 @@ area! {
          The plan takes the policy to select none of the templates of the input, and the verdict is *unknown*.",
         "Select the pods by labels of `spec.template.metadata.labels`, or add the pods themselves with `-f`, as `kubectl get pods --output yaml` prints them.";
 
+    MESH_CONFIG_UNREADABLE = "AMB0159", Warning,
+        "mesh configuration that cannot be read",
+        "A MeshConfig is there, and it is no YAML, or has fields of another kind than they are. \
+         The control plane would keep the one before it, or not start. \
+         The plan takes the trust domain and the root namespace to be the usual ones, and the verdict is *unknown*.",
+        "Mend the text under `data.mesh` of the ConfigMap: it has to be YAML with the fields of a MeshConfig.";
+
     NAMESPACE_ASSUMED = "AMB0160", Warning,
         "identities of a namespace that was assumed",
         "The objects name no namespace, so `default` was assumed, and the plan writes it into the principals of AuthorizationPolicies. \

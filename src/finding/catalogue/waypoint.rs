@@ -104,4 +104,10 @@ area! {
          Network policies that isolate the pods know their clients and not the waypoint, so connections may be lost, or allowed for clients that the policies refuse, as long as enrolment lasts. \
          The comparison is about the time after it.",
         "Take the label `istio.io/use-waypoint` off until every pod behind the waypoint is captured, or enrol and restart these pods before their clients; then put it back.";
+
+    OTHER_WAYPOINT = "AMB0614", Error,
+        "namespace with the label of another waypoint",
+        "`--waypoint` asks for a waypoint of a namespace whose label names another one. \
+         What is served by a waypoint, the label decides, so that the plan and its proof are about the one that it names, and the one that was asked for would serve nothing.",
+        "Take the label `istio.io/use-waypoint` off the namespace, or leave the option out.";
 }

@@ -9,12 +9,11 @@ use super::selectors::{ByNamespace, Candidate, candidates};
 use crate::authz::{Crowd, Demand, Encoded, Enforcer, Mode, Selected, encode, is_listable};
 use crate::migrate::AuthzMode;
 use crate::migrate::analysis::Analysis;
-use crate::migrate::object::{Names, companion_meta, derived_name};
+use crate::migrate::object::{companion_meta, derived_name};
 use crate::migrate::opening::isolated;
 use crate::migrate::setting::serving::applies_at;
 use crate::model::{
-    Action, AuthorizationPolicy, AuthorizationRule, Labels, ObjectRef, Origin, Source, TargetRef,
-    World,
+    Action, AuthorizationPolicy, AuthorizationRule, Labels, ObjectRef, Origin, TargetRef,
 };
 use crate::netpol::{Node, PortSet};
 
@@ -54,6 +53,7 @@ impl Limits {
         let needs = limits.needs(analysis, &crowd, &here);
         limits.attach(analysis, &crowd, &here, &needs);
         limits.at_waypoints(analysis, &crowd);
+        limits.adopt_names(&analysis.setting.world);
         limits.number_names(&analysis.setting.world);
         limits.spend(&analysis.setting.world);
         limits
@@ -232,55 +232,6 @@ impl Limits {
                 is_spent: false,
             });
         }
-    }
-
-    /// Gives policies names that are free: not those of each other, nor those of people's policies.
-    fn number_names(&mut self, world: &World) {
-        let people = world.authorization_policies_of_people();
-        let mut names = Names::of(people.map(|p| &p.meta));
-        for limit in &mut self.policies {
-            names.take(&mut limit.policy.meta);
-        }
-    }
-
-    /// Replaces what an earlier run allowed and the plan does not need by policies that do nothing:
-    /// an ALLOW that is left behind lets in what those of people refuse.
-    fn spend(&mut self, world: &World) {
-        let left = world.authorization_policies.iter().filter(|policy| {
-            let wanted = || {
-                let mut limits = self.policies.iter();
-                limits.any(|l| l.policy.meta.is_same(&policy.meta))
-            };
-            policy.meta.is_ours() && policy.action == Action::Allow && !wanted()
-        });
-        let spent: Vec<Limit> = left
-            .map(|policy| Limit {
-                policy: AuthorizationPolicy {
-                    action: Action::Deny,
-                    rules: [never()].into(),
-                    ..policy.clone()
-                },
-                of: policy.reference(),
-                beside: policy.meta.origin.clone(),
-                reason: "allow nothing beyond what people's policies allow".to_owned(),
-                is_spent: true,
-            })
-            .collect();
-        self.policies.extend(spent);
-    }
-}
-
-/// A rule that matches nobody: everybody with an identity, and without. istiod refuses a DENY that has
-/// no rule at all (`ValidateAuthorizationPolicy`).
-fn never() -> AuthorizationRule {
-    let anybody = || vec!["*".into()];
-    AuthorizationRule {
-        from: vec![Source {
-            principals: anybody(),
-            not_principals: anybody(),
-            ..Source::default()
-        }],
-        ..AuthorizationRule::default()
     }
 }
 

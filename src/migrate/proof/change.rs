@@ -10,7 +10,7 @@ use crate::model::Protocol;
 use crate::netpol::{PortSet, Value};
 
 /// All that may come to pass together.
-#[derive(Default)]
+#[derive(Default, PartialEq, Eq)]
 pub(crate) struct Change {
     before: PortSet,
     after: PortSet,

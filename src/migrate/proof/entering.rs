@@ -130,6 +130,8 @@ pub(crate) fn compare(
         add(alone, (alike, &part.alone), true, true);
         add(perhaps_pods, (alike, &part.alone), true, false);
         add(perhaps_vouched, (alike, &part.perhaps_vouched), true, true);
-        add(on_host, (alike, &part.on_host), false, true);
+        // Whether ztunnel sees them does not matter where both come to the same.
+        let is_certain = part.on_host == part.alone;
+        add(on_host, (alike, &part.on_host), is_certain, true);
     }
 }

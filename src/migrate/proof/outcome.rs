@@ -48,21 +48,29 @@ pub(crate) struct Outcome {
 }
 
 /// Compares the two extreme readings. `today` is what AuthorizationPolicies that are in force today
-/// leave of what the network policies allow; `carried` is what tunnels carry today.
+/// leave of what the network policies allow; `carried` is what tunnels carry today, which may be lost.
+/// That it is there already excuses a gain only if it `is_wanted`.
 pub(crate) fn compare_sides(
     low: &Side,
     high: &Side,
     today: &Allowance,
-    carried: &Allowance,
+    (carried, is_wanted): (&Allowance, bool),
 ) -> Option<Outcome> {
     // What is allowed in every reading, and in some.
-    let surely_before = low.before.intersection(&today.low).union(&carried.low);
-    let before = high.before.intersection(&today.high).union(&carried.high);
+    let surely_listed = low.before.intersection(&today.low);
+    let listed = high.before.intersection(&today.high);
+    let surely_before = surely_listed.union(&carried.low);
+    let before = listed.union(&carried.high);
     let surely_after = low.after.low.intersection(&high.after.low);
     let after = low.after.high.union(&high.after.high);
     let lost = surely_before.difference(&after);
-    let gained = surely_after.difference(&before);
-    let alike = surely_before.intersection(&surely_after);
+    let (surely_wanted, wanted) = if is_wanted {
+        (&surely_before, &before)
+    } else {
+        (&surely_listed, &listed)
+    };
+    let gained = surely_after.difference(wanted);
+    let alike = surely_wanted.intersection(&surely_after);
     let open = before.union(&after).difference(&alike);
     let question = open.difference(&lost).difference(&gained);
     let depends = |low: &PortSet, high: &PortSet| high.difference(low).union(&low.difference(high));
@@ -197,7 +205,7 @@ mod tests {
             high: perhaps,
         };
         let none = Allowance::exactly(PortSet::none());
-        let Some(outcome) = compare_sides(low, high, &today, &none) else {
+        let Some(outcome) = compare_sides(low, high, &today, (&none, true)) else {
             return "equal".to_owned();
         };
         let verdicts = outcome.verdicts();
@@ -242,7 +250,7 @@ mod tests {
         let low = side(&[1, 2], [&[3], &[3]]);
         let high = side(&[1, 2, 4], [&[3, 4], &[3, 4]]);
         let none = Allowance::exactly(PortSet::none());
-        let outcome = compare_sides(&low, &high, &Allowance::all(), &none).unwrap();
+        let outcome = compare_sides(&low, &high, &Allowance::all(), (&none, true)).unwrap();
         let without = outcome.without(&ports(&[1, 3])).unwrap();
         assert_eq!((without.lost, without.gained), (ports(&[2]), ports(&[])));
         let without = outcome.without_gains(&ports(&[1, 3, 4])).unwrap();

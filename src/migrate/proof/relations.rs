@@ -84,7 +84,12 @@ pub(crate) fn tunnel(
         low: carried(value.before.low, &authorized.carried.low),
         high: carried(value.before.high, &authorized.carried.high),
     };
-    let mut outcome = compare_sides(&low, &high, &authorized.today, &carried)?;
+    let mut outcome = compare_sides(
+        &low,
+        &high,
+        &authorized.today,
+        (&carried, analysis.setting.is_new),
+    )?;
     outcome.refused = analysis.opens_tunnel(value.after.low);
     Some(outcome)
 }
@@ -158,7 +163,12 @@ impl Hops<'_> {
             low: carried([&today.direct.low, &today.led.low], hops.map(|v| v.low)),
             high: carried([&today.direct.high, &today.led.high], hops.map(|v| v.high)),
         };
-        let mut outcome = compare_sides(&low, &high, &today.allowed, &carried)?;
+        let mut outcome = compare_sides(
+            &low,
+            &high,
+            &today.allowed,
+            (&carried, analysis.setting.is_new),
+        )?;
         let leaves = way.plain || analysis.opens_tunnel(last.low);
         outcome.refused = analysis.opens_tunnel(first.low) && leaves;
         Some(outcome)

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ambient_facts::{labels, ports};
 
 use super::Options;
-use crate::model::{Endpoints, Protocol, Service, TargetPort, Workload, World, includes};
+use crate::model::{Endpoints, Meta, Protocol, Service, TargetPort, Workload, World, includes};
 use crate::netpol::{Assumptions, Distinctions, PortSet, Selection, Trait, Universe};
 use cni::Detection;
 use imagine::Imagined;
@@ -69,6 +69,8 @@ pub(crate) struct Setting<'w> {
     pub(crate) waypoints: ServingWaypoints,
     /// Those among them that labels of the input name already.
     waypoints_today: ServingWaypoints,
+    /// No earlier run left anything: what is open, people opened.
+    pub(crate) is_new: bool,
     pub(crate) cni: Detection,
     pub(crate) assumptions: Assumptions,
 }
@@ -98,7 +100,11 @@ impl<'w> Setting<'w> {
         let planned = serving::planned(&world, &scope, options);
         let waypoints = ServingWaypoints::default();
 
+        let ours = world.authorization_policies.iter().map(|p| &p.meta);
+        let mut ours = ours.chain(world.network_policies.iter().map(|p| &p.meta));
+        let is_new = !ours.any(Meta::is_ours);
         let mut setting = Self {
+            is_new,
             world,
             options,
             endpoints,

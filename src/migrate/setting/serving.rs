@@ -112,9 +112,22 @@ pub(crate) fn planned(world: &World, scope: &Scope, options: &Options) -> BTreeM
             let has_services = |n: &&String| world.services.iter().any(|s| s.meta.namespace == **n);
             enrolled.filter(has_services).cloned().collect()
         };
-        planned.extend(served.into_iter().map(|n| (n, request.name.clone())));
+        let served = served.into_iter();
+        let served = served.filter(|n| named_otherwise(world, n, &request.name).is_none());
+        planned.extend(served.map(|n| (n, request.name.clone())));
     }
     planned
+}
+
+/// The waypoint that the label of a namespace names, if that is another than one that is asked for.
+pub(crate) fn named_otherwise<'w>(
+    world: &'w World,
+    namespace: &str,
+    name: &str,
+) -> Option<&'w str> {
+    let namespace = world.namespaces.get(namespace)?;
+    let named = namespace.meta.label(labels::USE_WAYPOINT)?;
+    (named != name).then_some(named)
 }
 
 /// Labels that the pods of a Gateway carry, and by which policies select them.

@@ -1,8 +1,12 @@
-//! Identities of a namespace that no manifest names: what is written holds in no other.
+//! What was taken to be so: identities of a namespace that no manifest names, which hold in no other,
+//! and waypoints that are not those which were asked for.
+
+use ambient_facts::labels;
 
 use crate::finding::{Finding, codes};
 use crate::migrate::limits::restore::{Limit, Limits};
 use crate::migrate::setting::Setting;
+use crate::migrate::setting::serving::named_otherwise;
 use crate::model::{Name, World};
 
 /// The namespace of objects that name none, where nobody says another.
@@ -32,6 +36,34 @@ pub(crate) fn assumed_namespace(
             limit.beside.clone(),
             message,
         ));
+    }
+}
+
+/// Tells of waypoints that are asked for, of namespaces whose label names another.
+pub(crate) fn other_waypoints(setting: &Setting<'_>, findings: &mut Vec<Finding>) {
+    let world = &*setting.world;
+    for request in &setting.options.waypoints {
+        let namespace = request
+            .namespace
+            .as_deref()
+            .and_then(|n| world.namespaces.get(n));
+        let Some(meta) = namespace.map(|n| &n.meta) else {
+            continue;
+        };
+        if let Some(named) = named_otherwise(world, &meta.name, &request.name) {
+            let message = format!(
+                "its label `{}` names `{named}`, and `--waypoint` asks for `{}`",
+                labels::USE_WAYPOINT,
+                request.name
+            );
+            let (subject, origin) = (meta.reference("Namespace"), meta.origin.clone());
+            findings.push(Finding::new(
+                &codes::OTHER_WAYPOINT,
+                subject,
+                origin,
+                message,
+            ));
+        }
     }
 }
 

@@ -16,9 +16,25 @@ pub(crate) fn of_mesh(
     differences: &mut Vec<Comparison>,
     findings: &mut Vec<Finding>,
 ) {
+    unreadable(setting, differences, findings);
     roots_differ(setting, differences, findings);
     refused_outward(setting, differences, findings);
     differences.sort();
+}
+
+/// Nobody knows what such a mesh is like.
+fn unreadable(
+    setting: &Setting<'_>,
+    differences: &mut Vec<Comparison>,
+    findings: &mut Vec<Finding>,
+) {
+    for (object, origin) in &setting.world.mesh.unreadable {
+        let because = format!("the MeshConfig in `{object}` cannot be read");
+        let about = unknown(Relation::Tunnel, &everywhere(object), because.clone());
+        differences.push(about);
+        let (code, origin) = (&codes::MESH_CONFIG_UNREADABLE, origin.clone());
+        findings.push(Finding::new(code, object.clone(), origin, because));
+    }
 }
 
 /// Of several root namespaces each is one for a part of the pods, by their revision.

@@ -250,12 +250,17 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
                 "`{policy}` refuses these connections without an identity, and {how} in the clear"
             )
         } else {
-            let setting = self.analysis.setting;
+            let has_proxy = |w| self.analysis.setting.has_proxy_today(w) == Some(true);
             let mut workloads = difference.to_workloads(self.analysis);
-            let today = if workloads.any(|w| setting.has_proxy_today(w) == Some(true)) {
+            let today = if workloads.any(has_proxy) {
                 "sidecars do not today"
             } else if self.is_captured_today(difference) {
-                "ztunnel does not today, because they come without an identity"
+                let tunnels = self.analysis.client_today(source).tunnels;
+                match (difference.relation, tunnels) {
+                    (Relation::Waypoint, _) if !at_server => "they go past the waypoint today",
+                    (Relation::Waypoint, Some(true)) => "they come from the client itself today",
+                    _ => "ztunnel does not today, because they come without an identity",
+                }
             } else {
                 "nothing enforces it today"
             };

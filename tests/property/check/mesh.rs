@@ -48,10 +48,11 @@ struct Tally {
 }
 
 impl Tally {
-    /// Counts one reading. `was`: it passed before; `now`: it passes after.
-    fn count(&mut self, was: bool, now: bool) {
+    /// Counts one reading. `was`: it passed before, which may excuse that it passes; `now`: it passes
+    /// after.
+    fn count(&mut self, was: bool, excuses: bool, now: bool) {
         self.readings += 1;
-        self.gained += u32::from(!was && now);
+        self.gained += u32::from(!excuses && now);
         self.lost += u32::from(was && !now);
     }
 
@@ -88,7 +89,7 @@ impl Fates {
                 let mut tally = Tally::default();
                 for (from, to) in source.with(destination) {
                     for (was, now) in past_sidecar(case, (source, from), (destination, to), port) {
-                        tally.count(was, now);
+                        tally.count(was, was, now);
                         self.flows += 1;
                     }
                 }
@@ -104,7 +105,7 @@ impl Fates {
                 for (from, to) in source.with(destination) {
                     let client = (Party::Pod(from), Some((from, source.vouched)));
                     for (was, now) in entering(case, client, (destination, to), port) {
-                        tally.count(was, now);
+                        tally.count(was, was, now);
                         self.flows += 1;
                     }
                 }
@@ -124,8 +125,8 @@ impl Fates {
                 .filter(|_| destination.takes_tunnel != Some(false));
             for &port in direct.filter(|&&port| travels(from, port, port)) {
                 let tally = through_tunnel.entry(port).or_default();
-                for (was, now) in pass_tunnel(case, ends, pods, port) {
-                    tally.count(was, now);
+                for (was, excuses, now) in pass_tunnel(case, ends, pods, port) {
+                    tally.count(was, excuses, now);
                     self.flows += 1;
                 }
             }
@@ -139,8 +140,8 @@ impl Fates {
                 if !is_look_up(from, way.asked_port) && !is_refused {
                     let tally = through_waypoint.entry((way.target_port, way.clone()));
                     let tally = tally.or_default();
-                    for (was, now) in pass_way(case, ends, pods, &way) {
-                        tally.count(was, now);
+                    for (was, excuses, now) in pass_way(case, ends, pods, &way) {
+                        tally.count(was, excuses, now);
                         self.flows += 1;
                     }
                 }

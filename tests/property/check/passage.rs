@@ -86,8 +86,8 @@ fn admitted(world: &World, client: Client<'_>, to: &Pod, port: u16, mode: PeerMo
     presented(client).into_iter().map(admits).collect()
 }
 
-/// Whether a connection passed before, and whether it passes now.
-pub(super) type Passed = (bool, bool);
+/// Whether a connection passed before, whether that excuses that it passes now, and whether it does.
+pub(super) type Passed = (bool, bool, bool);
 
 /// Whether a connection passes now: `None` where nothing changes for it.
 type Now = Option<bool>;
@@ -128,7 +128,7 @@ impl Passage<'_> {
         let (source, destination) = self.ends;
         let (from, to) = self.pods;
         let network = by_network(case, from, to, self.port);
-        let outcome = |was, now: Now| (was, now.unwrap_or(was));
+        let outcome = |was, now: Now| (was, was, now.unwrap_or(was));
         let mut outcomes = Vec::new();
         let ways: Vec<Option<&ByWaypoint<'_>>> = match &self.by_waypoint {
             Some(waypoint) => cases(source.takes_waypoints_today)
@@ -144,9 +144,13 @@ impl Passage<'_> {
             }
             if destination.captured_today != Some(false) {
                 for (admitted, carried) in self.by_ztunnel(case, through) {
-                    // Network policies may list less than the tunnel carries.
-                    let passed = (arrives && admitted) || carried;
-                    outcomes.extend(alone.iter().map(|&now| outcome(passed, now)));
+                    // Network policies may list less than the tunnel carries, which an earlier run
+                    // may have opened.
+                    let listed = arrives && admitted;
+                    let was = listed || carried;
+                    let excuses = listed || (carried && case.is_new);
+                    let passed = alone.iter().map(|now| (was, excuses, now.unwrap_or(was)));
+                    outcomes.extend(passed);
                 }
             }
             if destination.sidecar_today == Some(false) {

@@ -282,6 +282,7 @@ impl Migration for Candid {
         let case = Case {
             before: &world,
             existing: &world,
+            is_new: true,
             after: &after_world,
             plan: &plan,
             request,

@@ -22,8 +22,14 @@ impl Comparer<'_, '_, '_, '_, '_> {
         today: &Allowance,
     ) {
         let analysis = self.analysis;
-        if self.has_left_over(workloads) && analysis.is_open_to_strangers(class) {
-            let before = analysis.for_others(class).unwrap_or_default();
+        if self.has_left_over(workloads) {
+            // Namespaces with the same labels may come too.
+            let by_labels = analysis.for_namespaces.get(class).into_iter().flatten();
+            let by_labels = by_labels.fold(PortSet::none(), |all, (ports, _)| all.union(ports));
+            let others = analysis.is_open_to_strangers(class);
+            let others = others.then(|| analysis.for_others(class)).flatten();
+            let before = others.unwrap_or_default().union(&by_labels);
+            let before = before.intersection(&analysis.tunnelled);
             let after = authorized.high.intersection(&analysis.tunnelled);
             self.found.of_strangers.extend(Gain::lost_by_left_over(
                 class,

@@ -232,6 +232,7 @@ fn refused_outside_of_the_mesh(injection: &'static str) -> String {
     let case = Case {
         before: &world,
         existing: &world,
+        is_new: true,
         after: &world,
         plan: &plan,
         request: &request,
