@@ -107,7 +107,7 @@ area! {
 
     OTHER_WAYPOINT = "AMB0614", Error,
         "namespace with the label of another waypoint",
-        "`--waypoint` asks for a waypoint of a namespace whose label names another one. \
+        "The option `--waypoint` asks for a waypoint of a namespace whose label names another one. \
          What is served by a waypoint, the label decides, so that the plan and its proof are about the one that it names, and the one that was asked for would serve nothing.",
         "Take the label `istio.io/use-waypoint` off the namespace, or leave the option out.";
 }
