@@ -8,4 +8,5 @@
 //! known comes from outside of this crate: from a file here, by xDS later.
 #![forbid(unsafe_code)]
 
+pub mod route;
 pub mod snapshot;

@@ -15,6 +15,8 @@ pub struct Snapshot {
     addresses: BTreeMap<String, BTreeMap<IpAddr, Holders>>,
     /// By hostnames, in the order of namespaces.
     hostnames: BTreeMap<String, Vec<Arc<Service>>>,
+    /// By the workloads behind them.
+    services: BTreeMap<String, Vec<Arc<Service>>>,
 }
 
 /// Whom an address stands for.
@@ -59,6 +61,10 @@ impl Snapshot {
             let holder = &mut self.holders(network, *address).service;
             holder.get_or_insert_with(|| Arc::clone(&service));
         }
+        for endpoint in &service.endpoints {
+            let services = self.services.entry(endpoint.workload.uid.clone());
+            services.or_default().push(Arc::clone(&service));
+        }
         let same_name = self.hostnames.entry(service.hostname.clone());
         same_name.or_default().push(service);
     }
@@ -88,6 +94,11 @@ impl Snapshot {
         let services = self.hostnames.get(hostname)?;
         let own = services.iter().find(|s| s.namespace == namespace);
         own.or_else(|| services.first())
+    }
+
+    /// The services that a workload is behind, by its identifier.
+    pub fn services_of(&self, uid: &str) -> &[Arc<Service>] {
+        self.services.get(uid).map_or(&[], Vec::as_slice)
     }
 
     fn at(&self, network: &str, address: IpAddr) -> Option<&Holders> {
