@@ -8,5 +8,6 @@
 //! known comes from outside of this crate: from a file here, by xDS later.
 #![forbid(unsafe_code)]
 
+pub mod copy;
 pub mod route;
 pub mod snapshot;

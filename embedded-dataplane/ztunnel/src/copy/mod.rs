@@ -1,0 +1,71 @@
+//! The octets of a connection, in both directions, until it ends at both ends as it ended at one.
+//!
+//! What finishes at one end finishes at the other, and that one may go on; what breaks off at one end
+//! breaks off at the other, so that nobody takes half of a transfer for the whole. While nothing
+//! moves no buffer is held, and while one end is slow it slows down the other.
+
+mod end;
+mod flow;
+mod tcp;
+mod tunnel;
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+pub use end::{Ending, Side};
+
+use flow::Flow;
+pub(crate) use tcp::Tcp;
+pub(crate) use tunnel::Tunnel;
+
+/// Counts octets as they were passed on.
+pub trait Meter {
+    /// So many more octets of a side were written to the other.
+    fn passed(&self, from: Side, octets: u64);
+}
+
+/// One end of a connection, as the relay sees it.
+pub(crate) trait Endpoint {
+    /// The next octets, at least one; `None` when the end finished.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>>;
+
+    /// Writes octets from the front of some. Ready when none are left.
+    fn poll_write(&mut self, cx: &mut Context<'_>, octets: &mut Bytes) -> Poll<Result<(), Broken>>;
+
+    /// Says that there is no more.
+    fn finish(&mut self) -> Result<(), Broken>;
+
+    /// Ready when the end broke off, for while it is not read from: because it finished, or because
+    /// the other is slow.
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Broken>;
+
+    /// Breaks off.
+    fn reset(&mut self);
+}
+
+/// How an end broke off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// It said so.
+    Reset,
+    /// It is done, and takes no more: nothing of what it sent is missing.
+    Done,
+    /// It failed.
+    Failed(String),
+}
+
+/// Copies between a client and a server until both have finished, or one broke off, which the other
+/// does then too. When the future is dropped, nothing was said to either.
+pub(crate) async fn copy(
+    client: &mut impl Endpoint,
+    server: &mut impl Endpoint,
+    meter: &impl Meter,
+) -> Ending {
+    let mut flow = Flow::default();
+    poll_fn(|cx| flow.poll(cx, client, server, meter)).await
+}
+
+#[cfg(test)]
+mod tests;
