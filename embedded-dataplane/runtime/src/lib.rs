@@ -1,0 +1,11 @@
+//! What a long-running part of the mesh needs around its work: how it ends ([`drain`]), who owns
+//! its tasks ([`tasks`]), and when it is ready ([`readiness`]).
+//!
+//! It knows nothing of tunnels, identities or Kubernetes. What outsiders can reach is bounded: by
+//! time, by size and by number.
+#![forbid(unsafe_code)]
+
+pub mod accept;
+pub mod drain;
+pub mod readiness;
+pub mod tasks;
