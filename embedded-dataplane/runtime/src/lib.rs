@@ -1,5 +1,5 @@
 //! What a long-running part of the mesh needs around its work: how it ends ([`drain`]), who owns
-//! its tasks ([`tasks`]), and when it is ready ([`readiness`]).
+//! its tasks ([`tasks`]), when it is ready ([`readiness`]), and what it says ([`log`]).
 //!
 //! It knows nothing of tunnels, identities or Kubernetes. What outsiders can reach is bounded: by
 //! time, by size and by number.
@@ -7,5 +7,6 @@
 
 pub mod accept;
 pub mod drain;
+pub mod log;
 pub mod readiness;
 pub mod tasks;
