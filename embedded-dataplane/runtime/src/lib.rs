@@ -1,5 +1,6 @@
 //! What a long-running part of the mesh needs around its work: how it ends ([`drain`]), who owns
-//! its tasks ([`tasks`]), when it is ready ([`readiness`]), and what it says ([`log`]).
+//! its tasks ([`tasks`]), when it is ready ([`readiness`]), what it counts ([`metrics`]), and what
+//! it says ([`log`]).
 //!
 //! It knows nothing of tunnels, identities or Kubernetes. What outsiders can reach is bounded: by
 //! time, by size and by number.
@@ -8,5 +9,6 @@
 pub mod accept;
 pub mod drain;
 pub mod log;
+pub mod metrics;
 pub mod readiness;
 pub mod tasks;
