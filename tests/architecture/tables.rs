@@ -130,6 +130,8 @@ pub(crate) const PACKAGES_WITH: &[(&str, &[&str])] = &[
     ("tokio-rustls", &["ambient-identity", "ambient-testkit"]),
     ("rustls-webpki", &["ambient-identity"]),
     ("rcgen", &["ambient-identity", "ambient-testkit"]),
+    // Everything else that speaks HTTP is a tunnel, and does so through `h2`.
+    ("hyper", &["ambient-runtime", "ambient-waypoint"]),
     // Whoever connects asks the error queue of the socket who refused.
     ("nix", &["ambient-hbone", "ambient-node"]),
 ];
