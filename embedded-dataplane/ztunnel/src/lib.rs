@@ -9,5 +9,6 @@
 #![forbid(unsafe_code)]
 
 pub mod copy;
+pub mod report;
 pub mod route;
 pub mod snapshot;

@@ -49,7 +49,7 @@ impl Flow {
         cx: &mut Context<'_>,
         client: &mut impl Endpoint,
         server: &mut impl Endpoint,
-        meter: &impl Meter,
+        meter: &(impl Meter + ?Sized),
     ) -> Poll<Ending> {
         let up = (self.from_client).poll(cx, Side::Client, client, server, meter);
         let down = (self.from_server).poll(cx, Side::Server, server, client, meter);
@@ -124,7 +124,7 @@ impl Direction {
         side: Side,
         from: &mut impl Endpoint,
         to: &mut impl Endpoint,
-        meter: &impl Meter,
+        meter: &(impl Meter + ?Sized),
     ) -> Step {
         if self.is_finished {
             return Step::Deaf;

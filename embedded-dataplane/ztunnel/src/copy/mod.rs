@@ -21,7 +21,7 @@ pub(crate) use tcp::Tcp;
 pub(crate) use tunnel::Tunnel;
 
 /// Counts octets as they were passed on.
-pub trait Meter {
+pub trait Meter: Send + Sync {
     /// So many more octets of a side were written to the other.
     fn passed(&self, from: Side, octets: u64);
 }
@@ -61,7 +61,7 @@ pub(crate) enum Broken {
 pub(crate) async fn copy(
     client: &mut impl Endpoint,
     server: &mut impl Endpoint,
-    meter: &impl Meter,
+    meter: &(impl Meter + ?Sized),
 ) -> Ending {
     let mut flow = Flow::default();
     poll_fn(|cx| flow.poll(cx, client, server, meter)).await
