@@ -12,3 +12,4 @@ pub mod copy;
 pub mod report;
 pub mod route;
 pub mod snapshot;
+pub mod telemetry;
