@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 pub mod copy;
+pub mod relay;
 pub mod report;
 pub mod route;
 pub mod snapshot;
+pub mod socket;
