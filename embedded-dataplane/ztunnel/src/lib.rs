@@ -14,3 +14,4 @@ pub mod report;
 pub mod route;
 pub mod snapshot;
 pub mod socket;
+pub mod telemetry;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ambient_hbone::authority::Target;
-use ambient_hbone::error::StreamError;
+use ambient_hbone::error::{ConnectionError, StreamError};
 use ambient_hbone::headers::{Baggage, Traceparent};
 use ambient_hbone::server::{BadRequest, Unwanted};
 use ambient_hbone::tunnel::ConnectError;
@@ -177,7 +177,7 @@ pub enum Failure {
     Tls(Arc<TlsFailure>),
     /// The other end of a tunnel does not speak HTTP/2.
     #[error("http2 handshake failed: {0}")]
-    Http2(String),
+    Http2(Arc<ConnectionError>),
     /// There is a tunnel, and no way through it.
     #[error(transparent)]
     NoWay(#[from] ConnectError),

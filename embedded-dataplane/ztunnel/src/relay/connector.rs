@@ -92,9 +92,9 @@ fn no_tunnel(key: &Key, error: &DialError<DialFault>, within: Duration) -> Failu
         // In TLS 1.3 a server refuses its client where the client greets already.
         DialError::Greeting(ConnectionError::Io(error)) => match TlsFault::of(error) {
             Some(fault) => Failure::Tls(Arc::new(HandshakeError::Tls(fault).into())),
-            None => Failure::Http2(error.to_string()),
+            None => Failure::Http2(Arc::new(ConnectionError::Io(copy(error)))),
         },
-        DialError::Greeting(error) => Failure::Http2(error.to_string()),
+        DialError::Greeting(error) => Failure::Http2(Arc::new(again(error))),
         DialError::Connect(DialFault::Name(_))
         | DialError::Late
         | DialError::NoStreams
@@ -103,6 +103,23 @@ fn no_tunnel(key: &Key, error: &DialError<DialFault>, within: Duration) -> Failu
 }
 
 /// One error for all who waited.
+fn again(error: &ConnectionError) -> ConnectionError {
+    match error {
+        ConnectionError::Io(error) => ConnectionError::Io(copy(error)),
+        ConnectionError::Unsettled => ConnectionError::Unsettled,
+        ConnectionError::Silent => ConnectionError::Silent,
+        ConnectionError::Peer { code, detail } => ConnectionError::Peer {
+            code: *code,
+            detail: detail.clone(),
+        },
+        ConnectionError::Broken { code, detail } => ConnectionError::Broken {
+            code: *code,
+            detail: detail.clone(),
+        },
+    }
+}
+
+/// The same.
 fn copy(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),

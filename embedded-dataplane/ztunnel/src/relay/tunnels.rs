@@ -87,7 +87,7 @@ async fn greet(shared: &Shared, accepted: Accepted) -> Result<Greeted, Failure> 
     });
     let (stream, peer) = made.map_err(|error| Failure::Tls(Arc::new(error)))?;
     let connection = server::accept(stream, &shared.settings.server).await;
-    let connection = connection.map_err(|error| Failure::Http2(error.to_string()))?;
+    let connection = connection.map_err(|error| Failure::Http2(Arc::new(error)))?;
     let watch = shared.store.trust().watch(&peer);
     Ok((connection, peer.identity().clone(), watch))
 }
