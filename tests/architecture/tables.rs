@@ -132,8 +132,8 @@ pub(crate) const PACKAGES_WITH: &[(&str, &[&str])] = &[
     ("rcgen", &["ambient-identity", "ambient-testkit"]),
     // Everything else that speaks HTTP is a tunnel, and does so through `h2`.
     ("hyper", &["ambient-runtime", "ambient-waypoint"]),
-    // Whoever connects asks the error queue of the socket who refused.
-    ("nix", &["ambient-hbone", "ambient-node"]),
+    // Whoever connects asks the error queue of the socket who refused, or binds it without a port.
+    ("nix", &["ambient-hbone", "ambient-node", "ambient-ztunnel"]),
 ];
 
 /// Packages that may contain `unsafe` code. All others forbid it in their `lib.rs`.

@@ -9,7 +9,9 @@
 #![forbid(unsafe_code)]
 
 pub mod copy;
+pub mod relay;
 pub mod report;
 pub mod route;
 pub mod snapshot;
+pub mod socket;
 pub mod telemetry;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ambient_hbone::authority::Target;
-use ambient_hbone::error::ConnectionError;
+use ambient_hbone::error::{ConnectionError, StreamError};
 use ambient_hbone::headers::{Baggage, Traceparent};
 use ambient_hbone::server::{BadRequest, Unwanted};
 use ambient_hbone::tunnel::ConnectError;
@@ -116,7 +116,7 @@ pub struct Handshake<'h> {
     /// How long it took.
     pub took: Duration,
     /// The peer's identity, or why there is none.
-    pub outcome: Result<&'h SpiffeId, &'h HandshakeError>,
+    pub outcome: Result<&'h SpiffeId, &'h TlsFailure>,
 }
 
 /// How a connection ended.
@@ -130,6 +130,17 @@ pub enum End {
     Drained,
     /// The certificate of the other end of its tunnel was revoked.
     Revoked(PeerFault),
+}
+
+/// Why there is no TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsFailure {
+    /// The handshake failed.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// It took too long.
+    #[error("no handshake within {}s", .0.as_secs())]
+    Late(Duration),
 }
 
 /// Why a connection has no way.
@@ -161,15 +172,18 @@ pub enum Failure {
         /// How long it was waited for.
         within: Duration,
     },
-    /// TLS with the end of a tunnel failed.
+    /// TLS with the other end of a tunnel failed.
     #[error("tls error: {0}")]
-    Tls(Arc<HandshakeError>),
-    /// The end of a tunnel does not speak HTTP/2.
+    Tls(Arc<TlsFailure>),
+    /// The other end of a tunnel does not speak HTTP/2.
     #[error("http2 handshake failed: {0}")]
     Http2(Arc<ConnectionError>),
     /// There is a tunnel, and no way through it.
     #[error(transparent)]
     NoWay(#[from] ConnectError),
+    /// The stream of a tunnel was over before the tunnel was open.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
     /// No tunnel became free, or too many wait for one.
     #[error("{0}")]
     Crowded(String),

@@ -49,7 +49,7 @@ impl Flow {
         cx: &mut Context<'_>,
         client: &mut impl Endpoint,
         server: &mut impl Endpoint,
-        meter: &(impl Meter + ?Sized),
+        meter: &impl Meter,
     ) -> Poll<Ending> {
         let up = (self.from_client).poll(cx, Side::Client, client, server, meter);
         let down = (self.from_server).poll(cx, Side::Server, server, client, meter);
@@ -65,8 +65,8 @@ impl Flow {
             (Step::Broken(side, broken), _) | (_, Step::Broken(side, broken)) => {
                 Some((side, broken))
             }
-            (up, down) => (listen(up, Side::Client, client, cx))
-                .or_else(|| listen(down, Side::Server, server, cx)),
+            (up, down) => (listen(&up, Side::Client, client, cx))
+                .or_else(|| listen(&down, Side::Server, server, cx)),
         };
         if let Some((side, broken)) = broken {
             return Poll::Ready(self.end(side, broken, client, server));
@@ -103,7 +103,7 @@ impl Flow {
 
 /// Whether an end that nobody reads from broke off.
 fn listen(
-    step: Step,
+    step: &Step,
     side: Side,
     end: &mut impl Endpoint,
     cx: &mut Context<'_>,
@@ -124,7 +124,7 @@ impl Direction {
         side: Side,
         from: &mut impl Endpoint,
         to: &mut impl Endpoint,
-        meter: &(impl Meter + ?Sized),
+        meter: &impl Meter,
     ) -> Step {
         if self.is_finished {
             return Step::Deaf;

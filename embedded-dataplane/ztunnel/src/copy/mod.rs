@@ -17,7 +17,7 @@ use bytes::Bytes;
 pub use end::{Ending, Side};
 
 use flow::Flow;
-pub(crate) use tcp::Tcp;
+pub(crate) use tcp::{Tcp, abort};
 pub(crate) use tunnel::Tunnel;
 
 /// Counts octets as they were passed on.
@@ -57,14 +57,25 @@ pub(crate) enum Broken {
 }
 
 /// Copies between a client and a server until both have finished, or one broke off, which the other
-/// does then too. When the future is dropped, nothing was said to either.
-pub(crate) async fn copy(
-    client: &mut impl Endpoint,
-    server: &mut impl Endpoint,
-    meter: &(impl Meter + ?Sized),
-) -> Ending {
+/// does then too; or until something else happens, which breaks off both. When the future is dropped,
+/// nothing was said to either.
+pub(crate) async fn copy<T>(
+    mut client: impl Endpoint,
+    mut server: impl Endpoint,
+    meter: &impl Meter,
+    end: impl Future<Output = T>,
+) -> Result<Ending, T> {
     let mut flow = Flow::default();
-    poll_fn(|cx| flow.poll(cx, client, server, meter)).await
+    let copying = poll_fn(|cx| flow.poll(cx, &mut client, &mut server, meter));
+    let cause = tokio::select! {
+        // What ends everything makes ends break off, and is the cause.
+        biased;
+        cause = end => cause,
+        ending = copying => return Ok(ending),
+    };
+    client.reset();
+    server.reset();
+    Err(cause)
 }
 
 #[cfg(test)]

@@ -35,6 +35,11 @@ struct Path {
     relays: Vec<JoinHandle<Outcome>>,
 }
 
+async fn copied(client: impl Endpoint, server: impl Endpoint, counts: &Counts) -> Ending {
+    let outcome = copy(client, server, counts, std::future::pending::<()>()).await;
+    outcome.unwrap_or_else(|()| panic!("nothing else ends it"))
+}
+
 async fn connected() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -68,8 +73,7 @@ impl Path {
         let (far, server) = connected().await;
         let relay = tokio::spawn(async move {
             let counts = Counts::default();
-            let (mut near, mut far) = (Tcp::new(&near), Tcp::new(&far));
-            let ending = copy(&mut near, &mut far, &counts).await;
+            let ending = copied(Tcp::new(&near), Tcp::new(&far), &counts).await;
             (ending, counts.0.into_inner().unwrap())
         });
         Self {
@@ -85,12 +89,12 @@ impl Path {
         let (mut up, mut down) = tunnelled().await;
         let outbound = tokio::spawn(async move {
             let counts = Counts::default();
-            let ending = copy(&mut Tcp::new(&near), &mut Tunnel::new(&mut up), &counts).await;
+            let ending = copied(Tcp::new(&near), Tunnel::new(&mut up), &counts).await;
             (ending, counts.0.into_inner().unwrap())
         });
         let inbound = tokio::spawn(async move {
             let counts = Counts::default();
-            let ending = copy(&mut Tunnel::new(&mut down), &mut Tcp::new(&far), &counts).await;
+            let ending = copied(Tunnel::new(&mut down), Tcp::new(&far), &counts).await;
             (ending, counts.0.into_inner().unwrap())
         });
         Self {
@@ -269,7 +273,7 @@ async fn a_peer_that_lets_go_after_its_end_has_finished() {
         ..Scripted::default()
     };
     let counts = Counts::default();
-    let ending = soon(copy(&mut Tcp::new(&near), &mut end, &counts)).await;
+    let ending = soon(copied(Tcp::new(&near), &mut end, &counts)).await;
     assert_eq!(ending, Ending::Finished(Side::Server));
     assert!(!end.was_reset);
     drop(client);
@@ -283,7 +287,7 @@ async fn a_peer_that_lets_go_after_its_end_has_finished() {
         ..Scripted::default()
     };
     near.readable().await.unwrap();
-    let ending = soon(copy(&mut Tcp::new(&near), &mut end, &counts)).await;
+    let ending = soon(copied(Tcp::new(&near), &mut end, &counts)).await;
     assert_eq!(ending, Ending::Reset(Side::Server));
     assert!(end.was_reset);
 }
@@ -297,7 +301,7 @@ struct Scripted {
     was_reset: bool,
 }
 
-impl Endpoint for Scripted {
+impl Endpoint for &mut Scripted {
     fn poll_read(&mut self, _: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
         self.reads.pop().map_or(Poll::Pending, Poll::Ready)
     }
@@ -320,5 +324,19 @@ impl Endpoint for Scripted {
 
     fn reset(&mut self) {
         self.was_reset = true;
+    }
+}
+
+#[tokio::test]
+async fn what_ends_everything_breaks_off_both_ends() {
+    let (mut client, near) = connected().await;
+    let (far, mut server) = connected().await;
+    let counts = Counts::default();
+    let end = std::future::ready("over");
+    let outcome = copy(Tcp::new(&near), Tcp::new(&far), &counts, end).await;
+    assert_eq!(outcome, Err("over"));
+    drop((near, far));
+    for end in [&mut client, &mut server] {
+        assert_eq!(rest(end).await, Err(io::ErrorKind::ConnectionReset));
     }
 }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use ambient_hbone::headers::WorkloadKind;
 use ambient_identity::SpiffeId;
 
 /// How a workload is reached.
@@ -58,8 +59,8 @@ pub struct Workload {
     pub canonical_revision: String,
     /// What controls it, by name: a Deployment mostly.
     pub controller: String,
-    /// The kind of that, in lower case.
-    pub controller_kind: String,
+    /// The kind of that.
+    pub controller_kind: WorkloadKind,
     /// Where it runs.
     pub locality: Locality,
 }

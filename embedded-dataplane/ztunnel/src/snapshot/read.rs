@@ -206,7 +206,7 @@ policies: []
             canonical_name: "web",
             canonical_revision: "v1",
             controller: "web",
-            controller_kind: "pod",
+            controller_kind: Pod,
             locality: Locality {
                 region: "r1",
                 zone: "z1",

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ambient_facts::namespaces::TRUST_DOMAIN;
 use ambient_facts::tunnel::SPIFFE_SCHEME;
+use ambient_hbone::headers::WorkloadKind;
 use ambient_identity::SpiffeId;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
@@ -123,7 +124,7 @@ struct WorkloadFields {
     #[serde(default)]
     workload_name: String,
     #[serde(default)]
-    workload_type: String,
+    workload_type: Kind,
     #[serde(default)]
     status: Status,
     #[serde(default)]
@@ -159,6 +160,27 @@ enum Status {
     #[default]
     Healthy,
     Unhealthy,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    #[default]
+    Deployment,
+    CronJob,
+    Pod,
+    Job,
+}
+
+impl From<Kind> for WorkloadKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Deployment => Self::Deployment,
+            Kind::CronJob => Self::CronJob,
+            Kind::Pod => Self::Pod,
+            Kind::Job => Self::Job,
+        }
+    }
 }
 
 /// As the API of Kubernetes has it where a pod names none.
@@ -204,7 +226,7 @@ impl TryFrom<WorkloadFields> for Placed {
                 canonical_name: fields.canonical_name,
                 canonical_revision: fields.canonical_revision,
                 controller: fields.workload_name,
-                controller_kind: fields.workload_type.to_ascii_lowercase(),
+                controller_kind: fields.workload_type.into(),
                 locality: fields.locality,
             },
             behind: behind

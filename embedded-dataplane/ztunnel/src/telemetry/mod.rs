@@ -28,7 +28,7 @@ use self::outcome::in_words;
 use self::record::{Record, TARGET};
 use self::series::{OfTable, Table};
 use self::sparse::Sparse;
-use crate::report::{self, About, Direction, Early, Handshake, Observer};
+use crate::report::{self, About, Direction, Early, Handshake, Observer, TlsFailure};
 
 pub use self::gauges::{watch_certificates, watch_pool};
 pub use self::open::Connection;
@@ -218,11 +218,12 @@ fn of(direction: Direction) -> OfDirection {
 }
 
 /// Why a handshake failed, in one of few words.
-fn reason(error: &HandshakeError) -> &'static str {
+fn reason(error: &TlsFailure) -> &'static str {
     match error {
-        HandshakeError::Peer(_) => "peer",
-        HandshakeError::Tls(_) => "tls",
-        HandshakeError::Io(_) => "io",
+        TlsFailure::Handshake(HandshakeError::Peer(_)) => "peer",
+        TlsFailure::Handshake(HandshakeError::Tls(_)) => "tls",
+        TlsFailure::Handshake(HandshakeError::Io(_)) => "io",
+        TlsFailure::Late(_) => "late",
     }
 }
 

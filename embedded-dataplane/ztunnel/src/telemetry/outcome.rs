@@ -8,7 +8,7 @@ use ambient_identity::{HandshakeError, PeerFault};
 
 use super::labels::Flag;
 use crate::copy::{Ending, Side};
-use crate::report::{End, Failure};
+use crate::report::{End, Failure, TlsFailure};
 
 /// Who ended a connection, how, and what went wrong if something did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,7 @@ fn flag(failure: &Failure) -> Flag {
         Failure::Identity(_) => Flag::Identity,
         Failure::Silence { .. } => Flag::NetworkPolicy,
         Failure::Tls(error) => match &**error {
-            HandshakeError::Peer(PeerFault::Revoked) => Flag::Revoked,
+            TlsFailure::Handshake(HandshakeError::Peer(PeerFault::Revoked)) => Flag::Revoked,
             _ => Flag::Tls,
         },
         Failure::Http2(_)
@@ -95,6 +95,7 @@ fn flag(failure: &Failure) -> Flag {
         | Failure::Unwanted(_)
         | Failure::Connect(_)
         | Failure::NoWay(_)
+        | Failure::Stream(_)
         | Failure::Crowded(_) => Flag::Connect,
     }
 }

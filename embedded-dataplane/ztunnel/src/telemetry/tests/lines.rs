@@ -96,7 +96,7 @@ async fn every_end_is_told_and_failures_in_the_words_that_people_search_for() {
         ))),
         End::Failed(silence),
         End::Failed(Failure::Connect(refused)),
-        End::Failed(Failure::Tls(Arc::new(tls))),
+        End::Failed(Failure::Tls(Arc::new(tls.into()))),
         End::Failed(Failure::Refused(Refusal::NoUpstream(relay))),
         End::Drained,
         End::Revoked(PeerFault::Revoked),
@@ -171,7 +171,7 @@ async fn what_anybody_can_bring_about_is_a_few_lines_however_often_it_happens() 
             direction: Direction::Inbound,
             peer: address("192.0.2.1:4"),
             took: Duration::from_millis(3),
-            outcome: Err(&error),
+            outcome: Err(&error.into()),
         });
     });
     let refused = "warn\taccess\tconnection failed\tsrc.addr=192.0.2.1:4 dst.addr=10.244.2.5:15008 \
