@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod copy;
+pub mod dump;
 pub mod relay;
 pub mod report;
 pub mod route;
