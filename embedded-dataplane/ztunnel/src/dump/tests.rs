@@ -1,4 +1,3 @@
-
 use std::time::Duration;
 
 use ambient_identity::{Authority, Clock, FetchError, SpiffeId, Store, StoreOptions, Trust};
