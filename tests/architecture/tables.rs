@@ -134,6 +134,8 @@ pub(crate) const PACKAGES_WITH: &[(&str, &[&str])] = &[
     ("hyper", &["ambient-runtime", "ambient-waypoint"]),
     // Whoever connects asks the error queue of the socket who refused, or binds it without a port.
     ("nix", &["ambient-hbone", "ambient-node", "ambient-ztunnel"]),
+    // Whoever ends hands its listeners to its successor.
+    ("rustix", &["ambient-ztunnel"]),
 ];
 
 /// Packages that may contain `unsafe` code. All others forbid it in their `lib.rs`.

@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 pub mod copy;
+#[cfg(unix)]
+pub mod handover;
 pub mod relay;
 pub mod report;
 pub mod route;
