@@ -96,7 +96,14 @@ pub(crate) const PACKAGES: &[(&str, &[&str])] = &[
     ),
     (
         "ambient-proxy",
-        &["ambient-ztunnel", "ambient-waypoint", "ambient-runtime"],
+        &[
+            "ambient-facts",
+            "ambient-identity",
+            "ambient-hbone",
+            "ambient-ztunnel",
+            "ambient-waypoint",
+            "ambient-runtime",
+        ],
     ),
     (
         "ambient-agent",
@@ -120,7 +127,10 @@ pub(crate) const PACKAGES: &[(&str, &[&str])] = &[
 
 /// Dependencies that only some packages may have: each is a privilege or a weight.
 pub(crate) const PACKAGES_WITH: &[(&str, &[&str])] = &[
-    ("clap", &["kubectl-ambient", "ambient-xtask"]),
+    (
+        "clap",
+        &["kubectl-ambient", "ambient-xtask", "ambient-proxy"],
+    ),
     (
         "kube",
         &["kubectl-ambient", "ambient-control", "ambient-agent"],
