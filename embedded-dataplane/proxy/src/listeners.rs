@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use ambient_ztunnel::handover::{HandoverError, Inheritance, Offer};
+use ambient_ztunnel::handover::{HandoverError, Inheritance};
 use ambient_ztunnel::socket::{Destination, Listener, SocketOptions};
 
 use crate::settings::{Listen, Place};
@@ -100,12 +100,12 @@ impl Listeners {
         })
     }
 
-    /// Offers them to a successor.
+    /// All of them by their names, to be offered to a successor.
     ///
     /// # Errors
     ///
-    /// When there is no place to offer them at.
-    pub(crate) fn offer(&self, path: &Path) -> Result<Offer, ListenError> {
+    /// When the process has no descriptors left.
+    pub(crate) fn descriptors(&self) -> Result<Vec<(String, OwnedFd)>, ListenError> {
         let of_relay = [
             (OUTBOUND, &self.outbound),
             (PLAINTEXT, &self.plaintext),
@@ -120,8 +120,8 @@ impl Listeners {
         let of_sites = of_sites.map(|(name, listener)| (name, descriptor(listener)));
         let all = of_relay.into_iter().chain(of_sites);
         let all = all.map(|(name, descriptor)| Ok((name.to_owned(), descriptor?)));
-        let all: io::Result<Vec<_>> = all.collect();
-        Ok(Offer::at(path, all.map_err(ListenError::Descriptor)?)?)
+        all.collect::<io::Result<_>>()
+            .map_err(ListenError::Descriptor)
     }
 
     /// What was taken from, which waits to be told that this process accepts.

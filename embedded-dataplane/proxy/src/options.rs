@@ -16,7 +16,12 @@ use crate::settings::SettingsError;
 
 /// Options of the relay.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[serde(
+    rename_all = "kebab-case",
+    deny_unknown_fields,
+    default,
+    expecting = "options by their names"
+)]
 pub(crate) struct Options {
     /// File with these options in YAML, by the same names
     #[arg(long, value_name = "FILE")]
@@ -286,7 +291,13 @@ trust-domain-aliases: [old]
             told += &error.replace(&path.display().to_string(), "PATH");
             told.push('\n');
         }
-        insta::assert_snapshot!(told, @"");
+        insta::assert_snapshot!(told, @"
+        cannot read `PATH`: unknown field `snapshots`, expected one of `snapshot`, `workload`, `certificates`, `authority`, `revocations`, `trust-domain-aliases`, `outbound`, `plaintext`, `tunnels`, `source`, `outbound-source`, `mark`, `drain`, `handover`, `threads`, `admin`, `metrics`, `status`, `log`, `log-format`
+        cannot read `PATH`: `5` is no time: write `250ms`, `5s` or `10m`
+        cannot read `PATH`: `web` is not of the form `NAMESPACE/NAME/SERVICE-ACCOUNT`
+        cannot read `PATH`: tunnels: invalid socket address syntax at line 1 column 10
+        cannot read `PATH`: invalid type: sequence, expected options by their names
+        ");
     }
 
     #[test]

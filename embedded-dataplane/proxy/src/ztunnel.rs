@@ -30,6 +30,9 @@ use crate::settings::{Certificates, Settings};
 /// Open files that a relay asks for: two for a connection.
 const DESCRIPTORS: usize = 1 << 20;
 
+/// A bug of ours (`EX_SOFTWARE`, sysexits(3)).
+const BUG: u8 = 70;
+
 /// The role cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
@@ -57,6 +60,17 @@ pub(crate) enum RunError {
     /// A bug of ours.
     #[error("{0}, which is a bug; the log says more")]
     Panic(String),
+}
+
+impl RunError {
+    /// The exit code: wrong configuration is told from what may be better next time.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Snapshot(_) | Self::Workload(_) => crate::USAGE,
+            Self::Panic(_) => BUG,
+            _ => 1,
+        }
+    }
 }
 
 /// Runs until the process is to end, and lets its connections end then.
@@ -131,7 +145,7 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
     let handover = settings.handover.as_deref();
     let mut listeners = Listeners::take(&settings.listen, &settings.sockets, handover).await?;
     let predecessor = listeners.predecessor();
-    let offer = handover.map(|path| listeners.offer(path)).transpose()?;
+    let descriptors = listeners.descriptors()?;
     relay.take_outbound(listeners.outbound);
     relay.take_plaintext(listeners.plaintext);
     relay.take_tunnels(listeners.tunnels);
@@ -157,6 +171,11 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
     {
         tracing::warn!(error = error.to_string(), "the predecessor is gone");
     }
+    // Not before: whoever comes is to find the predecessor as long as that is the one who accepts.
+    let offer = handover
+        .map(|path| Offer::at(path, descriptors))
+        .transpose();
+    let offer = offer.map_err(ListenError::from)?;
     ready.open();
     tracing::info!(workload = %settings.workload, "ready");
 
