@@ -2,7 +2,6 @@
 //! of the dataplane it is.
 #![forbid(unsafe_code)]
 
-mod dump;
 mod listeners;
 mod options;
 mod settings;

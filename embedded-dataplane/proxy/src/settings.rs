@@ -8,6 +8,7 @@ use ambient_facts::ports;
 use ambient_runtime::log::LogOptions;
 use ambient_ztunnel::snapshot::WorkloadName;
 use ambient_ztunnel::socket::{SocketOptions, Source};
+use serde_json::{Value, json};
 
 use crate::options::{Options, Time, Whose};
 
@@ -136,6 +137,20 @@ impl Settings {
             handover: options.handover,
             threads: options.threads.unwrap_or(1).max(1),
             log,
+        })
+    }
+}
+
+impl Settings {
+    /// What administration shows of them.
+    pub(crate) fn shown(&self) -> Value {
+        json!({
+            "workload": self.workload.to_string(),
+            "snapshot": self.snapshot,
+            "drainSeconds": self.drain.as_secs_f64(),
+            "threads": self.threads,
+            "preservesSource": self.sockets.source == Source::Client,
+            "packetMark": self.sockets.mark,
         })
     }
 }

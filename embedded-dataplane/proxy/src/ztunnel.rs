@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ambient_identity::{
     AuthorityFolder, CertificateFolder, Clock, RevocationFile, RevocationFileError, Store,
@@ -13,6 +14,7 @@ use ambient_runtime::log::{Installed, Log};
 use ambient_runtime::metrics::Metrics;
 use ambient_runtime::readiness::Readiness;
 use ambient_runtime::tasks::{Panics, Tasks};
+use ambient_ztunnel::dump::Dump;
 use ambient_ztunnel::handover::Offer;
 use ambient_ztunnel::relay::{Known, Parts, Relay, UnknownWorkload};
 use ambient_ztunnel::snapshot::{Snapshot, SnapshotError};
@@ -23,7 +25,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::dump;
 use crate::listeners::{ListenError, Listeners};
 use crate::settings::{Certificates, Settings};
 
@@ -84,7 +85,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), RunError> {
     ambient_hbone::descriptors(DESCRIPTORS);
     let runtime = runtime(settings.threads)?;
     let outcome = runtime.block_on(serve(settings, &log));
-    log.flush(std::time::Duration::from_secs(1));
+    log.flush(Duration::from_secs(1));
     outcome
 }
 
@@ -99,7 +100,6 @@ fn runtime(threads: usize) -> io::Result<Runtime> {
 }
 
 async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
-    let settings = Arc::new(settings);
     let mut signals = Signals::listen()?;
     let snapshot = Snapshot::read(&settings.snapshot)?;
     let known = Arc::new(Known::new(snapshot, &settings.workload)?);
@@ -154,8 +154,17 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
     let mut ready = readiness.gate("proxy");
     let quit = Quit::default();
     let administration = admin::administration(Some(log.clone()), quit.clone(), {
-        let (settings, store) = (Arc::clone(&settings), Arc::clone(&store));
-        move || dump::text(&settings, &known, &store.list(), &telemetry.connections())
+        let (config, store) = (settings.shown(), Arc::clone(&store));
+        move || {
+            Dump {
+                known: &known,
+                certificates: &store.list(),
+                connections: &telemetry.connections(),
+                config: &config,
+                version: env!("CARGO_PKG_VERSION"),
+            }
+            .to_json()
+        }
     });
     let metrics = admin::metrics(&Arc::new(metrics));
     for (listener, site) in [
@@ -188,8 +197,14 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
     // Its listeners are descriptors of the same sockets, which nobody accepts from any more.
     drop(offer);
     tracing::info!(cause, within = ?settings.drain, "draining");
+    end(&drain, settings.drain, &mut signals).await;
+    Ok(())
+}
+
+/// Lets connections end for a time, or until somebody asks again.
+async fn end(drain: &Drain, within: Duration, signals: &mut Signals) {
     let left = tokio::select! {
-        left = drain.start(Instant::now() + settings.drain) => left,
+        left = drain.start(Instant::now() + within) => left,
         _ = signals.any() => drain.present(),
     };
     if left.is_empty() {
@@ -197,7 +212,6 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
     } else {
         tracing::warn!(left = left.to_string(), "connections were broken off");
     }
-    Ok(())
 }
 
 fn store(settings: &Settings, trust: Arc<Trust>) -> Store {

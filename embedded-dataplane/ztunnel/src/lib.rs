@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod copy;
+pub mod dump;
 #[cfg(unix)]
 pub mod handover;
 pub mod relay;

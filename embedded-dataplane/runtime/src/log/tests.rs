@@ -1,6 +1,7 @@
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
-use tracing::subscriber::with_default;
+use tracing::Dispatch;
+use tracing::subscriber::{NoSubscriber, with_default};
 use tracing::{debug, error, event, info, info_span, trace, warn};
 
 use super::*;
@@ -24,7 +25,13 @@ fn then() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_micros(1_795_481_211_789_514)
 }
 
+/// As long as `tracing` has seen one subscriber alone, it takes that of the thread that comes to a
+/// place first for all there are.
+static OTHERS: LazyLock<[Dispatch; 2]> =
+    LazyLock::new(|| [(); 2].map(|()| Dispatch::new(NoSubscriber::new())));
+
 fn logged(format: Format, filter: &str, events: impl FnOnce(&Log)) -> String {
+    LazyLock::force(&OTHERS);
     let memory = Memory::default();
     let options = LogOptions {
         format,

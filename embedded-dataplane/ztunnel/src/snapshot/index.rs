@@ -96,6 +96,16 @@ impl Snapshot {
         own.or_else(|| services.first())
     }
 
+    /// All workloads, in the order of their names.
+    pub fn workloads(&self) -> impl Iterator<Item = &Arc<Workload>> {
+        self.names.values()
+    }
+
+    /// All services, in the order of their hostnames.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.hostnames.values().flatten()
+    }
+
     /// The services that a workload is behind, by its identifier.
     pub fn services_of(&self, uid: &str) -> &[Arc<Service>] {
         self.services.get(uid).map_or(&[], Vec::as_slice)

@@ -1,6 +1,6 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, SystemTime};
 
 use ambient_hbone::authority::Target;
@@ -11,6 +11,8 @@ use ambient_runtime::log::{Log, LogOptions};
 use ambient_runtime::metrics::{Exposition, Metrics};
 use http::StatusCode;
 use tokio::time::{advance, sleep};
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 
 use super::*;
 use crate::copy::{Ending, Side};
@@ -63,7 +65,13 @@ impl Write for Memory {
     }
 }
 
+/// As long as `tracing` has seen one subscriber alone, it takes that of the thread that comes to a
+/// place first for all there are.
+static OTHERS: LazyLock<[Dispatch; 2]> =
+    LazyLock::new(|| [(); 2].map(|()| Dispatch::new(NoSubscriber::new())));
+
 fn setup(bounds: Bounds, filter: &str) -> Setup {
+    LazyLock::force(&OTHERS);
     let lines = Memory::default();
     let options = LogOptions {
         now: || SystemTime::UNIX_EPOCH,

@@ -82,6 +82,22 @@ async fn any_number_of_workloads_takes_bounded_memory_and_those_in_use_stay() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_that_were_used_least_lately_make_room() {
+    let setup = setup(small(), "off");
+    // The first is used again, so that neither its age nor its place in an order saves the others.
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h", "a", "b", "new"] {
+        carry(&setup.telemetry, to(&setup, name), [1, 1], finished()).await;
+        advance(Duration::from_secs(1)).await;
+    }
+    let text = setup.exposed("istio_tcp_connections_opened");
+    let left = ["a", "b", "c", "d", "e", "f", "g", "h", "new"].map(|name| {
+        let label = format!("destination_workload=\"{name}\"");
+        text.matches(&label).count()
+    });
+    assert_eq!(left, [1, 1, 0, 0, 1, 1, 1, 1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_all_are_in_use_the_others_are_counted_together() {
     let setup = setup(small(), "off");
     let open: Vec<_> = (0..100)
