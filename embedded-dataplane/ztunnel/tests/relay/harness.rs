@@ -8,6 +8,7 @@ use std::time::Duration;
 use ambient_identity::{Authority, Clock, Store, StoreOptions, Trust};
 use ambient_runtime::drain::{Drain, Left};
 use ambient_runtime::tasks::Panics;
+use ambient_testkit as testkit;
 use ambient_ztunnel::copy::{Meter, Side};
 use ambient_ztunnel::relay::{Known, Parts, Relay, Settings};
 use ambient_ztunnel::report::{About, Early, End, Handshake, Observer, Record};
@@ -29,6 +30,8 @@ pub(crate) struct Mesh {
     net: [u8; 2],
     snapshot: Snapshot,
     authority: Authority,
+    /// The same, for peers that need keys in files.
+    pub(crate) issuer: testkit::Authority,
 }
 
 impl Mesh {
@@ -55,10 +58,20 @@ services:
    ports: {{80: {first}, 81: {second}}}}}
 "
         );
+        let issuer = testkit::Authority::new("mesh");
+        let root = issuer.root();
         Self {
             net,
             snapshot: Snapshot::from_yaml("test".as_ref(), &text).unwrap(),
-            authority: Authority::generate("mesh", Clock::system()).unwrap(),
+            authority: Authority::from_pem(
+                root.as_bytes(),
+                issuer.key().as_bytes(),
+                b"",
+                root.as_bytes(),
+                Clock::system(),
+            )
+            .unwrap(),
+            issuer,
         }
     }
 

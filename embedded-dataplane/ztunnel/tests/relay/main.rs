@@ -3,5 +3,6 @@
 #![cfg(test)]
 
 mod ends;
+mod envoy;
 mod harness;
 mod life;
