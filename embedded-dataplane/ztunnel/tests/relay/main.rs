@@ -2,6 +2,7 @@
 //! and what the relays say of it.
 #![cfg(test)]
 
+mod bounds;
 mod ends;
 mod envoy;
 mod harness;
