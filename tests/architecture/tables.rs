@@ -101,7 +101,14 @@ pub(crate) const PACKAGES: &[(&str, &[&str])] = &[
     ),
     (
         "ambient-proxy",
-        &["ambient-ztunnel", "ambient-waypoint", "ambient-runtime"],
+        &[
+            "ambient-facts",
+            "ambient-identity",
+            "ambient-hbone",
+            "ambient-ztunnel",
+            "ambient-waypoint",
+            "ambient-runtime",
+        ],
     ),
     (
         "ambient-agent",
@@ -132,7 +139,10 @@ pub(crate) const PACKAGES: &[(&str, &[&str])] = &[
 
 /// Dependencies that only some packages may have: each is a privilege or a weight.
 pub(crate) const PACKAGES_WITH: &[(&str, &[&str])] = &[
-    ("clap", &["kubectl-ambient", "ambient-xtask"]),
+    (
+        "clap",
+        &["kubectl-ambient", "ambient-xtask", "ambient-proxy"],
+    ),
     (
         "kube",
         &["kubectl-ambient", "ambient-control", "ambient-agent"],
@@ -146,6 +156,8 @@ pub(crate) const PACKAGES_WITH: &[(&str, &[&str])] = &[
     ("hyper", &["ambient-runtime", "ambient-waypoint"]),
     // Whoever connects asks the error queue of the socket who refused, or binds it without a port.
     ("nix", &["ambient-hbone", "ambient-node", "ambient-ztunnel"]),
+    // Whoever ends hands its listeners to its successor.
+    ("rustix", &["ambient-ztunnel"]),
 ];
 
 /// Packages that may contain `unsafe` code. All others forbid it in their `lib.rs`.

@@ -10,6 +10,8 @@
 
 pub mod copy;
 pub mod dump;
+#[cfg(unix)]
+pub mod handover;
 pub mod relay;
 pub mod report;
 pub mod route;

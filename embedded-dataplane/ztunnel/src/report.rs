@@ -139,7 +139,7 @@ pub enum TlsFailure {
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
     /// It took too long.
-    #[error("no handshake within {}s", .0.as_secs())]
+    #[error("no handshake within {0:?}")]
     Late(Duration),
 }
 
@@ -163,8 +163,8 @@ pub enum Failure {
     Connect(#[source] io::Error),
     /// No answer from the end of a tunnel, which is how policies of a network look.
     #[error(
-        "connection timed out, maybe a NetworkPolicy is blocking HBONE port {}: {} did not answer within {}s",
-        relay.port(), relay.ip(), within.as_secs()
+        "connection timed out, maybe a NetworkPolicy is blocking HBONE port {}: {} did not answer within {:?}",
+        relay.port(), relay.ip(), within
     )]
     Silence {
         /// The end of the tunnel.

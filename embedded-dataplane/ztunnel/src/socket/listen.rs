@@ -104,6 +104,17 @@ impl Listener {
         self.acceptor.listener().local_addr()
     }
 
+    /// What it listens with, for a successor.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptor left.
+    #[cfg(unix)]
+    pub fn descriptor(&self) -> io::Result<std::os::fd::OwnedFd> {
+        use std::os::fd::AsFd as _;
+        self.acceptor.listener().as_fd().try_clone_to_owned()
+    }
+
     fn seen(&self, stream: TcpStream, source: SocketAddr) -> io::Result<Accepted> {
         let socket = SockRef::from(&stream);
         self.options.tune(&socket)?;

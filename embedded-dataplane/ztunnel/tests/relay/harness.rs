@@ -5,9 +5,13 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ambient_identity::{Authority, Clock, Store, StoreOptions, Trust};
+use ambient_identity::{
+    Credentials, FetchError, Issued, Pending, RevocationLists, Roots, Source as Certificates,
+    SpiffeId, Store, StoreOptions, Trust,
+};
 use ambient_runtime::drain::{Drain, Left};
 use ambient_runtime::tasks::Panics;
+use ambient_testkit::{self as testkit, Details, Leaf, Validity};
 use ambient_ztunnel::copy::{Meter, Side};
 use ambient_ztunnel::relay::{Known, Parts, Relay, Settings};
 use ambient_ztunnel::report::{About, Early, End, Handshake, Observer, Record};
@@ -23,12 +27,15 @@ pub(crate) const CLIENT: u8 = 1;
 pub(crate) const SERVER: u8 = 2;
 pub(crate) const SERVICE: u8 = 9;
 
+/// Serial number of the certificates of `web`.
+const WEB: u64 = 4711;
+
 /// What is the same for all relays of a test.
 pub(crate) struct Mesh {
     /// `127.A.B.` of the addresses.
     net: [u8; 2],
     snapshot: Snapshot,
-    authority: Authority,
+    pub(crate) issuer: testkit::Authority,
 }
 
 impl Mesh {
@@ -55,10 +62,11 @@ services:
    ports: {{80: {first}, 81: {second}}}}}
 "
         );
+        let issuer = testkit::Authority::new("mesh");
         Self {
             net,
             snapshot: Snapshot::from_yaml("test".as_ref(), &text).unwrap(),
-            authority: Authority::generate("mesh", Clock::system()).unwrap(),
+            issuer,
         }
     }
 
@@ -88,9 +96,9 @@ services:
         let names = format!("shop/{name}/{name}").parse().unwrap();
         let known = Known::new(self.snapshot.clone(), &names).unwrap();
         let identity = known.here.own.identity.clone();
-        let issuer = self.authority.issue(&identity).unwrap();
-        let source = Held(issuer);
-        let store = Arc::new(Store::start(source, trust, StoreOptions::default()));
+        let source = Held(self.issued(&identity));
+        let options = StoreOptions::default();
+        let store = Arc::new(Store::start(source, Arc::clone(&trust), options));
         let (observer, seen) = Seen::new(self.net);
         let (drain, draining) = Drain::new();
         let panics = Panics::default();
@@ -105,11 +113,40 @@ services:
         Running {
             relay: Relay::new(parts, settings.clone()).unwrap(),
             drain,
+            trust,
             seen,
             panics,
             settings,
             _publish: publish,
         }
+    }
+
+    pub(crate) fn identity(&self, account: &str) -> SpiffeId {
+        let name = format!("shop/{account}/{account}").parse().unwrap();
+        self.snapshot.workload(&name).unwrap().identity.clone()
+    }
+
+    /// A certificate. Those of `web` have one number, by which they can be revoked.
+    pub(crate) fn issued(&self, identity: &SpiffeId) -> Issued {
+        let leaf = Leaf {
+            uris: vec![identity.to_string()],
+            ..Leaf::of("")
+        };
+        let details = Details {
+            serial: (identity.service_account() == "web").then_some(WEB),
+            ..Details::default()
+        };
+        let testkit::Issued { chain, key } = self.issuer.issue_with(&leaf, &details);
+        Issued {
+            credentials: Credentials::from_pem(chain.as_bytes(), key.as_bytes()).unwrap(),
+            roots: Roots::from_pem(self.issuer.root().as_bytes()).unwrap(),
+        }
+    }
+
+    /// Lists that revoke `web`.
+    pub(crate) fn revocations(&self) -> RevocationLists {
+        let list = self.issuer.revoke(&[WEB], Validity::Now);
+        RevocationLists::read(list.as_bytes()).unwrap()
     }
 
     /// The server's relay, with its listener of tunnels.
@@ -138,14 +175,10 @@ services:
 }
 
 /// A certificate that is there already.
-struct Held(ambient_identity::Issued);
+struct Held(Issued);
 
-impl ambient_identity::Source for Held {
-    fn fetch<'a>(
-        &'a self,
-        _: &'a ambient_identity::SpiffeId,
-    ) -> ambient_identity::Pending<'a, Result<ambient_identity::Issued, ambient_identity::FetchError>>
-    {
+impl Certificates for Held {
+    fn fetch<'a>(&'a self, _: &'a SpiffeId) -> Pending<'a, Result<Issued, FetchError>> {
         Box::pin(async { Ok(self.0.clone()) })
     }
 }
@@ -154,6 +187,7 @@ impl ambient_identity::Source for Held {
 pub(crate) struct Running {
     pub(crate) relay: Relay,
     pub(crate) drain: Drain,
+    trust: Arc<Trust>,
     pub(crate) seen: mpsc::UnboundedReceiver<String>,
     pub(crate) panics: Panics,
     settings: Settings,
@@ -163,6 +197,11 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn listen(&self, address: SocketAddr, destination: Destination) -> Listener {
         Listener::bind("test", address, destination, &self.settings.sockets).unwrap()
+    }
+
+    /// Has revocation lists count, and tells how many connections they end.
+    pub(crate) fn revoke(&self, lists: RevocationLists) -> usize {
+        self.trust.revoke(lists)
     }
 
     /// The next thing that it tells of.
@@ -264,7 +303,7 @@ impl Record for Line {
 
     fn close(self: Box<Self>, end: &End) {
         let about = &self.about;
-        let who = |identity: &Option<ambient_identity::SpiffeId>| {
+        let who = |identity: &Option<SpiffeId>| {
             let account = identity.as_ref().map(|id| id.service_account().to_owned());
             account.unwrap_or_else(|| "-".to_owned())
         };

@@ -2,6 +2,8 @@
 //! and what the relays say of it.
 #![cfg(test)]
 
+mod bounds;
 mod ends;
+mod envoy;
 mod harness;
 mod life;

@@ -1,0 +1,7 @@
+//! The program as it runs: alone, and between network namespaces with rules that lead traffic to it.
+#![cfg(test)]
+
+mod alone;
+mod harness;
+#[cfg(target_os = "linux")]
+mod namespaces;
