@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod alone;
+mod bounds;
 mod harness;
 #[cfg(target_os = "linux")]
 mod namespaces;
