@@ -7,6 +7,8 @@ pub(crate) const MODULES: &[(&str, &[&str])] = &[
     ("yaml", &[]),
     // What it says of a tunnel is no finding on an object.
     ("probe", &[]),
+    // It shows relays at work, and knows nothing of clusters.
+    ("demo", &[]),
     ("finding", &["model"]),
     ("plan", &["model", "finding"]),
     ("netpol", &["model"]),
@@ -22,11 +24,14 @@ pub(crate) const MODULES: &[(&str, &[&str])] = &[
     (
         "render",
         &[
-            "model", "probe", "finding", "plan", "netpol", "yamledit", "sink",
+            "model", "probe", "demo", "finding", "plan", "netpol", "yamledit", "sink",
         ],
     ),
     ("exit", &["finding"]),
-    ("error", &["model", "finding", "source", "sink", "exit"]),
+    (
+        "error",
+        &["model", "demo", "finding", "source", "sink", "exit"],
+    ),
     // `cli` takes the names of network plugins, and addresses, from where they are defined.
     ("cli", &["model", "probe", "finding", "migrate", "exit"]),
     // `settings` gives every part below its own options.
@@ -40,8 +45,8 @@ pub(crate) const MODULES: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
-            "model", "yaml", "probe", "finding", "plan", "netpol", "authz", "source", "yamledit",
-            "sink", "migrate", "reach", "render", "exit", "error", "cli", "settings",
+            "model", "yaml", "probe", "demo", "finding", "plan", "netpol", "authz", "source",
+            "yamledit", "sink", "migrate", "reach", "render", "exit", "error", "cli", "settings",
         ],
     ),
     ("main", &["exit", "error", "cli", "settings", "commands"]),
@@ -111,7 +116,14 @@ pub(crate) const PACKAGES: &[(&str, &[&str])] = &[
     ),
     (
         "kubectl-ambient",
-        &["ambient-facts", "ambient-identity", "ambient-hbone"],
+        // The demonstration runs relays.
+        &[
+            "ambient-facts",
+            "ambient-identity",
+            "ambient-hbone",
+            "ambient-runtime",
+            "ambient-ztunnel",
+        ],
     ),
     // Benchmarks need what tests need, and are never shipped.
     (
@@ -183,7 +195,11 @@ pub(crate) const MODULES_WITH: &[(&str, &[&str], &str)] = &[
         "it is the second parser of the gate, and reads what patches are checked against",
     ),
     ("similar", &["render"], "only `render` formats"),
-    ("tempfile", &["sink"], "only `sink` writes"),
+    (
+        "tempfile",
+        &["sink", "commands"],
+        "only `sink` writes what stays; a command has a log while it runs",
+    ),
 ];
 
 /// Macros that nothing may call: what they print escapes `render`.

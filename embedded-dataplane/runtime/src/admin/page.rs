@@ -65,6 +65,13 @@ impl Site {
         self
     }
 
+    /// With the pages of another, for where one port is enough.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.pages.extend(other.pages);
+        self
+    }
+
     /// With a list of its pages at `/`.
     #[must_use]
     pub fn with_index(mut self) -> Self {

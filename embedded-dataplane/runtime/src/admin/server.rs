@@ -88,6 +88,8 @@ async fn connection(stream: TcpStream, site: Arc<Site>, limits: Limits) {
         .header_read_timeout(limits.asking)
         .max_buf_size(limits.head)
         .max_headers(limits.headers)
+        // Who has asked may say that this was all.
+        .half_close(true)
         .serve_connection(stream, service)
         .await;
     if let Err(error) = served {

@@ -86,6 +86,19 @@ async fn readiness_names_what_is_missing() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_says_that_this_was_all_gets_its_answer() {
+    let served = served(some(), Limits::default()).await;
+    for _ in 0..200 {
+        let mut stream = served.open().await;
+        let request = b"GET /healthz/ready HTTP/1.1\r\nhost: t\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let answer = rest(&mut stream).await;
+        assert!(answer.ends_with("\r\n\r\nready\n"), "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn what_there_is_not_is_said() {
     let served = served(some(), Limits::default()).await;
@@ -126,6 +139,7 @@ async fn administration_shows_and_changes() {
     let log = Log::start(std::io::sink(), LogOptions::default()).unwrap();
     let quit = Quit::default();
     let site = administration(Some(log.clone()), quit.clone(), || "{\"a\": 1}".to_owned());
+    let site = site.and(readiness(Readiness::default()));
     let served = served(site, Limits::default()).await;
     let body = async |method: &str, path: &str| {
         let answer = served.ask(method, path).await;
@@ -135,8 +149,9 @@ async fn administration_shows_and_changes() {
     assert_eq!(
         body("GET", "/").await,
         "200 GET /config_dump\nPOST /quitquitquit\nPOST /logging\nGET /debug/pprof/profile\n\
-         GET /debug/pprof/heap"
+         GET /debug/pprof/heap\nGET /healthz/ready"
     );
+    assert_eq!(body("GET", "/healthz/ready").await, "200 ready");
     assert_eq!(body("GET", "/config_dump").await, "200 {\"a\": 1}");
     assert_eq!(
         body("POST", "/logging").await,

@@ -92,16 +92,19 @@ impl Log {
         Ok(Self { inner })
     }
 
-    /// Makes it the log of the process, panics included.
+    /// Makes it the log of the process.
     ///
     /// # Errors
     ///
     /// When there is one already.
     pub fn install(&self) -> Result<(), Installed> {
-        tracing::subscriber::set_global_default(self.subscriber()).map_err(|_| Installed)?;
+        tracing::subscriber::set_global_default(self.subscriber()).map_err(|_| Installed)
+    }
+
+    /// Has panics of the process logged, instead of written to standard error.
+    pub fn take_panics(&self) {
         let log = self.clone();
         std::panic::set_hook(Box::new(move |panic| log.panicked(panic)));
-        Ok(())
     }
 
     /// What events go to.

@@ -186,3 +186,24 @@ fn formats_have_ztunnels_names() {
         "`xml` is no log format: use `plain` or `json`"
     );
 }
+
+#[test]
+fn a_panic_is_logged_where_and_why_it_happened() {
+    let log = logged(Format::Text, "info", |log| {
+        log.take_panics();
+        let panicked = std::panic::catch_unwind(|| panic!("a \"bug\"\nof ours"));
+        let _ = std::panic::take_hook();
+        panicked.unwrap_err();
+    });
+    let (before, after) = log.split_once(" thread=").unwrap();
+    let (start, at) = before.split_once("at=").unwrap();
+    assert_eq!(
+        start,
+        "2026-11-24T00:46:51.789514Z\terror\truntime::log\tpanic\t"
+    );
+    assert!(at.contains("log/tests.rs:"), "{at}");
+    assert!(
+        after.ends_with(" error=\"a \\\"bug\\\"\\nof ours\"\n"),
+        "{after}"
+    );
+}
