@@ -5,4 +5,6 @@ mod alone;
 mod bounds;
 mod harness;
 #[cfg(target_os = "linux")]
+mod lab;
+#[cfg(target_os = "linux")]
 mod namespaces;
