@@ -82,6 +82,11 @@ pub(crate) struct Options {
     #[serde(deserialize_with = "text")]
     pub(crate) drain: Option<Time>,
 
+    /// How long a client may take for TLS, and then for HTTP/2 [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) handshake: Option<Time>,
+
     /// Socket at which listeners are taken from a predecessor, and handed to a successor
     #[arg(long, value_name = "PATH")]
     pub(crate) handover: Option<PathBuf>,
@@ -156,6 +161,7 @@ impl Options {
             outbound_source: self.outbound_source.or(file.outbound_source),
             mark: self.mark.or(file.mark),
             drain: self.drain.or(file.drain),
+            handshake: self.handshake.or(file.handshake),
             handover: self.handover.or(file.handover),
             threads: self.threads.or(file.threads),
             admin: self.admin.or(file.admin),
@@ -292,7 +298,7 @@ trust-domain-aliases: [old]
             told.push('\n');
         }
         insta::assert_snapshot!(told, @"
-        cannot read `PATH`: unknown field `snapshots`, expected one of `snapshot`, `workload`, `certificates`, `authority`, `revocations`, `trust-domain-aliases`, `outbound`, `plaintext`, `tunnels`, `source`, `outbound-source`, `mark`, `drain`, `handover`, `threads`, `admin`, `metrics`, `status`, `log`, `log-format`
+        cannot read `PATH`: unknown field `snapshots`, expected one of `snapshot`, `workload`, `certificates`, `authority`, `revocations`, `trust-domain-aliases`, `outbound`, `plaintext`, `tunnels`, `source`, `outbound-source`, `mark`, `drain`, `handshake`, `handover`, `threads`, `admin`, `metrics`, `status`, `log`, `log-format`
         cannot read `PATH`: `5` is no time: write `250ms`, `5s` or `10m`
         cannot read `PATH`: `web` is not of the form `NAMESPACE/NAME/SERVICE-ACCOUNT`
         cannot read `PATH`: tunnels: invalid socket address syntax at line 1 column 10

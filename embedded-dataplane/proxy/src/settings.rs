@@ -26,6 +26,7 @@ pub(crate) struct Settings {
     pub(crate) listen: Listen,
     pub(crate) sockets: SocketOptions,
     pub(crate) drain: Duration,
+    pub(crate) handshake: Option<Duration>,
     pub(crate) handover: Option<PathBuf>,
     pub(crate) threads: usize,
     pub(crate) log: LogOptions,
@@ -134,6 +135,7 @@ impl Settings {
                 ..SocketOptions::default()
             },
             drain: options.drain.map_or(DRAIN, |Time(time)| time),
+            handshake: options.handshake.map(|Time(time)| time),
             handover: options.handover,
             threads: options.threads.unwrap_or(1).max(1),
             log,

@@ -16,7 +16,7 @@ use ambient_runtime::readiness::Readiness;
 use ambient_runtime::tasks::{Panics, Tasks};
 use ambient_ztunnel::dump::Dump;
 use ambient_ztunnel::handover::Offer;
-use ambient_ztunnel::relay::{Known, Parts, Relay, UnknownWorkload};
+use ambient_ztunnel::relay::{self, Known, Parts, Relay, UnknownWorkload};
 use ambient_ztunnel::snapshot::{Snapshot, SnapshotError};
 use ambient_ztunnel::socket::PrivilegeError;
 use ambient_ztunnel::telemetry::{Bounds, Telemetry, watch_certificates, watch_pool};
@@ -123,10 +123,7 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
             draining,
             panics: panics.clone(),
         },
-        ambient_ztunnel::relay::Settings {
-            sockets: settings.sockets.clone(),
-            ..Default::default()
-        },
+        of_relay(&settings),
     )?;
     let relay = Arc::new(relay);
     watch_pool(metrics.registry(), {
@@ -213,6 +210,19 @@ async fn end(drain: &Drain, within: Duration, signals: &mut Signals) {
     } else {
         tracing::warn!(left = left.to_string(), "connections were broken off");
     }
+}
+
+fn of_relay(settings: &Settings) -> relay::Settings {
+    let mut of_relay = relay::Settings {
+        sockets: settings.sockets.clone(),
+        ..relay::Settings::default()
+    };
+    if let Some(time) = settings.handshake {
+        of_relay.handshake = time;
+        of_relay.server.settle = time;
+        of_relay.client.settle = time;
+    }
+    of_relay
 }
 
 fn store(settings: &Settings, trust: Arc<Trust>) -> Store {

@@ -13,6 +13,10 @@ const SHORTEST: Duration = Duration::from_millis(10);
 /// The longest time without an attempt.
 const LONGEST: Duration = Duration::from_secs(1);
 
+/// How long nothing goes wrong before trouble is over: as a crowd leaves, accepting works and fails by
+/// turns.
+const CALM: Duration = Duration::from_secs(1);
+
 /// Accepts connections of one listener for ever. Where the system has no room for another (file
 /// descriptors, memory) it waits and tries again, and says so once.
 #[derive(Debug)]
@@ -22,11 +26,15 @@ pub struct Acceptor {
     trouble: Trouble,
 }
 
-/// What went wrong in a row.
+/// What went wrong.
 #[derive(Debug, Default)]
 struct Trouble {
+    /// In a row.
     row: u32,
+    /// Since it was last said that it is over.
+    unsettled: u32,
     all: u64,
+    last: Option<Instant>,
     until: Option<Instant>,
 }
 
@@ -60,7 +68,7 @@ impl Acceptor {
             }
             match self.listener.accept().await {
                 Ok(accepted) => {
-                    if let Some(failures) = self.trouble.recovered() {
+                    if let Some(failures) = self.trouble.recovered(Instant::now()) {
                         tracing::info!(listener = self.name, failures, "accepting again");
                     }
                     return accepted;
@@ -104,17 +112,21 @@ impl Trouble {
         self.until = Some(now + wait.min(LONGEST));
         self.row += 1;
         self.all += 1;
-        if self.row == 1 {
+        self.unsettled = self.unsettled.saturating_add(1);
+        self.last = Some(now);
+        if self.unsettled == 1 {
             Cure::SayAndWait
         } else {
             Cure::Wait
         }
     }
 
-    /// How many failures in a row are over.
-    fn recovered(&mut self) -> Option<u32> {
-        let row = std::mem::take(&mut self.row);
-        (row > 0).then_some(row)
+    /// How many failures are over.
+    fn recovered(&mut self, now: Instant) -> Option<u32> {
+        self.row = 0;
+        self.last
+            .take_if(|last| now.duration_since(*last) >= CALM)?;
+        Some(std::mem::take(&mut self.unsettled))
     }
 }
 
@@ -135,10 +147,13 @@ mod tests {
             waits.push(until.unwrap().duration_since(now).as_millis());
         }
         assert_eq!(waits, [10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
-        assert_eq!(trouble.recovered(), Some(9));
-        assert_eq!(trouble.recovered(), None);
+        // One that is accepted meanwhile does not mean that it is over.
+        assert_eq!(trouble.recovered(now), None);
+        assert_eq!(trouble.failed(&want, now), Cure::Wait);
+        assert_eq!(trouble.recovered(now + CALM), Some(10));
+        assert_eq!(trouble.recovered(now + CALM), None);
         assert_eq!(trouble.failed(&want, now), Cure::SayAndWait);
-        assert_eq!(trouble.all, 10);
+        assert_eq!(trouble.all, 11);
     }
 
     #[tokio::test]

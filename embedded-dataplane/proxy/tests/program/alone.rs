@@ -14,13 +14,13 @@ const MESH: &str = "workloads:
 ";
 
 /// Ports that nobody has at this moment.
-fn free<const N: usize>() -> [SocketAddr; N] {
+pub(crate) fn free<const N: usize>() -> [SocketAddr; N] {
     let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     listeners.map(|listener| listener.local_addr().unwrap())
 }
 
 /// A file with everything that the program needs.
-fn configured(folder: &Path, ports: &[SocketAddr; 6]) -> String {
+pub(crate) fn configured(folder: &Path, ports: &[SocketAddr; 6]) -> String {
     let mesh = folder.join("mesh.yaml");
     fs::write(&mesh, MESH).unwrap();
     let config = folder.join("proxy.yaml");
@@ -36,7 +36,7 @@ fn configured(folder: &Path, ports: &[SocketAddr; 6]) -> String {
     config.display().to_string()
 }
 
-fn program(config: &str) -> Command {
+pub(crate) fn program(config: &str) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(["ztunnel", "--config", config]);
     command

@@ -2,6 +2,9 @@
 #![cfg(test)]
 
 mod alone;
+mod bounds;
 mod harness;
+#[cfg(target_os = "linux")]
+mod lab;
 #[cfg(target_os = "linux")]
 mod namespaces;

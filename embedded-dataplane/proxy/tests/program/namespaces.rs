@@ -1,276 +1,13 @@
-//! Two pods: network namespaces with a cable between them, and in each the rules of Istio's node agent
-//! and the program. Needs `unshare`, `nsenter`, `ip` and `nft`, and root or a kernel that lets users
-//! have namespaces.
-//!
-//! Each test runs itself again inside of the first namespace, and the applications of the second are
-//! the test [`application`], which does nothing unless it is told to.
+//! What goes through two pods with relays: see [`lab`](crate::lab).
 
-use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::net::{IpAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::harness::{PROGRAM, Process, authority, get};
-
-/// Tells a test that it is inside.
-const INSIDE: &str = "AMBIENT_TEST_INSIDE";
-/// Tells the application where to listen.
-const LISTEN: &str = "AMBIENT_TEST_LISTEN";
-
-const CLIENT: &str = "10.7.0.1";
-const SERVER: &str = "10.7.0.2";
-const CLIENT6: &str = "fd00:7::1";
-const SERVER6: &str = "fd00:7::2";
-/// The service of the server.
-const SERVICE: &str = "10.9.0.1";
-
-const MESH: &str = "workloads:
-- {uid: c//Pod/shop/web, name: web, namespace: shop, serviceAccount: web, protocol: HBONE,
-   workloadIps: [10.7.0.1, 'fd00:7::1'], services: {}}
-- {uid: c//Pod/shop/db, name: db, namespace: shop, serviceAccount: db, protocol: HBONE,
-   workloadIps: [10.7.0.2, 'fd00:7::2'], services: {shop/db.shop: {80: 8080}}}
-services:
-- {name: db, namespace: shop, hostname: db.shop, vips: [/10.9.0.1], ports: {80: 8080}}
-";
-
-/// What Istio's node agent sets up in a pod (istio `cni/pkg/iptables`), as nft says it.
-const CAPTURE: &str = "
-set -e
-ip link set lo up
-for family in -4 -6; do
-  ip $family rule add fwmark 0x111/0xfff pref 32764 lookup 100
-done
-ip -4 route add local 0.0.0.0/0 dev lo table 100
-ip -6 route add local ::/0 dev lo table 100
-nft -f - <<'END'
-table inet ambient {
-  chain mangle_prerouting {
-    type filter hook prerouting priority mangle
-    meta mark & 0xfff == 0x539 ct mark set 0x111
-  }
-  chain mangle_output {
-    type route hook output priority mangle
-    ct mark & 0xfff == 0x111 meta mark set ct mark
-  }
-  chain prerouting {
-    type nat hook prerouting priority dstnat
-    meta l4proto tcp ip daddr 127.0.0.1 accept
-    meta l4proto tcp ip6 daddr ::1 accept
-    tcp dport != 15008 meta mark & 0xfff != 0x539 redirect to :15006
-  }
-  chain output {
-    type nat hook output priority -100
-    meta mark & 0xfff == 0x111 accept
-    oifname \"lo\" accept
-    meta l4proto tcp meta mark & 0xfff != 0x539 redirect to :15001
-  }
-}
-END
-";
-
-/// Runs the test that calls it in a namespace of its own; `false` where it is to go on, inside.
-fn is_outside(test: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return false;
-    }
-    let ways: [&[&str]; 2] = [&["--net"], &["--map-root-user", "--net"]];
-    let run = |way: &[&str], words: &[&str]| -> Option<Output> {
-        let mut command = Command::new("unshare");
-        command.env(INSIDE, "1").args(way).args(words).output().ok()
-    };
-    let succeeds = |way: &[&str], words: &[&str]| {
-        run(way, words).is_some_and(|output| output.status.success())
-    };
-    let tools: [&[&str]; 3] = [
-        &["nft", "--version"],
-        &["ip", "-V"],
-        &["nsenter", "--version"],
-    ];
-    let way = ways.into_iter().find(|way| succeeds(way, &["true"]));
-    let way = way.filter(|way| tools.iter().all(|tool| succeeds(way, tool)));
-    let Some(way) = way else {
-        let reason = format!("{test} needs unshare, nsenter, ip and nft");
-        assert!(std::env::var_os("CI").is_none(), "{reason}");
-        _ = writeln!(std::io::stderr(), "skipped: {reason}");
-        return true;
-    };
-    let own = std::env::current_exe().unwrap();
-    let name = format!("namespaces::{test}");
-    let words = [own.to_str().unwrap(), "--exact", &name, "--nocapture"];
-    let output = run(way, &words).unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "inside:\n{told}\n{errors}");
-    assert!(told.contains("1 passed"), "{told}");
-    true
-}
-
-fn shell(script: &str) {
-    let output = Command::new("sh").args(["-c", script]).output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{script}\n{errors}");
-}
-
-/// Two pods with their relays, and two applications in the second.
-struct Lab {
-    _folder: tempfile::TempDir,
-    client: Process,
-    server: Process,
-    _applications: Vec<Process>,
-    /// Holds the second namespace.
-    _pod: Process,
-}
-
-impl Lab {
-    fn new() -> Self {
-        Self::with_ports("32768 60999")
-    }
-
-    /// With a range of ports that the kernel chooses from in both pods.
-    fn with_ports(ports: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut sleep = Command::new("unshare");
-        let pod = Process::start(
-            sleep.args(["--net", "sleep", "1000"]),
-            folder.path().join("pod"),
-        );
-        let inside = format!("nsenter --target {} --net", pod.id());
-        // It has a namespace of its own as soon as that is another than this one.
-        let own = fs::read_link("/proc/self/ns/net").unwrap();
-        crate::harness::eventually("the pod has a namespace", || {
-            fs::read_link(format!("/proc/{}/ns/net", pod.id())).is_ok_and(|other| other != own)
-        });
-        shell(CAPTURE);
-        shell(&format!(
-            "{inside} sh -c '{}'",
-            CAPTURE.replace('\'', "'\\''")
-        ));
-        shell(&format!(
-            "set -e
-             ip link add c0 type veth peer name s0 netns {}
-             ip addr add {CLIENT}/24 dev c0
-             ip addr add {CLIENT6}/64 dev c0 nodad
-             ip link set c0 up
-             ip route add 10.9.0.0/24 via {SERVER}
-             {inside} ip addr add {SERVER}/24 dev s0
-             {inside} ip addr add {SERVER6}/64 dev s0 nodad
-             {inside} ip link set s0 up
-             for i in all default lo; do
-               echo 0 >/proc/sys/net/ipv4/conf/$i/rp_filter
-               {inside} sh -c \"echo 0 >/proc/sys/net/ipv4/conf/$i/rp_filter\"
-             done
-             {inside} sh -c 'echo 0 >/proc/sys/net/ipv4/conf/s0/rp_filter'
-             echo {ports} >/proc/sys/net/ipv4/ip_local_port_range
-             {inside} sh -c 'echo {ports} >/proc/sys/net/ipv4/ip_local_port_range'",
-            pod.id()
-        ));
-        let mesh = folder.path().join("mesh.yaml");
-        fs::write(&mesh, MESH).unwrap();
-        let authority = authority(folder.path());
-        let relay = |name: &str, mut command: Command| {
-            command
-                .args(["ztunnel", "--mark", "0x539", "--workload"])
-                .arg(format!("shop/{name}/{name}"))
-                .arg("--snapshot")
-                .arg(&mesh)
-                .arg("--authority")
-                .arg(&authority);
-            Process::start(&mut command, folder.path().join(name))
-        };
-        let there = |program: &Path| {
-            let mut words = inside.split(' ');
-            let mut command = Command::new(words.next().unwrap());
-            command.args(words).arg(program);
-            command
-        };
-        let client = relay("web", Command::new(PROGRAM));
-        let server = relay("db", there(PROGRAM.as_ref()));
-        let own = std::env::current_exe().unwrap();
-        let applications = ["8080", "8081"].map(|port| {
-            let mut command = there(&own);
-            command.args(["--exact", "namespaces::application", "--nocapture"]);
-            command
-                .env(LISTEN, format!("[::]:{port}"))
-                .stdout(Stdio::null());
-            Process::start(&mut command, folder.path().join(port))
-        });
-        client.logs("ready");
-        server.logs("ready");
-        for application in &applications {
-            application.logs("listening");
-        }
-        Self {
-            _folder: folder,
-            client,
-            server,
-            _applications: applications.into(),
-            _pod: pod,
-        }
-    }
-
-    /// Connects as the client's application.
-    fn connect(&self, to: &str) -> TcpStream {
-        let stream = TcpStream::connect(to);
-        stream
-            .unwrap_or_else(|error| panic!("{error}\n{}\n{}", self.client.log(), self.server.log()))
-    }
-}
-
-/// An application that tells who it takes its client for, and then sends back what it gets.
-#[test]
-fn application() {
-    let Some(address) = std::env::var_os(LISTEN) else {
-        return;
-    };
-    let address: SocketAddr = address.to_str().unwrap().parse().unwrap();
-    let listener = TcpListener::bind(address).unwrap();
-    _ = writeln!(std::io::stderr(), "listening");
-    loop {
-        let (mut stream, client) = listener.accept().unwrap();
-        // One thread each would be many.
-        if client.port() == 0 {
-            return;
-        }
-        _ = writeln!(stream, "{}", client.ip().to_canonical());
-        std::thread::Builder::new()
-            .stack_size(64 << 10)
-            .spawn(move || {
-                _ = std::io::copy(&mut &stream, &mut &stream);
-                _ = stream.shutdown(std::net::Shutdown::Both);
-            })
-            .unwrap();
-    }
-}
-
-/// The first line, which tells whom the application sees.
-fn seen(stream: &mut TcpStream) -> IpAddr {
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    let mut line = Vec::new();
-    let mut octet = [0];
-    while stream.read(&mut octet).unwrap() == 1 && octet != *b"\n" {
-        line.extend(octet);
-    }
-    String::from_utf8(line).unwrap().parse().unwrap()
-}
-
-/// Connects past the rules of the client's pod, as somebody outside of the mesh; from port 0 the kernel
-/// chooses.
-fn from_outside(to: &str, port: u16) -> TcpStream {
-    let address: SocketAddr = to.parse().unwrap();
-    let domain = socket2::Domain::for_address(address);
-    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None).unwrap();
-    socket.set_mark(ambient_facts::marks::RELAY).unwrap();
-    if port != 0 {
-        let own: IpAddr = CLIENT.parse().unwrap();
-        socket.bind(&SocketAddr::new(own, port).into()).unwrap();
-    }
-    socket.connect(&address.into()).unwrap();
-    socket.into()
-}
+use crate::harness::{Process, eventually, get};
+use crate::lab::{CLIENT, CLIENT6, Lab, SERVER, SERVER6, SERVICE, from_outside, is_outside, seen};
 
 #[test]
 fn traffic_that_rules_lead_to_relays_arrives_as_if_there_were_none() {
@@ -349,5 +86,89 @@ fn w13_one_client_may_have_more_connections_than_there_are_ports_for_an_address(
         let mut stream = from_outside(&to, 20_000 + number);
         assert_eq!(seen(&mut stream).to_string(), CLIENT, "{number}");
         held.push(stream);
+    }
+}
+
+#[test]
+fn w16_connections_that_were_busy_and_are_idle_hold_no_buffers() {
+    if is_outside("w16_connections_that_were_busy_and_are_idle_hold_no_buffers") {
+        return;
+    }
+    const CONNECTIONS: u64 = 60;
+    let lab = Lab::new();
+    let much = vec![7; 1 << 20];
+    let busy = || {
+        let mut stream = lab.connect(&format!("{SERVER}:8080"));
+        seen(&mut stream);
+        let mut reader = stream.try_clone().unwrap();
+        let length = much.len();
+        let reading = std::thread::spawn(move || {
+            let mut answer = vec![0; length];
+            reader.read_exact(&mut answer).unwrap();
+        });
+        stream.write_all(&much).unwrap();
+        reading.join().unwrap();
+        stream
+    };
+    let _first = busy();
+    let before = [&lab.client, &lab.server].map(Process::memory);
+    let held: Vec<_> = (0..CONNECTIONS).map(|_| busy()).collect();
+    let after = [&lab.client, &lab.server].map(Process::memory);
+    for (before, after) in before.into_iter().zip(after) {
+        let each = after.saturating_sub(before) / CONNECTIONS;
+        assert!(each < 32 << 10, "{each} octets for each");
+    }
+    drop(held);
+}
+
+#[test]
+fn w15_no_connection_is_lost_when_a_successor_takes_over() {
+    if is_outside("w15_no_connection_is_lost_when_a_successor_takes_over") {
+        return;
+    }
+    let mut lab = Lab::new();
+    // One that is there all the time, and many that come and go.
+    let mut long = lab.connect(&format!("{SERVER}:8080"));
+    seen(&mut long);
+    let over = Arc::new(AtomicBool::new(false));
+    let count = Arc::new(AtomicUsize::new(0));
+    let clients: Vec<_> = (0..3)
+        .map(|_| {
+            let (over, count) = (Arc::clone(&over), Arc::clone(&count));
+            std::thread::spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    let mut stream = TcpStream::connect(format!("{SERVER}:8081")).unwrap();
+                    assert_eq!(seen(&mut stream).to_string(), CLIENT);
+                    stream.write_all(b"hello").unwrap();
+                    stream.shutdown(std::net::Shutdown::Write).unwrap();
+                    let mut answer = String::new();
+                    stream.read_to_string(&mut answer).unwrap();
+                    assert_eq!(answer, "hello");
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    let more = || {
+        let before = count.load(Ordering::Relaxed);
+        let some = || count.load(Ordering::Relaxed) > before + 20;
+        eventually("connections come and go", some);
+    };
+    more();
+    let first = lab.successor("first");
+    more();
+    let _second = lab.successor("second");
+    more();
+    first.logs("a successor has taken over");
+    // What was there before goes on while its relay ends.
+    long.write_all(b"still here").unwrap();
+    let mut answer = [0; 10];
+    long.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"still here");
+    drop(long);
+    assert_eq!(lab.client.ended(), Some(0));
+    over.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.join().unwrap();
     }
 }

@@ -128,6 +128,11 @@ impl Relay {
     /// When the process lacks a privilege that its settings ask for.
     pub fn new(parts: Parts, settings: Settings) -> Result<Self, PrivilegeError> {
         settings.sockets.check()?;
+        let own = parts.known.borrow().here.own.identity.clone();
+        if let Err(error) = parts.store.warm_up(&own) {
+            // The first connection asks again.
+            tracing::warn!(error = error.to_string(), "no certificate yet");
+        }
         let dialer = Arc::new(Dialer::new(settings.sockets.clone()));
         let dial = Dial {
             store: Arc::clone(&parts.store),

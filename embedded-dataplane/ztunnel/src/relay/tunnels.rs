@@ -8,7 +8,7 @@ use ambient_hbone::server::{self, Connection, Incoming};
 use ambient_identity::{Accepted as Secured, PeerFault, SpiffeId, Watch};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Shared, stream};
 use crate::report::{Direction, Early, Failure, Handshake, TlsFailure};
@@ -41,8 +41,15 @@ impl Tunnel {
 
 pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted) {
     let (source, local) = (accepted.source, accepted.destination);
-    let greeted = Box::pin(greet(&shared, accepted)).await;
-    let (connection, client, watch) = match greeted {
+    let began = Instant::now();
+    // Nothing is made for a client that does not begin.
+    let mut first = [0];
+    let begins = timeout(shared.settings.handshake, accepted.stream.peek(&mut first));
+    let greeted = match begins.await {
+        Ok(_) => Box::pin(greet(&shared, accepted, began)).await,
+        Err(_) => Err(late(&shared, source, began)),
+    };
+    let greeted = match greeted {
         Ok(greeted) => greeted,
         Err(failure) => {
             return shared.observer.refuse(&Early {
@@ -53,32 +60,33 @@ pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted) {
             });
         }
     };
-    let (revoke, revoked) = watch::channel(None);
-    let tunnel = Tunnel {
-        source,
-        local,
-        client,
-        revoked,
-    };
-    carry(&shared, connection, tunnel, watch, &revoke).await;
+    // The task is as large as what it does at a time, and not as all of it.
+    Box::pin(carry(&shared, greeted, source, local)).await;
 }
 
-type Greeted = (Connection<Secured<TcpStream>>, SpiffeId, Watch);
+/// A client that is there, and who it is.
+struct Greeted {
+    connection: Connection<Secured<TcpStream>>,
+    client: SpiffeId,
+    watch: Watch,
+}
 
 /// From TCP to HTTP/2, each step in its time.
-async fn greet(shared: &Shared, accepted: Accepted) -> Result<Greeted, Failure> {
+async fn greet(
+    shared: &Shared,
+    accepted: Accepted,
+    began: Instant,
+) -> Result<Box<Greeted>, Failure> {
     let own = shared.known().here.own.identity.clone();
-    let began = Instant::now();
-    let within = shared.settings.handshake;
-    let made = timeout(within, async {
+    let made = timeout_at(began + shared.settings.handshake, async {
         let workload = shared.store.get(&own).await?;
         let made = workload.accept(accepted.stream).await;
         Ok::<_, Failure>(made.map_err(TlsFailure::Handshake))
     });
-    let made = match made.await {
-        Ok(made) => made?,
-        Err(_) => Err(TlsFailure::Late(within)),
+    let Ok(made) = made.await else {
+        return Err(late(shared, accepted.source, began));
     };
+    let made = made?;
     shared.observer.handshake(&Handshake {
         direction: Direction::Inbound,
         peer: accepted.source,
@@ -89,18 +97,39 @@ async fn greet(shared: &Shared, accepted: Accepted) -> Result<Greeted, Failure> 
     let connection = server::accept(stream, &shared.settings.server).await;
     let connection = connection.map_err(|error| Failure::Http2(Arc::new(error)))?;
     let watch = shared.store.trust().watch(&peer);
-    Ok((connection, peer.identity().clone(), watch))
+    Ok(Box::new(Greeted {
+        connection,
+        client: peer.identity().clone(),
+        watch,
+    }))
+}
+
+/// A client that takes too long.
+fn late(shared: &Shared, peer: SocketAddr, began: Instant) -> Failure {
+    let failure = TlsFailure::Late(shared.settings.handshake);
+    shared.observer.handshake(&Handshake {
+        direction: Direction::Inbound,
+        peer,
+        took: began.elapsed(),
+        outcome: Err(&failure),
+    });
+    Failure::Tls(Arc::new(failure))
 }
 
 /// Takes CONNECTs until the tunnel ends, and has it end when it has to.
-async fn carry(
-    shared: &Arc<Shared>,
-    mut connection: Connection<Secured<TcpStream>>,
-    tunnel: Tunnel,
-    mut watch: Watch,
-    revoke: &watch::Sender<Option<PeerFault>>,
-) {
-    let tunnel = Arc::new(tunnel);
+async fn carry(shared: &Arc<Shared>, greeted: Box<Greeted>, source: SocketAddr, local: SocketAddr) {
+    let Greeted {
+        mut connection,
+        client,
+        mut watch,
+    } = *greeted;
+    let (revoke, revoked) = watch::channel(None);
+    let tunnel = Arc::new(Tunnel {
+        source,
+        local,
+        client,
+        revoked,
+    });
     let draining = shared.draining.clone();
     let mut is_draining = false;
     loop {
