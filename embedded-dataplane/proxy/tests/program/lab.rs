@@ -163,6 +163,8 @@ impl Lab {
              done
              {inside} sh -c 'echo 0 >/proc/sys/net/ipv4/conf/s0/rp_filter'
              echo {ports} >/proc/sys/net/ipv4/ip_local_port_range
+             echo 1 >/proc/sys/net/ipv4/tcp_reflect_tos
+             {inside} sh -c 'echo 1 >/proc/sys/net/ipv4/tcp_reflect_tos'
              {inside} sh -c 'echo {ports} >/proc/sys/net/ipv4/ip_local_port_range'",
             pod.id()
         ));
@@ -228,7 +230,8 @@ fn relay(folder: &Path, name: &str, mut command: Command, log: &str) -> Process 
     Process::start(&mut command, folder.join(log))
 }
 
-/// An application that tells who it takes its client for, and then sends back what it gets.
+/// An application that tells who it takes its client for and the class of its packets, and then sends
+/// back what it gets.
 #[test]
 fn application() {
     let Some(address) = std::env::var_os(LISTEN) else {
@@ -243,7 +246,8 @@ fn application() {
         if client.port() == 0 {
             return;
         }
-        _ = writeln!(stream, "{}", client.ip().to_canonical());
+        let class = socket2::SockRef::from(&stream).tos_v4().unwrap();
+        _ = writeln!(stream, "{} {class}", client.ip().to_canonical());
         std::thread::Builder::new()
             .stack_size(64 << 10)
             .spawn(move || {
@@ -254,8 +258,14 @@ fn application() {
     }
 }
 
-/// The first line, which tells whom the application sees.
+/// Whom the application sees.
 pub(crate) fn seen(stream: &mut TcpStream) -> IpAddr {
+    let line = first_line(stream);
+    line.split(' ').next().unwrap().parse().unwrap()
+}
+
+/// What the application says at first.
+pub(crate) fn first_line(stream: &mut TcpStream) -> String {
     stream
         .set_read_timeout(Some(Duration::from_secs(20)))
         .unwrap();
@@ -264,7 +274,17 @@ pub(crate) fn seen(stream: &mut TcpStream) -> IpAddr {
     while stream.read(&mut octet).unwrap() == 1 && octet != *b"\n" {
         line.extend(octet);
     }
-    String::from_utf8(line).unwrap().parse().unwrap()
+    String::from_utf8(line).unwrap()
+}
+
+/// Connects with packets of a class.
+pub(crate) fn of_class(to: &str, class: u32, mark: u32) -> TcpStream {
+    let address: SocketAddr = to.parse().unwrap();
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_tos_v4(class).unwrap();
+    socket.set_mark(mark).unwrap();
+    socket.connect(&address.into()).unwrap();
+    socket.into()
 }
 
 /// Connects past the rules of the client's pod, as somebody outside of the mesh; from port 0 the kernel

@@ -72,7 +72,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, accepted: Accepted) {
     );
     // What it takes to get there is gone when it is there.
     let upstream = match way {
-        Way::Plain(to) => Box::pin(shared.dialer.outbound(to))
+        Way::Plain(to) => Box::pin(shared.dialer.outbound(to, accepted.class))
             .await
             .map(Upstream::Plain)
             .map_err(Failure::Connect),
@@ -114,6 +114,7 @@ async fn open(
     let own = shared.known().here.own.identity.to_string();
     let expected = through.expected.iter().map(|id| Arc::from(id.to_string()));
     let key = Key::new(own, expected, through.relay, accepted.source.ip());
+    let key = key.of_class(accepted.class);
     match shared.pool.connect(&key, &through.target, &headers).await {
         Ok(opened) => Ok(opened.stream),
         Err(error) => Err(failure(&key, error, shared.dialer.options().connect)),

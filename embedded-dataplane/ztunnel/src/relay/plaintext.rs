@@ -49,7 +49,12 @@ pub(super) async fn serve(shared: &Arc<Shared>, accepted: Accepted) {
     );
     drop(known);
     let client = accepted.stream;
-    let server = Box::pin(shared.dialer.as_client(accepted.source.ip(), to)).await;
+    let server = Box::pin(
+        shared
+            .dialer
+            .as_client(accepted.source.ip(), to, accepted.class),
+    )
+    .await;
     let server = match server {
         Ok(server) => server,
         Err(error) => {

@@ -106,7 +106,9 @@ async fn open(
     mut request: Request,
     to: SocketAddr,
 ) -> Result<(Request, TcpStream), Failure> {
-    let connecting = shared.dialer.as_client(tunnel.source.ip(), to);
+    let connecting = shared
+        .dialer
+        .as_client(tunnel.source.ip(), to, tunnel.class);
     match request.meanwhile(connecting).await {
         Ok(Ok(server)) => Ok((request, server)),
         Ok(Err(error)) => {
