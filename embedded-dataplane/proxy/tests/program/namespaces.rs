@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{Process, eventually, get};
 use crate::lab::{
-    CLIENT, CLIENT6, Lab, SERVER, SERVER6, SERVICE, first_line, from_outside, is_outside, of_class,
-    seen,
+    CLIENT, CLIENT6, Inbound, Lab, SERVER, SERVER6, SERVICE, first_line, from_outside, is_outside,
+    of_class, seen,
 };
 
 #[test]
@@ -53,6 +53,28 @@ fn traffic_that_rules_lead_to_relays_arrives_as_if_there_were_none() {
     assert!(tunnelled.is_some(), "{metrics}");
     lab.server
         .logs("src.identity=\"spiffe://cluster.local/ns/shop/sa/web\"");
+}
+
+#[test]
+fn traffic_that_is_led_as_it_was_arrives_as_well() {
+    if is_outside("traffic_that_is_led_as_it_was_arrives_as_well") {
+        return;
+    }
+    let lab = Lab::with_inbound(Inbound::AsItWas);
+    for (to, client) in [
+        (format!("{SERVER}:8080"), CLIENT),
+        (format!("[{SERVER6}]:8081"), CLIENT6),
+    ] {
+        for mut stream in [from_outside(&to, 0), lab.connect(&to)] {
+            assert_eq!(seen(&mut stream), client.parse::<IpAddr>().unwrap(), "{to}");
+            stream.write_all(b"hello").unwrap();
+            let mut answer = [0; 5];
+            stream.read_exact(&mut answer).unwrap();
+            assert_eq!(&answer, b"hello", "{to}");
+        }
+    }
+    // In the clear it went through the relay too.
+    lab.server.logs("dst.addr=10.7.0.2:8080");
 }
 
 #[test]
