@@ -105,6 +105,13 @@ impl fmt::Debug for Relay {
     }
 }
 
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // They hold what is shared themselves.
+        self.shared.serving.abort();
+    }
+}
+
 /// What all tasks of a relay share.
 struct Shared {
     known: watch::Receiver<Arc<Known>>,
