@@ -82,6 +82,7 @@ impl RunError {
 pub(crate) fn run(settings: Settings) -> Result<(), RunError> {
     let log = Log::start(io::stderr(), settings.log.clone())?;
     log.install()?;
+    log.take_panics();
     ambient_hbone::descriptors(DESCRIPTORS);
     let runtime = runtime(settings.threads)?;
     let outcome = runtime.block_on(serve(settings, &log));
