@@ -174,8 +174,13 @@ fn take(shared: &Arc<Shared>, tunnel: &Arc<Tunnel>, incoming: Incoming) {
         Incoming::Connect(request) => {
             let guard = shared.inbound.enter();
             let (task, tunnel) = (Arc::clone(shared), Arc::clone(tunnel));
+            let opening = stream::open(Arc::clone(&task), Arc::clone(&tunnel), request);
+            let opening = Box::pin(opening);
             shared.serving.spawn("tunnelled connection", async move {
-                stream::serve(&task, &tunnel, request).await;
+                let opened = opening.await;
+                if let Some(opened) = opened {
+                    stream::carry(&task, &tunnel, opened).await;
+                }
                 drop(guard);
             });
         }
