@@ -253,7 +253,7 @@ impl Lab {
 /// The relay of a workload, with everything from a folder.
 fn relay(folder: &Path, name: &str, mut command: Command, log: &str) -> Process {
     command
-        .args(["ztunnel", "--mark", "0x539", "--workload"])
+        .args(["ztunnel", "--workload"])
         .arg(format!("shop/{name}/{name}"))
         .arg("--snapshot")
         .arg(folder.join("mesh.yaml"))
