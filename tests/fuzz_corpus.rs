@@ -26,6 +26,8 @@ mod proxy_v2;
 mod revocations;
 #[path = "../embedded-dataplane/fuzz/cases/selector_cidr.rs"]
 mod selector_cidr;
+#[path = "../embedded-dataplane/fuzz/cases/snapshot.rs"]
+mod snapshot;
 #[path = "../embedded-dataplane/fuzz/cases/spiffe.rs"]
 mod spiffe;
 #[path = "../embedded-dataplane/fuzz/cases/traceparent.rs"]
@@ -101,4 +103,9 @@ fn what_a_connect_says_survives_its_corpus() {
 #[test]
 fn headers_of_proxy_protocol_survive_their_corpus() {
     replay("proxy_v2", proxy_v2::run);
+}
+
+#[test]
+fn snapshots_survive_their_corpus() {
+    replay("snapshot", snapshot::run);
 }

@@ -73,7 +73,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) outbound_source: Option<IpAddr>,
 
-    /// What packets are marked with, so that rules that capture let them pass: 0x539 for Istio's
+    /// What packets are marked with, so that rules that capture let them pass; 0 for nothing
+    /// [default: Istio's 0x539, nothing with `--source relay`]
     #[arg(long, value_name = "NUMBER", value_parser = number)]
     pub(crate) mark: Option<u32>,
 

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ambient_facts::ports;
+use ambient_facts::{marks, ports};
 use ambient_runtime::log::LogOptions;
 use ambient_ztunnel::snapshot::WorkloadName;
 use ambient_ztunnel::socket::{SocketOptions, Source};
@@ -106,6 +106,10 @@ impl Settings {
         };
         let place = |at: Option<SocketAddr>, port| at.map_or(Place::Anywhere(port), Place::At);
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::SIDECAR_ADMIN));
+        let source = match options.source {
+            Some(Whose::Relay) => Source::Relay,
+            Some(Whose::Client) | None => Source::Client,
+        };
         let mut log = LogOptions::default();
         log.format = options.log_format.unwrap_or(log.format);
         log.filter = options.log.unwrap_or(log.filter);
@@ -126,12 +130,14 @@ impl Settings {
                 status: place(options.status, ports::STATUS),
             },
             sockets: SocketOptions {
-                source: match options.source {
-                    Some(Whose::Relay) => Source::Relay,
-                    Some(Whose::Client) | None => Source::Client,
-                },
+                source,
                 outbound: options.outbound_source,
-                mark: options.mark,
+                mark: match options.mark {
+                    Some(0) => None,
+                    // Without it rules that capture would lead the relay's own packets back to it.
+                    None => (source == Source::Client).then_some(marks::RELAY),
+                    mark => mark,
+                },
                 ..SocketOptions::default()
             },
             drain: options.drain.map_or(DRAIN, |Time(time)| time),

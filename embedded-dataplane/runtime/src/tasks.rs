@@ -97,14 +97,17 @@ impl Tasks {
         }
     }
 
+    /// Aborts all tasks, which end as soon as they let go of what they do.
+    pub fn abort(&self) {
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        for handle in handles.all.drain(..) {
+            handle.abort();
+        }
+    }
+
     /// Aborts all tasks, and waits until none is left.
     pub async fn stop(&self) {
-        {
-            let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
-            for handle in handles.all.drain(..) {
-                handle.abort();
-            }
-        }
+        self.abort();
         self.ended().await;
     }
 

@@ -10,7 +10,7 @@
 
 pub mod copy;
 pub mod dump;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub mod handover;
 pub mod relay;
 pub mod report;

@@ -35,7 +35,8 @@ services:
 - {name: db, namespace: shop, hostname: db.shop, vips: [/10.9.0.1], ports: {80: 8080}}
 ";
 
-/// What Istio's node agent sets up in a pod (istio `cni/pkg/iptables`), as nft says it.
+/// What Istio's node agent sets up in a pod (istio `cni/pkg/iptables`), as nft says it; how inbound
+/// connections are led comes in between.
 const CAPTURE: &str = "
 set -e
 ip link set lo up
@@ -49,6 +50,7 @@ table inet ambient {
   chain mangle_prerouting {
     type filter hook prerouting priority mangle
     meta mark & 0xfff == 0x539 ct mark set 0x111
+    INBOUND_AS_IT_WAS
   }
   chain mangle_output {
     type route hook output priority mangle
@@ -58,7 +60,7 @@ table inet ambient {
     type nat hook prerouting priority dstnat
     meta l4proto tcp ip daddr 127.0.0.1 accept
     meta l4proto tcp ip6 daddr ::1 accept
-    tcp dport != 15008 meta mark & 0xfff != 0x539 redirect to :15006
+    INBOUND_REDIRECTED
   }
   chain output {
     type nat hook output priority -100
@@ -69,6 +71,31 @@ table inet ambient {
 }
 END
 ";
+
+/// How connections to a pod are led to its relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inbound {
+    /// With another destination, as Istio does it.
+    Redirected,
+    /// As they were (TPROXY).
+    AsItWas,
+}
+
+impl Inbound {
+    fn capture(self) -> String {
+        let redirected = "tcp dport != 15008 meta mark & 0xfff != 0x539 redirect to :15006";
+        let as_it_was = "iifname \"lo\" accept
+    tcp dport 15008 accept
+    meta l4proto tcp socket transparent 1 meta mark set 0x111 accept
+    meta l4proto tcp meta mark & 0xfff != 0x539 tproxy to :15006 meta mark set 0x111 accept";
+        let (redirected, as_it_was) = match self {
+            Self::Redirected => (redirected, ""),
+            Self::AsItWas => ("", as_it_was),
+        };
+        let capture = CAPTURE.replace("INBOUND_REDIRECTED", redirected);
+        capture.replace("INBOUND_AS_IT_WAS", as_it_was)
+    }
+}
 
 /// Runs the test that calls it in a namespace of its own; `false` where it is to go on, inside.
 pub(crate) fn is_outside(test: &str) -> bool {
@@ -125,11 +152,20 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) fn new() -> Self {
-        Self::with_ports("32768 60999")
+        Self::with(Inbound::Redirected, "32768 60999")
+    }
+
+    /// With another way to lead connections to the server.
+    pub(crate) fn with_inbound(inbound: Inbound) -> Self {
+        Self::with(inbound, "32768 60999")
     }
 
     /// With a range of ports that the kernel chooses from in both pods.
     pub(crate) fn with_ports(ports: &str) -> Self {
+        Self::with(Inbound::Redirected, ports)
+    }
+
+    fn with(inbound: Inbound, ports: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut sleep = Command::new("unshare");
         let pod = Process::start(
@@ -142,11 +178,9 @@ impl Lab {
         crate::harness::eventually("the pod has a namespace", || {
             fs::read_link(format!("/proc/{}/ns/net", pod.id())).is_ok_and(|other| other != own)
         });
-        shell(CAPTURE);
-        shell(&format!(
-            "{inside} sh -c '{}'",
-            CAPTURE.replace('\'', "'\\''")
-        ));
+        shell(&Inbound::Redirected.capture());
+        let rules = inbound.capture().replace('\'', "'\\''");
+        shell(&format!("{inside} sh -c '{rules}'"));
         shell(&format!(
             "set -e
              ip link add c0 type veth peer name s0 netns {}
@@ -163,6 +197,8 @@ impl Lab {
              done
              {inside} sh -c 'echo 0 >/proc/sys/net/ipv4/conf/s0/rp_filter'
              echo {ports} >/proc/sys/net/ipv4/ip_local_port_range
+             echo 1 >/proc/sys/net/ipv4/tcp_reflect_tos
+             {inside} sh -c 'echo 1 >/proc/sys/net/ipv4/tcp_reflect_tos'
              {inside} sh -c 'echo {ports} >/proc/sys/net/ipv4/ip_local_port_range'",
             pod.id()
         ));
@@ -217,7 +253,7 @@ impl Lab {
 /// The relay of a workload, with everything from a folder.
 fn relay(folder: &Path, name: &str, mut command: Command, log: &str) -> Process {
     command
-        .args(["ztunnel", "--mark", "0x539", "--workload"])
+        .args(["ztunnel", "--workload"])
         .arg(format!("shop/{name}/{name}"))
         .arg("--snapshot")
         .arg(folder.join("mesh.yaml"))
@@ -228,7 +264,8 @@ fn relay(folder: &Path, name: &str, mut command: Command, log: &str) -> Process 
     Process::start(&mut command, folder.join(log))
 }
 
-/// An application that tells who it takes its client for, and then sends back what it gets.
+/// An application that tells who it takes its client for and the class of its packets, and then sends
+/// back what it gets.
 #[test]
 fn application() {
     let Some(address) = std::env::var_os(LISTEN) else {
@@ -243,7 +280,8 @@ fn application() {
         if client.port() == 0 {
             return;
         }
-        _ = writeln!(stream, "{}", client.ip().to_canonical());
+        let class = socket2::SockRef::from(&stream).tos_v4().unwrap();
+        _ = writeln!(stream, "{} {class}", client.ip().to_canonical());
         std::thread::Builder::new()
             .stack_size(64 << 10)
             .spawn(move || {
@@ -254,8 +292,14 @@ fn application() {
     }
 }
 
-/// The first line, which tells whom the application sees.
+/// Whom the application sees.
 pub(crate) fn seen(stream: &mut TcpStream) -> IpAddr {
+    let line = first_line(stream);
+    line.split(' ').next().unwrap().parse().unwrap()
+}
+
+/// What the application says at first.
+pub(crate) fn first_line(stream: &mut TcpStream) -> String {
     stream
         .set_read_timeout(Some(Duration::from_secs(20)))
         .unwrap();
@@ -264,7 +308,17 @@ pub(crate) fn seen(stream: &mut TcpStream) -> IpAddr {
     while stream.read(&mut octet).unwrap() == 1 && octet != *b"\n" {
         line.extend(octet);
     }
-    String::from_utf8(line).unwrap().parse().unwrap()
+    String::from_utf8(line).unwrap()
+}
+
+/// Connects with packets of a class.
+pub(crate) fn of_class(to: &str, class: u32, mark: u32) -> TcpStream {
+    let address: SocketAddr = to.parse().unwrap();
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_tos_v4(class).unwrap();
+    socket.set_mark(mark).unwrap();
+    socket.connect(&address.into()).unwrap();
+    socket.into()
 }
 
 /// Connects past the rules of the client's pod, as somebody outside of the mesh; from port 0 the kernel

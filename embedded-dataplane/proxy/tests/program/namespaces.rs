@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::harness::{Process, eventually, get};
-use crate::lab::{CLIENT, CLIENT6, Lab, SERVER, SERVER6, SERVICE, from_outside, is_outside, seen};
+use crate::lab::{
+    CLIENT, CLIENT6, Inbound, Lab, SERVER, SERVER6, SERVICE, first_line, from_outside, is_outside,
+    of_class, seen,
+};
 
 #[test]
 fn traffic_that_rules_lead_to_relays_arrives_as_if_there_were_none() {
@@ -53,6 +56,28 @@ fn traffic_that_rules_lead_to_relays_arrives_as_if_there_were_none() {
 }
 
 #[test]
+fn traffic_that_is_led_as_it_was_arrives_as_well() {
+    if is_outside("traffic_that_is_led_as_it_was_arrives_as_well") {
+        return;
+    }
+    let lab = Lab::with_inbound(Inbound::AsItWas);
+    for (to, client) in [
+        (format!("{SERVER}:8080"), CLIENT),
+        (format!("[{SERVER6}]:8081"), CLIENT6),
+    ] {
+        for mut stream in [from_outside(&to, 0), lab.connect(&to)] {
+            assert_eq!(seen(&mut stream), client.parse::<IpAddr>().unwrap(), "{to}");
+            stream.write_all(b"hello").unwrap();
+            let mut answer = [0; 5];
+            stream.read_exact(&mut answer).unwrap();
+            assert_eq!(&answer, b"hello", "{to}");
+        }
+    }
+    // In the clear it went through the relay too.
+    lab.server.logs("dst.addr=10.7.0.2:8080");
+}
+
+#[test]
 fn a_client_that_connects_again_and_again_meets_the_application_and_not_the_relay() {
     if is_outside("a_client_that_connects_again_and_again_meets_the_application_and_not_the_relay")
     {
@@ -89,12 +114,14 @@ fn w13_one_client_may_have_more_connections_than_there_are_ports_for_an_address(
     }
 }
 
+/// So many connections at once.
+const CONNECTIONS: u64 = 60;
+
 #[test]
 fn w16_connections_that_were_busy_and_are_idle_hold_no_buffers() {
     if is_outside("w16_connections_that_were_busy_and_are_idle_hold_no_buffers") {
         return;
     }
-    const CONNECTIONS: u64 = 60;
     let lab = Lab::new();
     let much = vec![7; 1 << 20];
     let busy = || {
@@ -170,5 +197,25 @@ fn w15_no_connection_is_lost_when_a_successor_takes_over() {
     over.store(true, Ordering::Relaxed);
     for client in clients {
         client.join().unwrap();
+    }
+}
+
+#[test]
+fn w28_packets_keep_their_class_in_tunnels_and_in_the_clear() {
+    if is_outside("w28_packets_keep_their_class_in_tunnels_and_in_the_clear") {
+        return;
+    }
+    let _lab = Lab::new();
+    let (captured, past) = (0, ambient_facts::marks::RELAY);
+    // Assured and expedited forwarding (RFC 2597, RFC 3246), and what asks for nothing.
+    for class in [0x28, 0xb8, 0] {
+        for mark in [captured, past] {
+            let mut stream = of_class(&format!("{SERVER}:8080"), class, mark);
+            assert_eq!(
+                first_line(&mut stream),
+                format!("{CLIENT} {class}"),
+                "{mark:#x}"
+            );
+        }
     }
 }

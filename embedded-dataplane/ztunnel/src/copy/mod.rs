@@ -57,25 +57,44 @@ pub(crate) enum Broken {
 }
 
 /// Copies between a client and a server until both have finished, or one broke off, which the other
-/// does then too; or until something else happens, which breaks off both. When the future is dropped,
-/// nothing was said to either.
+/// does then too; or until something else happens, or the future is dropped, which breaks off both.
 pub(crate) async fn copy<T>(
-    mut client: impl Endpoint,
-    mut server: impl Endpoint,
+    client: impl Endpoint,
+    server: impl Endpoint,
     meter: &impl Meter,
     end: impl Future<Output = T>,
 ) -> Result<Ending, T> {
+    let mut ends = Ends {
+        client,
+        server,
+        is_over: false,
+    };
     let mut flow = Flow::default();
-    let copying = poll_fn(|cx| flow.poll(cx, &mut client, &mut server, meter));
-    let cause = tokio::select! {
+    tokio::select! {
         // What ends everything makes ends break off, and is the cause.
         biased;
-        cause = end => cause,
-        ending = copying => return Ok(ending),
-    };
-    client.reset();
-    server.reset();
-    Err(cause)
+        cause = end => Err(cause),
+        ending = poll_fn(|cx| flow.poll(cx, &mut ends.client, &mut ends.server, meter)) => {
+            ends.is_over = true;
+            Ok(ending)
+        }
+    }
+}
+
+/// Both ends, which break off unless it was over.
+struct Ends<C: Endpoint, S: Endpoint> {
+    client: C,
+    server: S,
+    is_over: bool,
+}
+
+impl<C: Endpoint, S: Endpoint> Drop for Ends<C, S> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.client.reset();
+            self.server.reset();
+        }
+    }
 }
 
 #[cfg(test)]

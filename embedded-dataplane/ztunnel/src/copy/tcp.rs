@@ -105,20 +105,21 @@ impl Endpoint for Tcp<'_> {
 
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
         let stream = self.stream;
-        let broken = self
-            .broken
-            .get_or_insert_with(|| Box::pin(stream.ready(Interest::ERROR)));
-        match ready!(broken.as_mut().poll(cx)) {
-            Ok(_) => {
-                // It must not be polled again. What is no failure of the connection is not looked
-                // for a second time.
-                self.broken = Some(Box::pin(std::future::pending()));
-                match self.stream.take_error() {
-                    Ok(Some(error)) => Poll::Ready(Self::broke(&error)),
-                    Ok(None) | Err(_) => Poll::Pending,
+        loop {
+            let broken = self
+                .broken
+                .get_or_insert_with(|| Box::pin(stream.ready(Interest::ERROR)));
+            let event = ready!(broken.as_mut().poll(cx));
+            // It must not be polled again.
+            self.broken = None;
+            match event.and_then(|_| stream.take_error()) {
+                Ok(Some(error)) | Err(error) => return Poll::Ready(Self::broke(&error)),
+                // There was no error, or it was none of the connection: wait for the next event.
+                Ok(None) => {
+                    let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                    let _ = stream.try_io(Interest::ERROR, nothing);
                 }
             }
-            Err(error) => Poll::Ready(Self::broke(&error)),
         }
     }
 

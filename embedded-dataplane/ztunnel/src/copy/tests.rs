@@ -340,3 +340,17 @@ async fn what_ends_everything_breaks_off_both_ends() {
         assert_eq!(rest(end).await, Err(io::ErrorKind::ConnectionReset));
     }
 }
+
+#[tokio::test]
+async fn a_task_that_is_dropped_breaks_off_both_ends() {
+    for mut path in Path::each().await {
+        path.client.write_all(b"half").await.unwrap();
+        soon(path.server.read_exact(&mut [0; 4])).await.unwrap();
+        for relay in &path.relays {
+            relay.abort();
+        }
+        for end in [&mut path.client, &mut path.server] {
+            assert_eq!(rest(end).await, Err(io::ErrorKind::ConnectionReset));
+        }
+    }
+}

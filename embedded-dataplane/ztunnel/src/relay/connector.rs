@@ -49,7 +49,7 @@ impl Connector for Dial {
         let peer = key.destination();
         let stream = self
             .dialer
-            .outbound(peer)
+            .outbound(peer, key.class())
             .await
             .map_err(DialFault::Connect)?;
         let began = Instant::now();

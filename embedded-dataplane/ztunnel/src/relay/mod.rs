@@ -105,6 +105,13 @@ impl fmt::Debug for Relay {
     }
 }
 
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // They hold what is shared themselves.
+        self.shared.serving.abort();
+    }
+}
+
 /// What all tasks of a relay share.
 struct Shared {
     known: watch::Receiver<Arc<Known>>,
@@ -165,8 +172,13 @@ impl Relay {
         self.listen("outbound listener", accept, |shared, accepted| {
             let guard = shared.outbound.enter();
             let task = Arc::clone(shared);
+            // What it takes to get there is gone when it is there.
+            let opening = Box::pin(outbound::open(Arc::clone(shared), accepted));
             shared.serving.spawn("outbound connection", async move {
-                outbound::serve(&task, accepted).await;
+                let opened = opening.await;
+                if let Some(opened) = opened {
+                    outbound::carry(&task, opened).await;
+                }
                 drop(guard);
             });
         });
@@ -177,8 +189,13 @@ impl Relay {
         self.listen("plaintext listener", accept, |shared, accepted| {
             let guard = shared.inbound.enter();
             let task = Arc::clone(shared);
+            // What it takes to get there is gone when it is there.
+            let opening = Box::pin(plaintext::open(Arc::clone(shared), accepted));
             shared.serving.spawn("plaintext connection", async move {
-                plaintext::serve(&task, accepted).await;
+                let opened = opening.await;
+                if let Some(opened) = opened {
+                    plaintext::carry(&task, opened).await;
+                }
                 drop(guard);
             });
         });

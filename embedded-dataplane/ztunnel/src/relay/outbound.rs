@@ -23,7 +23,15 @@ enum Upstream {
     Tunnel(Stream),
 }
 
-pub(super) async fn serve(shared: &Arc<Shared>, accepted: Accepted) {
+/// A connection that has its way.
+pub(super) struct Opened {
+    client: TcpStream,
+    upstream: Upstream,
+    record: Open,
+}
+
+/// Decides where a connection goes, and gets it there.
+pub(super) async fn open(shared: Arc<Shared>, accepted: Accepted) -> Option<Opened> {
     let known = shared.known();
     let Decision {
         way,
@@ -42,7 +50,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, accepted: Accepted) {
         Err(refusal) => {
             abort(&accepted.stream);
             shared.refuse(Direction::Outbound, &accepted, &refusal.into());
-            return;
+            return None;
         }
     };
     let trace = Traceparent::random();
@@ -70,30 +78,30 @@ pub(super) async fn serve(shared: &Arc<Shared>, accepted: Accepted) {
             trace: Some(trace),
         },
     );
-    // What it takes to get there is gone when it is there.
     let upstream = match way {
-        Way::Plain(to) => Box::pin(shared.dialer.outbound(to))
-            .await
+        Way::Plain(to) => (shared.dialer.outbound(to, accepted.class).await)
             .map(Upstream::Plain)
             .map_err(Failure::Connect),
         Way::Tunnel(through) => {
             let headers = headers(&known, &accepted, host, trace);
-            drop(known);
-            Box::pin(open(shared, &accepted, through, headers))
-                .await
-                .map(Upstream::Tunnel)
+            let stream = tunnel(&shared, &known, &accepted, through, headers).await;
+            stream.map(Upstream::Tunnel)
         }
     };
     let client = accepted.stream;
     match upstream {
         Ok(upstream) => {
             record.connected();
-            let end = carry(shared, &client, upstream, &record).await;
-            record.close(&end);
+            Some(Opened {
+                client,
+                upstream,
+                record,
+            })
         }
         Err(failure) => {
             abort(&client);
             record.close(&End::Failed(failure));
+            None
         }
     }
 }
@@ -105,15 +113,17 @@ fn destination(way: &Way) -> SocketAddr {
     }
 }
 
-async fn open(
+async fn tunnel(
     shared: &Shared,
+    known: &Known,
     accepted: &Accepted,
     through: Through,
     headers: Headers,
 ) -> Result<Stream, Failure> {
-    let own = shared.known().here.own.identity.to_string();
+    let own = known.here.own.identity.to_string();
     let expected = through.expected.iter().map(|id| Arc::from(id.to_string()));
     let key = Key::new(own, expected, through.relay, accepted.source.ip());
+    let key = key.of_class(accepted.class);
     match shared.pool.connect(&key, &through.target, &headers).await {
         Ok(opened) => Ok(opened.stream),
         Err(error) => Err(failure(&key, error, shared.dialer.options().connect)),
@@ -138,12 +148,17 @@ fn headers(
 }
 
 /// Copies until the connection ends, or may not go on.
-async fn carry(shared: &Shared, client: &TcpStream, upstream: Upstream, record: &Open) -> End {
+pub(super) async fn carry(shared: &Shared, opened: Opened) {
+    let Opened {
+        client,
+        upstream,
+        record,
+    } = opened;
     let over = shared.draining.over();
-    let client = Tcp::new(client);
+    let client = Tcp::new(&client);
     let outcome = match upstream {
-        Upstream::Plain(server) => copy(client, Tcp::new(&server), record, over).await,
-        Upstream::Tunnel(mut stream) => copy(client, Tunnel::new(&mut stream), record, over).await,
+        Upstream::Plain(server) => copy(client, Tcp::new(&server), &record, over).await,
+        Upstream::Tunnel(mut stream) => copy(client, Tunnel::new(&mut stream), &record, over).await,
     };
-    outcome.map_or_else(|()| End::Drained, End::Over)
+    record.close(&outcome.map_or_else(|()| End::Drained, End::Over));
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::net::TcpStream;
+
 use super::Shared;
 use super::record::Open;
 use crate::copy::{Tcp, abort, copy};
@@ -9,7 +11,15 @@ use crate::report::{About, Direction, End, Failure};
 use crate::route::{Connection, Refusal, Way, route};
 use crate::socket::Accepted;
 
-pub(super) async fn serve(shared: &Arc<Shared>, accepted: Accepted) {
+/// A connection that has its way.
+pub(super) struct Opened {
+    client: TcpStream,
+    server: TcpStream,
+    record: Open,
+}
+
+/// Decides where a connection goes, and gets it there.
+pub(super) async fn open(shared: Arc<Shared>, accepted: Accepted) -> Option<Opened> {
     let known = shared.known();
     let connection = Connection::Plaintext {
         source: accepted.source,
@@ -27,7 +37,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, accepted: Accepted) {
         Err(refusal) => {
             abort(&accepted.stream);
             shared.refuse(Direction::Inbound, &accepted, &refusal.into());
-            return;
+            return None;
         }
     };
     let record = Open::new(
@@ -49,18 +59,32 @@ pub(super) async fn serve(shared: &Arc<Shared>, accepted: Accepted) {
     );
     drop(known);
     let client = accepted.stream;
-    let server = Box::pin(shared.dialer.as_client(accepted.source.ip(), to)).await;
-    let server = match server {
-        Ok(server) => server,
+    let from = accepted.source.ip();
+    match shared.dialer.as_client(from, to, accepted.class).await {
+        Ok(server) => {
+            record.connected();
+            Some(Opened {
+                client,
+                server,
+                record,
+            })
+        }
         Err(error) => {
             abort(&client);
             record.close(&End::Failed(Failure::Connect(error)));
-            return;
+            None
         }
-    };
-    record.connected();
+    }
+}
+
+/// Copies until the connection ends, or may not go on.
+pub(super) async fn carry(shared: &Shared, opened: Opened) {
+    let Opened {
+        client,
+        server,
+        record,
+    } = opened;
     let over = shared.draining.over();
     let outcome = copy(Tcp::new(&client), Tcp::new(&server), &record, over).await;
-    let end = outcome.map_or_else(|()| End::Drained, End::Over);
-    record.close(&end);
+    record.close(&outcome.map_or_else(|()| End::Drained, End::Over));
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ambient_hbone::server::{Refusal as Answer, Request};
+use ambient_hbone::stream::Stream;
 use tokio::net::TcpStream;
 
 use super::baggage::baggage;
@@ -14,7 +15,19 @@ use crate::copy::{self, Tcp};
 use crate::report::{About, Direction, Early, End, Failure};
 use crate::route::{Connection, Decision, Refusal, Way, route};
 
-pub(super) async fn serve(shared: &Shared, tunnel: &Tunnel, request: Request) {
+/// A CONNECT that has its way.
+pub(super) struct Opened {
+    stream: Stream,
+    server: TcpStream,
+    record: Open,
+}
+
+/// Decides where a CONNECT leads, gets it there, and answers it.
+pub(super) async fn open(
+    shared: Arc<Shared>,
+    tunnel: Arc<Tunnel>,
+    request: Request,
+) -> Option<Opened> {
     let known = shared.known();
     let decision = route(
         &known.snapshot,
@@ -36,32 +49,47 @@ pub(super) async fn serve(shared: &Shared, tunnel: &Tunnel, request: Request) {
         Ok(to) => to,
         Err(refusal) => {
             request.refuse(refusal.answer());
-            return shared.observer.refuse(&Early {
+            shared.observer.refuse(&Early {
                 direction: Direction::Inbound,
                 source: tunnel.source,
                 destination: tunnel.local,
                 failure: &refusal.into(),
             });
+            return None;
         }
     };
-    let record = Open::new(
-        &*shared.observer,
-        about(&known, tunnel, &request, decision, to),
-    );
-    let said = baggage(&known.here.own);
-    drop(known);
-    let opened = Box::pin(open(shared, tunnel, request, to)).await;
-    let (request, server) = match opened {
-        Ok(opened) => opened,
-        Err(failure) => return record.close(&End::Failed(failure)),
+    let about = about(&known, &tunnel, &request, decision, to);
+    let record = Open::new(&*shared.observer, about);
+    let answered = match connect(&shared, &tunnel, request, to).await {
+        Ok((request, server)) => match request.accept(&baggage(&known.here.own)) {
+            Ok(stream) => Ok((stream, server)),
+            Err(error) => Err(error.into()),
+        },
+        Err(failure) => Err(failure),
     };
-    // Kept apart from what is above: this is what lasts.
-    let mut stream = match request.accept(&said) {
-        Ok(stream) => stream,
-        Err(error) => return record.close(&End::Failed(error.into())),
-    };
-    drop(said);
-    record.connected();
+    match answered {
+        Ok((stream, server)) => {
+            record.connected();
+            Some(Opened {
+                stream,
+                server,
+                record,
+            })
+        }
+        Err(failure) => {
+            record.close(&End::Failed(failure));
+            None
+        }
+    }
+}
+
+/// Copies until the connection ends, or may not go on.
+pub(super) async fn carry(shared: &Shared, tunnel: &Tunnel, opened: Opened) {
+    let Opened {
+        mut stream,
+        server,
+        record,
+    } = opened;
     let end = async {
         tokio::select! {
             () = shared.draining.over() => End::Drained,
@@ -70,8 +98,7 @@ pub(super) async fn serve(shared: &Shared, tunnel: &Tunnel, request: Request) {
     };
     let client = copy::Tunnel::new(&mut stream);
     let outcome = copy::copy(client, Tcp::new(&server), &record, end).await;
-    let end = outcome.map_or_else(|cause| cause, End::Over);
-    record.close(&end);
+    record.close(&outcome.map_or_else(|cause| cause, End::Over));
 }
 
 fn about(
@@ -100,13 +127,15 @@ fn about(
 }
 
 /// Connects to the application while somebody waits for it. Whoever asked is told when it fails.
-async fn open(
+async fn connect(
     shared: &Shared,
     tunnel: &Tunnel,
     mut request: Request,
     to: SocketAddr,
 ) -> Result<(Request, TcpStream), Failure> {
-    let connecting = shared.dialer.as_client(tunnel.source.ip(), to);
+    let connecting = shared
+        .dialer
+        .as_client(tunnel.source.ip(), to, tunnel.class);
     match request.meanwhile(connecting).await {
         Ok(Ok(server)) => Ok((request, server)),
         Ok(Err(error)) => {

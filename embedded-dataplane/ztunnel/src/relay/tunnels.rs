@@ -20,6 +20,8 @@ pub(super) struct Tunnel {
     pub(super) source: SocketAddr,
     /// The relay's own.
     pub(super) local: SocketAddr,
+    /// The class of its packets.
+    pub(super) class: u8,
     /// Who the client is.
     pub(super) client: SpiffeId,
     /// Set when the client's certificate was revoked.
@@ -40,7 +42,7 @@ impl Tunnel {
 }
 
 pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted) {
-    let (source, local) = (accepted.source, accepted.destination);
+    let (source, local, class) = (accepted.source, accepted.destination, accepted.class);
     let began = Instant::now();
     // Nothing is made for a client that does not begin.
     let mut first = [0];
@@ -61,7 +63,7 @@ pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted) {
         }
     };
     // The task is as large as what it does at a time, and not as all of it.
-    Box::pin(carry(&shared, greeted, source, local)).await;
+    Box::pin(carry(&shared, greeted, source, local, class)).await;
 }
 
 /// A client that is there, and who it is.
@@ -117,7 +119,13 @@ fn late(shared: &Shared, peer: SocketAddr, began: Instant) -> Failure {
 }
 
 /// Takes CONNECTs until the tunnel ends, and has it end when it has to.
-async fn carry(shared: &Arc<Shared>, greeted: Box<Greeted>, source: SocketAddr, local: SocketAddr) {
+async fn carry(
+    shared: &Arc<Shared>,
+    greeted: Box<Greeted>,
+    source: SocketAddr,
+    local: SocketAddr,
+    class: u8,
+) {
     let Greeted {
         mut connection,
         client,
@@ -127,6 +135,7 @@ async fn carry(shared: &Arc<Shared>, greeted: Box<Greeted>, source: SocketAddr, 
     let tunnel = Arc::new(Tunnel {
         source,
         local,
+        class,
         client,
         revoked,
     });
@@ -165,8 +174,13 @@ fn take(shared: &Arc<Shared>, tunnel: &Arc<Tunnel>, incoming: Incoming) {
         Incoming::Connect(request) => {
             let guard = shared.inbound.enter();
             let (task, tunnel) = (Arc::clone(shared), Arc::clone(tunnel));
+            let opening = stream::open(Arc::clone(&task), Arc::clone(&tunnel), request);
+            let opening = Box::pin(opening);
             shared.serving.spawn("tunnelled connection", async move {
-                stream::serve(&task, &tunnel, request).await;
+                let opened = opening.await;
+                if let Some(opened) = opened {
+                    stream::carry(&task, &tunnel, opened).await;
+                }
                 drop(guard);
             });
         }

@@ -87,6 +87,9 @@ fn to_workload(
     }
     match workload.protocol {
         Protocol::Tcp => Ok(Way::Plain(address)),
+        // A tunnel to where tunnels end would lead nowhere. It is what comes of a relay's own packets
+        // that are led back to it.
+        Protocol::Hbone if address.port() == here.tunnel_port => Err(Refusal::Loop),
         Protocol::Hbone => {
             let of_service = service.map_or(&[][..], |service| &service.identities);
             let identity = std::iter::once(&workload.identity);

@@ -90,6 +90,8 @@ fn outbound_connections_go_where_services_and_workloads_are() {
         ("10.0.0.1:15006", 0),
         ("[fd00::1]:15008", 0),
         ("192.0.2.1:15008", 0),
+        ("10.0.0.2:15008", 0),
+        ("10.0.0.3:15008", 0),
     ] {
         let connection = Connection::Outbound {
             destination: destination.parse().unwrap(),
@@ -123,6 +125,8 @@ fn outbound_connections_go_where_services_and_workloads_are() {
     10.0.0.1:15006 0: refused: attempted recursive call to ourselves
     [fd00::1]:15008 0: refused: attempted recursive call to ourselves
     192.0.2.1:15008 0: plain 192.0.2.1:15008
+    10.0.0.2:15008 0: plain 10.0.0.2:15008; other plain
+    10.0.0.3:15008 0: refused: attempted recursive call to ourselves; other meshed
     ");
 }
 

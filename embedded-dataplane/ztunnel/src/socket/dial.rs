@@ -8,7 +8,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::ports::Ports;
-use super::{SocketOptions, Source, socket, transparent};
+use super::{SocketOptions, Source, class, socket, transparent};
 
 /// Ports that are tried for one connection before the kernel is left to choose.
 const TRIES: usize = 64;
@@ -32,19 +32,19 @@ impl Dialer {
         &self.options
     }
 
-    /// Connects from the workload.
+    /// Connects from the workload, with packets of a class.
     ///
     /// # Errors
     ///
     /// Why there is no connection; `TimedOut` where nobody answered.
-    pub(crate) async fn outbound(&self, to: SocketAddr) -> io::Result<TcpStream> {
+    pub(crate) async fn outbound(&self, to: SocketAddr, class: u8) -> io::Result<TcpStream> {
         // What is on the loopback interface is reached from there.
         let suits = |own: &IpAddr| {
             own.is_ipv4() == to.is_ipv4() && (own.is_loopback() || !to.ip().is_loopback())
         };
         let from = self.options.outbound.filter(suits);
         self.in_time(async {
-            let socket = self.made_for(to)?;
+            let socket = self.made_for(to, class)?;
             if let Some(from) = from {
                 no_port_yet(&socket);
                 socket.bind(&SocketAddr::new(from, 0).into())?;
@@ -59,27 +59,32 @@ impl Dialer {
     /// # Errors
     ///
     /// As [`Self::outbound`]. It is never connected to as somebody else than was asked for.
-    pub(crate) async fn as_client(&self, client: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    pub(crate) async fn as_client(
+        &self,
+        client: IpAddr,
+        to: SocketAddr,
+        class: u8,
+    ) -> io::Result<TcpStream> {
         let own = self.options.source == Source::Relay || client == to.ip();
         self.in_time(async {
             if own {
-                return connect(self.made_for(to)?, to).await;
+                return connect(self.made_for(to, class)?, to).await;
             }
             for _ in 0..TRIES.min(self.ports.len()) {
                 let from = SocketAddr::new(client, self.ports.next());
-                match self.from(from, to).await {
+                match self.from(from, to, class).await {
                     // Somebody else has the port, or a connection from there to the same address.
                     Err(error) if is_taken(&error) => {}
                     outcome => return outcome,
                 }
             }
-            self.from(SocketAddr::new(client, 0), to).await
+            self.from(SocketAddr::new(client, 0), to, class).await
         })
         .await
     }
 
-    async fn from(&self, from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
-        let socket = self.made_for(to)?;
+    async fn from(&self, from: SocketAddr, to: SocketAddr, class: u8) -> io::Result<TcpStream> {
+        let socket = self.made_for(to, class)?;
         transparent(&socket)?;
         // Else a port that any connection has is taken for all destinations.
         socket.set_reuse_address(true)?;
@@ -90,8 +95,9 @@ impl Dialer {
         connect(socket, to).await
     }
 
-    fn made_for(&self, to: SocketAddr) -> io::Result<Socket> {
+    fn made_for(&self, to: SocketAddr, class: u8) -> io::Result<Socket> {
         let socket = socket(to)?;
+        class::set(&socket, to, class);
         self.options.tune(&socket)?;
         self.options.mark(&socket)?;
         Ok(socket)

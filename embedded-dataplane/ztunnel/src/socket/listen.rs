@@ -8,7 +8,7 @@ use ambient_runtime::accept::Acceptor;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{SocketOptions, Source, socket, transparent};
+use super::{SocketOptions, Source, class, socket, transparent};
 
 /// Connections that may wait to be accepted; the kernel may allow fewer (`somaxconn`).
 const BACKLOG: i32 = 4096;
@@ -22,6 +22,8 @@ pub struct Accepted {
     pub source: SocketAddr,
     /// Where that wanted to go.
     pub destination: SocketAddr,
+    /// The class of its packets, where the kernel tells it; 0 otherwise.
+    pub class: u8,
 }
 
 /// Where connections come from.
@@ -126,7 +128,9 @@ impl Listener {
                 None => stream.local_addr()?,
             },
         };
+        let class = class::of(&socket, source);
         Ok(Accepted {
+            class,
             stream,
             source: canonical(source),
             destination: canonical(destination),

@@ -1,6 +1,7 @@
 //! Sockets as the relay needs them: listening where traffic is led to, and connecting as somebody
 //! else.
 
+mod class;
 mod dial;
 mod listen;
 mod ports;

@@ -199,6 +199,12 @@ impl Running {
         Listener::bind("test", address, destination, &self.settings.sockets).unwrap()
     }
 
+    /// Drops it, but for what tells of it.
+    pub(crate) fn dropped(self) -> (Drain, mpsc::UnboundedReceiver<String>) {
+        let Self { drain, seen, .. } = self;
+        (drain, seen)
+    }
+
     /// Has revocation lists count, and tells how many connections they end.
     pub(crate) fn revoke(&self, lists: RevocationLists) -> usize {
         self.trust.revoke(lists)

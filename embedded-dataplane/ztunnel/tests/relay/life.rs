@@ -84,3 +84,34 @@ async fn a_client_that_drains_takes_no_more_and_ends_when_its_connections_have()
     };
     soon(async { tokio::join!(ending, talking) }).await;
 }
+
+#[tokio::test]
+async fn a_relay_that_is_dropped_breaks_off_and_leaves_nothing_behind() {
+    let mesh = Mesh::new([1, 2]);
+    let application = mesh.application().await;
+    let server = mesh.server();
+    let (client, address) = mesh.client(application.local_addr().unwrap());
+    let mut near = TcpStream::connect(address).await.unwrap();
+    let (mut far, _) = soon(application.accept()).await.unwrap();
+    near.write_all(b"x").await.unwrap();
+    soon(far.read_exact(&mut [0])).await.unwrap();
+    let (drain, mut seen) = server.dropped();
+    // Its tasks are gone, and the record of the connection is closed.
+    soon(async {
+        while !drain.present().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let mut told = Vec::new();
+    while let Some(line) = soon(seen.recv()).await {
+        told.push(line);
+    }
+    insta::assert_snapshot!(told.join("\n"), @"
+    TLS inbound with NET.1:PORT: spiffe://cluster.local/ns/shop/sa/web
+    inbound NET.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 1 up, 0 down, Drained
+    ");
+    soon(near.read(&mut [0])).await.unwrap_err();
+    soon(far.read(&mut [0])).await.unwrap_err();
+    drop(client);
+}
