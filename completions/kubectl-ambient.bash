@@ -19,6 +19,9 @@ _kubectl__ambient() {
             kubectl__ambient,completion)
                 cmd="kubectl__ambient__subcmd__completion"
                 ;;
+            kubectl__ambient,demo)
+                cmd="kubectl__ambient__subcmd__demo"
+                ;;
             kubectl__ambient,diagnose)
                 cmd="kubectl__ambient__subcmd__diagnose"
                 ;;
@@ -62,7 +65,7 @@ _kubectl__ambient() {
 
     case "${cmd}" in
         kubectl__ambient)
-            opts="-h -V --color --help --version migrate policy diagnose explain completion version options help"
+            opts="-h -V --color --help --version migrate policy diagnose demo explain completion version options help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -81,6 +84,24 @@ _kubectl__ambient() {
             ;;
         kubectl__subcmd__ambient__subcmd__completion)
             opts="-h --color --help bash zsh fish powershell"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kubectl__subcmd__ambient__subcmd__demo)
+            opts="-h --once --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -32,6 +32,7 @@ complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -s V -l ve
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "migrate" -d 'Plan the move of workloads to ambient mesh, and prove that no connection changes'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "policy" -d 'Show who may connect to whom under the network policies'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "diagnose" -d 'Probe tunnels from outside, and name what is the matter with them'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "demo" -d 'Watch a tunnel between two relays on this machine, without a cluster'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "explain" -d 'Explain a finding code, or a cause that `diagnose` names'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "completion" -d 'Print a completion script for a shell'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_needs_command" -f -a "version" -d 'Print the version'
@@ -238,6 +239,11 @@ always\t'Everywhere, into files too'
 never\t'Nowhere'"
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -l watch -d 'Go on probing, and show what changes, until interrupted'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand diagnose" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand demo" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Everywhere, into files too'
+never\t'Nowhere'"
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand demo" -l once -d 'End after the checks, instead of with Ctrl-C'
+complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kubectl-ambient -n "__fish_kubectl_ambient_using_subcommand explain" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
 always\t'Everywhere, into files too'
 never\t'Nowhere'"

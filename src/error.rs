@@ -4,6 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::demo::DemoError;
 use crate::exit::Exit;
 use crate::sink::WriteError;
 use crate::source;
@@ -127,8 +128,14 @@ pub enum ExpectedError {
     /// Files of addresses without an address.
     #[error("there are no addresses in {}", names(.0))]
     NoAddresses(Vec<PathBuf>),
+    /// The demonstration cannot be set up.
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+    /// The demonstration's log cannot be written.
+    #[error("the log of the demonstration cannot be written")]
+    Log(#[source] io::Error),
     /// The program's own means of connecting cannot be set up.
-    #[error("probes cannot be run here")]
+    #[error("connections cannot be made here")]
     Runtime(#[source] io::Error),
     /// Input that has to be whole for the answer to mean anything.
     #[error("the input could not be read completely")]
@@ -223,8 +230,12 @@ impl ExpectedError {
             }
             Self::NoAddresses(_) => "write one a line, as `HOST` or `HOST:PORT`".to_owned(),
             Self::Runtime(_) => "raise the limits of open files and processes".to_owned(),
+            Self::Demo(DemoError::Listen { address, .. }) => {
+                format!("where only `127.0.0.1` is there: `sudo ifconfig lo0 alias {address} up`")
+            }
+            Self::Demo(_) => return None,
             Self::IncompleteInput => "mend what is named above and run it again".to_owned(),
-            Self::Output(_) | Self::StepSummary { .. } => {
+            Self::Output(_) | Self::StepSummary { .. } | Self::Log(_) => {
                 return self.io_hint().map(str::to_owned);
             }
         };
@@ -273,6 +284,8 @@ impl ExpectedError {
             | Self::UnreadableFile { .. }
             | Self::UnusableFile { .. }
             | Self::NoAddresses(_)
+            | Self::Demo(_)
+            | Self::Log(_)
             | Self::Runtime(_)
             | Self::IncompleteInput
             | Self::Write(_)

@@ -7,6 +7,7 @@
 pub mod authz;
 pub mod cli;
 pub mod commands;
+pub mod demo;
 pub mod error;
 pub mod exit;
 pub mod finding;

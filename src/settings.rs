@@ -42,6 +42,11 @@ pub enum Settings {
     PolicyDiff(PolicyDiff),
     /// `diagnose`.
     Diagnose(Box<Diagnose>),
+    /// `demo`.
+    Demo {
+        /// Whether it ends after the checks.
+        once: bool,
+    },
     /// `explain`, with the code.
     Explain(Option<String>),
     /// `completion`, with the shell.
@@ -189,6 +194,7 @@ impl Settings {
             },
             cli::Command::Policy(arguments) => policy(arguments.action, environment)?,
             cli::Command::Diagnose(arguments) => Self::Diagnose(Box::new(diagnose(*arguments))),
+            cli::Command::Demo { once } => Self::Demo { once },
             cli::Command::Explain { code } => Self::Explain(code),
             cli::Command::Completion { shell } => Self::Completion(shell),
             cli::Command::Version { output } => Self::Version {
@@ -222,7 +228,8 @@ pub fn format(command: &cli::Command) -> Format {
             cli::PlainFormat::Json => Format::Json,
         },
         cli::Command::Version { output } if *output == cli::VersionFormat::Json => Format::Json,
-        cli::Command::Explain { .. }
+        cli::Command::Demo { .. }
+        | cli::Command::Explain { .. }
         | cli::Command::Completion { .. }
         | cli::Command::Version { .. }
         | cli::Command::Help { .. }

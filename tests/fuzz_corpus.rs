@@ -2,6 +2,8 @@
 //! fuzzing once found is found again without fuzzing.
 #![cfg(test)]
 
+#[path = "../embedded-dataplane/fuzz/cases/administration.rs"]
+mod administration;
 #[path = "../embedded-dataplane/fuzz/cases/authority.rs"]
 mod authority;
 #[path = "../embedded-dataplane/fuzz/cases/baggage.rs"]
@@ -26,6 +28,8 @@ mod proxy_v2;
 mod revocations;
 #[path = "../embedded-dataplane/fuzz/cases/selector_cidr.rs"]
 mod selector_cidr;
+#[path = "../embedded-dataplane/fuzz/cases/snapshot.rs"]
+mod snapshot;
 #[path = "../embedded-dataplane/fuzz/cases/spiffe.rs"]
 mod spiffe;
 #[path = "../embedded-dataplane/fuzz/cases/traceparent.rs"]
@@ -47,6 +51,11 @@ fn replay(target: &str, run: fn(&[u8])) {
         let outcome = std::panic::catch_unwind(|| run(&bytes));
         assert!(outcome.is_ok(), "{} fails", input.display());
     }
+}
+
+#[test]
+fn administration_survives_its_corpus() {
+    replay("administration", administration::run);
 }
 
 #[test]
@@ -101,4 +110,9 @@ fn what_a_connect_says_survives_its_corpus() {
 #[test]
 fn headers_of_proxy_protocol_survive_their_corpus() {
     replay("proxy_v2", proxy_v2::run);
+}
+
+#[test]
+fn snapshots_survive_their_corpus() {
+    replay("snapshot", snapshot::run);
 }

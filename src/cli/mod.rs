@@ -98,6 +98,19 @@ pub enum Command {
     Policy(PolicyArguments),
     /// Probe tunnels from outside, and name what is the matter with them
     Diagnose(Box<DiagnoseArguments>),
+    /// Watch a tunnel between two relays on this machine, without a cluster
+    #[command(after_help = after_help!(
+        codes: "  0    everything was as it should be\n  \
+            1    something was not\n  \
+            2    it cannot be set up here\n",
+        "kubectl ambient demo",
+        "kubectl ambient demo --once",
+    ))]
+    Demo {
+        /// End after the checks, instead of with Ctrl-C
+        #[arg(long)]
+        once: bool,
+    },
     /// Explain a finding code, or a cause that `diagnose` names
     #[command(after_help = after_help!(
         "kubectl ambient explain AMB0110",

@@ -1,6 +1,7 @@
 //! One file per verb: settings in, [`Exit`] out. A command loads, lets analysis work, shows and
 //! writes; it decides nothing about policies and formats nothing.
 
+mod demo;
 mod diagnose;
 mod explain;
 mod input;
@@ -52,6 +53,7 @@ fn dispatch(settings: &Settings, output: &mut Output<'_>) -> Result<Exit, Expect
         Settings::PolicyExplain(settings) => policy::explain(settings, output),
         Settings::PolicyDiff(settings) => policy::diff(settings, output),
         Settings::Diagnose(settings) => diagnose::diagnose(settings, output),
+        Settings::Demo { once } => demo::demo(*once, output),
         Settings::Explain(code) => explain::explain(code.as_deref(), output),
         Settings::Completion(shell) => output.answer_bytes(&cli::completion_script(*shell)),
         Settings::Version { json: false } => output.answer(&render::version()),

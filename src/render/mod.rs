@@ -3,6 +3,7 @@
 //! The only module that knows formats, layout and colour. Every function is pure: data and a
 //! [`Style`] in, text out. It must not know how a result was made, nor where the text goes.
 
+pub mod demo;
 pub mod diagnosis;
 mod diff;
 mod document;

@@ -7,6 +7,8 @@ pub(crate) const MODULES: &[(&str, &[&str])] = &[
     ("yaml", &[]),
     // What it says of a tunnel is no finding on an object.
     ("probe", &[]),
+    // It shows relays at work, and knows nothing of clusters.
+    ("demo", &[]),
     ("finding", &["model"]),
     ("plan", &["model", "finding"]),
     ("netpol", &["model"]),
@@ -22,11 +24,14 @@ pub(crate) const MODULES: &[(&str, &[&str])] = &[
     (
         "render",
         &[
-            "model", "probe", "finding", "plan", "netpol", "yamledit", "sink",
+            "model", "probe", "demo", "finding", "plan", "netpol", "yamledit", "sink",
         ],
     ),
     ("exit", &["finding"]),
-    ("error", &["model", "finding", "source", "sink", "exit"]),
+    (
+        "error",
+        &["model", "demo", "finding", "source", "sink", "exit"],
+    ),
     // `cli` takes the names of network plugins, and addresses, from where they are defined.
     ("cli", &["model", "probe", "finding", "migrate", "exit"]),
     // `settings` gives every part below its own options.
@@ -40,8 +45,8 @@ pub(crate) const MODULES: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
-            "model", "yaml", "probe", "finding", "plan", "netpol", "authz", "source", "yamledit",
-            "sink", "migrate", "reach", "render", "exit", "error", "cli", "settings",
+            "model", "yaml", "probe", "demo", "finding", "plan", "netpol", "authz", "source",
+            "yamledit", "sink", "migrate", "reach", "render", "exit", "error", "cli", "settings",
         ],
     ),
     ("main", &["exit", "error", "cli", "settings", "commands"]),
@@ -96,7 +101,14 @@ pub(crate) const PACKAGES: &[(&str, &[&str])] = &[
     ),
     (
         "ambient-proxy",
-        &["ambient-ztunnel", "ambient-waypoint", "ambient-runtime"],
+        &[
+            "ambient-facts",
+            "ambient-identity",
+            "ambient-hbone",
+            "ambient-ztunnel",
+            "ambient-waypoint",
+            "ambient-runtime",
+        ],
     ),
     (
         "ambient-agent",
@@ -104,7 +116,14 @@ pub(crate) const PACKAGES: &[(&str, &[&str])] = &[
     ),
     (
         "kubectl-ambient",
-        &["ambient-facts", "ambient-identity", "ambient-hbone"],
+        // The demonstration runs relays.
+        &[
+            "ambient-facts",
+            "ambient-identity",
+            "ambient-hbone",
+            "ambient-runtime",
+            "ambient-ztunnel",
+        ],
     ),
     // Benchmarks need what tests need, and are never shipped.
     (
@@ -120,7 +139,10 @@ pub(crate) const PACKAGES: &[(&str, &[&str])] = &[
 
 /// Dependencies that only some packages may have: each is a privilege or a weight.
 pub(crate) const PACKAGES_WITH: &[(&str, &[&str])] = &[
-    ("clap", &["kubectl-ambient", "ambient-xtask"]),
+    (
+        "clap",
+        &["kubectl-ambient", "ambient-xtask", "ambient-proxy"],
+    ),
     (
         "kube",
         &["kubectl-ambient", "ambient-control", "ambient-agent"],
@@ -130,8 +152,12 @@ pub(crate) const PACKAGES_WITH: &[(&str, &[&str])] = &[
     ("tokio-rustls", &["ambient-identity", "ambient-testkit"]),
     ("rustls-webpki", &["ambient-identity"]),
     ("rcgen", &["ambient-identity", "ambient-testkit"]),
-    // Whoever connects asks the error queue of the socket who refused.
-    ("nix", &["ambient-hbone", "ambient-node"]),
+    // Everything else that speaks HTTP is a tunnel, and does so through `h2`.
+    ("hyper", &["ambient-runtime", "ambient-waypoint"]),
+    // Whoever connects asks the error queue of the socket who refused, or binds it without a port.
+    ("nix", &["ambient-hbone", "ambient-node", "ambient-ztunnel"]),
+    // Whoever ends hands its listeners to its successor.
+    ("rustix", &["ambient-ztunnel"]),
 ];
 
 /// Packages that may contain `unsafe` code. All others forbid it in their `lib.rs`.
@@ -169,7 +195,11 @@ pub(crate) const MODULES_WITH: &[(&str, &[&str], &str)] = &[
         "it is the second parser of the gate, and reads what patches are checked against",
     ),
     ("similar", &["render"], "only `render` formats"),
-    ("tempfile", &["sink"], "only `sink` writes"),
+    (
+        "tempfile",
+        &["sink", "commands"],
+        "only `sink` writes what stays; a command has a log while it runs",
+    ),
 ];
 
 /// Macros that nothing may call: what they print escapes `render`.

@@ -20,6 +20,7 @@ fn without_a_command_the_help_is_shown() {
       migrate     Plan the move of workloads to ambient mesh, and prove that no connection changes
       policy      Show who may connect to whom under the network policies
       diagnose    Probe tunnels from outside, and name what is the matter with them
+      demo        Watch a tunnel between two relays on this machine, without a cluster
       explain     Explain a finding code, or a cause that `diagnose` names
       completion  Print a completion script for a shell
       version     Print the version

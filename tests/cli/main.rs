@@ -4,6 +4,8 @@ mod harness;
 mod manifests;
 
 mod applications;
+#[cfg(target_os = "linux")]
+mod demo;
 mod general;
 mod help;
 mod kustomize;

@@ -12,6 +12,7 @@ pub mod files;
 pub mod groups;
 pub mod headers;
 pub mod labels;
+pub mod marks;
 pub mod namespaces;
 pub mod ports;
 pub mod tunnel;

@@ -31,6 +31,9 @@ pub const RESERVED: [u16; 5] = [OUTBOUND, INBOUND_PLAINTEXT, HBONE, DNS_CAPTURE,
 pub const HBONE_TEXT: &str = "15008";
 /// Administration interface of a sidecar, on the loopback address.
 pub const SIDECAR_ADMIN: u16 = 15000;
+/// Administration interface of ztunnel, on the loopback address (ztunnel `src/config.rs`,
+/// `admin_addr`).
+pub const ADMIN: u16 = SIDECAR_ADMIN;
 /// Envoy's own metrics in a sidecar or waypoint.
 pub const ENVOY_METRICS: u16 = 15090;
 /// Ports of a pod with a sidecar that are never redirected to it (istio

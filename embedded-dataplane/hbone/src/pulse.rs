@@ -5,8 +5,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use h2::{Ping, PingPong};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::error::ConnectionError;
 use crate::limits::Limits;
 use crate::load::Load;
 use crate::windows::{Sizes, Windows};
@@ -30,6 +31,8 @@ const SETTINGS: u8 = 4;
 pub(crate) struct Pulse {
     beats: AtomicU64,
     settled: AtomicBool,
+    /// How the stream failed. The library keeps the text of it alone, and TLS tells more.
+    fault: Mutex<Option<io::Error>>,
 }
 
 impl Pulse {
@@ -39,6 +42,31 @@ impl Pulse {
 
     fn beat(&self) {
         self.beats.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The error that an end of the connection is about, as the stream had it.
+    pub(crate) fn exact(&self, error: ConnectionError) -> ConnectionError {
+        let fault = self
+            .fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        match (error, fault) {
+            (ConnectionError::Io(_), Some(fault)) => ConnectionError::Io(fault),
+            (error, _) => error,
+        }
+    }
+
+    fn failed(&self, error: io::Error) -> io::Error {
+        let text = match error.kind() {
+            io::ErrorKind::UnexpectedEof => "the peer closed it without a farewell".to_owned(),
+            _ => error.to_string(),
+        };
+        let copy = io::Error::new(error.kind(), text);
+        let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        // The first is the cause of the others.
+        fault.get_or_insert(error);
+        copy
     }
 
     /// Whether the peer has sent its SETTINGS.
@@ -126,7 +154,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Felt<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        let outcome = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
+        outcome.map_err(|error| self.pulse.failed(error))?;
         let new = buffer.filled().get(before..).unwrap_or_default();
         Poll::Ready(self.received(new))
     }
@@ -297,6 +326,11 @@ impl Watch {
         Poll::Pending
     }
 
+    /// What is known of the peer's life.
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
     /// New sizes of the windows, once. They are to be given back where they cannot be applied yet.
     pub(crate) fn sizes(&mut self) -> &mut Option<Sizes> {
         &mut self.sizes
@@ -317,126 +351,4 @@ impl Watch {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::task::Waker;
-
-    use super::*;
-
-    /// TLS over a socket: holds what the socket has no room for, up to a limit.
-    #[derive(Default)]
-    struct Tls {
-        held: usize,
-        room: usize,
-    }
-
-    const LIMIT: usize = 64;
-
-    impl Tls {
-        fn drain(&mut self) {
-            let taken = self.held.min(self.room);
-            self.held -= taken;
-            self.room -= taken;
-        }
-    }
-
-    impl AsyncWrite for Tls {
-        fn poll_write(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            octets: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            self.drain();
-            let taken = octets.len().min(LIMIT - self.held);
-            self.held += taken;
-            match taken {
-                0 => Poll::Pending,
-                _ => Poll::Ready(Ok(taken)),
-            }
-        }
-
-        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            self.drain();
-            match self.held {
-                0 => Poll::Ready(Ok(())),
-                _ => Poll::Pending,
-            }
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    #[test]
-    fn what_tls_holds_back_is_no_sign_of_life_and_what_the_socket_takes_is() {
-        let mut felt = Felt::of_server(Tls::default());
-        let pulse = felt.pulse();
-        let cx = &mut Context::from_waker(Waker::noop());
-        let write = |felt: &mut Felt<Tls>, cx: &mut Context<'_>| {
-            let written = Pin::new(felt).poll_write(cx, &[0; 24]);
-            written.map(Result::unwrap)
-        };
-        let flush = |felt: &mut Felt<Tls>, cx: &mut Context<'_>| {
-            let flushed = Pin::new(felt).poll_flush(cx);
-            flushed.map(Result::unwrap)
-        };
-        // The socket takes nothing.
-        for taken in [24, 24, 16] {
-            assert_eq!(write(&mut felt, cx), Poll::Ready(taken));
-            assert_eq!(flush(&mut felt, cx), Poll::Pending);
-        }
-        assert_eq!(write(&mut felt, cx), Poll::Pending);
-        assert_eq!(pulse.beats(), 0);
-        // It takes some, so that there is room in TLS, and then the rest.
-        felt.stream.room = 24;
-        assert_eq!(write(&mut felt, cx), Poll::Ready(24));
-        assert_eq!(pulse.beats(), 1);
-        assert_eq!(flush(&mut felt, cx), Poll::Pending);
-        felt.stream.room = LIMIT;
-        assert_eq!(flush(&mut felt, cx), Poll::Ready(()));
-        assert_eq!(pulse.beats(), 2);
-        // Who never has to wait learns nothing from it.
-        felt.stream.room = LIMIT;
-        assert_eq!(write(&mut felt, cx), Poll::Ready(24));
-        assert_eq!(flush(&mut felt, cx), Poll::Ready(()));
-        assert_eq!(pulse.beats(), 2);
-    }
-
-    fn settings(payload: usize) -> Vec<u8> {
-        let length = u8::try_from(payload).unwrap();
-        let mut frame = vec![0, 0, length, SETTINGS, 0, 0, 0, 0, 0];
-        frame.resize(HEADER + payload, 7);
-        frame
-    }
-
-    #[test]
-    fn a_greeting_is_followed_whatever_pieces_it_comes_in() {
-        for preface in [0, PREFACE] {
-            let mut octets = vec![b'x'; preface];
-            octets.extend(settings(12));
-            for size in 1..=octets.len() {
-                let mut greeting = Greeting::after(preface);
-                let pieces = octets.chunks(size).map(|p| greeting.pass(p));
-                let answers: Vec<_> = pieces.collect();
-                let (last, others) = answers.split_last().unwrap();
-                assert_eq!(*last, Ok(true), "{size}");
-                assert!(others.iter().all(|a| *a == Ok(false)), "{size}");
-            }
-        }
-    }
-
-    #[test]
-    fn another_first_frame_is_refused_by_its_type() {
-        let mut greeting = Greeting::after(0);
-        assert_eq!(greeting.pass(&[0, 0, 8]), Ok(false));
-        assert_eq!(greeting.pass(&[6]), Err(NoSettings));
-    }
-
-    #[test]
-    fn an_empty_greeting_is_one() {
-        assert_eq!(Greeting::after(0).pass(&settings(0)), Ok(true));
-        let mut greeting = Greeting::after(PREFACE);
-        let octets = [vec![b'x'; PREFACE], settings(0), settings(0)].concat();
-        assert_eq!(greeting.pass(&octets), Ok(true));
-    }
-}
+mod tests;

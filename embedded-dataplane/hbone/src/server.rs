@@ -96,14 +96,14 @@ where
     let mut inner = builder
         .handshake(stream)
         .await
-        .map_err(ConnectionError::of)?;
+        .map_err(|error| pulse.exact(ConnectionError::of(error)))?;
     let mut first = None;
     poll_fn(|cx| {
         while !pulse.is_settled() {
             match inner.poll_accept(cx) {
                 Poll::Ready(Some(Ok(asked))) => first = Some(asked),
                 Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(Err(ConnectionError::of(error)));
+                    return Poll::Ready(Err(pulse.exact(ConnectionError::of(error))));
                 }
                 Poll::Ready(None) => return Poll::Ready(Err(ConnectionError::Unsettled)),
                 Poll::Pending if pulse.is_settled() => break,
@@ -177,7 +177,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         return Poll::Ready(Ok(Some(incoming)));
                     }
                 }
-                Some(Err(error)) => return self.end(Err(ConnectionError::of(error))),
+                Some(Err(error)) => {
+                    let error = self.watch.pulse().exact(ConnectionError::of(error));
+                    return self.end(Err(error));
+                }
                 None => return self.end(Ok(None)),
             }
         }

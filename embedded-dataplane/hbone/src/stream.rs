@@ -120,6 +120,12 @@ impl Reader {
         std::future::poll_fn(|cx| self.poll_read(cx)).await
     }
 
+    /// Whether an error of the other direction means no more than that the peer is done with the
+    /// stream: it does not promise to say how the application closed, and ended it as it always does.
+    pub fn is_let_go(&self, error: &StreamError) -> bool {
+        !self.is_exact && error.is_let_go()
+    }
+
     fn repay(&mut self) {
         if self.owed > 0 {
             // Fails only where the stream is over, which the next reading tells.

@@ -127,11 +127,11 @@ where
         .reset_stream_duration(Limits::REMEMBERED)
         .handshake(stream)
         .await
-        .map_err(ConnectionError::of)?;
+        .map_err(|error| pulse.exact(ConnectionError::of(error)))?;
     poll_fn(|cx| match Pin::new(&mut inner).poll(cx) {
         // A peer that greets and leaves is told of by the driver.
         _ if pulse.is_settled() => Poll::Ready(Ok(())),
-        Poll::Ready(Err(error)) => Poll::Ready(Err(ConnectionError::of(error))),
+        Poll::Ready(Err(error)) => Poll::Ready(Err(pulse.exact(ConnectionError::of(error)))),
         Poll::Ready(Ok(())) => Poll::Ready(Err(ConnectionError::Unsettled)),
         Poll::Pending => Poll::Pending,
     })
@@ -172,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
             // Nobody has more to say for now.
             outcome = Pin::new(&mut self.inner).poll(cx);
         }
-        outcome.map_err(ConnectionError::of)
+        outcome.map_err(|error| self.watch.pulse().exact(ConnectionError::of(error)))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ambient_facts::tunnel::ALPN;
 use rustls::client::Resumption;
@@ -12,7 +13,8 @@ use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, Error, ServerConfig};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use crate::certificate::Certificate;
@@ -25,6 +27,12 @@ use crate::provider::TlsPolicy;
 use crate::spiffe::SpiffeId;
 use crate::trust::{Belief, Trust};
 use crate::verify::{Clients, Servers, fault_of};
+
+/// How long a client that is refused may take to end its stream.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// The most octets that are taken of it until then.
+const FAREWELL_OCTETS: u64 = 64 * 1024;
 
 /// A TLS stream to a client.
 pub type Accepted<S> = server::TlsStream<S>;
@@ -130,7 +138,7 @@ impl Workload {
     /// Makes TLS as the server. The client has to show a certificate that leads to a root and is for
     /// an identity in the trust domain of this one, or in an alias of it.
     ///
-    /// The caller bounds the time.
+    /// The caller bounds the time. A client that is refused has half a second of it to read why.
     ///
     /// # Errors
     ///
@@ -140,7 +148,16 @@ impl Workload {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.server));
-        let stream = acceptor.accept(stream).await?;
+        let stream = match acceptor.accept(stream).into_fallible().await {
+            Ok(stream) => stream,
+            Err((error, stream)) => {
+                let error = HandshakeError::from(error);
+                if !matches!(error, HandshakeError::Io(_)) {
+                    _ = timeout(FAREWELL, part(stream)).await;
+                }
+                return Err(error);
+            }
+        };
         let (_, connection) = stream.get_ref();
         let peer = self.peer(connection.peer_certificates(), Usage::Client, |_| true)?;
         Ok((stream, peer))
@@ -227,6 +244,16 @@ impl From<io::Error> for HandshakeError {
 impl From<PeerFault> for HandshakeError {
     fn from(fault: PeerFault) -> Self {
         Self::Peer(fault)
+    }
+}
+
+/// Ends a stream whose last octets say why, once the peer has ended it too. A socket that is closed
+/// before all was read that came resets the connection, and the peer would not get to see them:
+/// clients of TLS 1.3 send before they know whether they are let in.
+async fn part<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    if stream.shutdown().await.is_ok() {
+        let mut rest = stream.take(FAREWELL_OCTETS);
+        _ = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
     }
 }
 

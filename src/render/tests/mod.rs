@@ -1,5 +1,6 @@
 //! Every format, on one report that has something of everything.
 
+mod demo;
 mod document;
 mod github;
 mod markdown;

@@ -13,6 +13,7 @@ pub struct Key {
     client: IpAddr,
     source: Arc<str>,
     expected: Arc<[Arc<str>]>,
+    class: u8,
 }
 
 impl Key {
@@ -31,7 +32,21 @@ impl Key {
             client,
             source: source.into(),
             expected: expected.into(),
+            class: 0,
         }
+    }
+
+    /// The same for packets of a class: the traffic class of IPv6, or type of service of IPv4, of which
+    /// the network treats each in its own way. Streams share the packets of a connection, and so they
+    /// have to share the class.
+    #[must_use]
+    pub fn of_class(self, class: u8) -> Self {
+        Self { class, ..self }
+    }
+
+    /// The class of packets.
+    pub fn class(&self) -> u8 {
+        self.class
     }
 
     /// The identity that speaks.
@@ -74,6 +89,7 @@ mod tests {
             Key::new("me", expected(&["a"]), address(1), client(1)),
             Key::new("me", expected(&["a", "b"]), address(2), client(1)),
             Key::new("me", expected(&["a", "b"]), address(1), client(2)),
+            key.clone().of_class(1),
         ];
         for other in others {
             assert_ne!(other, key);

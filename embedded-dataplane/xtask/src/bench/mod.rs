@@ -2,7 +2,7 @@
 //!
 //! [`shape`] says what cluster is wanted, [`generate`] makes its manifests, [`stages`] and
 //! [`programs`] say what is done with them, [`measure`] measures it. This module only puts them
-//! together. [`identity`] is about connections, and needs none of that.
+//! together. [`identity`] and [`tunnel`] are about connections, and need none of that.
 
 mod generate;
 mod identity;
@@ -13,6 +13,7 @@ mod random;
 mod shape;
 mod stages;
 mod table;
+mod tunnel;
 mod write;
 
 use std::io::{self, Write};
@@ -32,6 +33,14 @@ pub(crate) enum Bench {
     Probe(probe::Probe),
     /// Certificates of workloads, and handshakes with them.
     Identity(identity::Identity),
+    /// Connections through a tunnel, beside none and beside a peer.
+    Tunnel(tunnel::Tunnel),
+    /// The server of `tunnel`.
+    #[command(hide = true)]
+    TunnelAnswer(tunnel::Answer),
+    /// The client of `tunnel`.
+    #[command(hide = true)]
+    TunnelAsk(tunnel::Ask),
 }
 
 /// Options of `bench policy`.
@@ -63,6 +72,9 @@ pub(crate) fn run(bench: &Bench, output: &mut impl Write) -> io::Result<()> {
         Bench::Policy(bench) => policy(bench, output),
         Bench::Probe(bench) => probe::run(bench, output),
         Bench::Identity(bench) => identity::run(bench, output),
+        Bench::Tunnel(bench) => tunnel::run(bench, output),
+        Bench::TunnelAnswer(bench) => tunnel::answer(bench),
+        Bench::TunnelAsk(bench) => tunnel::ask(bench),
     }
 }
 

@@ -94,3 +94,47 @@ async fn revocation_ends_what_was_made_before_and_refuses_what_comes() {
     drop((bad_watch, good_watch, late));
     assert_eq!(server.trust.watched(), 0);
 }
+
+/// A client of TLS 1.3 sends before it knows whether it is let in. What answers that by a reset takes
+/// the reason away from it.
+#[tokio::test]
+async fn a_client_that_is_refused_may_send_until_it_has_read_why() {
+    let authority = Authority::new("one");
+    let server = alone(&authority, DB);
+    let stranger = alone(&authority, "elsewhere.example/ns/shop/sa/web");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let client = async {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let connected = stranger.connect(stream, expecting(DB)).await;
+        let (mut stream, _) = connected.unwrap();
+        // Each comes after the refusal, and the second after what the first would be answered by.
+        for _ in 0..2 {
+            sleep(Duration::from_millis(50)).await;
+            stream.write_all(&[0; 1000]).await.unwrap();
+        }
+        stream.read_u8().await.unwrap_err()
+    };
+    let serve = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        server.accept(stream).await.unwrap_err()
+    };
+    let begun = Instant::now();
+    let (error, _) = tokio::join!(client, serve);
+    let fault = TlsFault::of(&error);
+    assert!(matches!(fault, Some(TlsFault::Alert(_))), "{error:?}");
+    // Nobody waits for a client that has ended its stream.
+    assert!(begun.elapsed() < FAREWELL, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_refused_and_stays_is_left() {
+    let authority = Authority::new("one");
+    let server = alone(&authority, DB);
+    let stranger = alone(&authority, "elsewhere.example/ns/shop/sa/web");
+    let begun = Instant::now();
+    // The client has its end of the stream until both are done.
+    let ends = meet(&stranger, &server, expecting(DB)).await;
+    assert!(ends.0.is_ok());
+    assert_eq!(begun.elapsed(), FAREWELL);
+}

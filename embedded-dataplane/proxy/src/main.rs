@@ -1,0 +1,68 @@
+//! `ambient-proxy`: the process that carries everybody's traffic. Its first argument says which part
+//! of the dataplane it is.
+#![forbid(unsafe_code)]
+
+mod listeners;
+mod options;
+mod settings;
+mod ztunnel;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use options::Options;
+use settings::Settings;
+
+/// Carries the traffic of workloads in ambient mesh.
+#[derive(Debug, Parser)]
+#[command(name = "ambient-proxy", version)]
+struct Arguments {
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Relay the connections of one workload, in the network namespace that this process is in.
+    Ztunnel(Box<Options>),
+}
+
+/// Wrong usage or configuration (`EX_USAGE`, sysexits(3)).
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            // With both outputs gone there is nobody left to tell.
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    let Role::Ztunnel(options) = arguments.role;
+    let settings = options.with_file().and_then(Settings::resolve);
+    let outcome = match settings {
+        Ok(settings) => ztunnel::run(settings),
+        Err(error) => return fail(&error, USAGE),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, error.code()),
+    }
+}
+
+fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
+    let mut text = format!("error: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    // With stderr gone there is nobody left to tell.
+    let _ = writeln!(io::stderr(), "{text}");
+    code.into()
+}

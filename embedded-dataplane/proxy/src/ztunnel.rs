@@ -1,0 +1,302 @@
+//! The role `ztunnel`: a relay for one workload, from its start to its end.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ambient_identity::{
+    AuthorityFolder, CertificateFolder, Clock, RevocationFile, RevocationFileError, Store,
+    StoreOptions, Trust,
+};
+use ambient_runtime::admin::{self, Limits, Quit};
+use ambient_runtime::drain::Drain;
+use ambient_runtime::log::{Installed, Log};
+use ambient_runtime::metrics::Metrics;
+use ambient_runtime::readiness::Readiness;
+use ambient_runtime::tasks::{Panics, Tasks};
+use ambient_ztunnel::dump::Dump;
+use ambient_ztunnel::handover::Offer;
+use ambient_ztunnel::relay::{self, Known, Parts, Relay, UnknownWorkload};
+use ambient_ztunnel::snapshot::{Snapshot, SnapshotError};
+use ambient_ztunnel::socket::PrivilegeError;
+use ambient_ztunnel::telemetry::{Bounds, Telemetry, watch_certificates, watch_pool};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::listeners::{ListenError, Listeners};
+use crate::settings::{Certificates, Settings};
+
+/// Open files that a relay asks for: two for a connection.
+const DESCRIPTORS: usize = 1 << 20;
+
+/// A bug of ours (`EX_SOFTWARE`, sysexits(3)).
+const BUG: u8 = 70;
+
+/// The role cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    /// The system does not give what every process needs.
+    #[error("cannot start")]
+    System(#[from] io::Error),
+    /// There is a log already.
+    #[error(transparent)]
+    Log(#[from] Installed),
+    /// What the mesh looks like.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// Who it is in the mesh.
+    #[error(transparent)]
+    Workload(#[from] UnknownWorkload),
+    /// What it may do.
+    #[error(transparent)]
+    Privilege(#[from] PrivilegeError),
+    /// Where connections come from.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// Whom it must not believe.
+    #[error(transparent)]
+    Revocations(#[from] RevocationFileError),
+    /// A bug of ours.
+    #[error("{0}, which is a bug; the log says more")]
+    Panic(String),
+}
+
+impl RunError {
+    /// The exit code: wrong configuration is told from what may be better next time.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Snapshot(_) | Self::Workload(_) => crate::USAGE,
+            Self::Panic(_) => BUG,
+            _ => 1,
+        }
+    }
+}
+
+/// Runs until the process is to end, and lets its connections end then.
+///
+/// # Errors
+///
+/// Why it cannot start, or cannot go on.
+pub(crate) fn run(settings: Settings) -> Result<(), RunError> {
+    let log = Log::start(io::stderr(), settings.log.clone())?;
+    log.install()?;
+    log.take_panics();
+    ambient_hbone::descriptors(DESCRIPTORS);
+    let runtime = runtime(settings.threads)?;
+    let outcome = runtime.block_on(serve(settings, &log));
+    log.flush(Duration::from_secs(1));
+    outcome
+}
+
+fn runtime(threads: usize) -> io::Result<Runtime> {
+    match threads {
+        1 => Builder::new_current_thread().enable_all().build(),
+        threads => Builder::new_multi_thread()
+            .worker_threads(threads)
+            .enable_all()
+            .build(),
+    }
+}
+
+async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
+    let mut signals = Signals::listen()?;
+    let snapshot = Snapshot::read(&settings.snapshot)?;
+    let known = Arc::new(Known::new(snapshot, &settings.workload)?);
+    let trust = Trust::new(settings.trust_domain_aliases.iter().cloned());
+    let panics = Panics::default();
+    let helpers = Tasks::new(&panics);
+    revocations(&settings, &trust, &helpers).await?;
+    let store = Arc::new(store(&settings, trust));
+    let (drain, draining) = Drain::new();
+    let mut metrics = Metrics::new("ztunnel", env!("CARGO_PKG_VERSION"));
+    metrics.watch(Some(log), &panics);
+    let telemetry = Telemetry::new(metrics.registry(), Bounds::default());
+    // Nothing publishes another until there is a source that learns.
+    let (_publish, knowledge) = watch::channel(Arc::clone(&known));
+    let relay = Relay::new(
+        Parts {
+            known: knowledge,
+            store: Arc::clone(&store),
+            observer: Arc::new(telemetry.clone()),
+            draining,
+            panics: panics.clone(),
+        },
+        of_relay(&settings),
+    )?;
+    let relay = Arc::new(relay);
+    watch_pool(metrics.registry(), {
+        let relay = Arc::downgrade(&relay);
+        move || {
+            relay
+                .upgrade()
+                .map(|relay| relay.pool())
+                .unwrap_or_default()
+        }
+    });
+    watch_certificates(metrics.registry(), {
+        let store = Arc::clone(&store);
+        move || store.list()
+    });
+
+    let handover = settings.handover.as_deref();
+    let mut listeners = Listeners::take(&settings.listen, &settings.sockets, handover).await?;
+    let predecessor = listeners.predecessor();
+    let descriptors = listeners.descriptors()?;
+    relay.take_outbound(listeners.outbound);
+    relay.take_plaintext(listeners.plaintext);
+    relay.take_tunnels(listeners.tunnels);
+
+    let readiness = Readiness::default();
+    let mut ready = readiness.gate("proxy");
+    let quit = Quit::default();
+    let administration = admin::administration(Some(log.clone()), quit.clone(), {
+        let (config, store) = (settings.shown(), Arc::clone(&store));
+        move || {
+            Dump {
+                known: &known,
+                certificates: &store.list(),
+                connections: &telemetry.connections(),
+                config: &config,
+                version: env!("CARGO_PKG_VERSION"),
+            }
+            .to_json()
+        }
+    });
+    let metrics = admin::metrics(&Arc::new(metrics));
+    for (listener, site) in [
+        (listeners.admin, administration),
+        (listeners.metrics, metrics),
+        (listeners.status, admin::readiness(readiness.clone())),
+    ] {
+        let name = site.name();
+        helpers.spawn(name, admin::serve(listener, site, Limits::default()));
+    }
+    if let Some(predecessor) = predecessor
+        && let Err(error) = predecessor.ready().await
+    {
+        tracing::warn!(error = error.to_string(), "the predecessor is gone");
+    }
+    // Not before: whoever comes is to find the predecessor as long as that is the one who accepts.
+    let offer = handover
+        .map(|path| Offer::at(path, descriptors))
+        .transpose();
+    let offer = offer.map_err(ListenError::from)?;
+    ready.open();
+    tracing::info!(workload = %settings.workload, "ready");
+
+    let cause = tokio::select! {
+        cause = signals.any() => cause,
+        () = quit.asked() => "asked by administration",
+        () = taken(offer.as_ref()) => "a successor has taken over",
+        panic = panics.any() => return Err(RunError::Panic(panic.to_string())),
+    };
+    // Its listeners are descriptors of the same sockets, which nobody accepts from any more.
+    drop(offer);
+    tracing::info!(cause, within = ?settings.drain, "draining");
+    end(&drain, settings.drain, &mut signals).await;
+    Ok(())
+}
+
+/// Lets connections end for a time, or until somebody asks again.
+async fn end(drain: &Drain, within: Duration, signals: &mut Signals) {
+    let left = tokio::select! {
+        left = drain.start(Instant::now() + within) => left,
+        _ = signals.any() => drain.present(),
+    };
+    if left.is_empty() {
+        tracing::info!("everybody has gone");
+    } else {
+        tracing::warn!(left = left.to_string(), "connections were broken off");
+    }
+}
+
+fn of_relay(settings: &Settings) -> relay::Settings {
+    let mut of_relay = relay::Settings {
+        sockets: settings.sockets.clone(),
+        ..relay::Settings::default()
+    };
+    if let Some(time) = settings.handshake {
+        of_relay.handshake = time;
+        of_relay.server.settle = time;
+        of_relay.client.settle = time;
+    }
+    of_relay
+}
+
+fn store(settings: &Settings, trust: Arc<Trust>) -> Store {
+    let options = StoreOptions::default();
+    match &settings.certificates {
+        Certificates::Folder(folder) => {
+            Store::start(CertificateFolder::new(folder), trust, options)
+        }
+        Certificates::Authority(folder) => {
+            let clock = Clock::system();
+            Store::start(AuthorityFolder::new(folder, clock), trust, options)
+        }
+    }
+}
+
+/// Reads the revocation lists, and again whenever they change. Without those that are there nobody is
+/// believed; those that are not there yet are waited for.
+async fn revocations(
+    settings: &Settings,
+    trust: &Arc<Trust>,
+    helpers: &Tasks,
+) -> Result<(), RevocationFileError> {
+    let Some(path) = &settings.revocations else {
+        return Ok(());
+    };
+    let file = RevocationFile::new(path, Arc::clone(trust));
+    if file.load().await?.is_none() {
+        tracing::warn!(path = %path.display(), "there are no revocation lists yet");
+    }
+    helpers.spawn("revocation lists", async move {
+        loop {
+            file.changed().await;
+            match file.load().await {
+                Ok(Some(read)) => tracing::info!(
+                    lists = read.lists,
+                    ended = read.ended,
+                    "revocation lists were read"
+                ),
+                Ok(None) => tracing::warn!("the revocation lists are gone, and count all the same"),
+                Err(error) => tracing::error!(
+                    error = error.to_string(),
+                    "the revocation lists cannot be read, and those before count"
+                ),
+            }
+        }
+    });
+    Ok(())
+}
+
+async fn taken(offer: Option<&Offer>) {
+    match offer {
+        Some(offer) => offer.taken().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a process is told to end by.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn any(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Without anything that leads traffic to it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::Command;
+
+use crate::harness::{PROGRAM, Process, authority, eventually, get};
+
+const MESH: &str = "workloads:
+- {uid: c//Pod/shop/db, name: db, namespace: shop, serviceAccount: db, protocol: HBONE,
+   workloadIps: [127.0.0.1], services: {}}
+";
+
+/// Ports that nobody has at this moment.
+pub(crate) fn free<const N: usize>() -> [SocketAddr; N] {
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap())
+}
+
+/// A file with everything that the program needs.
+pub(crate) fn configured(folder: &Path, ports: &[SocketAddr; 6]) -> String {
+    let mesh = folder.join("mesh.yaml");
+    fs::write(&mesh, MESH).unwrap();
+    let config = folder.join("proxy.yaml");
+    let [outbound, plaintext, tunnels, admin, metrics, status] = ports;
+    let text = format!(
+        "snapshot: {}\nauthority: {}\nworkload: shop/db/db\nsource: relay\noutbound: {outbound}\n\
+         plaintext: {plaintext}\ntunnels: {tunnels}\nadmin: {admin}\nmetrics: {metrics}\n\
+         status: {status}\n",
+        mesh.display(),
+        authority(folder).display(),
+    );
+    fs::write(&config, text).unwrap();
+    config.display().to_string()
+}
+
+pub(crate) fn program(config: &str) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(["ztunnel", "--config", config]);
+    command
+}
+
+#[test]
+fn it_becomes_ready_answers_and_ends_by_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free();
+    let config = configured(folder.path(), &ports);
+    let mut process = Process::start(&mut program(&config), folder.path().join("log"));
+    let [.., admin, metrics, status] = ports;
+    eventually("it is ready", || {
+        get(status, "/healthz/ready").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    });
+    let counted = get(metrics, "/metrics").unwrap();
+    assert!(
+        counted.contains("istio_build{component=\"ztunnel\""),
+        "{counted}"
+    );
+    let dump = get(admin, "/config_dump").unwrap();
+    let (_, body) = dump.split_once("\r\n\r\n").unwrap();
+    let dump: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(dump["workloadState"]["c//Pod/shop/db"]["state"], "Up");
+    assert_eq!(dump["config"]["preservesSource"], false);
+    process.terminate();
+    assert_eq!(process.ended(), Some(0));
+    let log = process.log();
+    let lines = log.lines().map(|line| line.split_once('\t').unwrap().1);
+    let lines: Vec<_> = lines.collect();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    info	proxy::ztunnel	ready	workload=shop/db/db
+    info	proxy::ztunnel	draining	cause="SIGTERM" within=5s
+    info	proxy::ztunnel	everybody has gone
+    "#);
+}
+
+#[test]
+fn a_successor_takes_over_and_the_predecessor_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free();
+    let config = configured(folder.path(), &ports);
+    let path = folder.path().join("handover");
+    let start = |log: &str| {
+        let mut command = program(&config);
+        command.arg("--handover").arg(&path);
+        Process::start(&mut command, folder.path().join(log))
+    };
+    let mut first = start("first");
+    first.logs("ready");
+    let second = start("second");
+    assert_eq!(first.ended(), Some(0));
+    second.logs("ready");
+    let [.., status] = ports;
+    let answer = get(status, "/healthz/ready").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    first.logs("a successor has taken over");
+    // The next finds the second.
+    let third = start("third");
+    third.logs("ready");
+    second.logs("a successor has taken over");
+}
+
+#[test]
+fn what_is_wrong_is_told_and_is_the_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free();
+    let config = configured(folder.path(), &ports);
+    let mut told = String::new();
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    for arguments in [
+        &["ztunnel"][..],
+        &["ztunnel", "--authority", "a", "--certificates", "b"],
+        &["ztunnel", "--authority", "a"],
+        &["ztunnel", "--authority", "a", "--snapshot", "b"],
+        &["ztunnel", "--config", "nowhere"],
+        &["ztunnel", "--drain", "5"],
+        &["ztunnel", "--workload", "db"],
+        &["ztunnel", "--config", &config, "--snapshot", "nowhere"],
+        &["ztunnel", "--config", &config, "--workload", "shop/web/web"],
+        &["ztunnel", "--config", &config, "--tunnels", &taken],
+        &["waypoint"],
+    ] {
+        let output = Command::new(PROGRAM).args(arguments).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        let text = text
+            .lines()
+            .find(|line| line.starts_with("error"))
+            .unwrap_or_default();
+        let text = text.replace(&taken, "TAKEN");
+        let folder = folder.path().display().to_string();
+        let code = output.status.code();
+        _ = writeln!(told, "{code:?} {}", text.replace(&folder, "FOLDER"));
+    }
+    drop(holder);
+    insta::assert_snapshot!(told, @"
+    Some(64) error: `--certificates` is missing: the folder of the workload's certificate
+    Some(64) error: `--certificates` and `--authority` exclude each other
+    Some(64) error: `--snapshot` is missing: the file with workloads and services
+    Some(64) error: `--workload` is missing: NAMESPACE/NAME/SERVICE-ACCOUNT
+    Some(64) error: cannot read `nowhere`: No such file or directory (os error 2)
+    Some(64) error: invalid value '5' for '--drain <TIME>': `5` is no time: write `250ms`, `5s` or `10m`
+    Some(64) error: invalid value 'db' for '--workload <NAMESPACE/NAME/SERVICE-ACCOUNT>': `db` is not of the form `NAMESPACE/NAME/SERVICE-ACCOUNT`
+    Some(64) error: cannot read `nowhere`: No such file or directory (os error 2)
+    Some(64) error: there is no workload `shop/web/web`; it is named NAMESPACE/NAME/SERVICE-ACCOUNT, as in the snapshot
+    Some(1) error: cannot listen for `tunnels` at TAKEN; `--tunnels` takes another address: Address already in use (os error 98)
+    Some(64) error: unrecognized subcommand 'waypoint'
+    ");
+}

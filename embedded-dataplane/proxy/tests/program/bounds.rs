@@ -1,0 +1,77 @@
+//! What crowds may take of it. Looks at the process through `/proc`.
+#![cfg(target_os = "linux")]
+
+use std::net::TcpStream;
+use std::process::Command;
+
+use crate::alone::{configured, free, program};
+use crate::harness::{PROGRAM, Process, eventually, get};
+
+#[test]
+fn w1_ten_thousand_idle_sockets_take_little_and_are_let_go() {
+    const SOCKETS: usize = 10_000;
+    // Fewer where this process may not have so many.
+    let granted = ambient_hbone::descriptors(SOCKETS + 500);
+    let many = SOCKETS.min(granted.saturating_sub(500));
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free();
+    let config = configured(folder.path(), &ports);
+    let mut command = program(&config);
+    command.args(["--handshake", "3s"]);
+    let process = Process::start(&mut command, folder.path().join("log"));
+    process.logs("ready");
+    let [_, _, tunnels, ..] = ports;
+    let (files, memory) = (process.open_files(), process.memory());
+    let sockets: Vec<_> = (0..many)
+        .map(|_| TcpStream::connect(tunnels).unwrap())
+        .collect();
+    eventually("it has accepted all of them", || {
+        process.open_files() >= files + many
+    });
+    let each = process.memory().saturating_sub(memory) / u64::try_from(many).unwrap();
+    assert!(each < 6_000, "{each} octets for each of {many}");
+    eventually("it let go of all of them", || {
+        process.open_files() < files + 10
+    });
+    drop(sockets);
+    // It serves whoever means it, and has told of the crowd in few lines.
+    let [.., status] = ports;
+    assert!(
+        get(status, "/healthz/ready")
+            .unwrap()
+            .starts_with("HTTP/1.1 200")
+    );
+    let lines = process.log().lines().count();
+    assert!(lines < 200, "{lines} lines");
+}
+
+#[test]
+fn without_descriptors_it_waits_says_so_once_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free();
+    let config = configured(folder.path(), &ports);
+    let mut command = Command::new("sh");
+    let script = "ulimit -n 60; exec \"$0\" ztunnel --config \"$1\" --handshake 60s";
+    command.args(["-c", script, PROGRAM, &config]);
+    let process = Process::start(&mut command, folder.path().join("log"));
+    process.logs("ready");
+    let [_, _, tunnels, _, _, status] = ports;
+    let crowd: Vec<_> = (0..100)
+        .map(|_| TcpStream::connect(tunnels).unwrap())
+        .collect();
+    process.logs("cannot accept connections");
+    // One of them is the folder that is being looked at.
+    assert!(process.open_files() <= 61);
+    drop(crowd);
+    eventually("it is reached again, and says so", || {
+        let answer = get(status, "/healthz/ready");
+        // Whoever comes is what shows that it is over.
+        drop(TcpStream::connect(tunnels));
+        answer.is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+            && process.log().contains("accepting again")
+    });
+    let log = process.log();
+    let complaints = log.matches("cannot accept connections").count();
+    // Once of each listener that somebody came to.
+    assert!(complaints <= 2, "{log}");
+}

@@ -1,0 +1,10 @@
+//! The program as it runs: alone, and between network namespaces with rules that lead traffic to it.
+#![cfg(test)]
+
+mod alone;
+mod bounds;
+mod harness;
+#[cfg(target_os = "linux")]
+mod lab;
+#[cfg(target_os = "linux")]
+mod namespaces;

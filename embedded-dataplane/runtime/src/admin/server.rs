@@ -1,0 +1,116 @@
+//! The server of a site: HTTP/1.1 within bounds, whoever is at the other end.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::page::{Answer, Site};
+use crate::accept::Acceptor;
+use crate::stall::Stalling;
+
+/// What a client may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many connections there are at once. One more ends the oldest, so that who holds all of
+    /// them does not keep a probe out.
+    pub connections: usize,
+    /// How long a client may take to ask, the first time and each time after that.
+    pub asking: Duration,
+    /// How long a client may take nothing of an answer.
+    pub taking: Duration,
+    /// The most octets of a request's head.
+    pub head: usize,
+    /// The most headers of a request.
+    pub headers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 64,
+            // As ztunnel's (its `src/hyper_util.rs`).
+            asking: Duration::from_secs(2),
+            taking: Duration::from_secs(30),
+            // The least that the protocol's implementation works with.
+            head: 8192,
+            headers: 64,
+        }
+    }
+}
+
+/// Serves a site for ever. Dropping it ends all of its connections.
+pub async fn serve(listener: TcpListener, site: Site, limits: Limits) {
+    let site = Arc::new(site);
+    let mut acceptor = Acceptor::new(listener, site.name());
+    let mut connections = JoinSet::new();
+    let mut order = VecDeque::<AbortHandle>::new();
+    loop {
+        tokio::select! {
+            (stream, _) = acceptor.accept() => {
+                order.retain(|connection| !connection.is_finished());
+                if order.len() >= limits.connections.max(1)
+                    && let Some(oldest) = order.pop_front()
+                {
+                    oldest.abort();
+                }
+                let connection = connection(stream, Arc::clone(&site), limits);
+                order.push_back(connections.spawn(connection));
+            }
+            Some(ended) = connections.join_next() => {
+                if ended.is_err_and(|error| error.is_panic()) {
+                    tracing::error!(site = site.name(), "a page panicked");
+                }
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, site: Arc<Site>, limits: Limits) {
+    let stream = TokioIo::new(Stalling::new(stream, limits.taking));
+    let service = service_fn(|request: Request<Incoming>| {
+        let (head, _) = request.into_parts();
+        let answer = respond(site.answer(&head));
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.asking)
+        .max_buf_size(limits.head)
+        .max_headers(limits.headers)
+        // Who has asked may say that this was all.
+        .half_close(true)
+        .serve_connection(stream, service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(
+            site = site.name(),
+            error = &error as &dyn std::error::Error,
+            "connection failed"
+        );
+    }
+}
+
+fn respond(answer: Answer) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(answer.body)));
+    *response.status_mut() = answer.status;
+    let headers = response.headers_mut();
+    let content_type = header::HeaderValue::from_static(answer.content_type);
+    headers.insert(header::CONTENT_TYPE, content_type);
+    if let Some(allow) = answer.allow
+        && let Ok(allow) = allow.try_into()
+    {
+        headers.insert(header::ALLOW, allow);
+    }
+    response
+}

@@ -1,0 +1,78 @@
+//! What the workers of tokio do, under ztunnel's names (its `src/metrics/tokio.rs`).
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use tokio::runtime::{Handle, RuntimeMetrics};
+
+use super::gauge;
+
+/// The runtime that a scrape is answered in.
+#[derive(Debug)]
+pub(super) struct Workers;
+
+impl Collector for Workers {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Ok(handle) = Handle::try_current() else {
+            return Ok(());
+        };
+        let metrics = handle.metrics();
+        let help = "Number of worker threads of the runtime.";
+        gauge(
+            &mut encoder,
+            "tokio_num_workers",
+            help,
+            metrics.num_workers(),
+        )?;
+        let help = "Number of tasks that wait in the queue that all workers share.";
+        let depth = metrics.global_queue_depth();
+        gauge(&mut encoder, "tokio_global_queue_depth", help, depth)?;
+        let help = "Number of tasks that have not ended.";
+        gauge(
+            &mut encoder,
+            "tokio_num_alive_tasks",
+            help,
+            metrics.num_alive_tasks(),
+        )?;
+        let help = "Time that a worker was busy.";
+        let name = "tokio_worker_total_busy_duration_seconds";
+        each(&mut encoder, (name, help), &metrics, |worker| {
+            metrics.worker_total_busy_duration(worker).as_secs_f64()
+        })?;
+        let help = "How often a worker went to sleep.";
+        each(
+            &mut encoder,
+            ("tokio_worker_park_count", help),
+            &metrics,
+            |worker| metrics.worker_park_count(worker),
+        )?;
+        let help = "How often a worker went to sleep or woke up.";
+        each(
+            &mut encoder,
+            ("tokio_worker_park_unpark_count", help),
+            &metrics,
+            |worker| metrics.worker_park_unpark_count(worker),
+        )
+    }
+}
+
+/// A counter of each worker.
+fn each<N>(
+    encoder: &mut DescriptorEncoder<'_>,
+    (name, help): (&str, &str),
+    metrics: &RuntimeMetrics,
+    value: impl Fn(usize) -> N,
+) -> fmt::Result
+where
+    ConstCounter<N>: EncodeMetric,
+{
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for worker in 0..metrics.num_workers() {
+        let labels = [("worker", worker.to_string())];
+        ConstCounter::new(value(worker)).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! Tasks with names and an owner, whose panics are told.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+/// How many tasks are kept before those that ended are looked for.
+const FEW: usize = 16;
+
+/// Panics of the tasks of a process: counted, logged, and told to whoever waits for one. Clones are
+/// one and the same.
+#[derive(Debug, Clone)]
+pub struct Panics {
+    last: Arc<watch::Sender<Option<Panic>>>,
+    count: Arc<AtomicU64>,
+}
+
+/// A task has panicked. Its message is in the log, where the hook of [`crate::log`] writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Panic {
+    /// Name of the task.
+    pub task: &'static str,
+}
+
+/// Tasks that are aborted when this is dropped.
+///
+/// What a task starts itself belongs into tasks of its own, which it owns.
+#[derive(Debug)]
+pub struct Tasks {
+    panics: Panics,
+    alive: Arc<Alive>,
+    handles: Mutex<Handles>,
+}
+
+#[derive(Debug, Default)]
+struct Handles {
+    all: Vec<AbortHandle>,
+    /// As many as this are worth looking through.
+    many: usize,
+}
+
+#[derive(Debug, Default)]
+struct Alive {
+    count: AtomicUsize,
+    ended: Notify,
+}
+
+impl Tasks {
+    /// No tasks yet.
+    pub fn new(panics: &Panics) -> Self {
+        Self {
+            panics: panics.clone(),
+            alive: Arc::default(),
+            handles: Mutex::default(),
+        }
+    }
+
+    /// Starts a task. Has to be called within a runtime of tokio.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.alive.count.fetch_add(1, Ordering::AcqRel);
+        let report = Report {
+            name,
+            panics: self.panics.clone(),
+            alive: Arc::clone(&self.alive),
+        };
+        // Not under the lock: a runtime that shuts down drops the task at once, and what that drops
+        // may want to start another.
+        let handle = tokio::spawn(async move {
+            // Dropped after the task, whether that returns, panics or is aborted.
+            let _report = report;
+            task.await;
+        });
+        let handle = handle.abort_handle();
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        if handles.all.len() >= handles.many.max(FEW) {
+            handles.all.retain(|handle| !handle.is_finished());
+            handles.many = handles.all.len() * 2;
+        }
+        handles.all.push(handle);
+    }
+
+    /// Waits until no task is left.
+    pub async fn ended(&self) {
+        loop {
+            let mut ended = pin!(self.alive.ended.notified());
+            ended.as_mut().enable();
+            if self.is_empty() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Aborts all tasks, which end as soon as they let go of what they do.
+    pub fn abort(&self) {
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        for handle in handles.all.drain(..) {
+            handle.abort();
+        }
+    }
+
+    /// Aborts all tasks, and waits until none is left.
+    pub async fn stop(&self) {
+        self.abort();
+        self.ended().await;
+    }
+
+    /// How many tasks there are.
+    pub fn len(&self) -> usize {
+        self.alive.count.load(Ordering::Acquire)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        let handles = self.handles.get_mut();
+        for handle in &handles.unwrap_or_else(PoisonError::into_inner).all {
+            handle.abort();
+        }
+    }
+}
+
+/// What becomes of a task.
+struct Report {
+    name: &'static str,
+    panics: Panics,
+    alive: Arc<Alive>,
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.panics.add(Panic { task: self.name });
+        }
+        if self.alive.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.alive.ended.notify_waiters();
+        }
+    }
+}
+
+impl Panics {
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Waits for one, or tells the last at once.
+    pub async fn any(&self) -> Panic {
+        let mut last = self.last.subscribe();
+        loop {
+            if let Some(panic) = *last.borrow_and_update() {
+                return panic;
+            }
+            // Its sender is here, so it does not fail.
+            if last.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    fn add(&self, panic: Panic) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.last.send_replace(Some(panic));
+        tracing::error!(task = panic.task, "task panicked");
+    }
+}
+
+impl Default for Panics {
+    fn default() -> Self {
+        Self {
+            last: Arc::new(watch::Sender::new(None)),
+            count: Arc::default(),
+        }
+    }
+}
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task `{}` panicked", self.task)
+    }
+}
+
+#[cfg(test)]
+mod tests;

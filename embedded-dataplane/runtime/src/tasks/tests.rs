@@ -1,0 +1,68 @@
+use std::future::pending;
+
+use super::*;
+
+#[tokio::test]
+async fn a_panic_is_told_to_whoever_waits_and_to_whoever_comes_later() {
+    let panics = Panics::default();
+    let tasks = Tasks::new(&panics);
+    tasks.spawn("listener", pending());
+    let waiting = panics.clone();
+    let told = tokio::spawn(async move { waiting.any().await });
+    tasks.spawn("relay", async { panic!("a bug of ours") });
+    assert_eq!(told.await.unwrap().to_string(), "task `relay` panicked");
+    assert_eq!(panics.any().await, Panic { task: "relay" });
+    assert_eq!((panics.count(), tasks.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn tasks_end_with_their_owner_and_are_not_kept_for_ever() {
+    let panics = Panics::default();
+    let tasks = Tasks::new(&panics);
+    for _ in 0..1000 {
+        tasks.spawn("short", async {});
+        tokio::task::yield_now().await;
+    }
+    let kept = tasks.handles.lock().unwrap().all.len();
+    assert!(kept <= FEW * 2, "{kept}");
+    tasks.ended().await;
+
+    let held = Arc::new(());
+    let holding = Arc::clone(&held);
+    tasks.spawn("long", async move {
+        pending::<()>().await;
+        drop(holding);
+    });
+    tokio::task::yield_now().await;
+    assert_eq!(Arc::strong_count(&held), 2);
+    let alive = Arc::clone(&tasks.alive);
+    drop(tasks);
+    tokio::task::yield_now().await;
+    assert_eq!(Arc::strong_count(&held), 1);
+    assert_eq!(alive.count.load(Ordering::Acquire), 0);
+    assert_eq!(panics.count(), 0);
+}
+
+#[tokio::test]
+async fn stopping_waits_until_every_task_has_let_go() {
+    let tasks = Tasks::new(&Panics::default());
+    let held = Arc::new(());
+    for _ in 0..100 {
+        let holding = Arc::clone(&held);
+        tasks.spawn("long", async move {
+            pending::<()>().await;
+            drop(holding);
+        });
+    }
+    tasks.stop().await;
+    assert_eq!(Arc::strong_count(&held), 1);
+    assert!(tasks.is_empty());
+}
+
+#[tokio::test]
+async fn a_task_that_is_aborted_before_it_ran_is_not_counted_for_ever() {
+    let tasks = Tasks::new(&Panics::default());
+    tasks.spawn("never", async { panic!("aborted before") });
+    tasks.stop().await;
+    assert!(tasks.is_empty());
+}

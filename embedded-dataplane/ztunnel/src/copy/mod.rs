@@ -1,0 +1,101 @@
+//! The octets of a connection, in both directions, until it ends at both ends as it ended at one.
+//!
+//! What finishes at one end finishes at the other, and that one may go on; what breaks off at one end
+//! breaks off at the other, so that nobody takes half of a transfer for the whole. While nothing
+//! moves no buffer is held, and while one end is slow it slows down the other.
+
+mod end;
+mod flow;
+mod tcp;
+mod tunnel;
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+pub use end::{Ending, Side};
+
+use flow::Flow;
+pub(crate) use tcp::{Tcp, abort};
+pub(crate) use tunnel::Tunnel;
+
+/// Counts octets as they were passed on.
+pub trait Meter: Send + Sync {
+    /// So many more octets of a side were written to the other.
+    fn passed(&self, from: Side, octets: u64);
+}
+
+/// One end of a connection, as the relay sees it.
+pub(crate) trait Endpoint {
+    /// The next octets, at least one; `None` when the end finished.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>>;
+
+    /// Writes octets from the front of some. Ready when none are left.
+    fn poll_write(&mut self, cx: &mut Context<'_>, octets: &mut Bytes) -> Poll<Result<(), Broken>>;
+
+    /// Says that there is no more.
+    fn finish(&mut self) -> Result<(), Broken>;
+
+    /// Ready when the end broke off, for while it is not read from: because it finished, or because
+    /// the other is slow.
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Broken>;
+
+    /// Breaks off.
+    fn reset(&mut self);
+}
+
+/// How an end broke off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// It said so.
+    Reset,
+    /// It is done, and takes no more: nothing of what it sent is missing.
+    Done,
+    /// It failed.
+    Failed(String),
+}
+
+/// Copies between a client and a server until both have finished, or one broke off, which the other
+/// does then too; or until something else happens, or the future is dropped, which breaks off both.
+pub(crate) async fn copy<T>(
+    client: impl Endpoint,
+    server: impl Endpoint,
+    meter: &impl Meter,
+    end: impl Future<Output = T>,
+) -> Result<Ending, T> {
+    let mut ends = Ends {
+        client,
+        server,
+        is_over: false,
+    };
+    let mut flow = Flow::default();
+    tokio::select! {
+        // What ends everything makes ends break off, and is the cause.
+        biased;
+        cause = end => Err(cause),
+        ending = poll_fn(|cx| flow.poll(cx, &mut ends.client, &mut ends.server, meter)) => {
+            ends.is_over = true;
+            Ok(ending)
+        }
+    }
+}
+
+/// Both ends, which break off unless it was over.
+struct Ends<C: Endpoint, S: Endpoint> {
+    client: C,
+    server: S,
+    is_over: bool,
+}
+
+impl<C: Endpoint, S: Endpoint> Drop for Ends<C, S> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.client.reset();
+            self.server.reset();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! A TCP connection as an end.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use socket2::SockRef;
+use tokio::io::{Interest, Ready};
+use tokio::net::TcpStream;
+
+use super::{Broken, Endpoint};
+
+/// Octets that one look at the socket takes at most.
+const MOST: usize = 64 << 10;
+
+/// Up to here octets are copied out of the buffer of the thread, so that they hold no more memory
+/// than they are long; beyond it the buffer goes with them.
+const COPIED: usize = 32 << 10;
+
+thread_local! {
+    /// Nothing is kept in it: connections that wait hold no buffer.
+    static BUFFER: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+}
+
+/// A TCP connection.
+pub(crate) struct Tcp<'s> {
+    stream: &'s TcpStream,
+    /// Waits for an error, once that was asked for.
+    broken: Option<Pin<Box<dyn Future<Output = io::Result<Ready>> + Send + 's>>>,
+    is_reset: bool,
+}
+
+impl<'s> Tcp<'s> {
+    pub(crate) fn new(stream: &'s TcpStream) -> Self {
+        Self {
+            stream,
+            broken: None,
+            is_reset: false,
+        }
+    }
+
+    /// What a failure means. A peer that does not answer has not said anything.
+    fn broke(error: &io::Error) -> Broken {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Broken::Reset,
+            _ => Broken::Failed(error.to_string()),
+        }
+    }
+
+    fn read(&self) -> io::Result<Bytes> {
+        BUFFER.with_borrow_mut(|buffer| {
+            buffer.reserve(MOST);
+            let length = self.stream.try_read_buf(buffer)?;
+            if length > COPIED {
+                return Ok(buffer.split().freeze());
+            }
+            let octets = Bytes::copy_from_slice(buffer);
+            buffer.clear();
+            Ok(octets)
+        })
+    }
+}
+
+impl Endpoint for Tcp<'_> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
+        loop {
+            let ready = ready!(self.stream.poll_read_ready(cx));
+            let outcome = ready.and_then(|()| self.read());
+            return Poll::Ready(match outcome {
+                Ok(octets) if octets.is_empty() => Ok(None),
+                Ok(octets) => Ok(Some(octets)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => Err(Self::broke(&error)),
+            });
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, octets: &mut Bytes) -> Poll<Result<(), Broken>> {
+        while !octets.is_empty() {
+            match self.stream.try_write(octets) {
+                Ok(length) => octets.advance(length),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if let Err(error) = ready!(self.stream.poll_write_ready(cx)) {
+                        return Poll::Ready(Err(Self::broke(&error)));
+                    }
+                }
+                Err(error) => return Poll::Ready(Err(Self::broke(&error))),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn finish(&mut self) -> Result<(), Broken> {
+        let finished = SockRef::from(self.stream).shutdown(std::net::Shutdown::Write);
+        match finished {
+            // The peer broke off before; that is told where it is read.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Err(Broken::Reset),
+            Err(error) => Err(Self::broke(&error)),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
+        let stream = self.stream;
+        loop {
+            let broken = self
+                .broken
+                .get_or_insert_with(|| Box::pin(stream.ready(Interest::ERROR)));
+            let event = ready!(broken.as_mut().poll(cx));
+            // It must not be polled again.
+            self.broken = None;
+            match event.and_then(|_| stream.take_error()) {
+                Ok(Some(error)) | Err(error) => return Poll::Ready(Self::broke(&error)),
+                // There was no error, or it was none of the connection: wait for the next event.
+                Ok(None) => {
+                    let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                    let _ = stream.try_io(Interest::ERROR, nothing);
+                }
+            }
+        }
+    }
+
+    fn reset(&mut self) {
+        if !self.is_reset {
+            self.is_reset = true;
+            abort(self.stream);
+        }
+    }
+}
+
+/// Has a connection end by RST when it is dropped.
+pub(crate) fn abort(stream: &TcpStream) {
+    // Fails where there is no connection any more.
+    let _ = stream.set_zero_linger();
+}

@@ -1,0 +1,56 @@
+//! A stream of a tunnel as an end.
+
+use std::task::{Context, Poll};
+
+use ambient_hbone::error::StreamError;
+use ambient_hbone::stream::Stream;
+use bytes::Bytes;
+
+use super::{Broken, Endpoint};
+
+/// A stream of a tunnel.
+pub(crate) struct Tunnel<'s>(&'s mut Stream);
+
+impl<'s> Tunnel<'s> {
+    pub(crate) fn new(stream: &'s mut Stream) -> Self {
+        Self(stream)
+    }
+
+    fn broke(&mut self, error: &StreamError) -> Broken {
+        let (reader, _) = self.0.halves();
+        match error {
+            error if reader.is_let_go(error) => Broken::Done,
+            StreamError::Reset { .. } => Broken::Reset,
+            error => Broken::Failed(error.to_string()),
+        }
+    }
+}
+
+impl Endpoint for Tunnel<'_> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
+        let (reader, _) = self.0.halves();
+        reader.poll_read(cx).map_err(|error| self.broke(&error))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, octets: &mut Bytes) -> Poll<Result<(), Broken>> {
+        let (_, writer) = self.0.halves();
+        writer
+            .poll_write(cx, octets)
+            .map_err(|error| self.broke(&error))
+    }
+
+    fn finish(&mut self) -> Result<(), Broken> {
+        let (_, writer) = self.0.halves();
+        writer.finish().map_err(|error| self.broke(&error))
+    }
+
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
+        let (_, writer) = self.0.halves();
+        writer.poll_broken(cx).map(|error| self.broke(&error))
+    }
+
+    fn reset(&mut self) {
+        let (_, writer) = self.0.halves();
+        writer.reset();
+    }
+}

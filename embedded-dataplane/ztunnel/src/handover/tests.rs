@@ -1,0 +1,180 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use super::*;
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    let done = timeout(Duration::from_secs(20), what).await;
+    done.expect("it does not take so long")
+}
+
+fn listening() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+fn offered(name: &str, listener: &TcpListener) -> (String, OwnedFd) {
+    (name.to_owned(), listener.try_clone().unwrap().into())
+}
+
+#[tokio::test]
+async fn a_successor_gets_the_listeners_by_name_with_what_waits_in_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("handover");
+    let [(one, at_one), (two, at_two)] = [listening(), listening()];
+    let offer = Offer::at(&path, vec![offered("one", &one), offered("two", &two)]).unwrap();
+    drop((one, two));
+    let waiting = TcpStream::connect(at_two).await.unwrap();
+    let successor = async {
+        let mut inherited = Inheritance::from(&path).await.unwrap().unwrap();
+        let two = inherited.take("two").unwrap();
+        assert!(inherited.take("two").is_none() && inherited.take("three").is_none());
+        assert_eq!(inherited.take("one").unwrap().local_addr().unwrap(), at_one);
+        inherited.ready().await.unwrap();
+        two
+    };
+    let ((), two) = soon(async { tokio::join!(offer.taken(), successor) }).await;
+    drop(offer);
+    let two = tokio::net::TcpListener::from_std(two).unwrap();
+    let (_, from) = soon(two.accept()).await.unwrap();
+    assert_eq!(from, waiting.local_addr().unwrap());
+}
+
+#[tokio::test]
+async fn nobody_there_is_no_failure_and_a_successor_that_leaves_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("handover");
+    assert!(Inheritance::from(&path).await.unwrap().is_none());
+    let (listener, _) = listening();
+    let offer = Offer::at(&path, vec![offered("one", &listener)]).unwrap();
+    let successors = async {
+        drop(Inheritance::from(&path).await.unwrap().unwrap());
+        let next = Inheritance::from(&path).await.unwrap().unwrap();
+        next.ready().await.unwrap();
+    };
+    soon(async { tokio::join!(offer.taken(), successors) }).await;
+    drop(offer);
+    assert!(Inheritance::from(&path).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn only_the_owner_may_come_near() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("handover");
+    let _offer = Offer::at(&path, Vec::new()).unwrap();
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn who_is_no_predecessor_is_told_by_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("handover");
+    let mut told = Vec::new();
+    for text in [
+        "hello\n\n",
+        "ambient listeners 1\none\n\n",
+        "",
+        "ambient listeners 1\n\n\n",
+    ] {
+        _ = std::fs::remove_file(&path);
+        let stranger = UnixListener::bind(&path).unwrap();
+        let answer = async {
+            let (mut stream, _) = stranger.accept().await.unwrap();
+            stream.write_all(text.as_bytes()).await.unwrap();
+        };
+        let ((), asked) = soon(async { tokio::join!(answer, Inheritance::from(&path)) }).await;
+        let HandoverError::Predecessor { reason, .. } = asked.unwrap_err() else {
+            panic!("it is there");
+        };
+        told.push(reason);
+    }
+    insta::assert_snapshot!(told.join("\n"), @"
+    it sent something else
+    it sent names without listeners, or listeners without names
+    it sent something else
+    it sent something else
+    ");
+    let missing = Offer::at(&folder.path().join("no/such"), Vec::new()).unwrap_err();
+    assert!(matches!(missing, HandoverError::Listen { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn w15_no_connection_is_lost_while_listeners_pass_on() {
+    const CLIENTS: usize = 4;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("handover");
+    let (first, address) = listening();
+    let offer = Offer::at(&path, vec![offered("one", &first)]).unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let over = Arc::clone(&over);
+            tokio::spawn(async move {
+                let mut served = 0_usize;
+                while !over.load(Ordering::Relaxed) {
+                    let mut stream = TcpStream::connect(address).await?;
+                    let mut octet = [0];
+                    stream.read_exact(&mut octet).await?;
+                    served += 1;
+                }
+                io::Result::Ok(served)
+            })
+        })
+        .collect();
+    let stops = [(); 2].map(|()| Arc::new(Notify::new()));
+    let serve = |listener: TcpListener, count: Arc<AtomicUsize>, stop: &Arc<Notify>| {
+        let stop = Arc::clone(stop);
+        async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            loop {
+                let accepted = tokio::select! {
+                    biased;
+                    () = stop.notified() => return,
+                    accepted = listener.accept() => accepted,
+                };
+                let (mut stream, _) = accepted.unwrap();
+                stream.write_all(b"1").await.unwrap();
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    };
+    let counts = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+    let [before, after] = counts.each_ref().map(Arc::clone);
+    let predecessor = tokio::spawn(serve(first, before, &stops[0]));
+    let ending = async {
+        while counts[0].load(Ordering::Relaxed) < 200 {
+            tokio::task::yield_now().await;
+        }
+        offer.taken().await;
+        stops[0].notify_one();
+        predecessor.await.unwrap();
+        drop(offer);
+    };
+    let (started, mut successors) = tokio::sync::mpsc::unbounded_channel();
+    let beginning = async {
+        let mut inherited = Inheritance::from(&path).await.unwrap().unwrap();
+        let successor = tokio::spawn(serve(inherited.take("one").unwrap(), after, &stops[1]));
+        inherited.ready().await.unwrap();
+        while counts[1].load(Ordering::Relaxed) < 200 {
+            tokio::task::yield_now().await;
+        }
+        over.store(true, Ordering::Relaxed);
+        started.send(successor).unwrap();
+    };
+    soon(async { tokio::join!(ending, beginning) }).await;
+    let mut served = 0;
+    for client in clients {
+        served += soon(client).await.unwrap().unwrap();
+    }
+    stops[1].notify_one();
+    soon(successors.recv()).await.unwrap().await.unwrap();
+    assert!(served >= 400, "{served}");
+}

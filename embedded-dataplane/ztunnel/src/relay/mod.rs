@@ -1,0 +1,262 @@
+//! A relay at work for one workload: it takes connections from where they come in, has each served
+//! by a task of its own, and ends with them.
+//!
+//! ```text
+//! outbound    Accept ──► outbound ──► pool of tunnels, or in the clear ──► copy
+//! plaintext   Accept ──► plaintext ──► application ──────────────────────► copy
+//! tunnels     Accept ──► tunnels ──► stream by stream: application ──────► copy
+//! ```
+
+mod baggage;
+mod connector;
+mod outbound;
+mod plaintext;
+mod record;
+mod settings;
+mod stream;
+mod tunnels;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use ambient_hbone::pool::{Counts, Pool};
+use ambient_identity::Store;
+use ambient_runtime::drain::{Draining, Group};
+use ambient_runtime::tasks::{Panics, Tasks};
+use tokio::sync::watch;
+
+use crate::report::{Direction, Early, Failure, Observer};
+use crate::route::Here;
+use crate::snapshot::{Snapshot, WorkloadName};
+use crate::socket::{Accept, Accepted, Dialer, PrivilegeError};
+
+pub use settings::Settings;
+
+use connector::Dial;
+
+/// What a relay knows at a moment: the mesh, and who it is in it itself.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The mesh.
+    pub snapshot: Snapshot,
+    /// The workload that it works for.
+    pub here: Here,
+}
+
+/// The workload that a relay is to work for is not known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "there is no workload `{0}`; it is named NAMESPACE/NAME/SERVICE-ACCOUNT, as in the snapshot"
+)]
+pub struct UnknownWorkload(WorkloadName);
+
+impl Known {
+    /// Looks for a workload in a snapshot.
+    ///
+    /// # Errors
+    ///
+    /// When it is not there.
+    pub fn new(snapshot: Snapshot, name: &WorkloadName) -> Result<Self, UnknownWorkload> {
+        let own = snapshot.workload(name).cloned();
+        let own = own.ok_or_else(|| UnknownWorkload(name.clone()))?;
+        Ok(Self {
+            snapshot,
+            here: Here::of(own),
+        })
+    }
+}
+
+/// What a relay is made of.
+pub struct Parts {
+    /// What it knows, as it changes.
+    pub known: watch::Receiver<Arc<Known>>,
+    /// Where its certificates are.
+    pub store: Arc<Store>,
+    /// Who is told of its connections.
+    pub observer: Arc<dyn Observer>,
+    /// When it is to end.
+    pub draining: Draining,
+    /// Who is told when one of its tasks panics.
+    pub panics: Panics,
+}
+
+/// A relay for one workload. When it is dropped all that it carries breaks off, so drain it first.
+pub struct Relay {
+    shared: Arc<Shared>,
+    listening: Tasks,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("known", &self.known)
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay")
+            .field("pool", &self.pool())
+            .field("draining", &self.shared.draining)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // They hold what is shared themselves.
+        self.shared.serving.abort();
+    }
+}
+
+/// What all tasks of a relay share.
+struct Shared {
+    known: watch::Receiver<Arc<Known>>,
+    store: Arc<Store>,
+    observer: Arc<dyn Observer>,
+    draining: Draining,
+    dialer: Arc<Dialer>,
+    pool: Pool<Dial>,
+    settings: Settings,
+    serving: Tasks,
+    outbound: Group,
+    inbound: Group,
+    tunnels: Group,
+}
+
+impl Relay {
+    /// A relay that nothing comes to yet. Needs the runtime that it is made in.
+    ///
+    /// # Errors
+    ///
+    /// When the process lacks a privilege that its settings ask for.
+    pub fn new(parts: Parts, settings: Settings) -> Result<Self, PrivilegeError> {
+        settings.sockets.check()?;
+        let own = parts.known.borrow().here.own.identity.clone();
+        if let Err(error) = parts.store.warm_up(&own) {
+            // The first connection asks again.
+            tracing::warn!(error = error.to_string(), "no certificate yet");
+        }
+        let dialer = Arc::new(Dialer::new(settings.sockets.clone()));
+        let dial = Dial {
+            store: Arc::clone(&parts.store),
+            dialer: Arc::clone(&dialer),
+            observer: Arc::clone(&parts.observer),
+            handshake: settings.handshake,
+        };
+        let pool = Pool::new(dial, settings.client.clone(), settings.pool_settings());
+        let shared = Shared {
+            outbound: parts.draining.group("outbound connections"),
+            inbound: parts.draining.group("inbound connections"),
+            tunnels: parts.draining.group("inbound tunnels"),
+            serving: Tasks::new(&parts.panics),
+            known: parts.known,
+            store: parts.store,
+            observer: parts.observer,
+            draining: parts.draining,
+            dialer,
+            pool,
+            settings,
+        };
+        Ok(Self {
+            listening: Tasks::new(&parts.panics),
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Takes connections of the workload from here, until the drain begins.
+    pub fn take_outbound(&self, accept: impl Accept) {
+        self.listen("outbound listener", accept, |shared, accepted| {
+            let guard = shared.outbound.enter();
+            let task = Arc::clone(shared);
+            // What it takes to get there is gone when it is there.
+            let opening = Box::pin(outbound::open(Arc::clone(shared), accepted));
+            shared.serving.spawn("outbound connection", async move {
+                let opened = opening.await;
+                if let Some(opened) = opened {
+                    outbound::carry(&task, opened).await;
+                }
+                drop(guard);
+            });
+        });
+    }
+
+    /// Takes connections to the workload that are in the clear.
+    pub fn take_plaintext(&self, accept: impl Accept) {
+        self.listen("plaintext listener", accept, |shared, accepted| {
+            let guard = shared.inbound.enter();
+            let task = Arc::clone(shared);
+            // What it takes to get there is gone when it is there.
+            let opening = Box::pin(plaintext::open(Arc::clone(shared), accepted));
+            shared.serving.spawn("plaintext connection", async move {
+                let opened = opening.await;
+                if let Some(opened) = opened {
+                    plaintext::carry(&task, opened).await;
+                }
+                drop(guard);
+            });
+        });
+    }
+
+    /// Takes tunnels to the workload.
+    pub fn take_tunnels(&self, accept: impl Accept) {
+        self.listen("tunnel listener", accept, |shared, accepted| {
+            let guard = shared.tunnels.enter();
+            let task = Arc::clone(shared);
+            shared.serving.spawn("tunnel", async move {
+                tunnels::serve(task, accepted).await;
+                drop(guard);
+            });
+        });
+    }
+
+    /// What its pool of tunnels holds at this moment.
+    pub fn pool(&self) -> Counts {
+        self.shared.pool.counts()
+    }
+
+    fn listen(
+        &self,
+        name: &'static str,
+        mut accept: impl Accept,
+        serve: fn(&Arc<Shared>, Accepted),
+    ) {
+        let shared = Arc::clone(&self.shared);
+        self.listening.spawn(name, async move {
+            let draining = shared.draining.clone();
+            until(draining.requested(), async {
+                loop {
+                    serve(&shared, accept.accept().await);
+                }
+            })
+            .await;
+        });
+    }
+}
+
+/// Does something until something else happens.
+async fn until<T>(end: impl Future<Output = T>, what: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        _ = end => {}
+        () = what => {}
+    }
+}
+
+impl Shared {
+    fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.borrow())
+    }
+
+    fn refuse(&self, direction: Direction, accepted: &Accepted, failure: &Failure) {
+        self.observer.refuse(&Early {
+            direction,
+            source: accepted.source,
+            destination: accepted.destination,
+            failure,
+        });
+    }
+}

@@ -1,0 +1,147 @@
+//! One CONNECT of a tunnel to the workload.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ambient_hbone::server::{Refusal as Answer, Request};
+use ambient_hbone::stream::Stream;
+use tokio::net::TcpStream;
+
+use super::baggage::baggage;
+use super::record::Open;
+use super::tunnels::Tunnel;
+use super::{Known, Shared};
+use crate::copy::{self, Tcp};
+use crate::report::{About, Direction, Early, End, Failure};
+use crate::route::{Connection, Decision, Refusal, Way, route};
+
+/// A CONNECT that has its way.
+pub(super) struct Opened {
+    stream: Stream,
+    server: TcpStream,
+    record: Open,
+}
+
+/// Decides where a CONNECT leads, gets it there, and answers it.
+pub(super) async fn open(
+    shared: Arc<Shared>,
+    tunnel: Arc<Tunnel>,
+    request: Request,
+) -> Option<Opened> {
+    let known = shared.known();
+    let decision = route(
+        &known.snapshot,
+        &known.here,
+        &Connection::Tunnel {
+            source: tunnel.source,
+            local: tunnel.local,
+            target: request.target(),
+            host: request.headers().forwarded.host.as_deref(),
+        },
+    );
+    let to = match decision.way {
+        Ok(Way::Plain(to)) => Ok(to),
+        // What came out of a tunnel does not go into another.
+        Ok(Way::Tunnel(_)) => Err(Refusal::Loop),
+        Err(ref refusal) => Err(refusal.clone()),
+    };
+    let to = match to {
+        Ok(to) => to,
+        Err(refusal) => {
+            request.refuse(refusal.answer());
+            shared.observer.refuse(&Early {
+                direction: Direction::Inbound,
+                source: tunnel.source,
+                destination: tunnel.local,
+                failure: &refusal.into(),
+            });
+            return None;
+        }
+    };
+    let about = about(&known, &tunnel, &request, decision, to);
+    let record = Open::new(&*shared.observer, about);
+    let answered = match connect(&shared, &tunnel, request, to).await {
+        Ok((request, server)) => match request.accept(&baggage(&known.here.own)) {
+            Ok(stream) => Ok((stream, server)),
+            Err(error) => Err(error.into()),
+        },
+        Err(failure) => Err(failure),
+    };
+    match answered {
+        Ok((stream, server)) => {
+            record.connected();
+            Some(Opened {
+                stream,
+                server,
+                record,
+            })
+        }
+        Err(failure) => {
+            record.close(&End::Failed(failure));
+            None
+        }
+    }
+}
+
+/// Copies until the connection ends, or may not go on.
+pub(super) async fn carry(shared: &Shared, tunnel: &Tunnel, opened: Opened) {
+    let Opened {
+        mut stream,
+        server,
+        record,
+    } = opened;
+    let end = async {
+        tokio::select! {
+            () = shared.draining.over() => End::Drained,
+            fault = tunnel.revoked() => End::Revoked(fault),
+        }
+    };
+    let client = copy::Tunnel::new(&mut stream);
+    let outcome = copy::copy(client, Tcp::new(&server), &record, end).await;
+    record.close(&outcome.map_or_else(|cause| cause, End::Over));
+}
+
+fn about(
+    known: &Known,
+    tunnel: &Tunnel,
+    request: &Request,
+    decision: Decision,
+    to: SocketAddr,
+) -> About {
+    let own = &known.here.own;
+    let headers = request.headers();
+    About {
+        direction: Direction::Inbound,
+        source: tunnel.source,
+        client: decision.other,
+        client_identity: Some(tunnel.client.clone()),
+        client_baggage: Some(headers.baggage.clone()),
+        original: to,
+        destination: tunnel.local,
+        target: Some(request.target().clone()),
+        server: Some(Arc::clone(own)),
+        server_identity: Some(own.identity.clone()),
+        service: decision.service,
+        trace: headers.traceparent,
+    }
+}
+
+/// Connects to the application while somebody waits for it. Whoever asked is told when it fails.
+async fn connect(
+    shared: &Shared,
+    tunnel: &Tunnel,
+    mut request: Request,
+    to: SocketAddr,
+) -> Result<(Request, TcpStream), Failure> {
+    let connecting = shared
+        .dialer
+        .as_client(tunnel.source.ip(), to, tunnel.class);
+    match request.meanwhile(connecting).await {
+        Ok(Ok(server)) => Ok((request, server)),
+        Ok(Err(error)) => {
+            request.refuse(Answer::Unavailable);
+            Err(Failure::Connect(error))
+        }
+        Err(unwanted) => Err(unwanted.into()),
+    }
+}

@@ -1,0 +1,190 @@
+//! What is told of connections, for whoever logs and counts them: facts, and no wording.
+//!
+//! ```text
+//! Observer::open ──► Record ── connected ── passed… ── close(End)     one that has a way
+//! Observer::refuse                                                    one that never got one
+//! Observer::handshake                                                 TLS of a tunnel, either end
+//! ```
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ambient_hbone::authority::Target;
+use ambient_hbone::error::{ConnectionError, StreamError};
+use ambient_hbone::headers::{Baggage, Traceparent};
+use ambient_hbone::server::{BadRequest, Unwanted};
+use ambient_hbone::tunnel::ConnectError;
+use ambient_identity::{HandshakeError, PeerFault, SpiffeId, StoreError};
+
+use crate::copy::{Ending, Meter};
+use crate::route::Refusal;
+use crate::snapshot::{Service, Workload};
+
+/// Is told of connections. It is called where they are served, so it must not wait.
+pub trait Observer: Send + Sync + 'static {
+    /// A connection is going somewhere. The record is closed once, whatever becomes of it.
+    fn open(&self, about: About) -> Box<dyn Record>;
+
+    /// A connection was refused before it went anywhere.
+    fn refuse(&self, early: &Early<'_>);
+
+    /// TLS of a tunnel was made, or failed.
+    fn handshake(&self, handshake: &Handshake<'_>) {
+        let _ = handshake;
+    }
+}
+
+/// Is told of one connection.
+pub trait Record: Meter + Send + Sync {
+    /// The way to the other end is open, after so long. Octets are passed from now on.
+    fn connected(&self, after: Duration);
+
+    /// It ended.
+    fn close(self: Box<Self>, end: &End);
+}
+
+/// Which way a connection goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// To the workload.
+    Inbound,
+    /// From the workload.
+    Outbound,
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+        })
+    }
+}
+
+/// What is known of a connection that is going somewhere.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// Which way it goes.
+    pub direction: Direction,
+    /// The address of the client.
+    pub source: SocketAddr,
+    /// The workload of the client, where it is known.
+    pub client: Option<Arc<Workload>>,
+    /// Who the client proved to be, in a tunnel.
+    pub client_identity: Option<SpiffeId>,
+    /// What the client's relay says of it, in a tunnel to here.
+    pub client_baggage: Option<Baggage>,
+    /// Where the client wanted to go, or has its tunnel lead to.
+    pub original: SocketAddr,
+    /// The address that there is a connection to on the wire: the server's, or the end of the tunnel.
+    pub destination: SocketAddr,
+    /// Where the tunnel leads, of those that go through one.
+    pub target: Option<Target>,
+    /// The workload of the server, where it is known.
+    pub server: Option<Arc<Workload>>,
+    /// Who the server has to prove to be, in a tunnel; of several, who its workload is.
+    pub server_identity: Option<SpiffeId>,
+    /// The service that was asked for, where it is known.
+    pub service: Option<Arc<Service>>,
+    /// The trace that it belongs to.
+    pub trace: Option<Traceparent>,
+}
+
+/// A connection that goes nowhere.
+#[derive(Debug)]
+pub struct Early<'e> {
+    /// Which way it wanted to go.
+    pub direction: Direction,
+    /// The address of the client.
+    pub source: SocketAddr,
+    /// Where it wanted to go, as far as that was known.
+    pub destination: SocketAddr,
+    /// Why.
+    pub failure: &'e Failure,
+}
+
+/// TLS of a tunnel.
+#[derive(Debug)]
+pub struct Handshake<'h> {
+    /// Inbound as the server.
+    pub direction: Direction,
+    /// The peer's address.
+    pub peer: SocketAddr,
+    /// How long it took.
+    pub took: Duration,
+    /// The peer's identity, or why there is none.
+    pub outcome: Result<&'h SpiffeId, &'h TlsFailure>,
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+pub enum End {
+    /// One of its ends, or both.
+    Over(Ending),
+    /// The way to the server did not come about.
+    Failed(Failure),
+    /// The relay was ending, and could not wait for it any longer.
+    Drained,
+    /// The certificate of the other end of its tunnel was revoked.
+    Revoked(PeerFault),
+}
+
+/// Why there is no TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsFailure {
+    /// The handshake failed.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// It took too long.
+    #[error("no handshake within {0:?}")]
+    Late(Duration),
+}
+
+/// Why a connection has no way.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// It must not go there, or nobody knows how.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// What the client of a tunnel asks for is no CONNECT.
+    #[error(transparent)]
+    BadRequest(#[from] BadRequest),
+    /// The client of a tunnel did not wait, or waited for too long.
+    #[error(transparent)]
+    Unwanted(#[from] Unwanted),
+    /// The workload has no certificate.
+    #[error("identity error: {0}")]
+    Identity(#[from] StoreError),
+    /// No TCP connection to the server.
+    #[error("connection failed: {0}")]
+    Connect(#[source] io::Error),
+    /// No answer from the end of a tunnel, which is how policies of a network look.
+    #[error(
+        "connection timed out, maybe a NetworkPolicy is blocking HBONE port {}: {} did not answer within {:?}",
+        relay.port(), relay.ip(), within
+    )]
+    Silence {
+        /// The end of the tunnel.
+        relay: SocketAddr,
+        /// How long it was waited for.
+        within: Duration,
+    },
+    /// TLS with the other end of a tunnel failed.
+    #[error("tls error: {0}")]
+    Tls(Arc<TlsFailure>),
+    /// The other end of a tunnel does not speak HTTP/2.
+    #[error("http2 handshake failed: {0}")]
+    Http2(Arc<ConnectionError>),
+    /// There is a tunnel, and no way through it.
+    #[error(transparent)]
+    NoWay(#[from] ConnectError),
+    /// The stream of a tunnel was over before the tunnel was open.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// No tunnel became free, or too many wait for one.
+    #[error("{0}")]
+    Crowded(String),
+}

@@ -1,0 +1,169 @@
+//! Connections as they come in, with where they wanted to go.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+
+use ambient_runtime::accept::Acceptor;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{SocketOptions, Source, class, socket, transparent};
+
+/// Connections that may wait to be accepted; the kernel may allow fewer (`somaxconn`).
+const BACKLOG: i32 = 4096;
+
+/// A connection that came in.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The connection.
+    pub stream: TcpStream,
+    /// Who connects.
+    pub source: SocketAddr,
+    /// Where that wanted to go.
+    pub destination: SocketAddr,
+    /// The class of its packets, where the kernel tells it; 0 otherwise.
+    pub class: u8,
+}
+
+/// Where connections come from.
+pub trait Accept: Send + 'static {
+    /// The next connection, for ever. May be dropped and called again without losing one.
+    fn accept(&mut self) -> impl Future<Output = Accepted> + Send;
+}
+
+/// How it is known where a connection wanted to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// Rules led it here: by redirection (`SO_ORIGINAL_DST`), or as it was (TPROXY), when it is the
+    /// address that the connection has here.
+    Original,
+    /// It came here on purpose.
+    Local,
+    /// It is always the same, where nothing leads connections here: clients connect to this address
+    /// instead of that one.
+    Fixed(SocketAddr),
+}
+
+/// Accepts connections of a TCP listener. Where there is no room for another it waits, says so once,
+/// and goes on.
+#[derive(Debug)]
+pub struct Listener {
+    acceptor: Acceptor,
+    destination: Destination,
+    options: SocketOptions,
+}
+
+impl Listener {
+    /// Listens on an address: `[::]` takes IPv4 too.
+    ///
+    /// # Errors
+    ///
+    /// When the address is taken, or not here.
+    pub fn bind(
+        name: &'static str,
+        address: SocketAddr,
+        destination: Destination,
+        options: &SocketOptions,
+    ) -> io::Result<Self> {
+        let socket = socket(address)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(!address.ip().is_unspecified())?;
+        }
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        if options.source == Source::Client {
+            transparent(&socket)?;
+        }
+        // Connections inherit it from their listener.
+        options.mark(&socket)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let listener = TcpListener::from_std(socket.into())?;
+        Ok(Self::of(name, listener, destination, options))
+    }
+
+    /// Accepts of what listens already.
+    pub fn of(
+        name: &'static str,
+        listener: TcpListener,
+        destination: Destination,
+        options: &SocketOptions,
+    ) -> Self {
+        Self {
+            acceptor: Acceptor::new(listener, name),
+            destination,
+            options: options.clone(),
+        }
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.acceptor.listener().local_addr()
+    }
+
+    /// What it listens with, for a successor.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptor left.
+    #[cfg(unix)]
+    pub fn descriptor(&self) -> io::Result<std::os::fd::OwnedFd> {
+        use std::os::fd::AsFd as _;
+        self.acceptor.listener().as_fd().try_clone_to_owned()
+    }
+
+    fn seen(&self, stream: TcpStream, source: SocketAddr) -> io::Result<Accepted> {
+        let socket = SockRef::from(&stream);
+        self.options.tune(&socket)?;
+        let destination = match self.destination {
+            Destination::Fixed(address) => address,
+            Destination::Local => stream.local_addr()?,
+            Destination::Original => match original(&socket) {
+                Some(address) => address,
+                None => stream.local_addr()?,
+            },
+        };
+        let class = class::of(&socket, source);
+        Ok(Accepted {
+            class,
+            stream,
+            source: canonical(source),
+            destination: canonical(destination),
+        })
+    }
+}
+
+impl Accept for Listener {
+    async fn accept(&mut self) -> Accepted {
+        loop {
+            let (stream, source) = self.acceptor.accept().await;
+            // One that is over by now is nobody's loss.
+            if let Ok(accepted) = self.seen(stream, source) {
+                return accepted;
+            }
+        }
+    }
+}
+
+/// An IPv4 address that was written as IPv6 is that IPv4 address.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// What a redirection changed.
+#[cfg(target_os = "linux")]
+fn original(socket: &SockRef<'_>) -> Option<SocketAddr> {
+    let four = socket.original_dst_v4().ok();
+    let any = four.or_else(|| socket.original_dst_v6().ok());
+    any.and_then(|address| address.as_socket())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn original(_: &SockRef<'_>) -> Option<SocketAddr> {
+    None
+}

@@ -1,0 +1,231 @@
+//! What the relay counts and logs of connections, under Istio's names, and of itself.
+//!
+//! A connection has a record from when it is decided where it goes until it is over. Its octets are
+//! counted while they pass, its line of the access log is written when the record is closed or
+//! dropped, and nothing that a client says makes this grow without bound.
+
+mod gauges;
+mod intern;
+mod labels;
+mod open;
+mod outcome;
+mod record;
+mod series;
+mod sparse;
+
+use std::sync::Arc;
+
+use ambient_identity::HandshakeError;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use self::labels::reporter;
+use self::outcome::in_words;
+use self::record::{Record, TARGET};
+use self::series::{OfTable, Table};
+use self::sparse::Sparse;
+use crate::report::{self, About, Direction, Early, Handshake, Observer, TlsFailure};
+
+pub use self::gauges::{watch_certificates, watch_pool};
+pub use self::open::Connection;
+pub use self::series::Bounds;
+
+/// Ends of the buckets of times, in seconds: from what a machine needs for one step to what users
+/// give up at.
+const BUCKETS: [f64; 14] = [
+    0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0,
+];
+
+/// How many lines a second tell of what anybody can bring about.
+const LINES: u32 = 10;
+
+/// What is counted and logged of connections. Clones are one and the same.
+#[derive(Debug, Clone)]
+pub struct Telemetry(Arc<Inner>);
+
+type Times = Family<OfDirection, Histogram, fn() -> Histogram>;
+
+#[derive(Debug)]
+struct Inner {
+    table: Arc<Table>,
+    open: open::Open,
+    sockets: Family<OfDirection, Gauge>,
+    refused: Family<OfDirection, Counter>,
+    ended: Family<OfEnd, Counter>,
+    handshake: Times,
+    unproved: Family<OfReason, Counter>,
+    connect: Times,
+    first_byte: Times,
+    lines: Sparse,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfDirection {
+    reporter: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfEnd {
+    reporter: &'static str,
+    by: &'static str,
+    how: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfReason {
+    reporter: &'static str,
+    reason: &'static str,
+}
+
+impl Telemetry {
+    /// Registers everything that is counted.
+    pub fn new(registry: &mut Registry, bounds: Bounds) -> Self {
+        let times: fn() -> Histogram = || Histogram::new(BUCKETS);
+        let inner = Inner {
+            table: Arc::new(Table::new(bounds)),
+            open: open::Open::default(),
+            sockets: Family::default(),
+            refused: Family::default(),
+            ended: Family::default(),
+            handshake: Family::new_with_constructor(times),
+            unproved: Family::default(),
+            connect: Family::new_with_constructor(times),
+            first_byte: Family::new_with_constructor(times),
+            lines: Sparse::new(LINES),
+        };
+        inner.register(registry);
+        Self(Arc::new(inner))
+    }
+
+    /// Connections that are open, in the order in which they were opened.
+    pub fn connections(&self) -> Vec<Connection> {
+        self.0.open.list()
+    }
+}
+
+impl Observer for Telemetry {
+    fn open(&self, about: About) -> Box<dyn report::Record> {
+        Box::new(Record::open(&self.0, about))
+    }
+
+    fn refuse(&self, early: &Early<'_>) {
+        let direction = early.direction;
+        self.0.refused.get_or_create(&of(direction)).inc();
+        if let Some(untold) = self.0.lines.take() {
+            tracing::event!(
+                target: TARGET,
+                parent: None,
+                tracing::Level::WARN,
+                src.addr = %early.source,
+                dst.addr = %early.destination,
+                direction = direction.to_string(),
+                untold = some(untold),
+                error = in_words(early.failure),
+                "connection failed"
+            );
+        }
+    }
+
+    fn handshake(&self, handshake: &Handshake<'_>) {
+        let direction = handshake.direction;
+        match handshake.outcome {
+            Ok(_) => {
+                let times = self.0.handshake.get_or_create(&of(direction));
+                times.observe(handshake.took.as_secs_f64());
+            }
+            Err(error) => {
+                let labels = OfReason {
+                    reporter: reporter(direction),
+                    reason: reason(error),
+                };
+                self.0.unproved.get_or_create(&labels).inc();
+                if let Some(untold) = self.0.lines.take() {
+                    tracing::warn!(
+                        peer = %handshake.peer,
+                        direction = direction.to_string(),
+                        untold = some(untold),
+                        error = in_words(error),
+                        "tls handshake failed"
+                    );
+                }
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn register(&self, registry: &mut Registry) {
+        registry.register_collector(Box::new(OfTable(Arc::clone(&self.table))));
+        let help = "Connections that are open";
+        registry.register("istio_tcp_sockets_open", help, self.sockets.clone());
+        let help = "Connections by who ended them, and how";
+        registry.register("ambient_tcp_connections_ended", help, self.ended.clone());
+        let help = "Connections that were refused before they went anywhere";
+        registry.register(
+            "ambient_tcp_connections_refused",
+            help,
+            self.refused.clone(),
+        );
+        let help = "How long handshakes of TLS took that succeeded";
+        let name = "ambient_tls_handshake_duration_seconds";
+        registry.register(name, help, self.handshake.clone());
+        let help = "Handshakes of TLS that failed";
+        registry.register("ambient_tls_handshakes_failed", help, self.unproved.clone());
+        let help = "How long it took until there was a way to the server";
+        registry.register(
+            "ambient_connect_duration_seconds",
+            help,
+            self.connect.clone(),
+        );
+        let help = "How long it took from there until the first octet of the server";
+        let name = "ambient_first_byte_duration_seconds";
+        registry.register(name, help, self.first_byte.clone());
+    }
+
+    fn sockets(&self, direction: Direction) -> Gauge {
+        self.sockets.get_or_create_owned(&of(direction))
+    }
+
+    fn ended(&self, direction: Direction, by: &'static str, how: &'static str) -> Counter {
+        self.ended.get_or_create_owned(&OfEnd {
+            reporter: reporter(direction),
+            by,
+            how,
+        })
+    }
+
+    fn connect(&self, direction: Direction) -> Histogram {
+        self.connect.get_or_create_owned(&of(direction))
+    }
+
+    fn first_byte(&self, direction: Direction) -> Histogram {
+        self.first_byte.get_or_create_owned(&of(direction))
+    }
+}
+
+/// A number that is left out where it is nothing.
+fn some(number: u64) -> Option<u64> {
+    (number > 0).then_some(number)
+}
+
+fn of(direction: Direction) -> OfDirection {
+    let reporter = reporter(direction);
+    OfDirection { reporter }
+}
+
+/// Why a handshake failed, in one of few words.
+fn reason(error: &TlsFailure) -> &'static str {
+    match error {
+        TlsFailure::Handshake(HandshakeError::Peer(_)) => "peer",
+        TlsFailure::Handshake(HandshakeError::Tls(_)) => "tls",
+        TlsFailure::Handshake(HandshakeError::Io(_)) => "io",
+        TlsFailure::Late(_) => "late",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,365 @@
+//! A mesh of relays on addresses of the loopback interface that no other test has.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ambient_identity::{
+    Credentials, FetchError, Issued, Pending, RevocationLists, Roots, Source as Certificates,
+    SpiffeId, Store, StoreOptions, Trust,
+};
+use ambient_runtime::drain::{Drain, Left};
+use ambient_runtime::tasks::Panics;
+use ambient_testkit::{self as testkit, Details, Leaf, Validity};
+use ambient_ztunnel::copy::{Meter, Side};
+use ambient_ztunnel::relay::{Known, Parts, Relay, Settings};
+use ambient_ztunnel::report::{About, Early, End, Handshake, Observer, Record};
+use ambient_ztunnel::snapshot::Snapshot;
+use ambient_ztunnel::socket::{Destination, Listener, SocketOptions, Source};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout};
+
+/// The client's, the server's, and the service's address, by the last octet.
+pub(crate) const CLIENT: u8 = 1;
+pub(crate) const SERVER: u8 = 2;
+pub(crate) const SERVICE: u8 = 9;
+
+/// Serial number of the certificates of `web`.
+const WEB: u64 = 4711;
+
+/// What is the same for all relays of a test.
+pub(crate) struct Mesh {
+    /// `127.A.B.` of the addresses.
+    net: [u8; 2],
+    snapshot: Snapshot,
+    pub(crate) issuer: testkit::Authority,
+}
+
+impl Mesh {
+    /// `web` and `db` of namespace `shop`, and service `db`, of which ports 80 and 81 lead to these.
+    pub(crate) fn new(ports: [u16; 2]) -> Self {
+        Self::in_domain("cluster.local", ports)
+    }
+
+    /// The same where the client is of another trust domain.
+    pub(crate) fn in_domain(domain_of_client: &str, [first, second]: [u16; 2]) -> Self {
+        static TESTS: AtomicU8 = AtomicU8::new(1);
+        let process = u8::try_from(std::process::id() % 200).unwrap();
+        let net = [process + 10, TESTS.fetch_add(1, Ordering::Relaxed)];
+        let [a, b] = net;
+        let text = format!(
+            "
+workloads:
+- {{uid: c//Pod/shop/web, name: web, namespace: shop, serviceAccount: web, protocol: HBONE,
+   trustDomain: {domain_of_client}, workloadIps: [127.{a}.{b}.{CLIENT}], services: {{}}}}
+- {{uid: c//Pod/shop/db, name: db, namespace: shop, serviceAccount: db, protocol: HBONE,
+   workloadIps: [127.{a}.{b}.{SERVER}], services: {{shop/db.shop: {{80: {first}, 81: {second}}}}}}}
+services:
+- {{name: db, namespace: shop, hostname: db.shop, vips: [/127.{a}.{b}.{SERVICE}],
+   ports: {{80: {first}, 81: {second}}}}}
+"
+        );
+        let issuer = testkit::Authority::new("mesh");
+        Self {
+            net,
+            snapshot: Snapshot::from_yaml("test".as_ref(), &text).unwrap(),
+            issuer,
+        }
+    }
+
+    pub(crate) fn address(&self, last: u8) -> IpAddr {
+        let [a, b] = self.net;
+        Ipv4Addr::new(127, a, b, last).into()
+    }
+
+    pub(crate) fn at(&self, last: u8, port: u16) -> SocketAddr {
+        (self.address(last), port).into()
+    }
+
+    pub(crate) fn settings(&self, own: u8) -> Settings {
+        Settings {
+            sockets: SocketOptions {
+                source: Source::Relay,
+                outbound: Some(self.address(own)),
+                ..SocketOptions::default()
+            },
+            ..Settings::default()
+        }
+    }
+
+    /// A relay for a workload.
+    pub(crate) fn relay(&self, name: &str, settings: Settings) -> Running {
+        let trust = Trust::new([]);
+        let names = format!("shop/{name}/{name}").parse().unwrap();
+        let known = Known::new(self.snapshot.clone(), &names).unwrap();
+        let identity = known.here.own.identity.clone();
+        let source = Held(self.issued(&identity));
+        let options = StoreOptions::default();
+        let store = Arc::new(Store::start(source, Arc::clone(&trust), options));
+        let (observer, seen) = Seen::new(self.net);
+        let (drain, draining) = Drain::new();
+        let panics = Panics::default();
+        let (publish, known) = watch::channel(Arc::new(known));
+        let parts = Parts {
+            known,
+            store,
+            observer: Arc::new(observer),
+            draining,
+            panics: panics.clone(),
+        };
+        Running {
+            relay: Relay::new(parts, settings.clone()).unwrap(),
+            drain,
+            trust,
+            seen,
+            panics,
+            settings,
+            _publish: publish,
+        }
+    }
+
+    pub(crate) fn identity(&self, account: &str) -> SpiffeId {
+        let name = format!("shop/{account}/{account}").parse().unwrap();
+        self.snapshot.workload(&name).unwrap().identity.clone()
+    }
+
+    /// A certificate. Those of `web` have one number, by which they can be revoked.
+    pub(crate) fn issued(&self, identity: &SpiffeId) -> Issued {
+        let leaf = Leaf {
+            uris: vec![identity.to_string()],
+            ..Leaf::of("")
+        };
+        let details = Details {
+            serial: (identity.service_account() == "web").then_some(WEB),
+            ..Details::default()
+        };
+        let testkit::Issued { chain, key } = self.issuer.issue_with(&leaf, &details);
+        Issued {
+            credentials: Credentials::from_pem(chain.as_bytes(), key.as_bytes()).unwrap(),
+            roots: Roots::from_pem(self.issuer.root().as_bytes()).unwrap(),
+        }
+    }
+
+    /// Lists that revoke `web`.
+    pub(crate) fn revocations(&self) -> RevocationLists {
+        let list = self.issuer.revoke(&[WEB], Validity::Now);
+        RevocationLists::read(list.as_bytes()).unwrap()
+    }
+
+    /// The server's relay, with its listener of tunnels.
+    pub(crate) fn server(&self) -> Running {
+        let server = self.relay("db", self.settings(SERVER));
+        let address = self.at(SERVER, ambient_facts::ports::HBONE);
+        server
+            .relay
+            .take_tunnels(server.listen(address, Destination::Local));
+        server
+    }
+
+    /// The client's relay, with a listener that connects to this.
+    pub(crate) fn client(&self, to: SocketAddr) -> (Running, SocketAddr) {
+        let client = self.relay("web", self.settings(CLIENT));
+        let listener = client.listen(self.at(CLIENT, 0), Destination::Fixed(to));
+        let address = listener.local_addr().unwrap();
+        client.relay.take_outbound(listener);
+        (client, address)
+    }
+
+    /// An application.
+    pub(crate) async fn application(&self) -> TcpListener {
+        TcpListener::bind(self.at(SERVER, 0)).await.unwrap()
+    }
+}
+
+/// A certificate that is there already.
+struct Held(Issued);
+
+impl Certificates for Held {
+    fn fetch<'a>(&'a self, _: &'a SpiffeId) -> Pending<'a, Result<Issued, FetchError>> {
+        Box::pin(async { Ok(self.0.clone()) })
+    }
+}
+
+/// A relay that is running.
+pub(crate) struct Running {
+    pub(crate) relay: Relay,
+    pub(crate) drain: Drain,
+    trust: Arc<Trust>,
+    pub(crate) seen: mpsc::UnboundedReceiver<String>,
+    pub(crate) panics: Panics,
+    settings: Settings,
+    _publish: watch::Sender<Arc<Known>>,
+}
+
+impl Running {
+    pub(crate) fn listen(&self, address: SocketAddr, destination: Destination) -> Listener {
+        Listener::bind("test", address, destination, &self.settings.sockets).unwrap()
+    }
+
+    /// Drops it, but for what tells of it.
+    pub(crate) fn dropped(self) -> (Drain, mpsc::UnboundedReceiver<String>) {
+        let Self { drain, seen, .. } = self;
+        (drain, seen)
+    }
+
+    /// Has revocation lists count, and tells how many connections they end.
+    pub(crate) fn revoke(&self, lists: RevocationLists) -> usize {
+        self.trust.revoke(lists)
+    }
+
+    /// The next thing that it tells of.
+    pub(crate) async fn told(&mut self) -> String {
+        soon(self.seen.recv()).await.unwrap()
+    }
+
+    /// So many things, sorted.
+    pub(crate) async fn tells(&mut self, many: usize) -> String {
+        let mut lines = Vec::new();
+        for _ in 0..many {
+            lines.push(self.told().await);
+        }
+        lines.sort();
+        lines.join("\n")
+    }
+
+    pub(crate) async fn end(&self, within: Duration) -> Left {
+        let left = self.drain.start(Instant::now() + within).await;
+        assert_eq!(self.panics.count(), 0);
+        left
+    }
+}
+
+/// Tells in lines what happens, without what differs from run to run.
+struct Seen {
+    net: String,
+    told: mpsc::UnboundedSender<String>,
+}
+
+impl Seen {
+    fn new([a, b]: [u8; 2]) -> (Self, mpsc::UnboundedReceiver<String>) {
+        let (told, seen) = mpsc::unbounded_channel();
+        let net = format!("127.{a}.{b}.");
+        (Self { net, told }, seen)
+    }
+
+    fn tell(&self, line: &str) {
+        let line = line.replace(&self.net, "NET.");
+        // Ports of the test are above those of the mesh.
+        let mut words = Vec::new();
+        for word in line.split(' ') {
+            let bare = word.trim_end_matches(|c: char| !c.is_ascii_digit());
+            let end = word.strip_prefix(bare).unwrap_or_default();
+            let port = bare.rsplit_once(':').and_then(|(before, port)| {
+                let port = port.parse::<u16>().ok()?;
+                (port > 15_100).then(|| format!("{before}:PORT{end}"))
+            });
+            words.push(port.unwrap_or_else(|| word.to_owned()));
+        }
+        _ = self.told.send(words.join(" "));
+    }
+}
+
+impl Observer for Seen {
+    fn open(&self, about: About) -> Box<dyn Record> {
+        Box::new(Line {
+            told: self.told.clone(),
+            net: self.net.clone(),
+            about,
+            counts: Mutex::default(),
+        })
+    }
+
+    fn refuse(&self, early: &Early<'_>) {
+        self.tell(&format!(
+            "refused {} from {} to {}: {}",
+            early.direction, early.source, early.destination, early.failure
+        ));
+    }
+
+    fn handshake(&self, handshake: &Handshake<'_>) {
+        let outcome = match handshake.outcome {
+            Ok(identity) => identity.to_string(),
+            Err(error) => error.to_string(),
+        };
+        self.tell(&format!(
+            "TLS {} with {}: {outcome}",
+            handshake.direction, handshake.peer
+        ));
+    }
+}
+
+struct Line {
+    told: mpsc::UnboundedSender<String>,
+    net: String,
+    about: About,
+    counts: Mutex<[u64; 2]>,
+}
+
+impl Meter for Line {
+    fn passed(&self, from: Side, octets: u64) {
+        self.counts.lock().unwrap()[usize::from(from == Side::Server)] += octets;
+    }
+}
+
+impl Record for Line {
+    fn connected(&self, _: Duration) {}
+
+    fn close(self: Box<Self>, end: &End) {
+        let about = &self.about;
+        let who = |identity: &Option<SpiffeId>| {
+            let account = identity.as_ref().map(|id| id.service_account().to_owned());
+            account.unwrap_or_else(|| "-".to_owned())
+        };
+        let [up, down] = *self.counts.lock().unwrap();
+        let end = match end {
+            End::Over(ending) => format!("{ending:?}"),
+            End::Failed(failure) => failure.to_string(),
+            other => format!("{other:?}"),
+        };
+        let target = about.target.as_ref().map(ToString::to_string);
+        let service = about.service.as_ref().map_or("-", |s| s.hostname.as_str());
+        let line = format!(
+            "{} {} of {} to {} of {} for {} at {service}: {up} up, {down} down, {end}",
+            about.direction,
+            about.source,
+            who(&about.client_identity),
+            about.destination,
+            who(&about.server_identity),
+            target.unwrap_or_else(|| "-".to_owned()),
+        );
+        let seen = Seen {
+            net: self.net.clone(),
+            told: self.told.clone(),
+        };
+        seen.tell(&line);
+    }
+}
+
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    let done = timeout(Duration::from_secs(20), what).await;
+    done.expect("it does not take so long")
+}
+
+/// An application that sends back what it gets, for ever.
+pub(crate) async fn echo(listener: TcpListener) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            let (mut reader, mut writer) = stream.split();
+            _ = tokio::io::copy(&mut reader, &mut writer).await;
+            _ = writer.shutdown().await;
+        });
+    }
+}
+
+/// Sends something, and takes what comes back until the end.
+pub(crate) async fn exchange(address: SocketAddr, what: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(what).await?;
+    stream.shutdown().await?;
+    let mut answer = Vec::new();
+    soon(stream.read_to_end(&mut answer)).await?;
+    Ok(answer)
+}

@@ -1,0 +1,117 @@
+//! How a relay ends, and how it lets go of what it holds.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::harness::{Mesh, echo, exchange, soon};
+
+const LONG: Duration = Duration::from_secs(15);
+
+#[tokio::test]
+async fn a_server_that_drains_ends_its_tunnels_when_their_connections_have() {
+    let mesh = Mesh::new([1, 2]);
+    let application = mesh.application().await;
+    let mut server = mesh.server();
+    let (_client, address) = mesh.client(application.local_addr().unwrap());
+    let mut near = TcpStream::connect(address).await.unwrap();
+    let (mut far, _) = soon(application.accept()).await.unwrap();
+    let ending = async {
+        let left = server.end(LONG).await;
+        assert!(left.is_empty(), "{left}");
+    };
+    let talking = async {
+        // It goes on while the relay ends.
+        near.write_all(b"still here").await.unwrap();
+        let mut seen = [0; 10];
+        soon(far.read_exact(&mut seen)).await.unwrap();
+        near.shutdown().await.unwrap();
+        far.shutdown().await.unwrap();
+        assert_eq!(soon(near.read(&mut seen)).await.unwrap(), 0);
+    };
+    soon(async { tokio::join!(ending, talking) }).await;
+    insta::assert_snapshot!(server.tells(2).await, @"
+    TLS inbound with NET.1:PORT: spiffe://cluster.local/ns/shop/sa/web
+    inbound NET.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 10 up, 0 down, Finished(Server)
+    ");
+}
+
+#[tokio::test]
+async fn what_is_left_when_time_is_up_breaks_off_and_is_told_so() {
+    let mesh = Mesh::new([1, 2]);
+    let application = mesh.application().await;
+    let mut server = mesh.server();
+    let (mut client, address) = mesh.client(application.local_addr().unwrap());
+    let mut near = TcpStream::connect(address).await.unwrap();
+    let (mut far, _) = soon(application.accept()).await.unwrap();
+    let left = soon(server.end(Duration::from_millis(50))).await;
+    insta::assert_snapshot!(left, @"1 inbound connections, 1 inbound tunnels");
+    let mut seen = [0; 1];
+    soon(far.read(&mut seen)).await.unwrap_err();
+    soon(near.read(&mut seen)).await.unwrap_err();
+    insta::assert_snapshot!(server.tells(2).await, @"
+    TLS inbound with NET.1:PORT: spiffe://cluster.local/ns/shop/sa/web
+    inbound NET.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 0 up, 0 down, Drained
+    ");
+    insta::assert_snapshot!(client.tells(2).await, @r#"
+    TLS outbound with NET.2:15008: spiffe://cluster.local/ns/shop/sa/db
+    outbound 127.0.0.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 0 up, 0 down, Failed { at: Server, detail: "the connection of the stream ended: the peer closed it without a farewell" }
+    "#);
+}
+
+#[tokio::test]
+async fn a_client_that_drains_takes_no_more_and_ends_when_its_connections_have() {
+    let mesh = Mesh::new([1, 2]);
+    let application = mesh.application().await;
+    let to = application.local_addr().unwrap();
+    tokio::spawn(echo(application));
+    let _server = mesh.server();
+    let (client, address) = mesh.client(to);
+    let mut near = TcpStream::connect(address).await.unwrap();
+    let mut seen = [0; 5];
+    near.write_all(b"hello").await.unwrap();
+    soon(near.read_exact(&mut seen)).await.unwrap();
+    let ending = async {
+        let left = client.end(LONG).await;
+        assert!(left.is_empty(), "{left}");
+    };
+    let talking = async {
+        while exchange(address, b"new").await.is_ok() {}
+        near.write_all(b"again").await.unwrap();
+        soon(near.read_exact(&mut seen)).await.unwrap();
+        drop(near);
+    };
+    soon(async { tokio::join!(ending, talking) }).await;
+}
+
+#[tokio::test]
+async fn a_relay_that_is_dropped_breaks_off_and_leaves_nothing_behind() {
+    let mesh = Mesh::new([1, 2]);
+    let application = mesh.application().await;
+    let server = mesh.server();
+    let (client, address) = mesh.client(application.local_addr().unwrap());
+    let mut near = TcpStream::connect(address).await.unwrap();
+    let (mut far, _) = soon(application.accept()).await.unwrap();
+    near.write_all(b"x").await.unwrap();
+    soon(far.read_exact(&mut [0])).await.unwrap();
+    let (drain, mut seen) = server.dropped();
+    // Its tasks are gone, and the record of the connection is closed.
+    soon(async {
+        while !drain.present().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let mut told = Vec::new();
+    while let Some(line) = soon(seen.recv()).await {
+        told.push(line);
+    }
+    insta::assert_snapshot!(told.join("\n"), @"
+    TLS inbound with NET.1:PORT: spiffe://cluster.local/ns/shop/sa/web
+    inbound NET.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 1 up, 0 down, Drained
+    ");
+    soon(near.read(&mut [0])).await.unwrap_err();
+    soon(far.read(&mut [0])).await.unwrap_err();
+    drop(client);
+}

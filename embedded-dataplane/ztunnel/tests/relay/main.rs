@@ -1,0 +1,9 @@
+//! Relays on the loopback interface, with applications at both ends: what these see of each other,
+//! and what the relays say of it.
+#![cfg(test)]
+
+mod bounds;
+mod ends;
+mod envoy;
+mod harness;
+mod life;
