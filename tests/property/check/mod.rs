@@ -49,7 +49,7 @@ pub(crate) struct Outcome {
 pub(crate) struct Case<'c> {
     /// What people want: without the objects of an earlier run.
     pub(crate) before: &'c World,
-    /// The same with the policies of an earlier run.
+    /// The same with the authorization policies of an earlier run.
     pub(crate) existing: &'c World,
     /// No earlier run left anything.
     pub(crate) is_new: bool,
@@ -119,11 +119,11 @@ pub(crate) fn check(
     let policies = before.authorization_policies.iter().map(|p| &p.meta);
     let mut policies = policies.chain(before.network_policies.iter().map(|p| &p.meta));
     let is_new = !policies.any(is_own);
-    let existing = before.clone();
     // What the program restored before is no will of the user.
     before
         .network_policies
         .retain(|policy| !is_own(&policy.meta));
+    let existing = before.clone();
     before
         .authorization_policies
         .retain(|policy| !is_own(&policy.meta));
