@@ -2,6 +2,8 @@
 //! fuzzing once found is found again without fuzzing.
 #![cfg(test)]
 
+#[path = "../embedded-dataplane/fuzz/cases/administration.rs"]
+mod administration;
 #[path = "../embedded-dataplane/fuzz/cases/authority.rs"]
 mod authority;
 #[path = "../embedded-dataplane/fuzz/cases/baggage.rs"]
@@ -49,6 +51,11 @@ fn replay(target: &str, run: fn(&[u8])) {
         let outcome = std::panic::catch_unwind(|| run(&bytes));
         assert!(outcome.is_ok(), "{} fails", input.display());
     }
+}
+
+#[test]
+fn administration_survives_its_corpus() {
+    replay("administration", administration::run);
 }
 
 #[test]

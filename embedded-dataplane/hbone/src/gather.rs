@@ -22,7 +22,7 @@ const LARGE: usize = 16 << 10;
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     is_closed: AtomicBool,
-    /// Octets wait at the gate.
+    /// Octets wait at the gate, or behind it: TLS takes more than the socket does.
     is_crowded: AtomicBool,
 }
 
@@ -32,7 +32,7 @@ impl Gate {
         self.is_closed.store(true, Ordering::Relaxed);
     }
 
-    /// Lets the next flush write everything. Tells whether there is anything.
+    /// Lets the next flush write everything. Tells whether there may be anything.
     pub(crate) fn open(&self) -> bool {
         self.is_closed.store(false, Ordering::Relaxed);
         self.is_crowded.load(Ordering::Relaxed)
@@ -70,12 +70,17 @@ impl<S> Gathered<S> {
             && self.held.len() + octets <= MOST
     }
 
+    /// A flush that the closed gate keeps off is to be made up for.
+    fn crowd(&self) {
+        self.gate.is_crowded.store(true, Ordering::Relaxed);
+    }
+
     fn hold(&mut self, octets: &[u8]) {
         if self.held.capacity() == 0 {
             self.held.reserve(LARGE);
         }
         self.held.extend_from_slice(octets);
-        self.gate.is_crowded.store(true, Ordering::Relaxed);
+        self.crowd();
     }
 }
 
@@ -93,7 +98,6 @@ impl<S: AsyncWrite + Unpin> Gathered<S> {
         // A connection that has nothing to say keeps no memory for it.
         self.held = Vec::new();
         self.gone = 0;
-        self.gate.is_crowded.store(false, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 }
@@ -118,6 +122,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
             self.hold(octets);
             return Poll::Ready(Ok(octets.len()));
         }
+        self.crowd();
         ready!(self.poll_release(cx))?;
         Pin::new(&mut self.stream).poll_write(cx, octets)
     }
@@ -134,6 +139,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
             }
             return Poll::Ready(Ok(count));
         }
+        self.crowd();
         ready!(self.poll_release(cx))?;
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
@@ -147,7 +153,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
             return Poll::Ready(Ok(()));
         }
         ready!(self.poll_release(cx))?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.gate.is_crowded.store(false, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -161,7 +169,7 @@ mod tests {
     use std::future::poll_fn;
     use std::task::Waker;
 
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
     use super::*;
 
@@ -191,6 +199,8 @@ mod tests {
         gate.close();
         gathered.write_all(b"small ").await.unwrap();
         gathered.write_all(&[b'l'; LARGE]).await.unwrap();
+        assert!(gate.open());
+        gathered.flush().await.unwrap();
         assert!(!gate.open());
         gate.close();
         gathered.write_all(b" last").await.unwrap();
@@ -202,6 +212,49 @@ mod tests {
             seen,
             format!("this and that small {} last", "l".repeat(LARGE))
         );
+    }
+
+    /// Takes everything, and passes on what it is told to, as TLS does whose socket is full.
+    struct Slow(DuplexStream, Vec<u8>);
+
+    impl AsyncWrite for Slow {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            octets: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.1.extend_from_slice(octets);
+            Poll::Ready(Ok(octets.len()))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let Self(stream, taken) = &mut *self;
+            while !taken.is_empty() {
+                let count = ready!(Pin::new(&mut *stream).poll_write(cx, taken))?;
+                taken.drain(..count);
+            }
+            Pin::new(stream).poll_flush(cx)
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_stream_below_has_not_passed_on_is_flushed_when_the_gate_opens() {
+        let (ours, mut theirs) = duplex(2 * LARGE);
+        let mut gathered = Gathered::new(Slow(ours, Vec::new()));
+        let gate = gathered.gate();
+        gate.close();
+        gathered.write_all(&[b'l'; LARGE]).await.unwrap();
+        // The library takes this for done, and does not come again by itself.
+        gathered.flush().await.unwrap();
+        assert!(gate.open());
+        gathered.flush().await.unwrap();
+        assert!(!gate.open());
+        let mut seen = [0; LARGE];
+        theirs.read_exact(&mut seen).await.unwrap();
     }
 
     #[tokio::test]

@@ -25,7 +25,7 @@ pub enum FilterError {
     /// No such level.
     #[error("`{0}` is no level: use `off`, `error`, `warn`, `info`, `debug` or `trace`")]
     Level(String),
-    /// A part without a name.
+    /// A part without a name, or with one that no module has.
     #[error("`{0}` has a level and no scope before it: write `SCOPE=LEVEL`")]
     Scope(String),
     /// Too many parts.
@@ -53,10 +53,11 @@ impl Filter {
                 None => filter.all = level(clause)?,
                 Some((scope, level_text)) => {
                     let scope = scope.trim();
-                    if scope.is_empty() || scope.ends_with(':') {
+                    let scope = shown(scope);
+                    if !is_scope(scope) {
                         return Err(FilterError::Scope(clause.to_owned()));
                     }
-                    filter.set(shown(scope), level(level_text.trim())?)?;
+                    filter.set(scope, level(level_text.trim())?)?;
                 }
             }
         }
@@ -122,7 +123,16 @@ impl fmt::Display for Filter {
 
 /// A scope as it is shown.
 pub(super) fn shown(scope: &str) -> &str {
-    scope.strip_prefix(OURS).unwrap_or(scope)
+    scope.trim_start_matches(OURS)
+}
+
+/// Whether a text could be the path of a module, or another target of events.
+fn is_scope(text: &str) -> bool {
+    let is_name = |name: &str| {
+        let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+        !name.is_empty() && name.chars().all(is_part)
+    };
+    text.split("::").all(is_name)
 }
 
 fn level(text: &str) -> Result<LevelFilter, FilterError> {
@@ -199,6 +209,10 @@ mod tests {
             of("=info"),
             "`=info` has a level and no scope before it: write `SCOPE=LEVEL`"
         );
+        for scope in ["a b", "a::", "::a", "a:b", "a%", "a\"", "ambient_"] {
+            let clause = format!("{scope}=info");
+            assert!(of(&clause).starts_with(&format!("`{clause}` has a level")));
+        }
         let many: Vec<_> = (0..=MOST).map(|n| format!("scope{n}=info")).collect();
         assert_eq!(
             of(&many.join(",")),

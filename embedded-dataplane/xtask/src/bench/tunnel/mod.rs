@@ -141,6 +141,12 @@ fn show(
         let ratios = trials.iter().zip(base);
         let ratios = ratios.map(|(own, direct)| cell.value(own) / cell.value(direct));
         let [_, ratio, _] = trial::spread(ratios);
+        // There is none where nothing is between them.
+        let ratio = if ratio.is_finite() {
+            format!("{ratio:.2}")
+        } else {
+            "-".to_owned()
+        };
         let [_, cpu, _] = trial::spread(trials.iter().map(|trial| cell.cpu(trial)));
         let [_, memory, _] = trial::spread(trials.iter().map(|trial| trial.memory));
         let (cpu, memory) = if variant.proxies.is_empty() {
@@ -148,15 +154,7 @@ fn show(
         } else {
             (cell.cpu_text(cpu), format!("{:.1} MB", memory / 1e6))
         };
-        table.push(&[
-            variant.name,
-            &median,
-            &least,
-            &most,
-            &format!("{ratio:.2}"),
-            &cpu,
-            &memory,
-        ]);
+        table.push(&[variant.name, &median, &least, &most, &ratio, &cpu, &memory]);
     }
     writeln!(output, "{table}")?;
     output.flush()

@@ -153,7 +153,7 @@ pub(super) fn run(
     Ok(Trial {
         figures,
         cpu: after.proxies - before.proxies,
-        memory: memory.sum(),
+        memory: memory.fold(0.0, |sum, held| sum + held),
         foreign: ((after.machine - before.machine - (after.ours - before.ours)) / took).max(0.0),
     })
 }
