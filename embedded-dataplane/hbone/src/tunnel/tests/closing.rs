@@ -216,3 +216,51 @@ async fn as_a_stream_of_tokio_it_closes_the_same() {
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     }
 }
+
+/// A stream that fails when it is read from.
+struct Failing;
+
+#[derive(Debug, thiserror::Error)]
+#[error("what only the layer below knows")]
+struct Known;
+
+impl tokio::io::AsyncRead for Failing {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Err(std::io::Error::other(Known)))
+    }
+}
+
+impl AsyncWrite for Failing {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(Ok(octets.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn how_the_stream_below_failed_is_told_by_its_own_error() {
+    let of_client = open(Failing, &Limits::CLIENT).await.map(|_| ());
+    let of_server = server::accept(Failing, &Limits::SERVER).await.map(|_| ());
+    for outcome in [of_client, of_server] {
+        let Err(ConnectionError::Io(error)) = outcome else {
+            panic!("{outcome:?}");
+        };
+        let inner = error.get_ref().unwrap();
+        assert!(inner.is::<Known>(), "{inner:?}");
+    }
+}
