@@ -61,13 +61,12 @@ impl Blocks {
     pub(super) fn hold(&self, range: AddressRange) -> Option<bool> {
         let after = self.0.partition_point(|b| b.network() <= range.first);
         let before = after.checked_sub(1).and_then(|last| self.0.get(last));
-        match before.filter(|b| b.contains(&range.first)) {
-            Some(block) => block.contains(&range.last).then_some(true),
-            None => {
-                let next = self.0.get(after);
-                let meets = next.is_some_and(|b| range.contains(b.network()));
-                (!meets).then_some(false)
-            }
+        if let Some(block) = before.filter(|b| b.contains(&range.first)) {
+            block.contains(&range.last).then_some(true)
+        } else {
+            let next = self.0.get(after);
+            let meets = next.is_some_and(|b| range.contains(b.network()));
+            (!meets).then_some(false)
         }
     }
 }

@@ -15,12 +15,11 @@ pub(super) fn read(object: &GenericObject, mesh: &mut Mesh) {
         // `templates/configmap.yaml`).
         ("", "ConfigMap") if name == "istio" || name.starts_with("istio-") => {
             if let Some(text) = object.body.pointer("/data/mesh") {
-                match text.as_str().and_then(|text| written(object, text)) {
-                    Some(config) => mesh.configs.push(config),
-                    None => {
-                        let origin = object.meta.origin.clone();
-                        mesh.unreadable.insert((object.reference(), origin));
-                    }
+                if let Some(config) = text.as_str().and_then(|text| written(object, text)) {
+                    mesh.configs.push(config);
+                } else {
+                    let origin = object.meta.origin.clone();
+                    mesh.unreadable.insert((object.reference(), origin));
                 }
             }
             // Of the node agents (istio-cni chart, `templates/configmap-cni.yaml`).

@@ -147,9 +147,11 @@ impl Passage<'_> {
                     // Network policies may list less than the tunnel carries, which an earlier run
                     // may have opened.
                     let listed = arrives && admitted;
-                    let was = listed || carried;
+                    let before = listed || carried;
                     let excuses = listed || (carried && case.is_new);
-                    let passed = alone.iter().map(|now| (was, excuses, now.unwrap_or(was)));
+                    let passed = alone
+                        .iter()
+                        .map(|now| (before, excuses, now.unwrap_or(before)));
                     outcomes.extend(passed);
                 }
             }

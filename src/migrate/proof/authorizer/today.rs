@@ -291,17 +291,17 @@ impl Today {
     /// What the tunnel carries today for a client, if network policies let it reach the tunnel.
     pub(super) fn carried(&self, identified: Identified<'_>, client: ClientToday) -> Allowance {
         let nothing = || Allowance::exactly(PortSet::none());
-        let Some((carries, carried)) = self.carries.as_ref().zip(identified.carried) else {
+        let Some((end, carried)) = self.carries.as_ref().zip(identified.carried) else {
             return nothing();
         };
-        let tunnels = if carries.knows_all {
+        let tunnels = if end.knows_all {
             Some(true)
         } else {
             client.tunnels
         };
         match tunnels {
             Some(false) => nothing(),
-            Some(true) if carries.surely => carried.clone(),
+            Some(true) if end.surely => carried.clone(),
             _ => carried.either(&nothing()),
         }
     }
