@@ -124,6 +124,16 @@ impl Listeners {
             .map_err(ListenError::Descriptor)
     }
 
+    /// The ports that they have.
+    pub(crate) fn ports(&self) -> impl Iterator<Item = u16> {
+        let of_relay = [&self.outbound, &self.plaintext, &self.tunnels];
+        let of_relay = of_relay.map(Listener::local_addr);
+        let of_sites = [&self.admin, &self.metrics, &self.status];
+        let of_sites = of_sites.map(tokio::net::TcpListener::local_addr);
+        let all = of_relay.into_iter().chain(of_sites);
+        all.flatten().map(|address| address.port())
+    }
+
     /// What was taken from, which waits to be told that this process accepts.
     pub(crate) fn predecessor(&mut self) -> Option<Inheritance> {
         self.predecessor.take()

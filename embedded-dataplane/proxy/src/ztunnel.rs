@@ -74,6 +74,9 @@ impl RunError {
     }
 }
 
+/// The longest that connections go on after a successor took over.
+const CARRIED_ON: Duration = Duration::from_hours(30 * 24);
+
 /// Runs until the process is to end, and lets its connections end then.
 ///
 /// # Errors
@@ -103,7 +106,12 @@ fn runtime(threads: usize) -> io::Result<Runtime> {
 async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
     let mut signals = Signals::listen()?;
     let snapshot = Snapshot::read(&settings.snapshot)?;
-    let known = Arc::new(Known::new(snapshot, &settings.workload)?);
+    let mut known = Known::new(snapshot, &settings.workload)?;
+    let handover = settings.handover.as_deref();
+    let mut listeners = Listeners::take(&settings.listen, &settings.sockets, handover).await?;
+    // Whoever asked for these would be led here again, or to who administers the relay.
+    known.here.refused.extend(listeners.ports());
+    let known = Arc::new(known);
     let trust = Trust::new(settings.trust_domain_aliases.iter().cloned());
     let panics = Panics::default();
     let helpers = Tasks::new(&panics);
@@ -140,8 +148,6 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
         move || store.list()
     });
 
-    let handover = settings.handover.as_deref();
-    let mut listeners = Listeners::take(&settings.listen, &settings.sockets, handover).await?;
     let predecessor = listeners.predecessor();
     let descriptors = listeners.descriptors()?;
     relay.take_outbound(listeners.outbound);
@@ -165,13 +171,14 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
         }
     });
     let metrics = admin::metrics(&Arc::new(metrics));
+    let sites = Tasks::new(&panics);
     for (listener, site) in [
         (listeners.admin, administration),
         (listeners.metrics, metrics),
         (listeners.status, admin::readiness(readiness.clone())),
     ] {
         let name = site.name();
-        helpers.spawn(name, admin::serve(listener, site, Limits::default()));
+        sites.spawn(name, admin::serve(listener, site, Limits::default()));
     }
     if let Some(predecessor) = predecessor
         && let Err(error) = predecessor.ready().await
@@ -189,14 +196,29 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
     let cause = tokio::select! {
         cause = signals.any() => cause,
         () = quit.asked() => "asked by administration",
-        () = taken(offer.as_ref()) => "a successor has taken over",
+        () = taken(offer.as_ref()) => {
+            // The sites are the successor's from now on: their sockets are the same.
+            sites.stop().await;
+            carry_on(&drain, &mut signals).await
+        }
         panic = panics.any() => return Err(RunError::Panic(panic.to_string())),
     };
+    ready.shut();
     // Its listeners are descriptors of the same sockets, which nobody accepts from any more.
     drop(offer);
     tracing::info!(cause, within = ?settings.drain, "draining");
     end(&drain, settings.drain, &mut signals).await;
     Ok(())
+}
+
+/// Carries what there is to its end, however long that takes, unless somebody asks for another. A
+/// successor is there for what comes. Tells why it is over.
+async fn carry_on(drain: &Drain, signals: &mut Signals) -> &'static str {
+    tracing::info!("a successor has taken over");
+    tokio::select! {
+        _ = drain.start(Instant::now() + CARRIED_ON) => "a successor has taken over",
+        cause = signals.any() => cause,
+    }
 }
 
 /// Lets connections end for a time, or until somebody asks again.

@@ -147,3 +147,31 @@ fn what_is_wrong_is_told_and_is_the_exit_code() {
     Some(64) error: unrecognized subcommand 'waypoint'
     ");
 }
+
+#[test]
+fn a_connection_that_nothing_led_to_the_relay_ends_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free();
+    let config = configured(folder.path(), &ports);
+    let _process = Process::start(&mut program(&config), folder.path().join("log"));
+    let [outbound, plaintext, _, _, metrics, status] = ports;
+    eventually("it is ready", || {
+        get(status, "/healthz/ready").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    });
+    for listener in [outbound, plaintext] {
+        let mut stream = std::net::TcpStream::connect(listener).unwrap();
+        let patience = std::time::Duration::from_secs(5);
+        stream.set_read_timeout(Some(patience)).unwrap();
+        let read = std::io::Read::read(&mut stream, &mut [0; 16]);
+        let is_over = match &read {
+            Ok(count) => *count == 0,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        };
+        assert!(is_over, "{read:?}");
+    }
+    // Each would be another of the relay to itself.
+    let counted = get(metrics, "/metrics").unwrap();
+    let opened = counted.lines();
+    let opened = opened.filter(|l| l.starts_with("istio_tcp_connections_opened_total"));
+    assert_eq!(opened.collect::<Vec<_>>(), Vec::<&str>::new());
+}

@@ -123,10 +123,16 @@ impl Listener {
         let destination = match self.destination {
             Destination::Fixed(address) => address,
             Destination::Local => stream.local_addr()?,
-            Destination::Original => match original(&socket) {
-                Some(address) => address,
-                None => stream.local_addr()?,
-            },
+            Destination::Original => {
+                let local = stream.local_addr()?;
+                let address = original(&socket).unwrap_or(local);
+                // Nothing led it here: it would be led to itself, again and again.
+                if address == local && local.port() == self.local_addr()?.port() {
+                    tracing::debug!(%source, %local, "a connection to the relay itself");
+                    return Err(io::ErrorKind::ConnectionRefused.into());
+                }
+                address
+            }
         };
         let class = class::of(&socket, source);
         Ok(Accepted {

@@ -14,7 +14,7 @@ use crate::migrate::setting::role::ClientToday;
 use crate::model::AuthorizationPolicy;
 use crate::netpol::PortSet;
 
-/// The same with the policies of people, where something may decide.
+/// What may decide, with the policies of people.
 pub(super) struct EnforcedToday<'p> {
     nothing: bool,
     sidecar: Option<(Sidecar, Selected<'p>)>,
