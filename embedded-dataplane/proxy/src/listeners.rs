@@ -124,13 +124,12 @@ impl Listeners {
             .map_err(ListenError::Descriptor)
     }
 
-    /// The ports that they have.
-    pub(crate) fn ports(&self) -> impl Iterator<Item = u16> {
+    /// The ports that nobody is to be led to: of the relay itself, and of its administration. Metrics
+    /// and readiness are there for others, who come through the rules like everybody.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = u16> {
         let of_relay = [&self.outbound, &self.plaintext, &self.tunnels];
         let of_relay = of_relay.map(Listener::local_addr);
-        let of_sites = [&self.admin, &self.metrics, &self.status];
-        let of_sites = of_sites.map(tokio::net::TcpListener::local_addr);
-        let all = of_relay.into_iter().chain(of_sites);
+        let all = of_relay.into_iter().chain([self.admin.local_addr()]);
         all.flatten().map(|address| address.port())
     }
 

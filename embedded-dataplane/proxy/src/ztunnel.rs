@@ -110,7 +110,7 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
     let handover = settings.handover.as_deref();
     let mut listeners = Listeners::take(&settings.listen, &settings.sockets, handover).await?;
     // Whoever asked for these would be led here again, or to who administers the relay.
-    known.here.refused.extend(listeners.ports());
+    known.here.refused.extend(listeners.refused());
     let known = Arc::new(known);
     let trust = Trust::new(settings.trust_domain_aliases.iter().cloned());
     let panics = Panics::default();

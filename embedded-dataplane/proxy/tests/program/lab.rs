@@ -259,7 +259,7 @@ fn relay(folder: &Path, name: &str, mut command: Command, log: &str) -> Process 
         .arg(folder.join("mesh.yaml"))
         .arg("--authority")
         .arg(folder.join("authority"))
-        .arg("--handover")
+        .args(["--drain", "1s", "--handover"])
         .arg(folder.join(format!("{name}.socket")));
     Process::start(&mut command, folder.join(log))
 }

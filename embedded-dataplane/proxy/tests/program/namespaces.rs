@@ -187,7 +187,10 @@ fn w15_no_connection_is_lost_when_a_successor_takes_over() {
     let _second = lab.successor("second");
     more();
     first.logs("a successor has taken over");
-    // What was there before goes on while its relay ends.
+    // What was there before goes on while its relay ends, for longer than a drain would last.
+    let drain = std::time::Duration::from_secs(2);
+    let handed_over = std::time::Instant::now();
+    eventually("a drain would be over", || handed_over.elapsed() > drain);
     long.write_all(b"still here").unwrap();
     let mut answer = [0; 10];
     long.read_exact(&mut answer).unwrap();
@@ -197,6 +200,20 @@ fn w15_no_connection_is_lost_when_a_successor_takes_over() {
     over.store(true, Ordering::Relaxed);
     for client in clients {
         client.join().unwrap();
+    }
+}
+
+#[test]
+fn whoever_is_outside_reads_metrics_and_readiness_through_the_rules() {
+    if is_outside("whoever_is_outside_reads_metrics_and_readiness_through_the_rules") {
+        return;
+    }
+    let _lab = Lab::new();
+    for (port, page) in [(15020, "/metrics"), (15021, "/healthz/ready")] {
+        let mut stream = from_outside(&format!("{SERVER}:{port}"), 0);
+        let request = format!("GET {page} HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        assert_eq!(first_line(&mut stream), "HTTP/1.1 200 OK\r", "{page}");
     }
 }
 
