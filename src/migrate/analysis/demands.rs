@@ -152,7 +152,10 @@ impl Analysis<'_, '_> {
         clients.extend(unlisted);
         let others = self.for_others(class);
         clients.extend(self.unnamed(others.as_ref(), &clients));
-        let others = either(others, nameless);
+        let mut others = either(others, nameless);
+        if clients.is_empty() && others.is_none() {
+            others = self.listed_unused.get(&class).cloned();
+        }
         if !is_limited && others.as_ref().is_none_or(unlimited) {
             return None;
         }

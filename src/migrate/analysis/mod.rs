@@ -3,6 +3,7 @@
 pub(super) mod demands;
 pub(super) mod naming;
 pub(super) mod unlisted;
+mod unused;
 pub(super) mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,6 +47,9 @@ pub(crate) struct Analysis<'s, 'w> {
     pub(crate) for_anybody: Vec<PortSet>,
     /// Classes whose tunnel's port is open to any pod there may be.
     pub(crate) open_to_anybody: FixedBitSet,
+    /// By class that the tunnel is let into and nobody of the input reaches: the ports that its
+    /// policies list.
+    listed_unused: BTreeMap<Node, PortSet>,
     /// By class: ports granted to any pod of some namespaces, and the parties that stand there for
     /// pods that are not in the input.
     pub(crate) for_namespaces: Vec<Vec<(PortSet, Arc<FixedBitSet>)>>,
@@ -121,6 +125,7 @@ impl<'s, 'w> Analysis<'s, 'w> {
             tunnelled: PortSet::protocol(Protocol::Tcp).difference(&reserved),
             open_to_anybody: FixedBitSet::with_capacity(universe.classes().len()),
             for_anybody: vec![PortSet::none(); universe.classes().len()],
+            listed_unused: BTreeMap::new(),
             for_namespaces: vec![Vec::new(); universe.classes().len()],
             ways: vec![Vec::new(); universe.classes().len()],
             nodes_of_waypoint: vec![Vec::new(); setting.waypoints.all.len()],
@@ -128,7 +133,8 @@ impl<'s, 'w> Analysis<'s, 'w> {
         };
         let added = opening.added.iter().map(|a| &a.policy);
         let after = opening.after.iter().chain(added);
-        analysis.find_grants_for_anybody(&world.network_policies, after);
+        analysis.find_grants_for_anybody(&world.network_policies, after.clone());
+        analysis.find_unused_entrances(&world.network_policies, after);
         analysis.find_grants_for_namespaces();
         analysis.find_ways();
         analysis

@@ -8,6 +8,7 @@
 mod admission;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ambient_facts::labels;
 
@@ -16,12 +17,12 @@ use super::strangers::{Change, Gain};
 use crate::authz::Decision;
 use crate::migrate::analysis::Analysis;
 use crate::migrate::analysis::ways::Way;
-use crate::migrate::setting::imagine::shown;
+use crate::migrate::setting::fewest::{satisfying_both, shown};
 use crate::migrate::tunnel_port::covers_tunnel;
-use crate::model::{Labels, NetworkPolicy, Peer, Rule};
+use crate::model::{LabelSelector, Labels, NetworkPolicy, Peer, Rule};
 use crate::netpol::{Class, Direction, Node, PortSet, Version, rule_ports};
 use crate::plan::Relation;
-use admission::{Admission, Place};
+use admission::{Admission, Admitted, Place};
 
 /// The policies and namespaces that they are judged by.
 pub(crate) struct Newcomers<'a, 's, 'w> {
@@ -57,7 +58,7 @@ pub(crate) struct Behind<'b> {
 /// A pod that the input does not hold, with no labels but those that a rule asks for.
 struct Newcomer<'a> {
     place: &'a Place,
-    labels: &'a Labels,
+    labels: Arc<Labels>,
 }
 
 /// Which policies are asked, and how.
@@ -188,7 +189,8 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
         by_port: bool,
     ) -> Vec<(Newcomer<'n>, &'n PortSet)> {
         let mut found = Vec::new();
-        let mut known: BTreeSet<(usize, &Labels)> = BTreeSet::new();
+        let mut asked: BTreeSet<(usize, Option<&LabelSelector>)> = BTreeSet::new();
+        let mut known: BTreeSet<(usize, Arc<Labels>)> = BTreeSet::new();
         for entrance in self.admission.to(&to.namespace, &to.labels) {
             let granted = by_port.then(|| rule_ports(entrance.rule, to));
             let tunnelled = &self.analysis.tunnelled;
@@ -198,29 +200,68 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
             };
             let is_within: Vec<bool> = judged.allowed.iter().map(is_within).collect();
             for admitted in &entrance.peers {
-                let labels = &*admitted.labels;
                 let places = admitted.places.as_deref().unwrap_or(&judged.apart);
                 for &place in places {
                     let index = judged.by_place.get(place).copied().unwrap_or_default();
-                    if is_within.get(index) == Some(&true) || !known.insert((place, labels)) {
+                    if is_within.get(index) == Some(&true) || !asked.insert((place, admitted.pods))
+                    {
                         continue;
                     }
-                    found.extend(self.newcomer(place, labels, judged));
+                    let mut sending = self.sending_to(to, place, admitted, judged);
+                    sending.retain(|(n, _)| known.insert((place, Arc::clone(&n.labels))));
+                    found.append(&mut sending);
                 }
             }
         }
-        found.retain(|(newcomer, _)| self.sends_tunnel(newcomer, to));
         found
     }
 
     /// Who may enter pods of a class that nothing isolates: anybody, so that those count of whom
     /// policies let more through.
     fn anywhere<'n>(&'n self, to: &Class, judged: &'n Judged) -> Vec<(Newcomer<'n>, &'n PortSet)> {
-        const NO_LABELS: &Labels = &Labels::new();
+        let anybody = Admitted::anybody();
         let apart = judged.apart.iter();
-        let apart = apart.filter_map(|&place| self.newcomer(place, NO_LABELS, judged));
         apart
-            .filter(|(newcomer, _)| self.sends_tunnel(newcomer, to))
+            .flat_map(|&place| self.sending_to(to, place, &anybody, judged))
+            .collect()
+    }
+
+    /// Those of a place whom a peer admits that send through the tunnel to pods of a class. Where
+    /// policies keep whoever has no others from it, those who have the labels of a policy that lets
+    /// them as well: one that isolates them too only adds to what they may send.
+    fn sending_to<'n>(
+        &'n self,
+        to: &Class,
+        place: usize,
+        admitted: &Admitted<'_>,
+        judged: &'n Judged,
+    ) -> Vec<(Newcomer<'n>, &'n PortSet)> {
+        let Some(from) = self.admission.places.get(place) else {
+            return Vec::new();
+        };
+        let sends = |labels: &Labels| {
+            let sending = self.sending((&from.namespace, labels), to, AFTER);
+            sending.is_none_or(|rules| rules.iter().any(|r| covers_tunnel(r)))
+        };
+        if sends(&admitted.labels) {
+            let alone = self.newcomer(place, &admitted.labels, judged);
+            return alone.into_iter().collect();
+        }
+        let ends = (from.namespace.as_str(), to.namespace.as_str());
+        let leads = |rule: &&Rule| {
+            covers_tunnel(rule) && self.is_peer(rule, ends, &to.labels, AFTER.surely)
+        };
+        let here = self.versions.get(ends.0).into_iter().flatten();
+        let leading = here.filter_map(AFTER.version).filter(|policy| {
+            Direction::Egress.isolated_by(policy) && policy.egress.iter().any(|r| leads(&r))
+        });
+        let everything = LabelSelector::default();
+        let asked = admitted.pods.unwrap_or(&everything);
+        let all: BTreeSet<Labels> = leading
+            .filter_map(|policy| satisfying_both(asked, &policy.pod_selector))
+            .collect();
+        let all = all.into_iter().map(Arc::new);
+        all.filter_map(|labels| self.newcomer(place, &labels, judged))
             .collect()
     }
 
@@ -228,7 +269,7 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
     fn newcomer<'n>(
         &'n self,
         place: usize,
-        labels: &'n Labels,
+        labels: &Arc<Labels>,
         judged: &'n Judged,
     ) -> Option<(Newcomer<'n>, &'n PortSet)> {
         let allowed = judged.allowed.get(*judged.by_place.get(place)?)?;
@@ -237,6 +278,7 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
         let is_compared = is_alike
             || self.imagined.contains(&(place.namespace.as_str(), labels))
             || self.is_waypoint(&place.namespace, labels);
+        let labels = Arc::clone(labels);
         (!is_compared).then_some((Newcomer { place, labels }, allowed))
     }
 
@@ -262,9 +304,13 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
     }
 
     /// The rules by which one may send to pods of a class; `None` when nothing limits it.
-    fn sending(&self, from: &Newcomer<'_>, to: &Class, side: Side) -> Option<Vec<&'a Rule>> {
-        let own = from.place.namespace.as_str();
-        let isolating = self.policies(own, Direction::Egress, from.labels, side.version);
+    fn sending(
+        &self,
+        (own, labels): (&str, &Labels),
+        to: &Class,
+        side: Side,
+    ) -> Option<Vec<&'a Rule>> {
+        let isolating = self.policies(own, Direction::Egress, labels, side.version);
         let isolating: Vec<&NetworkPolicy> = isolating.collect();
         let rules = isolating.iter().flat_map(|p| &p.egress);
         let ends = (own, to.namespace.as_str());
@@ -278,14 +324,8 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
         let isolating = self.policies(&to.namespace, Direction::Ingress, &to.labels, side.version);
         let rules = isolating.flat_map(|p| &p.ingress);
         let ends = (to.namespace.as_str(), from.place.namespace.as_str());
-        let rules = rules.filter(|r| self.is_peer(r, ends, from.labels, side.surely));
+        let rules = rules.filter(|r| self.is_peer(r, ends, &from.labels, side.surely));
         rules.collect()
-    }
-
-    /// Whether one may send to the tunnel's port afterwards.
-    fn sends_tunnel(&self, from: &Newcomer<'_>, to: &Class) -> bool {
-        let sending = self.sending(from, to, AFTER);
-        sending.is_none_or(|rules| rules.iter().any(|r| covers_tunnel(r)))
     }
 
     /// What the policies surely let one use today.
@@ -304,7 +344,7 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
         } else {
             PortSet::all()
         };
-        match self.sending(from, to, BEFORE) {
+        match self.sending((&from.place.namespace, &from.labels), to, BEFORE) {
             Some(rules) => received.intersection(&of(rules)),
             None => received,
         }
@@ -374,7 +414,7 @@ impl std::fmt::Display for Newcomer<'_> {
         let other = if *is_known { "other " } else { "" };
         write!(f, "{namespace}/(any {other}pod")?;
         if !self.labels.is_empty() {
-            write!(f, " with {}", shown(self.labels))?;
+            write!(f, " with {}", shown(&self.labels))?;
         }
         write!(f, ")")
     }

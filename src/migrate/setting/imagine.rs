@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ambient_facts::{annotations, labels, namespaces};
 
+use super::fewest::{satisfying, shown};
 use super::role::{self, Role};
 use super::scope::{Scope, is_gateway, is_mesh};
 use crate::migrate::object;
@@ -395,54 +396,8 @@ pub(crate) fn elsewhere(selector: &LabelSelector) -> Option<(String, Labels)> {
     selector.matches(&own).then_some((name, own))
 }
 
-pub(crate) fn shown(labels: &Labels) -> String {
-    let shown: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    shown.join(",")
-}
-
 /// Whether a namespace can have this name (RFC 1123 label). Labels that satisfy a selector need not
 /// be names: where any name will do they are empty.
 fn is_namespace_name(name: &str) -> bool {
     name.len() <= 63 && !name.contains('.') && object::is_subdomain(name)
-}
-
-/// Labels that satisfy a selector, unless it contradicts itself.
-pub(crate) fn satisfying(selector: &LabelSelector) -> Labels {
-    let mut labels = selector.match_labels.clone();
-    for requirement in &selector.match_expressions {
-        let value = match &requirement.operator {
-            Operator::In(values) => values.first().cloned(),
-            Operator::Exists => Some(String::new()),
-            Operator::NotIn(_) | Operator::DoesNotExist => None,
-        };
-        if let Some(value) = value {
-            labels.entry(requirement.key.clone()).or_insert(value);
-        }
-    }
-    labels
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Requirement;
-
-    #[test]
-    fn labels_are_made_to_satisfy_a_selector() {
-        let requirement = |key: &str, operator| Requirement {
-            key: key.to_owned(),
-            operator,
-        };
-        let values = |v: &[&str]| v.iter().map(|&v| v.to_owned()).collect::<BTreeSet<_>>();
-        let mut selector = LabelSelector::labels([("app", "web")]);
-        selector.match_expressions = vec![
-            requirement("tier", Operator::In(values(&["b", "a"]))),
-            requirement("team", Operator::Exists),
-            requirement("old", Operator::DoesNotExist),
-            requirement("app", Operator::NotIn(values(&["db"]))),
-        ];
-        let labels = satisfying(&selector);
-        assert!(selector.matches(&labels), "{labels:?}");
-        assert_eq!(labels.keys().collect::<Vec<_>>(), ["app", "team", "tier"]);
-    }
 }

@@ -4,6 +4,7 @@
 pub(super) mod attachment;
 pub(super) mod client_tls;
 pub(super) mod cni;
+pub(super) mod fewest;
 pub(super) mod imagine;
 pub(super) mod interception;
 pub(super) mod peering;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::finding::{Finding, codes};
 use crate::migrate::limits::restore::{Limit, Limits};
 use crate::migrate::setting::Setting;
-use crate::migrate::setting::imagine::shown;
+use crate::migrate::setting::fewest::shown;
 use crate::migrate::setting::unread::unknown;
 use crate::model::{Action, Labels, includes};
 use crate::plan::{Comparison, Relation};

@@ -118,26 +118,43 @@ fn is_said(
 }
 
 /// One without labels of each namespace that is enrolled, and one for each peer that has the labels
-/// that it asks for.
+/// that it asks for; of either also those whom another policy of the namespace lets send.
 fn newcomers(case: &Case<'_>) -> Vec<Pod> {
-    let mut labels = BTreeSet::from([Labels::new()]);
-    let everything = LabelSelector::default();
+    let mut asked = BTreeSet::from([LabelSelector::default()]);
     for (_, peer) in peers(case.before) {
         if let Peer::Pods { pods, .. } = peer {
-            labels.insert(selected_labels(pods.as_ref().unwrap_or(&everything)));
+            asked.insert(pods.clone().unwrap_or_default());
         }
     }
     let namespaces = case.before.namespaces.iter();
     let namespaces = namespaces.filter(|(name, n)| n.declared && case.enrols(name));
     let of_namespace = |name: &str| {
         let here = namespace_labels(case.before, name);
-        let one = |labels: &Labels| Pod {
-            namespace: name.to_owned(),
-            ..stranger(here.clone(), labels.clone())
+        let policies = case.before.network_policies.iter();
+        let sending = policies.filter(|p| p.meta.namespace == name && !p.egress.is_empty());
+        let selectors: Vec<&LabelSelector> = sending.map(|p| &p.pod_selector).collect();
+        let with = |asked: &LabelSelector| {
+            let also = selectors.iter().map(|s| selected_labels(&both(asked, s)));
+            let alone = selected_labels(asked);
+            also.chain([alone]).collect::<Vec<_>>()
         };
-        labels.iter().map(one).collect::<Vec<_>>()
+        let labels: BTreeSet<Labels> = asked.iter().flat_map(with).collect();
+        let one = |labels: Labels| Pod {
+            namespace: name.to_owned(),
+            ..stranger(here.clone(), labels)
+        };
+        labels.into_iter().map(one).collect::<Vec<_>>()
     };
     namespaces
         .flat_map(|(name, _)| of_namespace(name))
         .collect()
+}
+
+/// What two selectors ask for together.
+fn both(one: &LabelSelector, other: &LabelSelector) -> LabelSelector {
+    let mut both = other.clone();
+    both.match_labels.extend(one.match_labels.clone());
+    both.match_expressions
+        .extend(one.match_expressions.iter().cloned());
+    both
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::migrate::analysis::Analysis;
-use crate::migrate::setting::imagine::{asked_names, elsewhere, satisfying};
+use crate::migrate::setting::fewest::satisfying;
+use crate::migrate::setting::imagine::{asked_names, elsewhere};
 use crate::migrate::setting::role::may_be_injected;
 use crate::migrate::tunnel_port::covers_tunnel;
 use crate::model::{Coverage, Kind, LabelSelector, Labels, NetworkPolicy, Peer, Rule};
@@ -22,16 +23,29 @@ pub(super) struct Place {
 /// A rule that lets the tunnel in, and whom it admits.
 pub(super) struct Entrance<'a> {
     pub(super) rule: &'a Rule,
-    pub(super) peers: Vec<Admitted>,
+    pub(super) peers: Vec<Admitted<'a>>,
 }
 
 /// Pods that a peer admits.
 #[derive(Clone)]
-pub(super) struct Admitted {
+pub(super) struct Admitted<'a> {
+    /// What it asks of their labels, if anything.
+    pub(super) pods: Option<&'a LabelSelector>,
     /// The fewest labels of one; none for those of every kind.
     pub(super) labels: Arc<Labels>,
     /// The places that they are from; `None` for all there are.
     pub(super) places: Option<Arc<[usize]>>,
+}
+
+impl Admitted<'_> {
+    /// All pods of every place.
+    pub(super) fn anybody() -> Self {
+        Self {
+            pods: None,
+            labels: Arc::default(),
+            places: None,
+        }
+    }
 }
 
 /// The places that pods may come from, and the entrances of the policies of each namespace.
@@ -148,12 +162,8 @@ struct Search<'a, 'p, 's, 'w> {
 impl<'a> Search<'a, '_, '_, '_> {
     fn entrance(&mut self, policy: &NetworkPolicy, rule: &'a Rule) -> Entrance<'a> {
         let own = policy.meta.namespace.as_str();
-        let anybody = Admitted {
-            labels: Arc::default(),
-            places: None,
-        };
         let peers = if rule.peers.is_empty() {
-            vec![anybody]
+            vec![Admitted::anybody()]
         } else {
             let peers = rule.peers.iter();
             peers.filter_map(|peer| self.admitted(own, peer)).collect()
@@ -161,8 +171,8 @@ impl<'a> Search<'a, '_, '_, '_> {
         Entrance { rule, peers }
     }
 
-    fn admitted(&mut self, own: &str, peer: &'a Peer) -> Option<Admitted> {
-        let Peer::Pods { namespaces, .. } = peer else {
+    fn admitted(&mut self, own: &str, peer: &'a Peer) -> Option<Admitted<'a>> {
+        let Peer::Pods { namespaces, pods } = peer else {
             return None;
         };
         let labels = Arc::new(least_labels(peer)?);
@@ -175,7 +185,11 @@ impl<'a> Search<'a, '_, '_, '_> {
             Some(all) if all.is_empty() => None,
             Some(selector) => Some(self.selected(selector)),
         };
-        Some(Admitted { labels, places })
+        Some(Admitted {
+            pods: pods.as_ref(),
+            labels,
+            places,
+        })
     }
 
     fn selected(&mut self, selector: &'a LabelSelector) -> Arc<[usize]> {
