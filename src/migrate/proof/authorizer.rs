@@ -2,6 +2,8 @@
 
 mod clear;
 mod in_force;
+mod part;
+mod sidecar;
 mod today;
 
 use std::collections::BTreeMap;
@@ -20,20 +22,11 @@ use crate::model::{AuthorizationPolicy, Service, Workload};
 use crate::netpol::{Node, PortSet};
 
 pub(crate) use clear::{Anonymous, Guard};
-use in_force::{InForce, Plaintext, Sidecar, TunnelEnd};
-use today::EnforcedToday;
+pub(crate) use part::{Authorized, Part};
 
-/// What AuthorizationPolicies let a client use.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Authorized {
-    /// Once everything is in place.
-    pub(crate) after: Allowance,
-    /// Today, as far as something enforces policies.
-    pub(crate) today: Allowance,
-    /// What tunnels carry today, where network policies let the client reach them: more than these
-    /// list, where people opened the tunnel's port themselves.
-    pub(crate) carried: Allowance,
-}
+use in_force::{InForce, Plaintext, Sidecar, TunnelEnd};
+use part::only_after;
+use today::EnforcedToday;
 
 /// What is let through today of what a waypoint passes on.
 #[derive(Debug)]
@@ -42,14 +35,6 @@ pub(crate) struct PassedOn {
     pub(crate) allowed: Allowance,
     /// By the tunnel, where network policies let it be reached.
     pub(crate) carried: Allowance,
-}
-
-/// Clients that a list of policies treats alike.
-#[derive(Debug)]
-pub(crate) struct Part {
-    pub(crate) authorized: Authorized,
-    /// The classes that they are.
-    pub(crate) nodes: FixedBitSet,
 }
 
 /// A list of policies that apply somewhere.
@@ -253,12 +238,10 @@ impl<'p> Authorizer<'p> {
         }
         let id = SelectionId(self.selections.len());
         let policies: Vec<_> = self.policies.listed(&place.policies).collect();
-        let people = policies.iter().copied().filter(|p| !p.meta.is_ours());
-        let people: Vec<_> = people.collect();
         let existing: Vec<_> = self.existing.listed(&place.existing).collect();
         self.selections.push(Selection {
+            today: place.today.with(&policies, &existing),
             after: Selected::listed(policies, place.enforcer),
-            today: place.today.with(&people, &existing),
             receiver: place.receiver.clone(),
             decision: OnceLock::new(),
             parts: OnceLock::new(),
@@ -340,7 +323,8 @@ impl<'p> Authorizer<'p> {
     }
 
     /// What is let through of strangers today, who may have a sidecar or not. The plan enrols none of
-    /// them: those that come through the tunnel do so today.
+    /// them: those that come through the tunnel do so today, and where whoever decides about that goes
+    /// on to, what is in doubt about them is the same afterwards.
     pub(crate) fn stranger_today(&self, selection: SelectionId) -> &Allowance {
         let selection = &self.selections[selection.0];
         selection.of_strangers_today.get_or_init(|| {
@@ -353,7 +337,11 @@ impl<'p> Authorizer<'p> {
                 vouched: None,
                 tunnels: Some(true),
             };
-            today.of(identified, client)
+            let allowed = today.of(identified, client);
+            if enforced.goes_on() {
+                return Allowance::exactly(allowed.high);
+            }
+            allowed
         })
     }
 
@@ -397,35 +385,4 @@ fn of_member(decision: &Decision, member: usize) -> Option<&Allowance> {
 
 fn allowance(decision: &Decision, member: usize) -> Option<Allowance> {
     of_member(decision, member).cloned()
-}
-
-/// The classes that decide alike, where nothing enforces policies today.
-fn only_after(analysis: &Analysis<'_, '_>, decision: &Decision) -> Vec<Part> {
-    let classes = analysis.universe.classes().len();
-    let mut rest = FixedBitSet::with_capacity(classes);
-    rest.insert_range(..);
-    let part = |after: &Allowance, nodes| Part {
-        authorized: Authorized {
-            after: after.clone(),
-            today: Allowance::all(),
-            carried: Allowance::exactly(PortSet::none()),
-        },
-        nodes,
-    };
-    // The largest part is what the others leave.
-    let largest = decision
-        .iter()
-        .max_by_key(|(_, members)| members.count_ones(..));
-    let mut parts = Vec::with_capacity(decision.len());
-    for (after, members) in decision {
-        if largest.is_some_and(|(l, _)| l == after) {
-            continue;
-        }
-        let mut nodes = FixedBitSet::with_capacity(classes);
-        nodes.extend(analysis.nodes_of(members));
-        rest.difference_with(&nodes);
-        parts.push(part(after, nodes));
-    }
-    parts.extend(largest.map(|(after, _)| part(after, rest)));
-    parts
 }

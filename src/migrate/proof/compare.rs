@@ -219,7 +219,8 @@ impl Comparer<'_, '_, '_, '_, '_> {
             let mut sources = sources.clone();
             sources.intersect_with(&analysis.speakers.clients);
             for part in parts.iter().filter(|p| !p.nodes.is_disjoint(&sources)) {
-                let Some(outcome) = tunnel(analysis, *value, &part.authorized) else {
+                let outcome = part.outcome(|authorized| tunnel(analysis, *value, authorized));
+                let Some(outcome) = outcome else {
                     continue;
                 };
                 let outcome = if perhaps {

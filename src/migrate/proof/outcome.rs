@@ -147,6 +147,30 @@ impl Outcome {
         }
     }
 
+    /// What is known of two readings, of which one is right: what policies of authorization decide is
+    /// in doubt, and whatever they do is the same before and after.
+    pub(crate) fn in_either(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        let [one, other] = [one, other].map(Option::unwrap_or_default);
+        let lost = one.lost.intersection(&other.lost);
+        let gained = one.gained.intersection(&other.gained);
+        let by_peer = one.by_peer.union(&other.by_peer);
+        let by_peer = by_peer.difference(&lost).difference(&gained);
+        let differing = |o: &Self| o.lost.union(&o.gained).union(&o.by_authorization);
+        let by_authorization = differing(&one).union(&differing(&other));
+        let known = lost.union(&gained).union(&by_peer);
+        let outcome = Self {
+            before: one.before.union(&other.before),
+            after: one.after.union(&other.after),
+            by_authorization: by_authorization.difference(&known),
+            by_tunnel: one.by_tunnel.union(&other.by_tunnel).difference(&known),
+            refused: one.refused || other.refused,
+            lost,
+            gained,
+            by_peer,
+        };
+        outcome.or_none()
+    }
+
     /// The same without what is certain; `None` when nothing is left.
     pub(crate) fn without_what_is_certain(self) -> Option<Self> {
         let uncertain = Self {
@@ -214,6 +238,31 @@ mod tests {
             None => format!("{verdict} {ports}"),
         });
         shown.collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn what_two_readings_agree_in_is_known() {
+        let outcome = |lost: &[u16], gained: &[u16], by_peer: &[u16]| Outcome {
+            lost: ports(lost),
+            gained: ports(gained),
+            by_peer: ports(by_peer),
+            ..Outcome::default()
+        };
+        let one = outcome(&[1, 2], &[3], &[6]);
+        let other = outcome(&[1, 6], &[3, 4], &[2]);
+        let either = Outcome::in_either(Some(one.clone()), Some(other)).unwrap();
+        let expected = Outcome {
+            by_authorization: ports(&[4]),
+            ..outcome(&[1], &[3], &[2, 6])
+        };
+        assert_eq!(either, expected);
+        assert_eq!(Outcome::in_either(None, None), None);
+        let either = Outcome::in_either(Some(one), None).unwrap();
+        let expected = Outcome {
+            by_authorization: ports(&[1, 2, 3]),
+            ..outcome(&[], &[], &[6])
+        };
+        assert_eq!(either, expected);
     }
 
     const ALL: [&[u16]; 2] = [&[1, 2, 3, 4], &[1, 2, 3, 4]];

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use fixedbitset::FixedBitSet;
 
 use super::in_force::{InForce, Plaintext, Sidecar, TunnelEnd};
+use super::sidecar::{SidecarToday, one_if};
 use super::{Authorized, Part, allowance, of_member};
 use crate::authz::{Allowance, Crowd, Decision, Enforcer, Selected};
 use crate::migrate::analysis::Analysis;
 use crate::migrate::setting::interception::of_sidecar_itself;
 use crate::migrate::setting::role::ClientToday;
-use crate::model::AuthorizationPolicy;
+use crate::model::{Action, AuthorizationPolicy};
 use crate::netpol::PortSet;
 
 /// What may decide, with the policies of people.
@@ -25,6 +26,8 @@ pub(super) struct EnforcedToday<'p> {
 /// What decides about what tunnels carry today, with the limits of earlier runs.
 struct Carries<'p> {
     existing: Selected<'p>,
+    /// Limits alone: those of earlier runs, and those that there will be.
+    limits: [Selected<'p>; 2],
     /// Whether there surely are some.
     surely: bool,
     /// Whether all clients come through the tunnel.
@@ -38,13 +41,15 @@ impl InForce {
         tunnel: None,
     };
 
-    /// With the policies that apply, those of people and all that exist. Nothing decides where there is
-    /// nothing to decide by.
+    /// With the policies that apply, those that there will be and all that exist. Nothing decides where
+    /// there is nothing to decide by.
     pub(super) fn with<'p>(
         &self,
-        people: &[&'p AuthorizationPolicy],
+        after: &[&'p AuthorizationPolicy],
         existing: &[&'p AuthorizationPolicy],
     ) -> Option<EnforcedToday<'p>> {
+        let people = after.iter().copied().filter(|p| !p.meta.is_ours());
+        let people: Vec<&AuthorizationPolicy> = people.collect();
         let lets_all_in = |end: &TunnelEnd| {
             let is_judged = match &end.plaintext {
                 Plaintext::Judged(accepted) => *accepted != Allowance::all(),
@@ -57,8 +62,13 @@ impl InForce {
             tunnel => (false, tunnel.as_ref()),
         };
         let listed = |enforcer| Selected::listed(people.iter().copied(), enforcer);
+        let ours = |policies: &[&'p AuthorizationPolicy], enforcer| {
+            let ours = policies.iter().copied().filter(|p| p.meta.is_ours());
+            Selected::listed(ours, enforcer)
+        };
         let carries = self.tunnel.as_ref().map(|end| Carries {
             existing: Selected::listed(existing.iter().copied(), end.enforcer),
+            limits: [existing, after].map(|policies| ours(policies, end.enforcer)),
             surely: !self.nothing && self.sidecar.is_none(),
             knows_all: end.plaintext == Plaintext::Never,
         });
@@ -95,10 +105,28 @@ impl EnforcedToday<'_> {
             }),
             carries: self.carries.as_ref().map(|carries| CarriedToday {
                 by_identity: carries.existing.decide(crowd),
+                limits: self.limits_in_doubt(carries, crowd),
                 surely: carries.surely,
                 knows_all: carries.knows_all,
             }),
         }
+    }
+
+    /// What limits alone decide, where policies of people that are enforced today leave a doubt and
+    /// limits only add to what they refuse.
+    fn limits_in_doubt(&self, carries: &Carries<'_>, crowd: &Crowd<'_>) -> Option<[Decision; 2]> {
+        let (_, people) = self.tunnel.as_ref().filter(|_| self.goes_on())?;
+        let [before, after] = &carries.limits;
+        let is_refusing = !before.have(Action::Allow) && !after.have(Action::Allow);
+        let doubts = |(allowance, _): &(Allowance, _)| allowance.low != allowance.high;
+        let in_doubt = is_refusing && people.decide(crowd).iter().any(doubts);
+        in_doubt.then(|| [before, after].map(|limits| limits.decide(crowd)))
+    }
+
+    /// Whether a ztunnel or waypoint surely enforces policies, which it goes on to.
+    pub(super) fn goes_on(&self) -> bool {
+        let carries = self.carries.as_ref();
+        self.tunnel.is_some() && carries.is_some_and(|c| c.surely)
     }
 
     /// The sidecar, if there is one, with the policies that it enforces.
@@ -148,16 +176,10 @@ pub(super) struct Today {
 #[derive(Clone)]
 struct CarriedToday {
     by_identity: Decision,
+    /// What limits alone decide today and afterwards, where the policies of people leave a doubt.
+    limits: Option<[Decision; 2]>,
     surely: bool,
     knows_all: bool,
-}
-
-/// What a sidecar decides.
-#[derive(Clone)]
-pub(super) struct SidecarToday {
-    pub(super) by_identity: Decision,
-    pub(super) anonymous: Allowance,
-    sidecar: Sidecar,
 }
 
 /// What a ztunnel or waypoint decides.
@@ -175,6 +197,8 @@ pub(super) struct Identified<'t> {
     tunnel: Option<&'t Allowance>,
     /// In the tunnel, with the limits of earlier runs.
     carried: Option<&'t Allowance>,
+    /// By these limits alone, and by those that there will be, where they are asked.
+    limits: Option<[&'t Allowance; 2]>,
 }
 
 impl<'t> Identified<'t> {
@@ -184,6 +208,7 @@ impl<'t> Identified<'t> {
             sidecar: Some(allowance),
             tunnel: Some(allowance),
             carried: Some(allowance),
+            limits: None,
         }
     }
 }
@@ -221,7 +246,8 @@ impl Today {
     /// The classes that decide alike, today and afterwards.
     pub(super) fn with(&self, analysis: &Analysis<'_, '_>, decision: &Decision) -> Vec<Part> {
         let classes = analysis.universe.classes().len();
-        let mut parts: BTreeMap<Authorized, FixedBitSet> = BTreeMap::new();
+        let mut parts: BTreeMap<(Authorized, Option<[Authorized; 2]>), FixedBitSet> =
+            BTreeMap::new();
         for (after, members) in decision {
             for (identified, members) in self.apart(members) {
                 let mut nodes = FixedBitSet::with_capacity(classes);
@@ -237,7 +263,8 @@ impl Today {
                         today: self.compared(identified, *client, after),
                         carried: self.carried(identified, *client),
                     };
-                    let part = parts.entry(authorized);
+                    let readings = self.readings(&authorized, identified, *client);
+                    let part = parts.entry((authorized, readings));
                     part.or_insert_with(|| FixedBitSet::with_capacity(classes))
                         .union_with(&nodes);
                 }
@@ -245,12 +272,43 @@ impl Today {
         }
         let parts = parts.into_iter();
         parts
-            .map(|(authorized, nodes)| Part { authorized, nodes })
+            .map(|((authorized, readings), nodes)| Part {
+                authorized,
+                readings: readings.map(Box::new),
+                nodes,
+            })
             .collect()
     }
 
+    /// The same where policies of people leave a doubt that is the same today and afterwards, because
+    /// whoever enforces them goes on: what they let through in the doubt, and what they refuse.
+    fn readings(
+        &self,
+        authorized: &Authorized,
+        identified: Identified<'_>,
+        client: ClientToday,
+    ) -> Option<[Authorized; 2]> {
+        let [before, after] = identified.limits?;
+        let people = identified.tunnel?;
+        let is_known = self.carries.as_ref().is_some_and(|c| c.knows_all);
+        if client.tunnels != Some(true) && !is_known {
+            return None;
+        }
+        let doubt = people.high.difference(&people.low);
+        let everything = Allowance::all();
+        let nothing = Allowance::exactly(PortSet::none());
+        let reading = |[today, before, after]: [&Allowance; 3]| Authorized {
+            after: authorized.after.replaced(&doubt, after),
+            today: authorized.today.replaced(&doubt, today),
+            carried: authorized.carried.replaced(&doubt, before),
+        };
+        let differs = !doubt.is_empty();
+        let granted = [&everything, before, after];
+        differs.then(|| [granted, [&nothing; 3]].map(reading))
+    }
+
     /// Some of the crowd, in groups that are treated alike where they are known.
-    fn apart(&self, members: &FixedBitSet) -> Vec<(Identified<'_>, FixedBitSet)> {
+    fn apart<'t>(&'t self, members: &FixedBitSet) -> Vec<(Identified<'t>, FixedBitSet)> {
         let mut groups = vec![(Identified::default(), members.clone())];
         if let Some(sidecar) = &self.sidecar {
             let by = |known, sidecar| Identified {
@@ -272,6 +330,18 @@ impl Today {
                 ..known
             };
             groups = split(&groups, &carries.by_identity, by);
+            if let Some([before, after]) = &carries.limits {
+                let by = |known, limit| Identified {
+                    limits: Some([limit, limit]),
+                    ..known
+                };
+                groups = split(&groups, before, by);
+                let by = |known: Identified<'t>, limit| Identified {
+                    limits: known.limits.map(|[before, _]| [before, limit]),
+                    ..known
+                };
+                groups = split(&groups, after, by);
+            }
         }
         groups
     }
@@ -285,6 +355,7 @@ impl Today {
             sidecar: sidecar.and_then(|s| of_member(s, member)),
             tunnel: tunnel.and_then(|t| of_member(t, member)),
             carried: carries.and_then(|c| of_member(c, member)),
+            limits: None,
         }
     }
 
@@ -308,7 +379,10 @@ impl Today {
 
     /// What a client may use.
     pub(super) fn of(&self, identified: Identified<'_>, client: ClientToday) -> Allowance {
-        let sidecar = self.sidecar.as_ref().map(|s| s.of(identified, client));
+        let sidecar = self
+            .sidecar
+            .as_ref()
+            .map(|s| s.of(identified.sidecar, client));
         self.one_of(sidecar, identified, client)
     }
 
@@ -321,7 +395,7 @@ impl Today {
         after: &Allowance,
     ) -> Allowance {
         let sidecar = self.sidecar.as_ref();
-        let sidecar = sidecar.map(|s| s.of(identified, client));
+        let sidecar = sidecar.map(|s| s.of(identified.sidecar, client));
         let sidecar = sidecar.map(|s| s.replaced(&of_sidecar_itself(), after));
         self.one_of(sidecar, identified, client)
     }
@@ -357,61 +431,6 @@ fn split<'t>(
     cut.filter(|(_, members)| !members.is_clear()).collect()
 }
 
-impl SidecarToday {
-    fn of(&self, identified: Identified<'_>, client: ClientToday) -> Allowance {
-        let everything = Allowance::all();
-        let identified = identified.sidecar.unwrap_or(&everything);
-        let in_tunnel = match self.sidecar.takes_tunnel {
-            Some(true) => client.tunnels,
-            Some(false) => Some(false),
-            None => client.tunnels.filter(|tunnels| !tunnels),
-        };
-        let known = match (client.vouched, in_tunnel) {
-            (Some(true), _) | (_, Some(true)) => Some(true),
-            (Some(false), Some(false)) => Some(false),
-            _ => None,
-        };
-        let sidecar = &self.sidecar;
-        let identified = match client.vouched {
-            Some(true) => self.where_identified(identified),
-            Some(false) => self.where_shown(identified, &sidecar.unidentified),
-            None => {
-                let hidden = sidecar.unidentified.either(&self.hidden());
-                self.where_shown(identified, &hidden)
-            }
-        };
-        one_if(known, &identified, &self.anonymous)
-    }
-
-    /// Where clients with a sidecar have no identity.
-    fn hidden(&self) -> Allowance {
-        let (by_server, by_client) = (&self.sidecar.unidentified, &self.sidecar.not_presented);
-        Allowance {
-            low: by_server.low.union(&by_client.low),
-            high: by_server.high.union(&by_client.high),
-        }
-    }
-
-    /// What a client with a sidecar may use, given that it has no identity on some ports.
-    pub(super) fn where_identified(&self, identified: &Allowance) -> Allowance {
-        self.where_shown(identified, &self.hidden())
-    }
-
-    fn where_shown(&self, identified: &Allowance, hidden: &Allowance) -> Allowance {
-        let anonymous = &self.anonymous;
-        let either_way = identified.low.intersection(&anonymous.low);
-        let low = identified.low.difference(&hidden.high);
-        let high = identified.high.difference(&hidden.low);
-        Allowance {
-            low: low
-                .union(&anonymous.low.intersection(&hidden.low))
-                .union(&either_way),
-            high: high.union(&anonymous.high.intersection(&hidden.high)),
-        }
-        .with(&self.sidecar.past)
-    }
-}
-
 impl TunnelToday {
     fn of(&self, identified: Identified<'_>, client: ClientToday) -> Allowance {
         let everything = Allowance::all();
@@ -420,14 +439,5 @@ impl TunnelToday {
             Some(anonymous) => one_if(client.tunnels, identified, anonymous),
             None => identified.clone(),
         }
-    }
-}
-
-/// What a client may use, which is known or not.
-fn one_if(known: Option<bool>, identified: &Allowance, anonymous: &Allowance) -> Allowance {
-    match known {
-        Some(true) => identified.clone(),
-        Some(false) => anonymous.clone(),
-        None => identified.either(anonymous),
     }
 }

@@ -8,7 +8,7 @@ use super::{Comparer, is_doubtful};
 use crate::authz::Allowance;
 use crate::migrate::analysis::Analysis;
 use crate::migrate::analysis::ways::{Asked, Way};
-use crate::migrate::proof::authorizer::{Authorizer, Part, PassedOn, SelectionId};
+use crate::migrate::proof::authorizer::{Authorized, Authorizer, Part, PassedOn, SelectionId};
 use crate::migrate::proof::differences::To;
 use crate::migrate::proof::outcome::Outcome;
 use crate::migrate::proof::relations::{Hops, Today};
@@ -110,24 +110,20 @@ impl Comparer<'_, '_, '_, '_, '_> {
                         if nodes.is_clear() {
                             continue;
                         }
-                        let hops = Hops {
-                            today: *today,
-                            first: *first,
-                            last,
-                            at_waypoint: &part.authorized.after,
-                            at_server: &at_server,
-                        };
-                        let led = |dns| {
-                            let by_people = way.led_to(&part.authorized.today, dns, analysis);
-                            let carried = way.led_to(&part.authorized.carried, dns, analysis);
-                            PassedOn {
-                                allowed: by_people.both(&passed_on.allowed),
-                                carried: carried.both(&passed_on.carried),
-                            }
-                        };
                         let otherwise = otherwise.as_ref().map(|(way, end)| (way, end));
-                        for like in self.alike(&nodes, direct, through, led) {
-                            let outcome = outcome_of(analysis, way, &hops, otherwise, &like);
+                        for like in self.alike(&nodes, direct, through) {
+                            let outcome = part.outcome(|authorized| {
+                                let hops = Hops {
+                                    today: *today,
+                                    first: *first,
+                                    last,
+                                    at_waypoint: &authorized.after,
+                                    at_server: &at_server,
+                                };
+                                let today = like.today(way, authorized, &passed_on, analysis);
+                                let alike = (&today, like.dns);
+                                outcome_of(analysis, way, &hops, otherwise, alike)
+                            });
                             self.add(&like.nodes, &to, outcome);
                         }
                     }
@@ -136,44 +132,27 @@ impl Comparer<'_, '_, '_, '_, '_> {
         }
     }
 
-    /// Clients that use a way alike today, given what leads through the waypoint with and without
-    /// look-ups of DNS.
-    fn alike(
+    /// Clients that use a way alike today.
+    fn alike<'d>(
         &self,
         nodes: &FixedBitSet,
-        direct: &[Part],
+        direct: &'d [Part],
         through: &Through<'_>,
-        led: impl Fn(bool) -> PassedOn,
-    ) -> Vec<Alike> {
+    ) -> Vec<Alike<'d>> {
         let mut alike = Vec::new();
         for part in direct {
             let mut nodes = nodes.clone();
             nodes.intersect_with(&part.nodes);
-            let direct = &part.authorized;
             for (nodes, takes_it) in self.by_way_today(&nodes, through) {
                 for (nodes, dns) in self.by_dns(&nodes) {
-                    if nodes.is_clear() {
-                        continue;
+                    if !nodes.is_clear() {
+                        alike.push(Alike {
+                            nodes,
+                            dns,
+                            direct: &part.authorized,
+                            takes_it,
+                        });
                     }
-                    let nothing = Allowance::exactly(PortSet::none());
-                    let today = match (takes_it, led(dns)) {
-                        (Some(false), _) => Today {
-                            allowed: direct.today.clone(),
-                            direct: direct.carried.clone(),
-                            led: nothing,
-                        },
-                        (Some(true), led) => Today {
-                            allowed: led.allowed,
-                            direct: nothing,
-                            led: led.carried,
-                        },
-                        (None, led) => Today {
-                            allowed: direct.today.either(&led.allowed),
-                            direct: direct.carried.either(&nothing),
-                            led: led.carried.either(&nothing),
-                        },
-                    };
-                    alike.push(Alike { nodes, dns, today });
                 }
             }
         }
@@ -200,11 +179,60 @@ impl Comparer<'_, '_, '_, '_, '_> {
 }
 
 /// Clients that are treated alike today on a way.
-struct Alike {
+struct Alike<'d> {
     nodes: FixedBitSet,
     /// Whether their look-ups of DNS go this way too.
     dns: bool,
-    today: Today,
+    /// What they may use of the server without the waypoint.
+    direct: &'d Authorized,
+    /// Whether they come this way today.
+    takes_it: Option<bool>,
+}
+
+impl Alike<'_> {
+    /// What is let through of them today, given what policies decide about them at the waypoint, and
+    /// about the waypoint at the server.
+    fn today(
+        &self,
+        way: &Way,
+        at_waypoint: &Authorized,
+        passed_on: &PassedOn,
+        analysis: &Analysis<'_, '_>,
+    ) -> Today {
+        let nothing = Allowance::exactly(PortSet::none());
+        let led = || {
+            let by_people = way.led_to(&at_waypoint.today, self.dns, analysis);
+            let carried = way.led_to(&at_waypoint.carried, self.dns, analysis);
+            PassedOn {
+                allowed: by_people.both(&passed_on.allowed),
+                carried: carried.both(&passed_on.carried),
+            }
+        };
+        let direct = self.direct;
+        match self.takes_it {
+            Some(false) => Today {
+                allowed: direct.today.clone(),
+                direct: direct.carried.clone(),
+                led: nothing,
+            },
+            Some(true) => {
+                let led = led();
+                Today {
+                    allowed: led.allowed,
+                    direct: nothing,
+                    led: led.carried,
+                }
+            }
+            None => {
+                let led = led();
+                Today {
+                    allowed: direct.today.either(&led.allowed),
+                    direct: direct.carried.either(&nothing),
+                    led: led.carried.either(&nothing),
+                }
+            }
+        }
+    }
 }
 
 /// What changes for them. `otherwise`: how the way ends if the server takes the tunnel and was not
@@ -214,14 +242,14 @@ fn outcome_of(
     way: &Way,
     hops: &Hops<'_>,
     otherwise: Option<(&Way, &Allowance)>,
-    alike: &Alike,
+    (today, dns): (&Today, bool),
 ) -> Option<Outcome> {
-    let outcome = hops.outcome(analysis, way, &alike.today, alike.dns);
+    let outcome = hops.outcome(analysis, way, today, dns);
     let Some((other_way, at_server)) = otherwise else {
         return outcome;
     };
     let hops = Hops { at_server, ..*hops };
-    let other = hops.outcome(analysis, other_way, &alike.today, alike.dns);
+    let other = hops.outcome(analysis, other_way, today, dns);
     let told = outcome.map(|o| o.if_taken(other.as_ref()));
     // What both come to is told of the one in the clear.
     if way.plain {
