@@ -128,6 +128,9 @@ pub struct Meta {
     pub annotations: Labels,
     /// Owners.
     pub owners: Vec<OwnerRef>,
+    /// When a cluster created it, where it comes from one: RFC 3339 in UTC, to the second, so that
+    /// the order of the text is that of time.
+    pub created: Option<String>,
     /// Where the object was read.
     pub origin: Origin,
 }
@@ -142,6 +145,7 @@ impl Meta {
             labels: Labels::new(),
             annotations: Labels::new(),
             owners: Vec::new(),
+            created: None,
             origin: Origin::synthetic(),
         }
     }

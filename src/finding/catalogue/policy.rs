@@ -289,8 +289,8 @@ area! {
         "Find out who sends to these pods in the clear, from outside of the mesh or before it is enrolled itself, and allow it in the policy, or enrol it first; in a PeerAuthentication with mode `PERMISSIVE`.";
 
     GAINS_IDENTITY = "AMB0143", Error,
-        "connections that sidecars refuse today",
-        "The network policies allow these connections, and the sidecar of the destination refuses them today: \
+        "connections that Istio refuses today",
+        "The network policies allow these connections, and the sidecar of the destination, or the ztunnel that captures it already, refuses them today: \
          a PeerAuthentication asks for mutual TLS, or an AuthorizationPolicy does not allow the client, whom a sidecar does not know where mutual TLS is switched off. \
          In the mesh every client has an identity, and ztunnel may read less of the policy than a sidecar does, so the connections get through. \
          Or the policy denies them to one client, and this one comes without its identity, because ztunnel sends in the clear to a sidecar that takes no tunnel.",

@@ -32,8 +32,8 @@ impl<'w> Peering<'w> {
     }
 
     /// The policy whose mode holds for a workload, with its index: its own, else its namespace's,
-    /// else the mesh's. Of several the control plane takes the oldest, which manifests do not show;
-    /// the first counts here.
+    /// else the mesh's. Of several the control plane takes the oldest; where manifests do not show
+    /// which that is, the first counts here.
     pub(crate) fn decisive(&self, workload: &Workload) -> Option<(usize, &'w PeerAuthentication)> {
         let levels = [
             self.own(workload).collect::<Vec<_>>(),
@@ -141,36 +141,44 @@ impl<'w> Peering<'w> {
     }
 
     /// Those that select the workload. In the root namespace none does by labels.
-    fn own<'q>(
-        &'q self,
-        workload: &'q Workload,
-    ) -> impl Iterator<Item = (usize, &'w PeerAuthentication)> + 'q {
+    fn own(&self, workload: &Workload) -> std::vec::IntoIter<Numbered<'w>> {
         let namespace = workload.meta.namespace.as_str();
-        self.at(namespace).filter(move |(_, p)| {
+        oldest(self.at(namespace).filter(|(_, p)| {
             namespace != self.root_namespace
                 && !p.selector.is_empty()
                 && includes(&workload.pod.labels, &p.selector)
-        })
+        }))
     }
 
-    fn of_namespace(
-        &self,
-        workload: &Workload,
-    ) -> impl Iterator<Item = (usize, &'w PeerAuthentication)> {
+    fn of_namespace(&self, workload: &Workload) -> impl Iterator<Item = Numbered<'w>> {
         let namespace = workload.meta.namespace.as_str();
         let is_root = namespace == self.root_namespace;
         self.wide(namespace).filter(move |_| !is_root)
     }
 
     /// Those of a namespace that select nothing by labels.
-    fn wide(&self, namespace: &str) -> impl Iterator<Item = (usize, &'w PeerAuthentication)> {
-        self.at(namespace).filter(|(_, p)| p.selector.is_empty())
+    fn wide(&self, namespace: &str) -> std::vec::IntoIter<Numbered<'w>> {
+        oldest(self.at(namespace).filter(|(_, p)| p.selector.is_empty()))
     }
 
-    fn at(&self, namespace: &str) -> impl Iterator<Item = (usize, &'w PeerAuthentication)> {
+    fn at(&self, namespace: &str) -> impl Iterator<Item = Numbered<'w>> {
         let here = self.by_namespace.get(namespace);
         here.into_iter().flatten().copied()
     }
+}
+
+/// A policy with its index.
+type Numbered<'w> = (usize, &'w PeerAuthentication);
+
+/// The oldest of some policies, or all of them where one does not say when it was created. Two of the
+/// same second are alike.
+fn oldest<'w>(policies: impl Iterator<Item = Numbered<'w>>) -> std::vec::IntoIter<Numbered<'w>> {
+    let mut policies: Vec<Numbered<'_>> = policies.collect();
+    let first = policies.iter().map(|(_, p)| p.meta.created.as_ref()).min();
+    if let Some(Some(first)) = first.map(Option::<&String>::cloned) {
+        policies.retain(|(_, p)| p.meta.created.as_ref() == Some(&first));
+    }
+    policies.into_iter()
 }
 
 /// The ports in some modes, given the modes of the mesh, the namespace and the workload, and those of
@@ -265,7 +273,16 @@ mod tests {
         let mesh = [PeerMode::Strict, PeerMode::Permissive];
         let mesh = mesh.map(|mode| peer_authentication("istio-system", mode));
         let (none, all) = ("No Connections".to_owned(), "TCP 1-65535".to_owned());
-        assert_eq!(plaintext(mesh), (none, all));
+        assert_eq!(plaintext(mesh.clone()), (none, all));
+        let [mut strict, mut permissive] = mesh;
+        permissive.meta.created = Some("2026-03-01T08:00:00Z".to_owned());
+        let either = plaintext([strict.clone(), permissive.clone()]);
+        assert_ne!(
+            either.0, either.1,
+            "when the other was created is not known"
+        );
+        strict.meta.created = Some("2026-02-28T23:59:59Z".to_owned());
+        assert_eq!(plaintext([permissive, strict]), exactly("No Connections"));
     }
 
     #[test]

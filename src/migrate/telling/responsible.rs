@@ -86,7 +86,8 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
     }
 
     /// The AuthorizationPolicies of people that keep a source from the destination, today or in the
-    /// mesh. Where none of those that apply does so alone, all that apply.
+    /// mesh. Where none of those that apply does so alone, all that apply, unless a PeerAuthentication
+    /// does.
     pub(crate) fn authorization(
         &self,
         source: Node,
@@ -104,7 +105,7 @@ impl<'t, 's, 'w> Responsible<'t, 's, 'w> {
                 applying.push(policy);
             }
         }
-        if refusing.is_empty() {
+        if refusing.is_empty() && self.peers(source, difference).is_empty() {
             applying
         } else {
             refusing

@@ -88,6 +88,9 @@ pub(super) fn meta(
         .map(annotations)
         .unwrap_or_default();
     let owners = metadata.mappings("ownerReferences").map(owner).collect();
+    let created = metadata.get("creationTimestamp");
+    let created = created.and_then(|at| at.view.text());
+    let created = created.filter(|at| is_utc_time(at));
     name.map(|(_, text)| Meta {
         name: text.to_owned(),
         namespace,
@@ -95,8 +98,19 @@ pub(super) fn meta(
         labels,
         annotations,
         owners,
+        created: created.map(str::to_owned),
         origin,
     })
+}
+
+/// Whether a text is a time as the API server writes it: `2026-02-28T23:59:59Z`.
+fn is_utc_time(text: &str) -> bool {
+    const SHAPE: &[u8] = b"dddd-dd-ddTdd:dd:ddZ";
+    let fits = |(&shape, byte): (&u8, u8)| match shape {
+        b'd' => byte.is_ascii_digit(),
+        fixed => fixed == byte,
+    };
+    text.len() == SHAPE.len() && SHAPE.iter().zip(text.bytes()).all(fits)
 }
 
 const NAMELESS: &str = "without `metadata.name`: the API server rejects it";
