@@ -1,6 +1,6 @@
 //! Area 03: enrolment of namespaces and pods.
 
-use ambient_facts::labels;
+use ambient_facts::{annotations, labels};
 
 area! {
     INJECTION_IN_AMBIENT = "AMB0301", Warning,
@@ -20,4 +20,13 @@ area! {
             "Whoever reads the object believes that something was decided.",
         ),
         text!("Set `", labels::DATAPLANE_MODE, "` to `", labels::AMBIENT, "` or `", labels::NONE, "`.");
+
+    NOT_CAPTURED = "AMB0303", Warning,
+        "pod of the mesh that was not captured",
+        text!(
+            "The labels ask for ambient mesh, the pod runs, and its annotation `", annotations::REDIRECTION, "` does not say that the node agent captured it. ",
+            "It sends and receives in the clear, no policy of Istio holds there, and servers that demand mutual TLS refuse it. ",
+            "The plan compares what becomes of it once it is captured, which may be at any time.",
+        ),
+        text!("Look at the log of the node agent (`istio-cni`) on the node of the pod, and restart the pod.");
 }

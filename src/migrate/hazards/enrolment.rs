@@ -1,13 +1,13 @@
 //! Labels of namespaces and pods that contradict enrolment.
 
-use ambient_facts::labels;
+use ambient_facts::{annotations, labels};
 
 use super::{Context, about, at_line};
 use crate::finding::{Finding, codes};
-use crate::migrate::setting::role::asks_for_injection;
+use crate::migrate::setting::role::{asks_for_injection, has_proxy_today, is_captured_today};
 use crate::migrate::setting::scope::{LeftOut, NamespaceState};
 use crate::migrate::steps::injection_removal;
-use crate::model::ObjectRef;
+use crate::model::{ObjectRef, Workload};
 
 pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
     for (name, state) in context.scope.namespaces() {
@@ -17,6 +17,9 @@ pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
         if state.is_enrolled() {
             findings.extend(injection(context, name, state));
         }
+    }
+    for (index, workload) in context.world.workloads.iter().enumerate() {
+        findings.extend(not_captured(context, index, workload));
     }
     for (_, workload) in context.representatives() {
         let mode = workload.pod.labels.get(labels::DATAPLANE_MODE);
@@ -31,6 +34,29 @@ pub(super) fn find(context: &Context<'_>, findings: &mut Vec<Finding>) {
             findings.push(about(code, workload.reference(), origin, message));
         }
     }
+}
+
+/// A pod that runs and is asked for, and that the node agent did not capture.
+fn not_captured(context: &Context<'_>, index: usize, workload: &Workload) -> Option<Finding> {
+    let world = context.world;
+    let own = workload.pod.labels.get(labels::DATAPLANE_MODE);
+    let namespace = world.namespaces.get(&workload.meta.namespace);
+    let asked = own.or_else(|| namespace?.meta.labels.get(labels::DATAPLANE_MODE));
+    let is_asked = asked.is_some_and(|mode| mode == labels::AMBIENT);
+    let runs = !workload.addresses.is_empty();
+    let membership = context.scope.workload(index);
+    let proxy = has_proxy_today(world, workload);
+    let captured = is_captured_today(world, workload, membership, proxy);
+    let is_left = is_asked && runs && membership.joins() && proxy == Some(false);
+    (is_left && captured == Some(false)).then(|| {
+        let message = format!(
+            "runs without the annotation `{}: {}`, so the node agent has not captured it",
+            annotations::REDIRECTION,
+            annotations::REDIRECTION_ENABLED
+        );
+        let origin = workload.meta.origin.clone();
+        about(&codes::NOT_CAPTURED, workload.reference(), origin, message)
+    })
 }
 
 fn unknown_mode(context: &Context<'_>, name: &str, mode: &str) -> Option<Finding> {
