@@ -25,6 +25,7 @@ use super::telling::later::later;
 use super::telling::mesh::of_mesh;
 use super::telling::newly;
 use super::telling::overlaps::limits_that_overlap;
+use super::telling::own_service::own_services;
 use super::telling::remarks::{
     inert_policies, left_over, lets_probes_in, namespaces, plugin_policies, policy_findings,
     probe_findings, ways_not_analysed,
@@ -70,6 +71,7 @@ pub(super) fn assemble(world: &World, options: &Options) -> Plan {
     policy_findings(&setting, &mut findings);
     inert_policies(world, &setting, &mut findings);
     later(&analysis, &opening, &limits, &mut findings);
+    own_services(&analysis, &limits, &mut findings);
     assumed_namespace(&setting, &limits, &mut findings);
     other_waypoints(&setting, &mut findings);
     node_blocks(&analysis, &opening, &mut proof.differences, &mut findings);

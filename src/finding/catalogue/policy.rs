@@ -389,6 +389,13 @@ area! {
             "The rule goes on to let them in from other nodes, and no longer from their own, so that connections fail depending on where pods run.",
         ),
         text!("Add an `ipBlock` of `", addresses::NODE_PROBE_TEXT, "/32`, and of `", addresses::NODE_PROBE_V6_TEXT, "/128` for IPv6, to the rule.");
+    OWN_SERVICE_REFUSED = "AMB0162", Info,
+        "pods that may not call themselves by their Service",
+        "A pod may always connect to itself, whatever network policies say, though network plugins differ where it does so by the address of its own Service. \
+         In the mesh such a connection goes through the tunnel and comes back as that of any client, so the limits inside the tunnel hold for it, and they do not name the account of the pod. \
+         What a pod sends to its own address, or to `localhost`, is not concerned.",
+        "If the pods call themselves by the Service, add their own labels to the peers of the rule that opens the port.";
+
     LIMITS_OVERLAP = "AMB0170", Warning,
         "limits that one pod may match together",
         "Network policies add up: a pod that two of them select may be reached on the ports of both. \

@@ -9,6 +9,7 @@ pub(super) mod later;
 pub(super) mod mesh;
 pub(super) mod newly;
 pub(super) mod overlaps;
+pub(super) mod own_service;
 pub(super) mod reasons;
 pub(super) mod remarks;
 pub(super) mod responsible;
