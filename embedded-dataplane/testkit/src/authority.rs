@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ambient_facts::tunnel::SPIFFE_SCHEME;
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, PKCS_ECDSA_P256_SHA256, RevokedCertParams,
-    SanType, SerialNumber, SignatureAlgorithm,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams,
+    CertificateSigningRequestParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyIdMethod, KeyPair, PKCS_ECDSA_P256_SHA256, RevokedCertParams, SanType, SerialNumber,
+    SignatureAlgorithm,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -112,6 +113,23 @@ impl Authority {
             between: String::new(),
             serial,
         }
+    }
+
+    /// The authority of this name again whose key this is, in PEM: what one has signed is the other's.
+    pub fn again(name: &str, key: &str) -> Self {
+        let (params, serial) = authority(name);
+        let key = KeyPair::from_pem(key).unwrap();
+        Self {
+            issuer: CertifiedIssuer::self_signed(params, key).unwrap(),
+            between: String::new(),
+            serial,
+        }
+    }
+
+    /// Signs what a request in PEM asks for, under the names that it asks for.
+    pub fn certify(&self, request: &str) -> String {
+        let request = CertificateSigningRequestParams::from_pem(request).unwrap();
+        request.signed_by(&self.issuer).unwrap().pem() + &self.between
     }
 
     /// An authority of this name below this one.

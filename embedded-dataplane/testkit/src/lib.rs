@@ -12,7 +12,9 @@
 )]
 
 mod authority;
+mod istiod;
 mod peer;
 
 pub use authority::{Authority, Details, Issued, Leaf, Purpose, Validity};
+pub use istiod::certify;
 pub use peer::{ClientPolicy, Peer, Player, Script, Secured, Tunnel};

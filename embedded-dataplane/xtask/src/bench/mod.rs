@@ -38,6 +38,9 @@ pub(crate) enum Bench {
     /// The server of `tunnel`.
     #[command(hide = true)]
     TunnelAnswer(tunnel::Answer),
+    /// An authority of `tunnel`.
+    #[command(hide = true)]
+    TunnelCertify(tunnel::Certify),
     /// The client of `tunnel`.
     #[command(hide = true)]
     TunnelAsk(tunnel::Ask),
@@ -74,6 +77,7 @@ pub(crate) fn run(bench: &Bench, output: &mut impl Write) -> io::Result<()> {
         Bench::Identity(bench) => identity::run(bench, output),
         Bench::Tunnel(bench) => tunnel::run(bench, output),
         Bench::TunnelAnswer(bench) => tunnel::answer(bench),
+        Bench::TunnelCertify(bench) => tunnel::certify(bench),
         Bench::TunnelAsk(bench) => tunnel::ask(bench),
     }
 }

@@ -3,13 +3,17 @@
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use ambient_testkit::Authority;
 use clap::{Args, ValueEnum};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
+
+use super::AUTHORITY;
 
 /// Octets of a request.
 const REQUEST: usize = 128;
@@ -69,14 +73,15 @@ pub(super) struct Figures {
     pub(super) took: Duration,
     /// Latencies.
     pub(super) p50: Duration,
+    pub(super) p90: Duration,
     pub(super) p99: Duration,
 }
 
 impl Figures {
     fn line(&self) -> String {
-        let nanoseconds = [self.took, self.p50, self.p99].map(|time| time.as_nanos());
-        let [took, p50, p99] = nanoseconds;
-        format!("{} {} {took} {p50} {p99}", self.answered, self.octets)
+        let times = [self.took, self.p50, self.p90, self.p99];
+        let [took, p50, p90, p99] = times.map(|time| time.as_nanos());
+        format!("{} {} {took} {p50} {p90} {p99}", self.answered, self.octets)
     }
 
     /// Reads a line; `None` for another text.
@@ -85,12 +90,13 @@ impl Figures {
         let mut next = || numbers.next()?.ok();
         let (answered, octets) = (next()?, next()?);
         let mut time = || next().map(Duration::from_nanos);
-        let (took, p50, p99) = (time()?, time()?, time()?);
+        let (took, p50, p90, p99) = (time()?, time()?, time()?, time()?);
         Some(Self {
             answered,
             octets,
             took,
             p50,
+            p90,
             p99,
         })
     }
@@ -145,6 +151,30 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
         }
         stream.read_exact(&mut request).await?;
     }
+}
+
+/// Signs certificates for workloads, for ever.
+#[derive(Debug, Args)]
+pub(crate) struct Certify {
+    /// Where.
+    listen: SocketAddr,
+    /// The key of the authority, in PEM.
+    key: PathBuf,
+}
+
+/// Runs the authority that a peer asks which takes no folder.
+///
+/// # Errors
+///
+/// When it cannot listen.
+pub(crate) fn certify(certify: &Certify) -> io::Result<()> {
+    let key = std::fs::read_to_string(&certify.key)?;
+    block_on(async {
+        let listener = TcpListener::bind(certify.listen).await?;
+        say("listening")?;
+        ambient_testkit::certify(listener, Authority::again(AUTHORITY, &key)).await;
+        Ok(())
+    })
 }
 
 /// Runs the client: says `begin` when it measures, and then what it has measured.
@@ -206,6 +236,7 @@ async fn asking(ask: &Ask) -> io::Result<Figures> {
         octets,
         took: start.elapsed(),
         p50: percentile(50),
+        p90: percentile(90),
         p99: percentile(99),
     })
 }
@@ -302,6 +333,7 @@ mod tests {
             octets: u64::MAX,
             took: Duration::from_secs(2),
             p50: Duration::from_nanos(1),
+            p90: Duration::from_micros(98),
             p99: Duration::from_micros(99),
         };
         assert_eq!(Figures::read(&figures.line()), Some(figures));

@@ -11,6 +11,7 @@
 
 mod load;
 mod pods;
+mod starts;
 mod trial;
 mod variants;
 
@@ -22,10 +23,10 @@ use ambient_testkit::Authority;
 use clap::Args;
 
 use self::trial::{CELLS, Cell, Trial};
-use self::variants::{Setting, Variant};
+use self::variants::{Kind, Setting, Variant};
 use super::table::Table;
 
-pub(super) use self::load::{Answer, Ask, answer, ask};
+pub(super) use self::load::{Answer, Ask, Certify, answer, ask, certify};
 
 /// Options of `bench tunnel`.
 #[derive(Debug, Args)]
@@ -42,9 +43,12 @@ pub(crate) struct Tunnel {
     /// Figures whose names hold this; all without.
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
-    /// The program of Envoy, for a pair of it beside ours; `AMBIENT_PEER_ENVOY` names it too.
+    /// The program of Envoy, for pairs of it beside ours; `AMBIENT_PEER_ENVOY` names it too.
     #[arg(long, value_name = "PROGRAM")]
     envoy: Option<PathBuf>,
+    /// The program of Istio's ztunnel, for a pair of it; `AMBIENT_PEER_ZTUNNEL` names it too.
+    #[arg(long, value_name = "PROGRAM")]
+    ztunnel: Option<PathBuf>,
 }
 
 /// Runs the benchmark in namespaces of its own.
@@ -79,28 +83,36 @@ fn measure(
     folder: &Path,
     output: &mut impl Write,
 ) -> io::Result<()> {
-    let authority = Authority::new("bench");
+    let authority = Authority::new(AUTHORITY);
     fs::write(folder.join("ca-cert.pem"), authority.root())?;
     fs::write(folder.join("ca-key.pem"), authority.key())?;
     let setting = Setting {
         folder,
         authority: &authority,
         own,
+        threads: tunnel.threads,
     };
-    let mut variants = vec![
-        Variant::direct(&setting)?,
-        Variant::ours(&setting, relay, tunnel.threads)?,
-    ];
-    let named = std::env::var_os("AMBIENT_PEER_ENVOY").map(PathBuf::from);
-    if let Some(envoy) = tunnel.envoy.clone().or(named) {
-        variants.push(Variant::envoy(&setting, &envoy, tunnel.threads)?);
-    }
+    let named = |given: &Option<PathBuf>, variable| {
+        let named = std::env::var_os(variable).map(PathBuf::from);
+        given.clone().or(named)
+    };
+    let mut kinds = vec![Kind::Direct, Kind::Ours(relay.to_owned())];
+    kinds.extend(named(&tunnel.ztunnel, "AMBIENT_PEER_ZTUNNEL").map(Kind::Ztunnel));
+    let envoy = named(&tunnel.envoy, "AMBIENT_PEER_ENVOY");
+    kinds.extend(envoy.clone().map(Kind::Envoy));
+    kinds.extend(envoy.map(Kind::Sidecar));
+    let variants = kinds
+        .iter()
+        .map(|kind| Variant::new(kind.clone(), &setting));
+    let variants: Vec<Variant> = variants.collect::<io::Result<_>>()?;
     conditions(tunnel, &variants, output)?;
+    let empty = variants
+        .iter()
+        .map(|v| (v.kind.name(), trial::held(v) / 2.0));
+    let empty: Vec<(&str, f64)> = empty.collect();
     let mut disturbed = Vec::new();
-    for cell in CELLS
-        .into_iter()
-        .filter(|cell| cell.name().contains(&tunnel.only))
-    {
+    let cells = CELLS.into_iter();
+    for cell in cells.filter(|cell| cell.name().contains(&tunnel.only)) {
         let mut trials: Vec<Vec<Trial>> = variants.iter().map(|_| Vec::new()).collect();
         for round in 0..tunnel.rounds {
             let mut order: Vec<_> = variants.iter().zip(&mut trials).collect();
@@ -115,10 +127,16 @@ fn measure(
         }
         show(cell, &variants, &trials, output)?;
     }
+    if tunnel.only.is_empty() {
+        starts::table(&kinds, &setting, tunnel.rounds, &empty, output)?;
+    }
     foreign(&disturbed, output)
 }
 
-/// A figure of all variants: medians, and those of the ratios of each round to the others.
+/// The name of the authority that signs all certificates.
+const AUTHORITY: &str = "bench";
+
+/// A cell with all variants: medians, and those of the ratios of each round to the others.
 fn show(
     cell: Cell,
     variants: &[Variant],
@@ -127,34 +145,56 @@ fn show(
 ) -> io::Result<()> {
     let mut table = Table::new(&[
         &cell.name(),
+        "",
         "median",
         "least",
         "most",
         "of direct",
+        "ours to it",
         "proxy cpu",
+        "ours to it",
         "memory",
     ]);
-    let base = trials.first().map_or(&[][..], Vec::as_slice);
-    for (variant, trials) in variants.iter().zip(trials) {
-        let values = trial::spread(trials.iter().map(|trial| cell.value(trial)));
-        let [least, median, most] = values.map(|value| cell.text(value));
-        let ratios = trials.iter().zip(base);
-        let ratios = ratios.map(|(own, direct)| cell.value(own) / cell.value(direct));
+    let at = |place: usize| trials.get(place).map_or(&[][..], Vec::as_slice);
+    let (direct, ours) = (at(0), at(1));
+    let ratio = |one: &[Trial], other: &[Trial], of: &dyn Fn(&Trial) -> f64| {
+        let ratios = one
+            .iter()
+            .zip(other)
+            .map(|(one, other)| of(one) / of(other));
         let [_, ratio, _] = trial::spread(ratios);
         // There is none where nothing is between them.
-        let ratio = if ratio.is_finite() {
+        if ratio.is_finite() {
             format!("{ratio:.2}")
         } else {
             "-".to_owned()
-        };
-        let [_, cpu, _] = trial::spread(trials.iter().map(|trial| cell.cpu(trial)));
-        let [_, memory, _] = trial::spread(trials.iter().map(|trial| trial.memory));
-        let (cpu, memory) = if variant.proxies.is_empty() {
-            ("-".to_owned(), "-".to_owned())
-        } else {
-            (cell.cpu_text(cpu), format!("{:.1} MB", memory / 1e6))
-        };
-        table.push(&[variant.name, &median, &least, &most, &ratio, &cpu, &memory]);
+        }
+    };
+    for &unit in cell.units {
+        for (variant, trials) in variants.iter().zip(trials) {
+            let values = trial::spread(trials.iter().map(|trial| unit.value(trial)));
+            let [least, median, most] = values.map(|value| unit.text(value));
+            let value = |trial: &Trial| unit.value(trial);
+            let [_, cpu, _] = trial::spread(trials.iter().map(|trial| unit.cpu(trial)));
+            let [_, memory, _] = trial::spread(trials.iter().map(|trial| trial.memory));
+            let (cpu, memory) = if variant.proxies.is_empty() {
+                ("-".to_owned(), "-".to_owned())
+            } else {
+                (unit.cpu_text(cpu), format!("{:.1} MB", memory / 1e6))
+            };
+            table.push(&[
+                variant.kind.name(),
+                unit.name(),
+                &median,
+                &least,
+                &most,
+                &ratio(trials, direct, &value),
+                &ratio(ours, trials, &value),
+                &cpu,
+                &ratio(ours, trials, &|trial| unit.cpu(trial)),
+                &memory,
+            ]);
+        }
     }
     writeln!(output, "{table}")?;
     output.flush()

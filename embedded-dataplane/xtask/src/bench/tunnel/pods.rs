@@ -119,6 +119,16 @@ impl Process {
         Ok(Self { child, lines })
     }
 
+    /// Starts a program that writes where its command says.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub(super) fn start_quietly(command: &mut Command) -> io::Result<Self> {
+        let child = command.stdin(Stdio::null()).spawn()?;
+        Ok(Self { child, lines: None })
+    }
+
     pub(super) fn id(&self) -> u32 {
         self.child.id()
     }

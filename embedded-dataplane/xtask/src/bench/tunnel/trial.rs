@@ -11,46 +11,50 @@ use super::load::{Figures, Mode};
 use super::pods::Process;
 use super::variants::{self, Variant};
 
-/// A figure: what is asked for, with how many connections, and what counts.
+/// What is asked for, with how many connections, and what counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cell {
     mode: Mode,
     connections: u32,
-    unit: Unit,
+    pub(super) units: &'static [Unit],
 }
 
+/// What counts of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unit {
+pub(super) enum Unit {
     P50,
+    P90,
     P99,
     PerSecond,
     Gigabits,
     Megabytes,
 }
 
-const fn cell(mode: Mode, connections: u32, unit: Unit) -> Cell {
+const fn cell(mode: Mode, connections: u32, units: &'static [Unit]) -> Cell {
     Cell {
         mode,
         connections,
-        unit,
+        units,
     }
 }
 
-/// All figures.
-pub(super) const CELLS: [Cell; 13] = [
-    cell(Mode::Paced, 1, Unit::P50),
-    cell(Mode::Paced, 16, Unit::P50),
-    cell(Mode::Paced, 64, Unit::P50),
-    cell(Mode::Paced, 64, Unit::P99),
-    cell(Mode::Fast, 1, Unit::PerSecond),
-    cell(Mode::Fast, 16, Unit::PerSecond),
-    cell(Mode::Fast, 64, Unit::PerSecond),
-    cell(Mode::Connect, 1, Unit::PerSecond),
-    cell(Mode::Connect, 16, Unit::PerSecond),
-    cell(Mode::Connect, 64, Unit::PerSecond),
-    cell(Mode::Bulk, 1, Unit::Gigabits),
-    cell(Mode::Bulk, 8, Unit::Gigabits),
-    cell(Mode::Hold, 400, Unit::Megabytes),
+const LATENCY: &[Unit] = &[Unit::P50, Unit::P90, Unit::P99];
+const RATE: &[Unit] = &[Unit::PerSecond];
+
+/// All that is asked.
+pub(super) const CELLS: [Cell; 12] = [
+    cell(Mode::Paced, 1, LATENCY),
+    cell(Mode::Paced, 16, LATENCY),
+    cell(Mode::Paced, 64, LATENCY),
+    cell(Mode::Fast, 1, RATE),
+    cell(Mode::Fast, 16, RATE),
+    cell(Mode::Fast, 64, RATE),
+    cell(Mode::Connect, 1, RATE),
+    cell(Mode::Connect, 16, RATE),
+    cell(Mode::Connect, 64, RATE),
+    cell(Mode::Bulk, 1, &[Unit::Gigabits]),
+    cell(Mode::Bulk, 8, &[Unit::Gigabits]),
+    cell(Mode::Hold, 1000, &[Unit::Megabytes]),
 ];
 
 /// What one run has shown.
@@ -65,19 +69,16 @@ pub(super) struct Trial {
     pub(super) foreign: f64,
 }
 
-impl Cell {
-    /// As `paced, 16 connections, p50`.
-    pub(super) fn name(self) -> String {
-        let mode = self.mode.to_possible_value();
-        let mode = mode.as_ref().map_or("", |value| value.get_name());
-        let unit = match self.unit {
-            Unit::P50 => "p50",
-            Unit::P99 => "p99",
-            Unit::PerSecond => "a second",
-            Unit::Gigabits => "Gbit/s",
-            Unit::Megabytes => "memory",
-        };
-        format!("{mode}, {} connections, {unit}", self.connections)
+impl Unit {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::P50 => "p50",
+            Self::P90 => "p90",
+            Self::P99 => "p99",
+            Self::PerSecond => "a second",
+            Self::Gigabits => "Gbit/s",
+            Self::Megabytes => "memory",
+        }
     }
 
     pub(super) fn value(self, trial: &Trial) -> f64 {
@@ -86,46 +87,57 @@ impl Cell {
             octets,
             took,
             p50,
+            p90,
             p99,
         } = trial.figures;
-        match self.unit {
-            Unit::P50 => micros(p50),
-            Unit::P99 => micros(p99),
-            Unit::PerSecond => number(answered) / took.as_secs_f64(),
-            Unit::Gigabits => number(octets) * 8.0 / 1e9 / took.as_secs_f64(),
-            Unit::Megabytes => trial.memory / 1e6,
+        match self {
+            Self::P50 => micros(p50),
+            Self::P90 => micros(p90),
+            Self::P99 => micros(p99),
+            Self::PerSecond => number(answered) / took.as_secs_f64(),
+            Self::Gigabits => number(octets) * 8.0 / 1e9 / took.as_secs_f64(),
+            Self::Megabytes => trial.memory / 1e6,
         }
     }
 
     pub(super) fn text(self, value: f64) -> String {
-        match self.unit {
-            Unit::P50 | Unit::P99 => format!("{value:.0} µs"),
-            Unit::PerSecond => format!("{value:.0}"),
-            Unit::Gigabits => format!("{value:.2}"),
-            Unit::Megabytes => format!("{value:.1} MB"),
+        match self {
+            Self::P50 | Self::P90 | Self::P99 => format!("{value:.0} µs"),
+            Self::PerSecond => format!("{value:.0}"),
+            Self::Gigabits => format!("{value:.2}"),
+            Self::Megabytes => format!("{value:.1} MB"),
         }
     }
 
     /// What the proxies took for one of what counts: microseconds for a request or a connection,
     /// seconds for a gigabyte; all of it where nothing counts.
     pub(super) fn cpu(self, trial: &Trial) -> f64 {
-        match self.unit {
-            Unit::Gigabits => trial.cpu * 1e9 / number(trial.figures.octets),
-            Unit::Megabytes => trial.cpu,
+        match self {
+            Self::Gigabits => trial.cpu * 1e9 / number(trial.figures.octets),
+            Self::Megabytes => trial.cpu,
             _ => trial.cpu * 1e6 / number(trial.figures.answered),
         }
     }
 
     pub(super) fn cpu_text(self, cpu: f64) -> String {
-        match self.unit {
-            Unit::Gigabits => format!("{cpu:.2} s/GB"),
-            Unit::Megabytes => format!("{cpu:.2} s"),
+        match self {
+            Self::Gigabits => format!("{cpu:.2} s/GB"),
+            Self::Megabytes => format!("{cpu:.2} s"),
             _ => format!("{cpu:.0} µs"),
         }
     }
 }
 
-/// Runs a figure once with a variant.
+impl Cell {
+    /// As `paced, 16 connections`.
+    pub(super) fn name(self) -> String {
+        let mode = self.mode.to_possible_value();
+        let mode = mode.as_ref().map_or("", |value| value.get_name());
+        format!("{mode}, {} connections", self.connections)
+    }
+}
+
+/// Runs a cell once with a variant.
 ///
 /// # Errors
 ///
@@ -148,12 +160,11 @@ pub(super) fn run(
     let after = Moment::now(variant);
     let figures = Figures::read(&line);
     let figures = figures.ok_or_else(|| io::Error::other(format!("`{line}` is no figure")))?;
-    let memory = variant.proxies.iter().map(|proxy| memory(proxy.id()));
     let took = figures.took.as_secs_f64();
     Ok(Trial {
         figures,
         cpu: after.proxies - before.proxies,
-        memory: memory.fold(0.0, |sum, held| sum + held),
+        memory: held(variant),
         foreign: ((after.machine - before.machine - (after.ours - before.ours)) / took).max(0.0),
     })
 }
@@ -223,6 +234,12 @@ fn machine() -> f64 {
     taken.sum::<f64>() / 100.0
 }
 
+/// What the proxies of a variant hold together, in octets.
+pub(super) fn held(variant: &Variant) -> f64 {
+    let held = variant.proxies.iter().map(|proxy| memory(proxy.id()));
+    held.sum()
+}
+
 /// What a process holds, in octets.
 fn memory(id: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
@@ -264,35 +281,38 @@ mod tests {
                 octets: 2_500_000_000,
                 took: Duration::from_secs(2),
                 p50: Duration::from_micros(120),
+                p90: Duration::from_micros(300),
                 p99: Duration::from_micros(450),
             },
             cpu: 0.5,
             memory: 12e6,
             foreign: 0.0,
         };
-        let shown = |unit| {
-            let cell = cell(Mode::Fast, 16, unit);
-            let (value, cpu) = (cell.value(&trial), cell.cpu(&trial));
+        let shown = |unit: Unit| {
+            let (value, cpu) = (unit.value(&trial), unit.cpu(&trial));
             format!(
                 "{}: {}, {}",
-                cell.name(),
-                cell.text(value),
-                cell.cpu_text(cpu)
+                unit.name(),
+                unit.text(value),
+                unit.cpu_text(cpu)
             )
         };
         let units = [
             Unit::P50,
+            Unit::P90,
             Unit::P99,
             Unit::PerSecond,
             Unit::Gigabits,
             Unit::Megabytes,
         ];
+        assert_eq!(cell(Mode::Fast, 16, RATE).name(), "fast, 16 connections");
         insta::assert_snapshot!(units.map(shown).join("\n"), @r"
-        fast, 16 connections, p50: 120 µs, 100 µs
-        fast, 16 connections, p99: 450 µs, 100 µs
-        fast, 16 connections, a second: 2500, 100 µs
-        fast, 16 connections, Gbit/s: 10.00, 0.20 s/GB
-        fast, 16 connections, memory: 12.0 MB, 0.50 s
+        p50: 120 µs, 100 µs
+        p90: 300 µs, 100 µs
+        p99: 450 µs, 100 µs
+        a second: 2500, 100 µs
+        Gbit/s: 10.00, 0.20 s/GB
+        memory: 12.0 MB, 0.50 s
         ");
     }
 
