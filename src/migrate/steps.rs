@@ -147,7 +147,7 @@ pub(super) fn limit_step(
             object: policy.reference(),
             reason: limit.reason.clone(),
             action: creation(
-                Body::AuthorizationPolicy(policy.clone()),
+                Body::AuthorizationPolicy(Box::new(policy.clone())),
                 known.map(|k| k.meta.origin.clone()),
                 limit.beside.clone(),
             ),

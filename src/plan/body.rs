@@ -14,7 +14,7 @@ pub enum Body {
     /// As the API takes it.
     Object(Value),
     /// A policy that is still to become a manifest.
-    AuthorizationPolicy(AuthorizationPolicy),
+    AuthorizationPolicy(Box<AuthorizationPolicy>),
 }
 
 impl Body {

@@ -95,8 +95,10 @@ mod tests {
 
         let opposed = LabelSelector::labels([("app", "db")]);
         assert_eq!(satisfying_both(&one, &opposed), None);
-        let mut absent = LabelSelector::default();
-        absent.match_expressions = vec![requirement("app", Operator::DoesNotExist)];
+        let absent = LabelSelector {
+            match_expressions: vec![requirement("app", Operator::DoesNotExist)],
+            ..LabelSelector::default()
+        };
         assert_eq!(satisfying_both(&one, &absent), None);
     }
 }
