@@ -12,9 +12,12 @@ use ambient_testkit::Authority;
 /// Paths of the program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_ambient-proxy");
 
+/// The name of the authority of tests.
+pub(crate) const MESH: &str = "mesh";
+
 /// A folder with an authority for everybody.
 pub(crate) fn authority(folder: &Path) -> PathBuf {
-    let authority = Authority::new("mesh");
+    let authority = Authority::new(MESH);
     let path = folder.join("authority");
     fs::create_dir_all(&path).unwrap();
     fs::write(path.join("ca-cert.pem"), authority.root()).unwrap();
@@ -31,7 +34,11 @@ pub(crate) struct Process {
 impl Process {
     /// Starts something that logs into a file.
     pub(crate) fn start(command: &mut Command, log: PathBuf) -> Self {
-        let file = fs::File::create(&log).unwrap();
+        let file = fs::File::options()
+            .append(true)
+            .create(true)
+            .open(&log)
+            .unwrap();
         let child = command.stdin(Stdio::null()).stderr(file).spawn().unwrap();
         Self { child, log }
     }

@@ -8,16 +8,23 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use crate::harness::{PROGRAM, Process, authority};
+use ambient_testkit::Authority;
+
+use crate::harness::{self, PROGRAM, Process, authority};
 
 /// Tells a test that it is inside.
 pub(crate) const INSIDE: &str = "AMBIENT_TEST_INSIDE";
 /// Tells the application where to listen.
 pub(crate) const LISTEN: &str = "AMBIENT_TEST_LISTEN";
+/// Tells an authority where its key is.
+pub(crate) const KEY: &str = "AMBIENT_TEST_KEY";
+
+/// Where the authority of one that takes no folder listens, in each pod.
+const AUTHORITY: &str = "127.0.0.1:15012";
 
 pub(crate) const CLIENT: &str = "10.7.0.1";
 pub(crate) const SERVER: &str = "10.7.0.2";
@@ -27,9 +34,9 @@ pub(crate) const SERVER6: &str = "fd00:7::2";
 pub(crate) const SERVICE: &str = "10.9.0.1";
 
 const MESH: &str = "workloads:
-- {uid: c//Pod/shop/web, name: web, namespace: shop, serviceAccount: web, protocol: HBONE,
+- {uid: c//Pod/shop/web, name: web, namespace: shop, serviceAccount: web, trustDomain: cluster.local, protocol: HBONE,
    workloadIps: [10.7.0.1, 'fd00:7::1'], services: {}}
-- {uid: c//Pod/shop/db, name: db, namespace: shop, serviceAccount: db, protocol: HBONE,
+- {uid: c//Pod/shop/db, name: db, namespace: shop, serviceAccount: db, trustDomain: cluster.local, protocol: HBONE,
    workloadIps: [10.7.0.2, 'fd00:7::2'], services: {shop/db.shop: {80: 8080}}}
 services:
 - {name: db, namespace: shop, hostname: db.shop, vips: [/10.9.0.1], ports: {80: 8080}}
@@ -97,8 +104,31 @@ impl Inbound {
     }
 }
 
+/// Who relays for a pod.
+#[derive(Debug, Clone)]
+pub(crate) enum Relay {
+    Ours,
+    /// Istio's ztunnel, this program.
+    Ztunnel(PathBuf),
+    /// None; a server that takes tunnels itself.
+    Server,
+}
+
+impl Relay {
+    /// Ours, unless `AMBIENT_TEST_RELAY` names the program of a ztunnel to be tested in its place.
+    fn chosen() -> Self {
+        let other = std::env::var_os("AMBIENT_TEST_RELAY");
+        other.map_or(Self::Ours, |program| Self::Ztunnel(program.into()))
+    }
+}
+
 /// Runs the test that calls it in a namespace of its own; `false` where it is to go on, inside.
 pub(crate) fn is_outside(test: &str) -> bool {
+    is_outside_of(&format!("namespaces::{test}"))
+}
+
+/// The same by the path of the test.
+pub(crate) fn is_outside_of(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return false;
     }
@@ -124,8 +154,7 @@ pub(crate) fn is_outside(test: &str) -> bool {
         return true;
     };
     let own = std::env::current_exe().unwrap();
-    let name = format!("namespaces::{test}");
-    let words = [own.to_str().unwrap(), "--exact", &name, "--nocapture"];
+    let words = [own.to_str().unwrap(), "--exact", test, "--nocapture"];
     let output = run(way, &words).unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -155,6 +184,11 @@ impl Lab {
         Self::with(Inbound::Redirected, "32768 60999")
     }
 
+    /// With these that relay, for the client and for the server.
+    pub(crate) fn with_relays(relays: [&Relay; 2]) -> Self {
+        Self::with_all(Inbound::Redirected, "32768 60999", relays)
+    }
+
     /// With another way to lead connections to the server.
     pub(crate) fn with_inbound(inbound: Inbound) -> Self {
         Self::with(inbound, "32768 60999")
@@ -166,6 +200,11 @@ impl Lab {
     }
 
     fn with(inbound: Inbound, ports: &str) -> Self {
+        let relay = Relay::chosen();
+        Self::with_all(inbound, ports, [&relay, &relay])
+    }
+
+    fn with_all(inbound: Inbound, ports: &str, relays: [&Relay; 2]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut sleep = Command::new("unshare");
         let pod = Process::start(
@@ -210,27 +249,44 @@ impl Lab {
             command.args(words).arg(program);
             command
         };
-        let client = relay(folder.path(), "web", Command::new(PROGRAM), "web");
-        let server = relay(folder.path(), "db", there(PROGRAM.as_ref()), "db");
         let own = std::env::current_exe().unwrap();
-        let applications = ["8080", "8081"].map(|port| {
-            let mut command = there(&own);
-            command.args(["--exact", "lab::application", "--nocapture"]);
-            command
-                .env(LISTEN, format!("[::]:{port}"))
-                .stdout(Stdio::null());
-            Process::start(&mut command, folder.path().join(port))
-        });
+        let listening = |mut command: Command, test: &str, address: &str, log: &str| {
+            command.args(["--exact", test, "--nocapture"]);
+            command.env(LISTEN, address).stdout(Stdio::null());
+            command.env(KEY, folder.path().join("authority/ca-key.pem"));
+            let process = Process::start(&mut command, folder.path().join(log));
+            process.logs("listening");
+            process
+        };
+        let mut applications = vec![
+            listening(there(&own), "lab::application", "[::]:8080", "8080"),
+            listening(there(&own), "lab::application", "[::]:8081", "8081"),
+        ];
+        let mut start = |name: &str, kind: &Relay, within: &dyn Fn(&Path) -> Command| match kind {
+            Relay::Ours => relay(folder.path(), name, within(PROGRAM.as_ref()), name),
+            Relay::Ztunnel(program) => {
+                let log = format!("{name}-authority");
+                let authority = listening(within(&own), "lab::certify", AUTHORITY, &log);
+                applications.push(authority);
+                ztunnel(folder.path(), name, within(program))
+            }
+            Relay::Server => {
+                let mut command = within(&own);
+                command.args(["--exact", "conformance::outbound::server", "--nocapture"]);
+                command.env(LISTEN, "0.0.0.0:15008").stdout(Stdio::null());
+                command.env(KEY, folder.path().join("authority/ca-key.pem"));
+                Process::start(&mut command, folder.path().join(name))
+            }
+        };
+        let client = start("web", relays[0], &|program| Command::new(program));
+        let server = start("db", relays[1], &there);
         client.logs("ready");
         server.logs("ready");
-        for application in &applications {
-            application.logs("listening");
-        }
         Self {
-            folder,
             client,
             server,
-            _applications: applications.into(),
+            _applications: applications,
+            folder,
             _pod: pod,
         }
     }
@@ -240,6 +296,11 @@ impl Lab {
         let successor = relay(self.folder.path(), "web", Command::new(PROGRAM), log);
         successor.logs("ready");
         successor
+    }
+
+    /// Where the files of its relays are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Connects as the client's application.
@@ -262,6 +323,51 @@ fn relay(folder: &Path, name: &str, mut command: Command, log: &str) -> Process 
         .args(["--drain", "1s", "--handover"])
         .arg(folder.join(format!("{name}.socket")));
     Process::start(&mut command, folder.join(log))
+}
+
+/// Istio's, with the same file and an authority beside it (ztunnel `src/config.rs`).
+fn ztunnel(folder: &Path, name: &str, mut command: Command) -> Process {
+    let token = folder.join("var/run/secrets/tokens");
+    fs::create_dir_all(&token).unwrap();
+    fs::write(token.join("istio-token"), "token").unwrap();
+    let log = folder.join(name);
+    command
+        .current_dir(folder)
+        .env("PROXY_MODE", "dedicated")
+        .env("PROXY_WORKLOAD_INFO", format!("shop/{name}/{name}"))
+        .env("LOCAL_XDS_PATH", folder.join("mesh.yaml"))
+        .env("XDS_ADDRESS", "")
+        .env("PACKET_MARK", ambient_facts::marks::RELAY.to_string())
+        .env(
+            "CA_ADDRESS",
+            format!("https://localhost:{}", &AUTHORITY[10..]),
+        )
+        .env("CA_ROOT_CA", folder.join("authority/ca-cert.pem"))
+        .stdout(
+            fs::File::options()
+                .append(true)
+                .create(true)
+                .open(&log)
+                .unwrap(),
+        );
+    Process::start(&mut command, log)
+}
+
+/// The authority of one that takes no folder.
+#[test]
+fn certify() {
+    let (Some(address), Some(key)) = (std::env::var_os(LISTEN), std::env::var_os(KEY)) else {
+        return;
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(address.to_str().unwrap())
+            .await
+            .unwrap();
+        _ = writeln!(std::io::stderr(), "listening");
+        let key = fs::read_to_string(key).unwrap();
+        ambient_testkit::certify(listener, Authority::again(harness::MESH, &key)).await;
+    });
 }
 
 /// An application that tells who it takes its client for and the class of its packets, and then sends

@@ -3,6 +3,8 @@
 
 mod alone;
 mod bounds;
+#[cfg(target_os = "linux")]
+mod conformance;
 mod harness;
 #[cfg(target_os = "linux")]
 mod lab;

@@ -215,8 +215,8 @@ fn mesh(setting: &Setting<'_>) -> io::Result<PathBuf> {
 }
 
 const MESH: &str = "workloads:
-- {uid: c//Pod/bench/web, name: web, namespace: bench, serviceAccount: web, protocol: HBONE,
+- {uid: c//Pod/bench/web, name: web, namespace: bench, serviceAccount: web, trustDomain: cluster.local, protocol: HBONE,
    workloadIps: [10.7.0.1], services: {}}
-- {uid: c//Pod/bench/echo, name: echo, namespace: bench, serviceAccount: echo, protocol: HBONE,
+- {uid: c//Pod/bench/echo, name: echo, namespace: bench, serviceAccount: echo, trustDomain: cluster.local, protocol: HBONE,
    workloadIps: [10.7.0.2], services: {}}
 ";

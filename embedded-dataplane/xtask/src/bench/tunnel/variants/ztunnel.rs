@@ -5,6 +5,8 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use ambient_facts::marks::RELAY;
+
 use super::{End, Setting, mesh};
 use crate::bench::tunnel::pods::{Pod, Process};
 
@@ -42,6 +44,7 @@ pub(super) fn command(
         .env("PROXY_WORKLOAD_INFO", format!("bench/{name}/{name}"))
         .env("LOCAL_XDS_PATH", mesh(setting)?)
         .env("XDS_ADDRESS", "")
+        .env("PACKET_MARK", RELAY.to_string())
         .env("CA_ADDRESS", "https://localhost:15012")
         .env("CA_ROOT_CA", setting.folder.join("ca-cert.pem"))
         .env("ISTIO_META_DNS_CAPTURE", "false")
