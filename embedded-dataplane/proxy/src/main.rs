@@ -2,9 +2,12 @@
 //! of the dataplane it is.
 #![forbid(unsafe_code)]
 
+mod begin;
+mod certificates;
 mod listeners;
 mod options;
 mod settings;
+mod signals;
 mod ztunnel;
 
 use std::io::{self, Write as _};
