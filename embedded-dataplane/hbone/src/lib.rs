@@ -16,6 +16,7 @@ pub mod headers;
 pub mod limits;
 mod load;
 mod notes;
+mod payload;
 pub mod pool;
 pub mod proxy_protocol;
 mod pulse;

@@ -36,7 +36,17 @@ struct Path {
 }
 
 async fn copied(client: impl Endpoint, server: impl Endpoint, counts: &Counts) -> Ending {
-    let outcome = copy(client, server, counts, std::future::pending::<()>()).await;
+    copied_with(LINGER, client, server, counts).await
+}
+
+async fn copied_with(
+    linger: Duration,
+    client: impl Endpoint,
+    server: impl Endpoint,
+    counts: &Counts,
+) -> Ending {
+    let never = std::future::pending::<()>();
+    let outcome = copy_with(linger, client, server, counts, never).await;
     outcome.unwrap_or_else(|()| panic!("nothing else ends it"))
 }
 
@@ -68,12 +78,12 @@ async fn tunnelled() -> (Stream, Stream) {
 }
 
 impl Path {
-    async fn plain() -> Self {
+    async fn plain(linger: Duration) -> Self {
         let (client, near) = connected().await;
         let (far, server) = connected().await;
         let relay = tokio::spawn(async move {
             let counts = Counts::default();
-            let ending = copied(Tcp::new(&near), Tcp::new(&far), &counts).await;
+            let ending = copied_with(linger, Tcp::new(&near), Tcp::new(&far), &counts).await;
             (ending, counts.0.into_inner().unwrap())
         });
         Self {
@@ -83,18 +93,18 @@ impl Path {
         }
     }
 
-    async fn through_a_tunnel() -> Self {
+    async fn through_a_tunnel(linger: Duration) -> Self {
         let (client, near) = connected().await;
         let (far, server) = connected().await;
         let (mut up, mut down) = tunnelled().await;
         let outbound = tokio::spawn(async move {
             let counts = Counts::default();
-            let ending = copied(Tcp::new(&near), Tunnel::new(&mut up), &counts).await;
+            let ending = copied_with(linger, Tcp::new(&near), Tunnel::new(&mut up), &counts).await;
             (ending, counts.0.into_inner().unwrap())
         });
         let inbound = tokio::spawn(async move {
             let counts = Counts::default();
-            let ending = copied(Tunnel::new(&mut down), Tcp::new(&far), &counts).await;
+            let ending = copied_with(linger, Tunnel::new(&mut down), Tcp::new(&far), &counts).await;
             (ending, counts.0.into_inner().unwrap())
         });
         Self {
@@ -105,7 +115,14 @@ impl Path {
     }
 
     async fn each() -> [Self; 2] {
-        [Self::plain().await, Self::through_a_tunnel().await]
+        Self::each_with(LINGER).await
+    }
+
+    async fn each_with(linger: Duration) -> [Self; 2] {
+        [
+            Self::plain(linger).await,
+            Self::through_a_tunnel(linger).await,
+        ]
     }
 }
 
@@ -125,6 +142,13 @@ async fn all(relays: Vec<JoinHandle<Outcome>>) -> Vec<Outcome> {
 fn reset(stream: TcpStream) {
     stream.set_zero_linger().unwrap();
     drop(stream);
+}
+
+/// What is read, and how it ends.
+async fn all_of(stream: &mut TcpStream) -> (Vec<u8>, Result<(), io::ErrorKind>) {
+    let mut octets = Vec::new();
+    let read = soon(stream.read_to_end(&mut octets)).await;
+    (octets, read.map(|_| ()).map_err(|error| error.kind()))
 }
 
 /// What is read to the end, or to the failure.
@@ -249,18 +273,66 @@ async fn who_breaks_off_after_it_finished_is_noticed_while_nobody_writes() {
 
 #[tokio::test]
 async fn who_breaks_off_while_the_other_does_not_read_is_noticed() {
-    for mut path in Path::each().await {
+    for mut path in Path::each_with(Duration::from_millis(300)).await {
         // As much as everything between takes.
-        let chunk = vec![7; 1 << 16];
-        while timeout(Duration::from_millis(300), path.client.write_all(&chunk))
-            .await
-            .is_ok()
-        {}
+        fill(&mut path.client).await;
         reset(path.client);
         for (ending, _) in all(path.relays).await {
             assert_eq!(ending, Ending::Reset(Side::Client));
         }
         drop(path.server);
+    }
+}
+
+/// Sends until nobody takes more for a while, or at all.
+async fn fill(stream: &mut TcpStream) {
+    let chunk = vec![7; 1 << 16];
+    while let Ok(Ok(())) = timeout(Duration::from_millis(300), stream.write_all(&chunk)).await {}
+}
+
+/// A server that gives an answer while its client still sends, and does not read what comes. The
+/// client does not read either, and has little room.
+async fn answered(path: &mut Path) -> Vec<u8> {
+    let client = socket2::SockRef::from(&path.client);
+    client.set_recv_buffer_size(4096).unwrap();
+    path.client.write_all(b"a question").await.unwrap();
+    soon(path.server.read_exact(&mut [0; 10])).await.unwrap();
+    let answer: Vec<u8> = (0..100_000_u32).map(|n| n.to_le_bytes()[1]).collect();
+    path.server.write_all(&answer).await.unwrap();
+    soon(poll_fn(|cx| Tcp::new(&path.server).poll_sent(cx))).await;
+    answer
+}
+
+#[tokio::test]
+async fn w17_an_answer_is_whole_when_the_server_closes_while_the_client_still_sends() {
+    for mut path in Path::each().await {
+        let answer = answered(&mut path).await;
+        drop(path.server);
+        fill(&mut path.client).await;
+        let (octets, end) = all_of(&mut path.client).await;
+        assert!(octets == answer, "{} octets", octets.len());
+        assert_eq!(end, Ok(()));
+        // It takes no more.
+        let more = soon(async { while path.client.write_all(b"more").await.is_ok() {} });
+        more.await;
+        for (ending, [_, down]) in all(path.relays).await {
+            assert_eq!((ending, down), (Ending::Reset(Side::Server), 100_000));
+        }
+    }
+}
+
+#[tokio::test]
+async fn w17_what_a_server_sent_before_it_broke_off_arrives_before_that_is_told() {
+    for mut path in Path::each().await {
+        let answer = answered(&mut path).await;
+        reset(path.server);
+        fill(&mut path.client).await;
+        let (octets, end) = all_of(&mut path.client).await;
+        assert!(octets == answer, "{} octets", octets.len());
+        assert_eq!(end, Err(io::ErrorKind::ConnectionReset));
+        for (ending, [_, down]) in all(path.relays).await {
+            assert_eq!((ending, down), (Ending::Reset(Side::Server), 100_000));
+        }
     }
 }
 
@@ -277,9 +349,9 @@ async fn a_peer_that_lets_go_after_its_end_has_finished() {
     assert_eq!(ending, Ending::Finished(Side::Server));
     assert!(!end.was_reset);
     drop(client);
-    // With something still to be sent to it, that is lost.
+    // What it takes no more has no place to go, and is none of its own.
     let (mut client, near) = connected().await;
-    client.write_all(b"lost").await.unwrap();
+    client.write_all(b"more").await.unwrap();
     let mut end = Scripted {
         reads: vec![Ok(None)],
         broken: Some(Broken::Done),
@@ -288,8 +360,20 @@ async fn a_peer_that_lets_go_after_its_end_has_finished() {
     };
     near.readable().await.unwrap();
     let ending = soon(copied(Tcp::new(&near), &mut end, &counts)).await;
-    assert_eq!(ending, Ending::Reset(Side::Server));
-    assert!(end.was_reset);
+    assert_eq!(ending, Ending::Finished(Side::Server));
+    assert!(!end.was_reset);
+    // What it said before is read all the same.
+    let (mut client, near) = connected().await;
+    client.write_all(b"more").await.unwrap();
+    let mut end = Scripted {
+        reads: vec![Ok(None), Ok(Some(Bytes::from_static(b"an answer")))],
+        refusal: Some(Broken::Done),
+        ..Scripted::default()
+    };
+    near.readable().await.unwrap();
+    let ending = soon(copied(Tcp::new(&near), &mut end, &counts)).await;
+    assert_eq!(ending, Ending::Finished(Side::Server));
+    assert_eq!(rest(&mut client).await.unwrap(), b"an answer");
 }
 
 /// An end that does as it is told.
@@ -297,6 +381,8 @@ async fn a_peer_that_lets_go_after_its_end_has_finished() {
 struct Scripted {
     reads: Vec<Result<Option<Bytes>, Broken>>,
     broken: Option<Broken>,
+    /// What becomes of writing.
+    refusal: Option<Broken>,
     is_full: bool,
     was_reset: bool,
 }
@@ -310,12 +396,19 @@ impl Endpoint for &mut Scripted {
         if self.is_full {
             return Poll::Pending;
         }
+        if let Some(refusal) = &self.refusal {
+            return Poll::Ready(Err(refusal.clone()));
+        }
         octets.clear();
         Poll::Ready(Ok(()))
     }
 
-    fn finish(&mut self) -> Result<(), Broken> {
-        Ok(())
+    fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_sent(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
     }
 
     fn poll_broken(&mut self, _: &mut Context<'_>) -> Poll<Broken> {

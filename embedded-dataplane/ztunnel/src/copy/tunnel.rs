@@ -39,9 +39,14 @@ impl Endpoint for Tunnel<'_> {
             .map_err(|error| self.broke(&error))
     }
 
-    fn finish(&mut self) -> Result<(), Broken> {
+    fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         let (_, writer) = self.0.halves();
-        writer.finish().map_err(|error| self.broke(&error))
+        Poll::Ready(writer.finish().map_err(|error| self.broke(&error)))
+    }
+
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (_, writer) = self.0.halves();
+        writer.poll_sent(cx)
     }
 
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
