@@ -29,6 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::entry::{Answer, Entries, Found};
@@ -82,6 +83,8 @@ struct Inner<C: Connector> {
     shards: Box<[Mutex<Entries<C::Error>>]>,
     /// Dials, drivers of connections, and what lets go of idle ones.
     tasks: Tasks,
+    /// Drivers of these, which is connections that are there.
+    drivers: Arc<watch::Sender<usize>>,
 }
 
 impl<C: Connector> Clone for Pool<C> {
@@ -102,6 +105,7 @@ impl<C: Connector> Pool<C> {
             shards: shards.collect(),
             spread: RandomState::new(),
             tasks: Tasks::default(),
+            drivers: Arc::default(),
             limits,
             settings,
         });
@@ -129,6 +133,22 @@ impl<C: Connector> Pool<C> {
                 // The peer takes its leave: another connection reaches its successor.
                 Err(ConnectError::Unprocessed(_)) if attempt < ATTEMPTS => attempt += 1,
                 Err(error) => return Err(PoolError::Connect(error)),
+            }
+        }
+    }
+
+    /// Lets go of all connections, and waits until each has ended with its streams, and with what
+    /// these have said and the peer has not taken yet. How long that may take is for the caller to
+    /// say: when the future is dropped, they are as they were. Nobody is to connect meanwhile.
+    pub async fn close(&self) {
+        let mut drivers = self.inner.drivers.subscribe();
+        loop {
+            for shard in &self.inner.shards {
+                lock(shard).forget_all();
+            }
+            // Its sender is here, so it does not fail.
+            if *drivers.borrow_and_update() == 0 || drivers.changed().await.is_err() {
+                return;
             }
         }
     }
@@ -213,9 +233,12 @@ impl<C: Connector> Flight<C> {
         self.has_landed = true;
         let opened = opened.and_then(|(tunnel, driver)| {
             let load = Arc::clone(tunnel.load());
-            inner
-                .tasks
-                .spawn(drive(driver, load, self.key.clone(), self.inner.clone()));
+            let driving = Driving::one_more(&inner.drivers);
+            let drive = drive(driver, load, self.key.clone(), self.inner.clone());
+            inner.tasks.spawn(async move {
+                drive.await;
+                drop(driving);
+            });
             if tunnel.is_usable() && tunnel.most_streams() > 0 {
                 Ok(tunnel)
             } else {
@@ -233,6 +256,22 @@ impl<C: Connector> Drop for Flight<C> {
         {
             inner.entries(&self.key).abandon(&self.key, Instant::now());
         }
+    }
+}
+
+/// A driver is there, until this is dropped.
+struct Driving(Arc<watch::Sender<usize>>);
+
+impl Driving {
+    fn one_more(drivers: &Arc<watch::Sender<usize>>) -> Self {
+        drivers.send_modify(|count| *count += 1);
+        Self(Arc::clone(drivers))
+    }
+}
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 

@@ -19,7 +19,7 @@ use ambient_ztunnel::socket::PrivilegeError;
 use ambient_ztunnel::telemetry::{Bounds, Telemetry, watch_certificates, watch_pool};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::begin::Begins;
 use crate::certificates;
@@ -81,6 +81,9 @@ impl RunError {
 /// The longest that connections go on after a successor took over.
 const CARRIED_ON: Duration = Duration::from_hours(30 * 24);
 
+/// The least that the last words of a connection, and of the process, have time for.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// Runs until the process is to end, and lets its connections end then.
 ///
 /// # Errors
@@ -93,7 +96,9 @@ pub(crate) fn run(settings: Settings) -> Result<(), RunError> {
     ambient_hbone::descriptors(DESCRIPTORS);
     let runtime = runtime(settings.threads)?;
     let outcome = runtime.block_on(serve(settings, &log));
-    log.flush(Duration::from_secs(1));
+    // What is dropped with it may have something to tell.
+    runtime.shutdown_timeout(FAREWELL);
+    log.flush(FAREWELL);
     outcome
 }
 
@@ -212,7 +217,7 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
     // Its listeners are descriptors of the same sockets, which nobody accepts from any more.
     drop(offer);
     tracing::info!(cause, within = ?settings.drain, "draining");
-    end(&drain, settings.drain, &mut signals).await;
+    end(&drain, &relay, settings.drain, &mut signals).await;
     Ok(())
 }
 
@@ -264,16 +269,21 @@ async fn carry_on(drain: &Drain, signals: &mut Signals) -> &'static str {
     }
 }
 
-/// Lets connections end for a time, or until somebody asks again.
-async fn end(drain: &Drain, within: Duration, signals: &mut Signals) {
-    let left = tokio::select! {
-        left = drain.start(Instant::now() + within) => left,
-        _ = signals.any() => drain.present(),
+/// Lets connections end for a time, or until somebody asks again, and has what they said last arrive.
+async fn end(drain: &Drain, relay: &Relay, within: Duration, signals: &mut Signals) {
+    let deadline = Instant::now() + within;
+    let (left, deadline) = tokio::select! {
+        left = drain.start(deadline) => (left, deadline),
+        _ = signals.any() => (drain.start(Instant::now()).await, Instant::now()),
     };
     if left.is_empty() {
         tracing::info!("everybody has gone");
     } else {
         tracing::warn!(left = left.to_string(), "connections were broken off");
+    }
+    let deadline = deadline.max(Instant::now() + FAREWELL);
+    if timeout_at(deadline, relay.close()).await.is_err() {
+        tracing::warn!("peers did not take what was left to be said");
     }
 }
 

@@ -133,6 +133,13 @@ impl<E: std::error::Error + 'static> Entries<E> {
         }
     }
 
+    /// Forgets all connections.
+    pub(super) fn forget_all(&mut self) {
+        for entry in self.map.values_mut() {
+            entry.tunnels.clear();
+        }
+    }
+
     /// Forgets what is idle.
     pub(super) fn reap(&mut self, now: Instant) {
         let rules = &self.rules;

@@ -56,6 +56,24 @@ async fn settle() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_pool_that_is_closed_has_everything_arrive_that_was_said() {
+    const LENGTH: usize = 500_000;
+    let net = Net::new(&[Script::Take]);
+    let pool = pool(&net);
+    let mut stream = connect(&pool, &key(1)).await.unwrap();
+    let (reader, writer) = stream.halves();
+    assert_eq!(reader.read().await, Ok(None));
+    writer.write(vec![7; LENGTH].into()).await.unwrap();
+    writer.finish().unwrap();
+    drop(stream);
+    assert!(net.taken() < LENGTH);
+    pool.close().await;
+    drop(pool);
+    settle().await;
+    assert_eq!((net.taken(), net.ended()), (LENGTH, vec![(key(1), true)]));
+}
+
 fn connections(pool: &Pool<Net>) -> usize {
     pool.counts().connections
 }

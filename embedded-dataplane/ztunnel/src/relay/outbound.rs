@@ -78,16 +78,19 @@ pub(super) async fn open(shared: Arc<Shared>, accepted: Accepted) -> Option<Open
             trace: Some(trace),
         },
     );
-    let upstream = match way {
-        Way::Plain(to) => (shared.dialer.outbound(to, accepted.class).await)
-            .map(Upstream::Plain)
-            .map_err(Failure::Connect),
-        Way::Tunnel(through) => {
-            let headers = headers(&known, &accepted, host, trace);
-            let stream = tunnel(&shared, &known, &accepted, through, headers).await;
-            stream.map(Upstream::Tunnel)
+    let connecting = async {
+        match way {
+            Way::Plain(to) => (shared.dialer.outbound(to, accepted.class).await)
+                .map(Upstream::Plain)
+                .map_err(Failure::Connect),
+            Way::Tunnel(through) => {
+                let headers = headers(&known, &accepted, host, trace);
+                let stream = tunnel(&shared, &known, &accepted, through, headers).await;
+                stream.map(Upstream::Tunnel)
+            }
         }
     };
+    let upstream = shared.unless_over(connecting).await;
     let client = accepted.stream;
     match upstream {
         Ok(upstream) => {
@@ -98,9 +101,9 @@ pub(super) async fn open(shared: Arc<Shared>, accepted: Accepted) -> Option<Open
                 record,
             })
         }
-        Err(failure) => {
+        Err(end) => {
             abort(&client);
-            record.close(&End::Failed(failure));
+            record.close(&end);
             None
         }
     }

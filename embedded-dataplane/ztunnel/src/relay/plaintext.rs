@@ -60,7 +60,11 @@ pub(super) async fn open(shared: Arc<Shared>, accepted: Accepted) -> Option<Open
     drop(known);
     let client = accepted.stream;
     let from = accepted.source.ip();
-    match shared.dialer.as_client(from, to, accepted.class).await {
+    let connecting = async {
+        let connected = shared.dialer.as_client(from, to, accepted.class).await;
+        connected.map_err(Failure::Connect)
+    };
+    match shared.unless_over(connecting).await {
         Ok(server) => {
             record.connected();
             Some(Opened {
@@ -69,9 +73,9 @@ pub(super) async fn open(shared: Arc<Shared>, accepted: Accepted) -> Option<Open
                 record,
             })
         }
-        Err(error) => {
+        Err(end) => {
             abort(&client);
-            record.close(&End::Failed(Failure::Connect(error)));
+            record.close(&end);
             None
         }
     }

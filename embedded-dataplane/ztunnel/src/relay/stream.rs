@@ -60,14 +60,12 @@ pub(super) async fn open(
     };
     let about = about(&known, &tunnel, &request, decision, to);
     let record = Open::new(&*shared.observer, about);
-    let answered = match connect(&shared, &tunnel, request, to).await {
-        Ok((request, server)) => match request.accept(&baggage(&known.here.own)) {
-            Ok(stream) => Ok((stream, server)),
-            Err(error) => Err(error.into()),
-        },
-        Err(failure) => Err(failure),
+    let answering = async {
+        let (request, server) = connect(&shared, &tunnel, request, to).await?;
+        let stream = request.accept(&baggage(&known.here.own))?;
+        Ok((stream, server))
     };
-    match answered {
+    match shared.unless_over(answering).await {
         Ok((stream, server)) => {
             record.connected();
             Some(Opened {
@@ -76,8 +74,8 @@ pub(super) async fn open(
                 record,
             })
         }
-        Err(failure) => {
-            record.close(&End::Failed(failure));
+        Err(end) => {
+            record.close(&end);
             None
         }
     }

@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ambient_hbone::server::{self, Connection, Incoming};
 use ambient_identity::{Accepted as Secured, PeerFault, SpiffeId, Watch};
@@ -11,8 +12,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Shared, stream};
-use crate::report::{Direction, Early, Failure, Handshake, TlsFailure};
+use crate::report::{Direction, Early, End, Failure, Handshake, TlsFailure};
 use crate::socket::Accepted;
+
+/// How long the end of a tunnel may take whose streams were broken off.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What all streams of a tunnel share.
 pub(super) struct Tunnel {
@@ -44,16 +48,18 @@ impl Tunnel {
 pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted) {
     let (source, local, class) = (accepted.source, accepted.destination, accepted.class);
     let began = Instant::now();
-    // Nothing is made for a client that does not begin.
-    let mut first = [0];
-    let begins = timeout(shared.settings.handshake, accepted.stream.peek(&mut first));
-    let greeted = match begins.await {
-        Ok(_) => Box::pin(greet(&shared, accepted, began)).await,
-        Err(_) => Err(late(&shared, source, began)),
+    let greeting = async {
+        // Nothing is made for a client that does not begin.
+        let mut first = [0];
+        let begins = timeout(shared.settings.handshake, accepted.stream.peek(&mut first));
+        match begins.await {
+            Ok(_) => Box::pin(greet(&shared, accepted, began)).await,
+            Err(_) => Err(late(&shared, source, began)),
+        }
     };
-    let greeted = match greeted {
+    let greeted = match shared.unless_over(greeting).await {
         Ok(greeted) => greeted,
-        Err(failure) => {
+        Err(End::Failed(failure)) => {
             return shared.observer.refuse(&Early {
                 direction: Direction::Inbound,
                 source,
@@ -61,6 +67,8 @@ pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted) {
                 failure: &failure,
             });
         }
+        // Nothing was asked for yet.
+        Err(_) => return,
     };
     // The task is as large as what it does at a time, and not as all of it.
     Box::pin(carry(&shared, greeted, source, local, class)).await;
@@ -155,7 +163,7 @@ async fn carry(
                 revoke.send_replace(Some(fault));
                 return;
             }
-            () = draining.over() => return,
+            () = draining.over() => break,
             () = drain => {
                 is_draining = true;
                 connection.drain();
@@ -167,6 +175,11 @@ async fn carry(
             },
         }
     }
+    connection.drain();
+    // Streams are reset now, and their peer is to hear of it.
+    let farewell = async { while let Ok(Some(_)) = connection.next().await {} };
+    // One that does not listen is hung up on.
+    let _ = timeout(FAREWELL, farewell).await;
 }
 
 fn take(shared: &Arc<Shared>, tunnel: &Arc<Tunnel>, incoming: Incoming) {

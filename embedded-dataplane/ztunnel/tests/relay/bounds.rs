@@ -162,12 +162,8 @@ async fn tunnels_to_elsewhere_are_refused_and_told() {
 #[tokio::test]
 async fn a_client_that_does_not_wait_for_its_answer_is_not_connected_for() {
     let mesh = Mesh::new([1, 2]);
-    // An application whose backlog is full: nobody answers.
-    let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    full.bind(&mesh.at(SERVER, 0).into()).unwrap();
-    full.listen(0).unwrap();
+    let (full, _fill) = mesh.nobody_answers().await;
     let to = full.local_addr().unwrap().as_socket().unwrap();
-    let _fill = [TcpStream::connect(to).await.unwrap()];
     let (mut server, address) = taking(&mesh, mesh.settings(SERVER));
     let stream = secured(&mesh, address).await;
     let mut limits = ambient_hbone::limits::Limits::CLIENT;

@@ -171,6 +171,17 @@ services:
         (client, address)
     }
 
+    /// An application at the server that nobody answers for: its backlog is full, with what comes
+    /// beside it.
+    pub(crate) async fn nobody_answers(&self) -> (socket2::Socket, TcpStream) {
+        let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let full = full.unwrap();
+        full.bind(&self.at(SERVER, 0).into()).unwrap();
+        full.listen(0).unwrap();
+        let to = full.local_addr().unwrap().as_socket().unwrap();
+        (full, TcpStream::connect(to).await.unwrap())
+    }
+
     /// An application.
     pub(crate) async fn application(&self) -> TcpListener {
         TcpListener::bind(self.at(SERVER, 0)).await.unwrap()

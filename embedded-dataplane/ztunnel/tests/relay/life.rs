@@ -41,23 +41,54 @@ async fn a_server_that_drains_ends_its_tunnels_when_their_connections_have() {
 async fn what_is_left_when_time_is_up_breaks_off_and_is_told_so() {
     let mesh = Mesh::new([1, 2]);
     let application = mesh.application().await;
-    let mut server = mesh.server();
+    let server = mesh.server();
     let (mut client, address) = mesh.client(application.local_addr().unwrap());
     let mut near = TcpStream::connect(address).await.unwrap();
     let (mut far, _) = soon(application.accept()).await.unwrap();
     let left = soon(server.end(Duration::from_millis(50))).await;
     insta::assert_snapshot!(left, @"1 inbound connections, 1 inbound tunnels");
+    // Nothing is left to be told when it is dropped.
+    soon(server.relay.close()).await;
+    let (_, mut told) = server.dropped();
+    let mut lines = Vec::new();
+    while let Some(line) = told.recv().await {
+        lines.push(line);
+    }
     let mut seen = [0; 1];
     soon(far.read(&mut seen)).await.unwrap_err();
     soon(near.read(&mut seen)).await.unwrap_err();
-    insta::assert_snapshot!(server.tells(2).await, @"
+    insta::assert_snapshot!(lines.join("\n"), @"
     TLS inbound with NET.1:PORT: spiffe://cluster.local/ns/shop/sa/web
     inbound NET.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 0 up, 0 down, Drained
     ");
-    insta::assert_snapshot!(client.tells(2).await, @r#"
+    insta::assert_snapshot!(client.tells(2).await, @"
     TLS outbound with NET.2:15008: spiffe://cluster.local/ns/shop/sa/db
-    outbound 127.0.0.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 0 up, 0 down, Failed { at: Server, detail: "the connection of the stream ended: the peer closed it without a farewell" }
-    "#);
+    outbound 127.0.0.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 0 up, 0 down, Reset(Server)
+    ");
+}
+
+#[tokio::test]
+async fn who_still_waits_for_its_way_when_time_is_up_is_told_and_breaks_off() {
+    let mesh = Mesh::new([1, 2]);
+    let (full, _fill) = mesh.nobody_answers().await;
+    let _server = mesh.server();
+    let (mut client, address) = mesh.client(full.local_addr().unwrap().as_socket().unwrap());
+    let mut near = TcpStream::connect(address).await.unwrap();
+    soon(async {
+        while client.drain.present().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let left = soon(client.end(Duration::from_millis(50))).await;
+    insta::assert_snapshot!(left, @"1 outbound connections");
+    soon(client.relay.close()).await;
+    insta::assert_snapshot!(client.tells(2).await, @"
+    TLS outbound with NET.2:15008: spiffe://cluster.local/ns/shop/sa/db
+    outbound 127.0.0.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 0 up, 0 down, Drained
+    ");
+    let error = soon(near.read(&mut [0])).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
 #[tokio::test]
