@@ -16,6 +16,7 @@
 //! Streams are packed: a new one goes where most are, up to three quarters, so that connections that
 //! a burst needed fall idle after it, and are let go.
 
+mod admits;
 mod entry;
 mod error;
 mod key;
@@ -41,6 +42,7 @@ use crate::limits::Limits;
 use crate::load::Load;
 use crate::tunnel::{self, ConnectError, Driver, Opened, Place, Tunnel};
 
+pub use self::admits::Admits;
 pub use self::error::{DialError, PoolError};
 pub use self::key::Key;
 pub use self::settings::{Counts, Settings};
@@ -60,6 +62,13 @@ pub trait Connector: Send + Sync + 'static {
 
     /// Makes a connection for a key. The future is dropped when it takes too long.
     fn connect(&self, key: &Key) -> impl Future<Output = Result<Self::Stream, Self::Error>> + Send;
+
+    /// Whether new streams may still go over a connection that was made, asked for each of them. One
+    /// that may not take any ends with those that it has.
+    fn admits(&self, connection: &Self::Stream) -> Admits {
+        let _ = connection;
+        Admits::always()
+    }
 
     /// A connection that was made has ended: for whoever counts and logs that.
     fn ended(&self, key: &Key, how: Result<(), ConnectionError>) {
@@ -197,7 +206,7 @@ impl<C: Connector> Inner<C> {
         }
     }
 
-    fn land(self: &Arc<Self>, key: &Key, outcome: Result<Tunnel, DialError<C::Error>>) {
+    fn land(self: &Arc<Self>, key: &Key, outcome: Result<(Tunnel, Admits), DialError<C::Error>>) {
         let dials = self.entries(key).land(key, outcome, Instant::now());
         self.dial(key, &dials);
     }
@@ -223,15 +232,18 @@ impl<C: Connector> Flight<C> {
         let opened = match timeout(most, connector.connect(&self.key)).await {
             Err(_) => Err(DialError::Late),
             Ok(Err(error)) => Err(DialError::Connect(error)),
-            Ok(Ok(stream)) => tunnel::open(stream, &limits)
-                .await
-                .map_err(DialError::Greeting),
+            Ok(Ok(stream)) => {
+                let admits = connector.admits(&stream);
+                let opened = tunnel::open(stream, &limits).await;
+                let opened = opened.map(|(tunnel, driver)| (tunnel, driver, admits));
+                opened.map_err(DialError::Greeting)
+            }
         };
         let Some(inner) = self.inner.upgrade() else {
             return;
         };
         self.has_landed = true;
-        let opened = opened.and_then(|(tunnel, driver)| {
+        let opened = opened.and_then(|(tunnel, driver, admits)| {
             let load = Arc::clone(tunnel.load());
             let driving = Driving::one_more(&inner.drivers);
             let drive = drive(driver, load, self.key.clone(), self.inner.clone());
@@ -240,7 +252,7 @@ impl<C: Connector> Flight<C> {
                 drop(driving);
             });
             if tunnel.is_usable() && tunnel.most_streams() > 0 {
-                Ok(tunnel)
+                Ok((tunnel, admits))
             } else {
                 Err(DialError::NoStreams)
             }

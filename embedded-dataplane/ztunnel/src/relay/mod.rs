@@ -14,6 +14,7 @@ mod plaintext;
 mod record;
 mod settings;
 mod stream;
+mod trusted;
 mod tunnels;
 
 use std::fmt;

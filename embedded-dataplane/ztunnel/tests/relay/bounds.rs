@@ -191,7 +191,7 @@ async fn who_is_revoked_is_cut_off_and_told_so() {
     let (mut far, _) = soon(application.accept()).await.unwrap();
     near.write_all(b"x").await.unwrap();
     soon(far.read_exact(&mut [0])).await.unwrap();
-    assert_eq!(server.revoke(mesh.revocations()), 1);
+    assert_eq!(server.revoke(mesh.revocations("web")), 1);
     soon(far.read(&mut [0])).await.unwrap_err();
     soon(near.read(&mut [0])).await.unwrap_err();
     insta::assert_snapshot!(server.tells(2).await, @"
@@ -201,6 +201,35 @@ async fn who_is_revoked_is_cut_off_and_told_so() {
     insta::assert_snapshot!(client.tells(2).await, @r#"
     TLS outbound with NET.2:15008: spiffe://cluster.local/ns/shop/sa/db
     outbound 127.0.0.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 1 up, 0 down, Failed { at: Server, detail: "the connection of the stream ended: the peer closed it without a farewell" }
+    "#);
+}
+
+#[tokio::test]
+async fn a_server_that_is_revoked_is_cut_off_and_nothing_new_goes_through_its_tunnel() {
+    let mesh = Mesh::new([1, 2]);
+    let application = mesh.application().await;
+    let mut server = mesh.server();
+    let (mut client, address) = mesh.client(application.local_addr().unwrap());
+    let mut near = TcpStream::connect(address).await.unwrap();
+    let (mut far, _) = soon(application.accept()).await.unwrap();
+    near.write_all(b"x").await.unwrap();
+    soon(far.read_exact(&mut [0])).await.unwrap();
+    assert_eq!(client.revoke(mesh.revocations("db")), 1);
+    soon(far.read(&mut [0])).await.unwrap_err();
+    soon(near.read(&mut [0])).await.unwrap_err();
+    let mut near = TcpStream::connect(address).await.unwrap();
+    soon(near.read(&mut [0])).await.unwrap_err();
+    insta::assert_snapshot!(client.tells(4).await, @r#"
+    TLS outbound with NET.2:15008: a certificate of the chain is revoked
+    TLS outbound with NET.2:15008: spiffe://cluster.local/ns/shop/sa/db
+    outbound 127.0.0.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 0 up, 0 down, tls error: a certificate of the chain is revoked
+    outbound 127.0.0.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 1 up, 0 down, Failed { at: Server, detail: "the connection of the stream ended: a certificate of the chain is revoked" }
+    "#);
+    insta::assert_snapshot!(server.tells(4).await, @r#"
+    TLS inbound with NET.1:PORT: spiffe://cluster.local/ns/shop/sa/web
+    TLS inbound with NET.1:PORT: the peer refused: alert 44, certificate_revoked
+    inbound NET.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 1 up, 0 down, Failed { at: Client, detail: "the connection of the stream ended: the peer closed it without a farewell" }
+    refused inbound from NET.1:PORT to NET.2:15008: tls error: the peer refused: alert 44, certificate_revoked
     "#);
 }
 

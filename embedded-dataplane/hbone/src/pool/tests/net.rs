@@ -58,6 +58,8 @@ struct State {
     ended: Vec<(Key, bool)>,
     /// Octets that were taken.
     taken: usize,
+    /// Connections are not trusted any more that were made before so many dials.
+    distrusted: usize,
     drains: Vec<Arc<Notify>>,
     peers: JoinSet<()>,
 }
@@ -87,6 +89,12 @@ impl Net {
     /// Octets that peers took that have nothing to say.
     pub(super) fn taken(&self) -> usize {
         lock(&self.state).taken
+    }
+
+    /// Has no connection admit streams that was made up to now.
+    pub(super) fn distrust(&self) {
+        let mut state = lock(&self.state);
+        state.distrusted = state.dialled.len();
     }
 
     /// Has the peer of a dial take its leave.
@@ -156,6 +164,15 @@ impl Connector for Net {
         }
         lock(&self.state).peers.spawn(serve(theirs, limits, drain));
         Ok(ours)
+    }
+
+    fn admits(&self, _: &DuplexStream) -> Admits {
+        let net = Arc::downgrade(&self.state);
+        let number = lock(&self.state).dialled.len();
+        Admits::while_it(move || {
+            net.upgrade()
+                .is_some_and(|net| lock(&net).distrusted < number)
+        })
     }
 
     fn ended(&self, key: &Key, how: Result<(), ConnectionError>) {
