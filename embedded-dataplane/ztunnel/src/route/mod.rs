@@ -114,6 +114,9 @@ pub enum Refusal {
     /// The workload is known, and not how to get there.
     #[error("no valid routing destination for workload: {0}")]
     NoWay(String),
+    /// It came in the clear for an address that is not this workload's.
+    #[error("not for this workload: {0}")]
+    Elsewhere(SocketAddr),
     /// The tunnel is to lead to an address that is not this workload's.
     #[error("ip mismatch: {here} != {asked}")]
     Mismatch {

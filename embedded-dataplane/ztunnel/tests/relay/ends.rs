@@ -79,6 +79,20 @@ async fn plaintext_is_taken_to_the_application() {
 }
 
 #[tokio::test]
+async fn plaintext_for_somebody_else_is_refused_and_told() {
+    let mesh = Mesh::new([1, 2]);
+    let application = mesh.application().await;
+    let to = application.local_addr().unwrap();
+    let mut relay = mesh.relay("web", mesh.settings(CLIENT));
+    let listener = relay.listen(mesh.at(CLIENT, 0), Destination::Fixed(to));
+    let address = listener.local_addr().unwrap();
+    relay.relay.take_plaintext(listener);
+    let error = exchange(address, b"hello").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    insta::assert_snapshot!(relay.told().await, @"refused inbound from 127.0.0.1:PORT to NET.2:PORT: not for this workload: NET.2:PORT");
+}
+
+#[tokio::test]
 async fn w17_what_breaks_off_breaks_off_through_both_relays() {
     let mesh = Mesh::new([1, 2]);
     let application = mesh.application().await;
