@@ -8,7 +8,7 @@
 mod end;
 mod flow;
 mod tcp;
-mod tunnel;
+mod tunnelled;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -20,7 +20,7 @@ pub use end::{Ending, Side};
 
 use flow::Flow;
 pub(crate) use tcp::{Tcp, abort};
-pub(crate) use tunnel::Tunnel;
+pub(crate) use tunnelled::Tunnelled;
 
 /// Counts octets as they were passed on.
 pub trait Meter: Send + Sync {

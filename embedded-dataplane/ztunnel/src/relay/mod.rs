@@ -9,6 +9,7 @@
 
 mod baggage;
 mod connector;
+mod origin;
 mod outbound;
 mod plaintext;
 mod record;

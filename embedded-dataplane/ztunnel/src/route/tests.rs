@@ -93,11 +93,11 @@ fn outbound_connections_go_where_services_and_workloads_are() {
         ("10.0.0.2:15008", 0),
         ("10.0.0.3:15008", 0),
     ] {
-        let connection = Connection::Outbound {
+        let arrival = Arrival::Outbound {
             destination: destination.parse().unwrap(),
             draw,
         };
-        let decision = route(&snapshot, &here, &connection);
+        let decision = route(&snapshot, &here, &arrival);
         _ = writeln!(lines, "{destination} {}: {}", draw % 10, told(&decision));
     }
     insta::assert_snapshot!(lines, @"
@@ -147,11 +147,11 @@ fn plaintext_goes_to_this_workload_but_for_the_relay_itself() {
         ("192.0.2.1:1", "10.0.0.1:15006"),
         ("192.0.2.1:1", "10.0.0.1:15080"),
     ] {
-        let connection = Connection::Plaintext {
+        let arrival = Arrival::Plaintext {
             source: source.parse().unwrap(),
             destination: destination.parse().unwrap(),
         };
-        let decision = route(&snapshot, &here, &connection);
+        let decision = route(&snapshot, &here, &arrival);
         _ = writeln!(lines, "{source} to {destination}: {}", told(&decision));
     }
     insta::assert_snapshot!(lines, @"
@@ -197,13 +197,13 @@ fn tunnels_lead_to_this_workload_and_nowhere_else() {
         ("10.0.0.1:15008", "nobody.shop:80", None),
     ] {
         let target: Target = target.parse().unwrap();
-        let connection = Connection::Tunnel {
+        let arrival = Arrival::Tunnel {
             source: "10.0.0.3:1".parse().unwrap(),
             local: local.parse().unwrap(),
             target: &target,
             host,
         };
-        let decision = route(&snapshot, &here, &connection);
+        let decision = route(&snapshot, &here, &arrival);
         let status = decision
             .way
             .as_ref()

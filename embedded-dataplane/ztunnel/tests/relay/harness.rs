@@ -189,6 +189,42 @@ services:
     }
 }
 
+/// The usual: a client and a server with a relay each, and an application behind the server's.
+pub(crate) struct Path {
+    pub(crate) mesh: Mesh,
+    pub(crate) application: TcpListener,
+    pub(crate) server: Running,
+    pub(crate) client: Running,
+    /// Where the client's relay is connected to.
+    pub(crate) address: SocketAddr,
+}
+
+impl Path {
+    pub(crate) async fn new() -> Self {
+        Self::of(Mesh::new([1, 2])).await
+    }
+
+    pub(crate) async fn of(mesh: Mesh) -> Self {
+        let application = mesh.application().await;
+        let server = mesh.server();
+        let (client, address) = mesh.client(application.local_addr().unwrap());
+        Self {
+            mesh,
+            application,
+            server,
+            client,
+            address,
+        }
+    }
+
+    /// A connection: its end at the client, and that at the application.
+    pub(crate) async fn connect(&self) -> (TcpStream, TcpStream) {
+        let near = TcpStream::connect(self.address).await.unwrap();
+        let (far, _) = soon(self.application.accept()).await.unwrap();
+        (near, far)
+    }
+}
+
 fn number(account: &str) -> Option<u64> {
     let found = NUMBERS.into_iter().find(|(name, _)| *name == account);
     found.map(|(_, number)| number)

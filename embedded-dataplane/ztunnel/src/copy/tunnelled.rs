@@ -9,9 +9,9 @@ use bytes::Bytes;
 use super::{Broken, Endpoint};
 
 /// A stream of a tunnel.
-pub(crate) struct Tunnel<'s>(&'s mut Stream);
+pub(crate) struct Tunnelled<'s>(&'s mut Stream);
 
-impl<'s> Tunnel<'s> {
+impl<'s> Tunnelled<'s> {
     pub(crate) fn new(stream: &'s mut Stream) -> Self {
         Self(stream)
     }
@@ -26,7 +26,7 @@ impl<'s> Tunnel<'s> {
     }
 }
 
-impl Endpoint for Tunnel<'_> {
+impl Endpoint for Tunnelled<'_> {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
         let (reader, _) = self.0.halves();
         reader.poll_read(cx).map_err(|error| self.broke(&error))
