@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use ambient_hbone::{Answer, Connection, Tunnel, Watched};
+use ambient_hbone::{Answer, ProbeConnection, ProbeTunnel, Watched};
 use ambient_identity::{Credentials, Inspection, Inspector, Secured};
 
 use super::judge::{self, Verdict};
@@ -144,10 +144,10 @@ where
 }
 
 pub(super) async fn ask(
-    connection: &mut Connection,
+    connection: &mut ProbeConnection,
     target: SocketAddr,
     limit: Limit,
-) -> Result<(Tunnel, String), Verdict> {
+) -> Result<(ProbeTunnel, String), Verdict> {
     match limit.bound(connection.connect(target)).await {
         Err(late) => Err(judge::late(Cause::ConnectStalled, late)),
         Ok(Ok(Answer::Open(tunnel))) => Ok((tunnel, format!("status 200 for {target}"))),

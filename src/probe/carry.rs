@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ambient_hbone::{Connection, Fault, Receiver, Tunnel};
+use ambient_hbone::{Fault, ProbeConnection, ProbeTunnel, Receiver};
 use bytes::Bytes;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until};
@@ -20,7 +20,10 @@ const ECHO: u64 = 16;
 
 /// Waits whether the application says something, or closes. Nothing is sent: an application may do
 /// anything on what it gets.
-pub(super) async fn listen(tunnel: &mut Tunnel, limit: Limit) -> Result<((), String), Verdict> {
+pub(super) async fn listen(
+    tunnel: &mut ProbeTunnel,
+    limit: Limit,
+) -> Result<((), String), Verdict> {
     let grace = limit.at_most(GRACE);
     match grace.bound(tunnel.halves().1.receive()).await {
         Err(_) => Ok(((), "the tunnel stays open; nothing was sent".to_owned())),
@@ -33,8 +36,8 @@ pub(super) async fn listen(tunnel: &mut Tunnel, limit: Limit) -> Result<((), Str
 /// Sends octets of each size, followed by a PING: its answer proves that they arrived. Where the
 /// application sends them back, all have to come back as they were.
 pub(super) async fn sweep(
-    connection: &mut Connection,
-    tunnel: &mut Tunnel,
+    connection: &mut ProbeConnection,
+    tunnel: &mut ProbeTunnel,
     sizes: &[usize],
     limit: Limit,
 ) -> Result<((), String), Verdict> {
@@ -96,8 +99,8 @@ impl Default for Sweep {
 impl Sweep {
     async fn run(
         &mut self,
-        connection: &mut Connection,
-        tunnel: &mut Tunnel,
+        connection: &mut ProbeConnection,
+        tunnel: &mut ProbeTunnel,
         sizes: &[usize],
     ) -> Result<(), Ended> {
         for (place, &size) in sizes.iter().enumerate() {
@@ -126,8 +129,8 @@ impl Sweep {
     /// `wait` gives the application a moment to answer; an echo is waited for in any case.
     async fn pass(
         &mut self,
-        connection: &mut Connection,
-        tunnel: &mut Tunnel,
+        connection: &mut ProbeConnection,
+        tunnel: &mut ProbeTunnel,
         size: usize,
         wait: bool,
     ) -> Result<Duration, Ended> {

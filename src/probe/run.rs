@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ambient_hbone::{Connection, Fault};
+use ambient_hbone::{Fault, ProbeConnection};
 use ambient_identity::{Certificate, Inspection, SpiffeId, UnixTime};
 use tokio::io::AsyncBufReadExt as _;
 
@@ -194,11 +194,11 @@ impl<D: Dial> Probe<'_, D> {
         &mut self,
         met: Met<D::Stream>,
         to: SocketAddr,
-    ) -> Result<Option<Connection>, Failed> {
+    ) -> Result<Option<ProbeConnection>, Failed> {
         let limit = self.limit();
         let standing = met.standing;
         let greeted = limit.bound(async {
-            let mut connection = Connection::open(met.stream).await?;
+            let mut connection = ProbeConnection::open(met.stream).await?;
             connection.settle().await?;
             Ok::<_, Fault>(connection)
         });

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ambient_ztunnel::route::{Connection, Here, route};
+use ambient_ztunnel::route::{Arrival, Here, route};
 use ambient_ztunnel::snapshot::{Snapshot, SnapshotError};
 
 pub(crate) fn run(data: &[u8]) {
@@ -31,12 +31,12 @@ fn decide(snapshot: &Snapshot) {
         let here = Here::of(Arc::clone(own));
         for address in workloads.iter().flat_map(|workload| &workload.addresses) {
             for port in [0, 80, 15001, 15008] {
-                let connection = Connection::Outbound {
+                let arrival = Arrival::Outbound {
                     destination: (*address, port).into(),
                     draw: u64::MAX,
                 };
-                let once = route(snapshot, &here, &connection);
-                assert_eq!(once, route(snapshot, &here, &connection));
+                let once = route(snapshot, &here, &arrival);
+                assert_eq!(once, route(snapshot, &here, &arrival));
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::notes::{Broken, Fault, Noted, Notes, fault, lock};
 
 /// A connection to a peer that speaks HTTP/2. Dropping it closes it.
 #[derive(Debug)]
-pub struct Connection {
+pub struct ProbeConnection {
     requests: SendRequest<Bytes>,
     ping: PingPong,
     notes: Arc<Mutex<Notes>>,
@@ -25,14 +25,14 @@ pub struct Connection {
 #[derive(Debug)]
 pub enum Answer {
     /// 200: the way is open.
-    Open(Tunnel),
+    Open(ProbeTunnel),
     /// Any other status.
     Refused(StatusCode),
 }
 
 /// A way through a connection.
 #[derive(Debug)]
-pub struct Tunnel {
+pub struct ProbeTunnel {
     send: SendStream<Bytes>,
     receive: RecvStream,
     notes: Arc<Mutex<Notes>>,
@@ -52,7 +52,7 @@ pub struct Receiver<'t> {
     notes: &'t Mutex<Notes>,
 }
 
-impl Connection {
+impl ProbeConnection {
     /// Sends our half of the greeting. That the peer understands it shows in [`Self::settle`].
     ///
     /// # Errors
@@ -141,7 +141,7 @@ impl Connection {
         if answer.status() != StatusCode::OK {
             return Ok(Answer::Refused(answer.status()));
         }
-        Ok(Answer::Open(Tunnel {
+        Ok(Answer::Open(ProbeTunnel {
             send,
             receive: answer.into_body(),
             notes: Arc::clone(&self.notes),
@@ -149,7 +149,7 @@ impl Connection {
     }
 }
 
-impl Tunnel {
+impl ProbeTunnel {
     /// Both directions, to be used at the same time.
     pub fn halves(&mut self) -> (Sender<'_>, Receiver<'_>) {
         let notes = &*self.notes;
@@ -271,7 +271,7 @@ mod tests {
         // What is written waits in so small a stream until it is read.
         let (ours, theirs) = duplex(300);
         let peer = tokio::spawn(leaving(theirs));
-        let mut connection = Connection::open(ours).await.unwrap();
+        let mut connection = ProbeConnection::open(ours).await.unwrap();
         let to = "10.0.0.7:80".parse().unwrap();
         let Answer::Open(mut tunnel) = connection.connect(to).await.unwrap() else {
             unreachable!("the peer answers 200");

@@ -1,8 +1,9 @@
 //! HBONE: TCP through HTTP/2 CONNECT.
 //!
-//! The client's half: [`dial`] a peer, open a [`Connection`] over a stream that is already secured,
-//! and [`Connection::connect`] through it. Whatever fails is told by what was seen: the error queue
-//! of the socket, the frames of the peer, the error of the stream below.
+//! What a probe needs: [`dial`] a peer, open a [`ProbeConnection`] over a stream that is already
+//! secured, and [`ProbeConnection::connect`] through it. Whatever fails is told by what was seen: the
+//! error queue of the socket, the frames of the peer, the error of the stream below. What the
+//! dataplane needs is in [`server`], [`tunnel`] and [`pool`].
 #![forbid(unsafe_code)]
 
 pub mod authority;
@@ -16,6 +17,7 @@ pub mod headers;
 pub mod limits;
 mod load;
 mod notes;
+mod payload;
 pub mod pool;
 pub mod proxy_protocol;
 mod pulse;
@@ -27,7 +29,7 @@ pub mod tunnel;
 mod watch;
 mod windows;
 
-pub use client::{Answer, Connection, Receiver, Sender, Tunnel};
+pub use client::{Answer, ProbeConnection, ProbeTunnel, Receiver, Sender};
 pub use descriptors::descriptors;
 pub use dial::{DialFault, Icmp, dial};
 pub use frames::GoAway;

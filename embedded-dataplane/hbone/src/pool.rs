@@ -16,6 +16,7 @@
 //! Streams are packed: a new one goes where most are, up to three quarters, so that connections that
 //! a burst needed fall idle after it, and are let go.
 
+mod admits;
 mod entry;
 mod error;
 mod key;
@@ -29,6 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::entry::{Answer, Entries, Found};
@@ -40,6 +42,7 @@ use crate::limits::Limits;
 use crate::load::Load;
 use crate::tunnel::{self, ConnectError, Driver, Opened, Place, Tunnel};
 
+pub use self::admits::Admits;
 pub use self::error::{DialError, PoolError};
 pub use self::key::Key;
 pub use self::settings::{Counts, Settings};
@@ -59,6 +62,13 @@ pub trait Connector: Send + Sync + 'static {
 
     /// Makes a connection for a key. The future is dropped when it takes too long.
     fn connect(&self, key: &Key) -> impl Future<Output = Result<Self::Stream, Self::Error>> + Send;
+
+    /// Whether new streams may still go over a connection that was made, asked for each of them. One
+    /// that may not take any ends with those that it has.
+    fn admits(&self, connection: &Self::Stream) -> Admits {
+        let _ = connection;
+        Admits::always()
+    }
 
     /// A connection that was made has ended: for whoever counts and logs that.
     fn ended(&self, key: &Key, how: Result<(), ConnectionError>) {
@@ -82,6 +92,8 @@ struct Inner<C: Connector> {
     shards: Box<[Mutex<Entries<C::Error>>]>,
     /// Dials, drivers of connections, and what lets go of idle ones.
     tasks: Tasks,
+    /// Drivers of these, which is connections that are there.
+    drivers: Arc<watch::Sender<usize>>,
 }
 
 impl<C: Connector> Clone for Pool<C> {
@@ -102,6 +114,7 @@ impl<C: Connector> Pool<C> {
             shards: shards.collect(),
             spread: RandomState::new(),
             tasks: Tasks::default(),
+            drivers: Arc::default(),
             limits,
             settings,
         });
@@ -129,6 +142,22 @@ impl<C: Connector> Pool<C> {
                 // The peer takes its leave: another connection reaches its successor.
                 Err(ConnectError::Unprocessed(_)) if attempt < ATTEMPTS => attempt += 1,
                 Err(error) => return Err(PoolError::Connect(error)),
+            }
+        }
+    }
+
+    /// Lets go of all connections, and waits until each has ended with its streams, and with what
+    /// these have said and the peer has not taken yet. How long that may take is for the caller to
+    /// say: when the future is dropped, they are as they were. Nobody is to connect meanwhile.
+    pub async fn close(&self) {
+        let mut drivers = self.inner.drivers.subscribe();
+        loop {
+            for shard in &self.inner.shards {
+                lock(shard).forget_all();
+            }
+            // Its sender is here, so it does not fail.
+            if *drivers.borrow_and_update() == 0 || drivers.changed().await.is_err() {
+                return;
             }
         }
     }
@@ -177,7 +206,7 @@ impl<C: Connector> Inner<C> {
         }
     }
 
-    fn land(self: &Arc<Self>, key: &Key, outcome: Result<Tunnel, DialError<C::Error>>) {
+    fn land(self: &Arc<Self>, key: &Key, outcome: Result<(Tunnel, Admits), DialError<C::Error>>) {
         let dials = self.entries(key).land(key, outcome, Instant::now());
         self.dial(key, &dials);
     }
@@ -203,21 +232,27 @@ impl<C: Connector> Flight<C> {
         let opened = match timeout(most, connector.connect(&self.key)).await {
             Err(_) => Err(DialError::Late),
             Ok(Err(error)) => Err(DialError::Connect(error)),
-            Ok(Ok(stream)) => tunnel::open(stream, &limits)
-                .await
-                .map_err(DialError::Greeting),
+            Ok(Ok(stream)) => {
+                let admits = connector.admits(&stream);
+                let opened = tunnel::open(stream, &limits).await;
+                let opened = opened.map(|(tunnel, driver)| (tunnel, driver, admits));
+                opened.map_err(DialError::Greeting)
+            }
         };
         let Some(inner) = self.inner.upgrade() else {
             return;
         };
         self.has_landed = true;
-        let opened = opened.and_then(|(tunnel, driver)| {
+        let opened = opened.and_then(|(tunnel, driver, admits)| {
             let load = Arc::clone(tunnel.load());
-            inner
-                .tasks
-                .spawn(drive(driver, load, self.key.clone(), self.inner.clone()));
+            let driving = Driving::one_more(&inner.drivers);
+            let drive = drive(driver, load, self.key.clone(), self.inner.clone());
+            inner.tasks.spawn(async move {
+                drive.await;
+                drop(driving);
+            });
             if tunnel.is_usable() && tunnel.most_streams() > 0 {
-                Ok(tunnel)
+                Ok((tunnel, admits))
             } else {
                 Err(DialError::NoStreams)
             }
@@ -233,6 +268,22 @@ impl<C: Connector> Drop for Flight<C> {
         {
             inner.entries(&self.key).abandon(&self.key, Instant::now());
         }
+    }
+}
+
+/// A driver is there, until this is dropped.
+struct Driving(Arc<watch::Sender<usize>>);
+
+impl Driving {
+    fn one_more(drivers: &Arc<watch::Sender<usize>>) -> Self {
+        drivers.send_modify(|count| *count += 1);
+        Self(Arc::clone(drivers))
+    }
+}
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -31,6 +30,7 @@ use crate::error::ConnectionError;
 use crate::gather::{Gate, Gathered};
 use crate::limits::Limits;
 use crate::load::Load;
+use crate::payload::Payload;
 use crate::pulse::{Felt, Watch};
 use crate::windows::Sizes;
 
@@ -39,12 +39,12 @@ const MOST_ABANDONED: u32 = 1000;
 /// See [`MOST_ABANDONED`].
 const ABANDONED_WITHIN: Duration = Duration::from_secs(10);
 
-type Asked = (http::Request<RecvStream>, SendResponse<Bytes>);
+type Asked = (http::Request<RecvStream>, SendResponse<Payload>);
 
 /// A connection to a client. Dropping it closes it, and all its streams.
 #[derive(Debug)]
 pub struct Connection<S> {
-    inner: h2::server::Connection<Gathered<Felt<S>>, Bytes>,
+    inner: h2::server::Connection<Gathered<Felt<S>>, Payload>,
     gate: Arc<Gate>,
     watch: Watch,
     /// Came with the greeting.

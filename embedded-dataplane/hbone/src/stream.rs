@@ -13,6 +13,7 @@ use h2::{Reason, RecvStream, SendStream};
 
 use crate::error::StreamError;
 use crate::load::Place;
+use crate::payload::{Payload, Queue};
 
 /// A tunnel that is open.
 #[derive(Debug)]
@@ -36,14 +37,15 @@ pub struct Reader {
 /// The direction to the peer. Dropped before [`Self::finish`] it resets the stream (`CANCEL`).
 #[derive(Debug)]
 pub struct Writer {
-    stream: SendStream<Bytes>,
+    stream: SendStream<Payload>,
+    queue: Arc<Queue>,
     is_over: bool,
     _place: Arc<Place>,
 }
 
 impl Stream {
     pub(crate) fn new(
-        send: SendStream<Bytes>,
+        send: SendStream<Payload>,
         receive: RecvStream,
         is_exact: bool,
         place: Place,
@@ -59,6 +61,7 @@ impl Stream {
             },
             writer: Writer {
                 stream: send,
+                queue: Arc::default(),
                 is_over: false,
                 _place: place,
             },
@@ -158,6 +161,7 @@ impl Writer {
         while !octets.is_empty() {
             let room = ready!(self.poll_room(cx, octets.len()))?;
             let now = octets.split_to(room);
+            let now = Payload::new(now, &self.queue);
             if self.stream.send_data(now, false).is_err() {
                 return Poll::Ready(Err(self.cause(cx)));
             }
@@ -205,10 +209,17 @@ impl Writer {
             return Err(StreamError::Finished);
         }
         self.is_over = true;
-        match self.stream.send_data(Bytes::new(), true) {
+        let nothing = Payload::new(Bytes::new(), &self.queue);
+        match self.stream.send_data(nothing, true) {
             Ok(()) => Ok(()),
             Err(_) => Err(self.cause(&mut Context::from_waker(Waker::noop()))),
         }
+    }
+
+    /// Ready when all that was written has left the stream, and its end where that was said too: a
+    /// reset takes nothing of it back any more.
+    pub fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.queue.poll_empty(cx)
     }
 
     /// Says that the application's connection broke (RFC 9113, section 8.5: `CONNECT_ERROR`). What

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
 use h2::Reason;
 use h2::client::SendRequest;
 use http::{Method, Request, StatusCode, Uri, Version};
@@ -25,6 +24,7 @@ use crate::gather::{Gate, Gathered};
 use crate::headers::{self, Baggage, Headers};
 use crate::limits::Limits;
 use crate::load::{self, Load};
+use crate::payload::Payload;
 use crate::pulse::{Felt, Watch};
 use crate::stream::Stream;
 use crate::windows::Sizes;
@@ -33,7 +33,7 @@ use crate::windows::Sizes;
 /// streams are gone.
 #[derive(Debug, Clone)]
 pub struct Tunnel {
-    requests: SendRequest<Bytes>,
+    requests: SendRequest<Payload>,
     shared: Arc<Shared>,
 }
 
@@ -50,7 +50,7 @@ struct Shared {
 #[derive(Debug)]
 #[must_use = "nothing moves unless it runs"]
 pub struct Driver<S: AsyncRead + AsyncWrite + Unpin> {
-    inner: h2::client::Connection<Gathered<Felt<S>>, Bytes>,
+    inner: h2::client::Connection<Gathered<Felt<S>>, Payload>,
     gate: Arc<Gate>,
     watch: Watch,
     shared: Arc<Shared>,

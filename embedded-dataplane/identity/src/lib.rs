@@ -60,6 +60,7 @@ mod provider;
 mod roots;
 mod source;
 mod spiffe;
+mod standing;
 mod store;
 mod trust;
 mod verify;
@@ -84,6 +85,7 @@ pub use source::{
     RevocationFile, RevocationFileError, Revocations, Source,
 };
 pub use spiffe::{ParseSpiffeIdError, SpiffeId};
+pub use standing::Standing;
 pub use store::{Status, Store, StoreError, StoreOptions};
 pub use trust::{Trust, Watch};
 pub use workload::{Accepted, Connected, HandshakeError, TlsOptions, Workload, WorkloadError};

@@ -6,6 +6,7 @@ use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 
 use crate::certificate::Certificate;
 use crate::chain::Usage;
+use crate::clock::Clock;
 use crate::crl::RevocationLists;
 use crate::fault::PeerFault;
 use crate::spiffe::SpiffeId;
@@ -24,6 +25,8 @@ pub(crate) struct Evidence {
     pub(crate) anchors: Arc<[TrustAnchor<'static>]>,
     pub(crate) usage: Usage,
     pub(crate) at: UnixTime,
+    /// What that was read from.
+    pub(crate) clock: Clock,
 }
 
 impl Peer {
@@ -55,5 +58,19 @@ impl Evidence {
             return Ok(());
         }
         lists.check(&self.chain, &self.anchors, self.usage, self.at)
+    }
+
+    /// Whether the chain would be believed now.
+    pub(crate) fn judge_again(
+        &self,
+        anchors: &[TrustAnchor<'_>],
+        lists: &RevocationLists,
+    ) -> Result<(), PeerFault> {
+        lists.check(&self.chain, anchors, self.usage, self.clock.now())
+    }
+
+    /// The time of day, in seconds from the beginning of 1970.
+    pub(crate) fn seconds(&self) -> i64 {
+        i64::try_from(self.clock.now().as_secs()).unwrap_or(i64::MAX)
     }
 }

@@ -1,8 +1,10 @@
 //! What every identity of a process believes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::pending;
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::task::{Context, Poll, ready};
 
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use tokio::sync::oneshot;
@@ -194,13 +196,19 @@ impl Watch {
     /// Ends when the peer is revoked, and says by what; at once when it is asked again after that.
     /// What has waited for it may be dropped and nothing is lost.
     pub async fn revoked(&mut self) -> PeerFault {
+        poll_fn(|cx| self.poll_revoked(cx)).await
+    }
+
+    /// As [`Self::revoked`].
+    pub fn poll_revoked(&mut self, cx: &mut Context<'_>) -> Poll<PeerFault> {
         if let Some(end) = &mut self.end {
-            self.fault = end.await.ok();
+            self.fault = ready!(Pin::new(end).poll(cx)).ok();
             self.end = None;
         }
         match &self.fault {
-            Some(fault) => fault.clone(),
-            None => pending().await,
+            Some(fault) => Poll::Ready(fault.clone()),
+            // Whoever could revoke it is gone.
+            None => Poll::Pending,
         }
     }
 }

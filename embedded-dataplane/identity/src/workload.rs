@@ -212,6 +212,7 @@ impl Workload {
             anchors: self.trust.beliefs().anchors,
             usage,
             at: self.clock.now(),
+            clock: self.clock,
         };
         // The verifier saw to it that there is one.
         let identity = identity.ok_or(PeerFault::NoCertificate)?;

@@ -44,6 +44,17 @@ pub(crate) enum ListenError {
         #[source]
         error: io::Error,
     },
+    /// The predecessor listens elsewhere.
+    #[error(
+        "the predecessor listens for `{name}` at {inherited}, and goes on; `--{name}` has to lead there \
+         too, or the predecessor to end before"
+    )]
+    Other {
+        /// What for.
+        name: &'static str,
+        /// Where.
+        inherited: SocketAddr,
+    },
     /// The predecessor does not hand over.
     #[error(transparent)]
     Handover(#[from] HandoverError),
@@ -67,9 +78,12 @@ impl Listeners {
             Some(path) => Inheritance::from(path).await?,
             None => None,
         };
+        let mut inherited = |name, place| match predecessor.as_mut().and_then(|p| p.take(name)) {
+            Some(listener) => alike(name, place, listener).map(Some),
+            None => Ok(None),
+        };
         let mut one = |name, place: Place, destination| {
-            let inherited = predecessor.as_mut().and_then(|p| p.take(name));
-            if let Some(listener) = inherited {
+            if let Some(listener) = inherited(name, place)? {
                 let adopted = tokio::net::TcpListener::from_std(listener);
                 let listener = adopted.map_err(ListenError::Descriptor)?;
                 return Ok(Listener::of(name, listener, destination, options));
@@ -82,8 +96,7 @@ impl Listeners {
         let plaintext = one(PLAINTEXT, listen.plaintext, Destination::Original)?;
         let tunnels = one(TUNNELS, listen.tunnels, Destination::Local)?;
         let mut site = |name, place| {
-            let inherited = predecessor.as_mut().and_then(|p| p.take(name));
-            let listener = match inherited {
+            let listener = match inherited(name, place)? {
                 Some(listener) => listener,
                 None => bind(name, place, plain)?,
             };
@@ -137,6 +150,23 @@ impl Listeners {
     pub(crate) fn predecessor(&mut self) -> Option<Inheritance> {
         self.predecessor.take()
     }
+}
+
+/// A listener of the predecessor, if it is where this process would listen too.
+fn alike(
+    name: &'static str,
+    place: Place,
+    listener: TcpListener,
+) -> Result<TcpListener, ListenError> {
+    let inherited = listener.local_addr().map_err(ListenError::Descriptor)?;
+    let is_alike = |address: &SocketAddr| {
+        let port = address.port();
+        address.ip() == inherited.ip() && (port == inherited.port() || port == 0)
+    };
+    if place.addresses().iter().any(is_alike) {
+        return Ok(listener);
+    }
+    Err(ListenError::Other { name, inherited })
 }
 
 fn bind<T>(

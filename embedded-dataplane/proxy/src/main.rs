@@ -2,9 +2,12 @@
 //! of the dataplane it is.
 #![forbid(unsafe_code)]
 
+mod begin;
+mod certificates;
 mod listeners;
 mod options;
 mod settings;
+mod signals;
 mod ztunnel;
 
 use std::io::{self, Write as _};
@@ -43,7 +46,8 @@ fn main() -> ExitCode {
         }
     };
     let Role::Ztunnel(options) = arguments.role;
-    let settings = options.with_file().and_then(Settings::resolve);
+    let options = options.with_file().map_err(Into::into);
+    let settings = options.and_then(Settings::resolve);
     let outcome = match settings {
         Ok(settings) => ztunnel::run(settings),
         Err(error) => return fail(&error, USAGE),

@@ -12,8 +12,6 @@ use ambient_ztunnel::snapshot::WorkloadName;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Deserializer};
 
-use crate::settings::SettingsError;
-
 /// Options of the relay.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(
@@ -119,6 +117,14 @@ pub(crate) struct Options {
     pub(crate) log_format: Option<Format>,
 }
 
+/// The file with options cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot read `{}`: {reason}", path.display())]
+pub(crate) struct OptionsError {
+    path: PathBuf,
+    reason: String,
+}
+
 /// Whose address an application sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -135,7 +141,7 @@ impl Options {
     /// # Errors
     ///
     /// When the file cannot be read.
-    pub(crate) fn with_file(self) -> Result<Self, SettingsError> {
+    pub(crate) fn with_file(self) -> Result<Self, OptionsError> {
         match self.config.clone() {
             Some(path) => Ok(self.or(read(&path)?)),
             None => Ok(self),
@@ -174,8 +180,8 @@ impl Options {
     }
 }
 
-fn read(path: &Path) -> Result<Options, SettingsError> {
-    let failed = |reason: String| SettingsError::File {
+fn read(path: &Path) -> Result<Options, OptionsError> {
+    let failed = |reason: String| OptionsError {
         path: path.to_owned(),
         reason,
     };

@@ -10,7 +10,7 @@ use ambient_ztunnel::snapshot::WorkloadName;
 use ambient_ztunnel::socket::{SocketOptions, Source};
 use serde_json::{Value, json};
 
-use crate::options::{Options, Time, Whose};
+use crate::options::{Options, OptionsError, Time, Whose};
 
 /// How long connections may go on by default (ztunnel `src/config.rs`).
 const DRAIN: Duration = Duration::from_secs(5);
@@ -64,14 +64,9 @@ pub(crate) enum Place {
 /// Options do not come to anything.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SettingsError {
-    /// The file with options.
-    #[error("cannot read `{}`: {reason}", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
+    /// What they are.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
     /// Something is missing.
     #[error("`--{option}` is missing: {what}")]
     Missing {

@@ -4,10 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ambient_identity::{
-    AuthorityFolder, CertificateFolder, Clock, RevocationFile, RevocationFileError, Store,
-    StoreOptions, Trust,
-};
+use ambient_identity::{RevocationFileError, Store, StoreError, Trust};
 use ambient_runtime::admin::{self, Limits, Quit};
 use ambient_runtime::drain::Drain;
 use ambient_runtime::log::{Installed, Log};
@@ -15,18 +12,20 @@ use ambient_runtime::metrics::Metrics;
 use ambient_runtime::readiness::Readiness;
 use ambient_runtime::tasks::{Panics, Tasks};
 use ambient_ztunnel::dump::Dump;
-use ambient_ztunnel::handover::Offer;
+use ambient_ztunnel::handover::{HandoverError, Inheritance, Offer};
 use ambient_ztunnel::relay::{self, Known, Parts, Relay, UnknownWorkload};
 use ambient_ztunnel::snapshot::{Snapshot, SnapshotError};
 use ambient_ztunnel::socket::PrivilegeError;
 use ambient_ztunnel::telemetry::{Bounds, Telemetry, watch_certificates, watch_pool};
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
+use crate::begin::Begins;
+use crate::certificates;
 use crate::listeners::{ListenError, Listeners};
-use crate::settings::{Certificates, Settings};
+use crate::settings::Settings;
+use crate::signals::Signals;
 
 /// Open files that a relay asks for: two for a connection.
 const DESCRIPTORS: usize = 1 << 20;
@@ -55,6 +54,9 @@ pub(crate) enum RunError {
     /// Where connections come from.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// There is a predecessor, which has one.
+    #[error("there is no certificate, and the predecessor goes on")]
+    Certificate(#[source] StoreError),
     /// Whom it must not believe.
     #[error(transparent)]
     Revocations(#[from] RevocationFileError),
@@ -67,7 +69,9 @@ impl RunError {
     /// The exit code: wrong configuration is told from what may be better next time.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Snapshot(_) | Self::Workload(_) => crate::USAGE,
+            Self::Snapshot(_) | Self::Workload(_) | Self::Listen(ListenError::Other { .. }) => {
+                crate::USAGE
+            }
             Self::Panic(_) => BUG,
             _ => 1,
         }
@@ -76,6 +80,9 @@ impl RunError {
 
 /// The longest that connections go on after a successor took over.
 const CARRIED_ON: Duration = Duration::from_hours(30 * 24);
+
+/// The least that the last words of a connection, and of the process, have time for.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Runs until the process is to end, and lets its connections end then.
 ///
@@ -89,7 +96,9 @@ pub(crate) fn run(settings: Settings) -> Result<(), RunError> {
     ambient_hbone::descriptors(DESCRIPTORS);
     let runtime = runtime(settings.threads)?;
     let outcome = runtime.block_on(serve(settings, &log));
-    log.flush(Duration::from_secs(1));
+    // What is dropped with it may have something to tell.
+    runtime.shutdown_timeout(FAREWELL);
+    log.flush(FAREWELL);
     outcome
 }
 
@@ -115,8 +124,8 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
     let trust = Trust::new(settings.trust_domain_aliases.iter().cloned());
     let panics = Panics::default();
     let helpers = Tasks::new(&panics);
-    revocations(&settings, &trust, &helpers).await?;
-    let store = Arc::new(store(&settings, trust));
+    certificates::revocations(&settings, &trust, &helpers).await?;
+    let store = Arc::new(certificates::store(&settings, trust));
     let (drain, draining) = Drain::new();
     let mut metrics = Metrics::new("ztunnel", env!("CARGO_PKG_VERSION"));
     metrics.watch(Some(log), &panics);
@@ -134,28 +143,36 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
         of_relay(&settings),
     )?;
     let relay = Arc::new(relay);
-    watch_pool(metrics.registry(), {
-        let relay = Arc::downgrade(&relay);
-        move || {
-            relay
-                .upgrade()
-                .map(|relay| relay.pool())
-                .unwrap_or_default()
-        }
-    });
-    watch_certificates(metrics.registry(), {
-        let store = Arc::clone(&store);
-        move || store.list()
-    });
-
-    let predecessor = listeners.predecessor();
-    let descriptors = listeners.descriptors()?;
-    relay.take_outbound(listeners.outbound);
-    relay.take_plaintext(listeners.plaintext);
-    relay.take_tunnels(listeners.tunnels);
+    gauge(&mut metrics, &relay, &store);
 
     let readiness = Readiness::default();
     let mut ready = readiness.gate("proxy");
+    let mut certificate = readiness.gate("certificate");
+    let own = known.here.own.identity.clone();
+    let predecessor = listeners.predecessor();
+    if predecessor.is_some() {
+        // Until everything is there the predecessor serves better, and alone.
+        let held = tokio::select! {
+            held = store.get(&own) => held.map_err(RunError::Certificate),
+            cause = signals.any() => {
+                tracing::info!(cause, "ending before it took over");
+                return Ok(());
+            }
+        };
+        held.map(|_| certificate.open())?;
+    }
+    helpers.spawn(
+        "certificate",
+        certificates::wait(Arc::clone(&store), own, certificate),
+    );
+    let descriptors = listeners.descriptors()?;
+    let offer = handover.map(|path| Offer::beside(path, descriptors));
+    let offer = offer.transpose().map_err(ListenError::from)?;
+
+    let begins = Begins::new();
+    relay.take_outbound(begins.of_listener(listeners.outbound));
+    relay.take_plaintext(begins.of_listener(listeners.plaintext));
+    relay.take_tunnels(begins.of_listener(listeners.tunnels));
     let quit = Quit::default();
     let administration = admin::administration(Some(log.clone()), quit.clone(), {
         let (config, store) = (settings.shown(), Arc::clone(&store));
@@ -178,18 +195,11 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
         (listeners.status, admin::readiness(readiness.clone())),
     ] {
         let name = site.name();
-        sites.spawn(name, admin::serve(listener, site, Limits::default()));
+        let serving = admin::serve(listener, site, Limits::default());
+        sites.spawn(name, begins.of(serving));
     }
-    if let Some(predecessor) = predecessor
-        && let Err(error) = predecessor.ready().await
-    {
-        tracing::warn!(error = error.to_string(), "the predecessor is gone");
-    }
-    // Not before: whoever comes is to find the predecessor as long as that is the one who accepts.
-    let offer = handover
-        .map(|path| Offer::at(path, descriptors))
-        .transpose();
-    let offer = offer.map_err(ListenError::from)?;
+    begins.all().await;
+    follow(predecessor, offer.as_ref()).await?;
     ready.open();
     tracing::info!(workload = %settings.workload, "ready");
 
@@ -207,8 +217,46 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
     // Its listeners are descriptors of the same sockets, which nobody accepts from any more.
     drop(offer);
     tracing::info!(cause, within = ?settings.drain, "draining");
-    end(&drain, settings.drain, &mut signals).await;
+    end(&drain, &relay, settings.drain, &mut signals).await;
     Ok(())
+}
+
+/// Has what the relay holds shown among its metrics.
+fn gauge(metrics: &mut Metrics, relay: &Arc<Relay>, store: &Arc<Store>) {
+    let relay = Arc::downgrade(relay);
+    watch_pool(metrics.registry(), move || {
+        let pool = relay.upgrade().map(|relay| relay.pool());
+        pool.unwrap_or_default()
+    });
+    let store = Arc::clone(store);
+    watch_certificates(metrics.registry(), move || store.list());
+}
+
+/// Has the predecessor end, where there is one, and meets successors from then on.
+async fn follow(
+    predecessor: Option<Inheritance>,
+    offer: Option<&Offer>,
+) -> Result<(), ListenError> {
+    let is_first = predecessor.is_none();
+    if let Some(predecessor) = predecessor {
+        match predecessor.ready().await {
+            Ok(()) => {}
+            Err(error @ HandoverError::Late { .. }) => return Err(error.into()),
+            Err(error) => tracing::warn!(error = error.to_string(), "the predecessor is gone"),
+        }
+    }
+    match offer.map_or(Ok(()), Offer::put_in_place) {
+        Err(error) if is_first => Err(error.into()),
+        // Nobody else serves any more.
+        Err(error) => {
+            tracing::error!(
+                error = error.to_string(),
+                "no successor will find this process"
+            );
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Carries what there is to its end, however long that takes, unless somebody asks for another. A
@@ -221,16 +269,21 @@ async fn carry_on(drain: &Drain, signals: &mut Signals) -> &'static str {
     }
 }
 
-/// Lets connections end for a time, or until somebody asks again.
-async fn end(drain: &Drain, within: Duration, signals: &mut Signals) {
-    let left = tokio::select! {
-        left = drain.start(Instant::now() + within) => left,
-        _ = signals.any() => drain.present(),
+/// Lets connections end for a time, or until somebody asks again, and has what they said last arrive.
+async fn end(drain: &Drain, relay: &Relay, within: Duration, signals: &mut Signals) {
+    let deadline = Instant::now() + within;
+    let (left, deadline) = tokio::select! {
+        left = drain.start(deadline) => (left, deadline),
+        _ = signals.any() => (drain.start(Instant::now()).await, Instant::now()),
     };
     if left.is_empty() {
         tracing::info!("everybody has gone");
     } else {
         tracing::warn!(left = left.to_string(), "connections were broken off");
+    }
+    let deadline = deadline.max(Instant::now() + FAREWELL);
+    if timeout_at(deadline, relay.close()).await.is_err() {
+        tracing::warn!("peers did not take what was left to be said");
     }
 }
 
@@ -247,78 +300,9 @@ fn of_relay(settings: &Settings) -> relay::Settings {
     of_relay
 }
 
-fn store(settings: &Settings, trust: Arc<Trust>) -> Store {
-    let options = StoreOptions::default();
-    match &settings.certificates {
-        Certificates::Folder(folder) => {
-            Store::start(CertificateFolder::new(folder), trust, options)
-        }
-        Certificates::Authority(folder) => {
-            let clock = Clock::system();
-            Store::start(AuthorityFolder::new(folder, clock), trust, options)
-        }
-    }
-}
-
-/// Reads the revocation lists, and again whenever they change. Without those that are there nobody is
-/// believed; those that are not there yet are waited for.
-async fn revocations(
-    settings: &Settings,
-    trust: &Arc<Trust>,
-    helpers: &Tasks,
-) -> Result<(), RevocationFileError> {
-    let Some(path) = &settings.revocations else {
-        return Ok(());
-    };
-    let file = RevocationFile::new(path, Arc::clone(trust));
-    if file.load().await?.is_none() {
-        tracing::warn!(path = %path.display(), "there are no revocation lists yet");
-    }
-    helpers.spawn("revocation lists", async move {
-        loop {
-            file.changed().await;
-            match file.load().await {
-                Ok(Some(read)) => tracing::info!(
-                    lists = read.lists,
-                    ended = read.ended,
-                    "revocation lists were read"
-                ),
-                Ok(None) => tracing::warn!("the revocation lists are gone, and count all the same"),
-                Err(error) => tracing::error!(
-                    error = error.to_string(),
-                    "the revocation lists cannot be read, and those before count"
-                ),
-            }
-        }
-    });
-    Ok(())
-}
-
 async fn taken(offer: Option<&Offer>) {
     match offer {
         Some(offer) => offer.taken().await,
         None => std::future::pending().await,
-    }
-}
-
-/// What a process is told to end by.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn any(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
     }
 }

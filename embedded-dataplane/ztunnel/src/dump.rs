@@ -12,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::relay::Known;
 use crate::report::Direction;
 use crate::snapshot::{Protocol, Service, Snapshot, Workload};
-use crate::telemetry::Connection;
+use crate::telemetry::OpenConnection;
 
 /// What is shown.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +22,7 @@ pub struct Dump<'d> {
     /// Its certificates.
     pub certificates: &'d [Status],
     /// Its connections.
-    pub connections: &'d [Connection],
+    pub connections: &'d [OpenConnection],
     /// How it was told to work.
     pub config: &'d Value,
     /// Which version it is.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::admits::Admits;
 use super::error::DialError;
 use super::key::Key;
 use super::settings::{Counts, Settings};
@@ -67,8 +68,15 @@ struct Entry<E: std::error::Error + 'static> {
 #[derive(Debug)]
 struct Pooled {
     tunnel: Tunnel,
+    admits: Admits,
     /// Streams were seen on it.
     busy: Instant,
+}
+
+impl Pooled {
+    fn is_usable(&self) -> bool {
+        self.tunnel.is_usable() && self.admits.now()
+    }
 }
 
 impl<E: std::error::Error + 'static> Entries<E> {
@@ -105,7 +113,7 @@ impl<E: std::error::Error + 'static> Entries<E> {
     pub(super) fn land(
         &mut self,
         key: &Key,
-        outcome: Result<Tunnel, DialError<E>>,
+        outcome: Result<(Tunnel, Admits), DialError<E>>,
         now: Instant,
     ) -> Vec<Instant> {
         let entry = self.map.get_mut(key);
@@ -130,6 +138,13 @@ impl<E: std::error::Error + 'static> Entries<E> {
     pub(super) fn forget_unusable(&mut self, key: &Key) {
         if let Some(entry) = self.map.get_mut(key) {
             entry.forget_unusable();
+        }
+    }
+
+    /// Forgets all connections.
+    pub(super) fn forget_all(&mut self) {
+        for entry in self.map.values_mut() {
+            entry.tunnels.clear();
         }
     }
 
@@ -210,15 +225,19 @@ impl<E: std::error::Error + 'static> Entry<E> {
 
     fn land(
         &mut self,
-        outcome: Result<Tunnel, DialError<E>>,
+        outcome: Result<(Tunnel, Admits), DialError<E>>,
         now: Instant,
         rules: &Rules,
     ) -> Vec<Instant> {
         match outcome {
-            Ok(tunnel) => {
+            Ok((tunnel, admits)) => {
                 self.dials = self.dials.saturating_sub(1);
                 self.failures = 0;
-                self.tunnels.push(Pooled { tunnel, busy: now });
+                self.tunnels.push(Pooled {
+                    tunnel,
+                    admits,
+                    busy: now,
+                });
                 self.serve(now);
             }
             Err(error) => self.miss(error, now, rules),
@@ -324,7 +343,7 @@ impl<E: std::error::Error + 'static> Entry<E> {
     }
 
     fn forget_unusable(&mut self) {
-        self.tunnels.retain(|pooled| pooled.tunnel.is_usable());
+        self.tunnels.retain(Pooled::is_usable);
     }
 
     fn reap(&mut self, now: Instant, rules: &Rules) {
@@ -332,7 +351,7 @@ impl<E: std::error::Error + 'static> Entry<E> {
             if pooled.tunnel.streams() > 0 {
                 pooled.busy = now;
             }
-            pooled.tunnel.is_usable() && now.duration_since(pooled.busy) < rules.idle
+            pooled.is_usable() && now.duration_since(pooled.busy) < rules.idle
         });
     }
 

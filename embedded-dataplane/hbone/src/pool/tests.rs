@@ -56,6 +56,41 @@ async fn settle() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_admits_no_more_streams_ends_with_those_that_it_has() {
+    let net = Net::new(&[]);
+    let pool = pool(&net);
+    let mut before = connect(&pool, &key(1)).await.unwrap();
+    net.distrust();
+    let _after = connect(&pool, &key(1)).await.unwrap();
+    assert_eq!((net.dialled().len(), connections(&pool)), (2, 1));
+    let (reader, writer) = before.halves();
+    writer.write(vec![7; 5].into()).await.unwrap();
+    assert_eq!(reader.read().await.unwrap().unwrap(), vec![7; 5]);
+    assert_eq!(net.ended(), []);
+    drop(before);
+    settle().await;
+    assert_eq!(net.ended(), [(key(1), true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_that_is_closed_has_everything_arrive_that_was_said() {
+    const LENGTH: usize = 500_000;
+    let net = Net::new(&[Script::Take]);
+    let pool = pool(&net);
+    let mut stream = connect(&pool, &key(1)).await.unwrap();
+    let (reader, writer) = stream.halves();
+    assert_eq!(reader.read().await, Ok(None));
+    writer.write(vec![7; LENGTH].into()).await.unwrap();
+    writer.finish().unwrap();
+    drop(stream);
+    assert!(net.taken() < LENGTH);
+    pool.close().await;
+    drop(pool);
+    settle().await;
+    assert_eq!((net.taken(), net.ended()), (LENGTH, vec![(key(1), true)]));
+}
+
 fn connections(pool: &Pool<Net>) -> usize {
     pool.counts().connections
 }

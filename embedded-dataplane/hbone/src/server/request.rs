@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use ambient_facts::headers as names;
-use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{Method, Response, StatusCode};
@@ -17,6 +16,7 @@ use crate::authority::{AuthorityError, Target};
 use crate::error::StreamError;
 use crate::headers::{self, Baggage, Headers};
 use crate::load::Place;
+use crate::payload::Payload;
 use crate::stream::Stream;
 
 /// What came in.
@@ -91,7 +91,7 @@ pub struct Request {
 
 #[derive(Debug)]
 struct Parts {
-    respond: SendResponse<Bytes>,
+    respond: SendResponse<Payload>,
     body: RecvStream,
     is_exact: bool,
     place: Place,
@@ -110,7 +110,7 @@ impl Account {
 
 pub(super) fn take_in(
     request: http::Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
+    mut respond: SendResponse<Payload>,
     place: Place,
     account: Arc<Account>,
     deadline: Instant,

@@ -4,6 +4,7 @@ mod floods;
 mod life;
 
 use ambient_facts::headers as names;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinSet;

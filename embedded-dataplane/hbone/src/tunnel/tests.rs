@@ -6,6 +6,7 @@ mod writes;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;

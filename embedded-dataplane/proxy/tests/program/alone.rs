@@ -101,6 +101,83 @@ fn a_successor_takes_over_and_the_predecessor_ends() {
 }
 
 #[test]
+fn a_successor_that_cannot_serve_leaves_its_predecessor_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free();
+    let config = configured(folder.path(), &ports);
+    let path = folder.path().join("handover");
+    let start = |log: &str, arguments: &[&str]| {
+        let mut command = program(&config);
+        command.arg("--handover").arg(&path).args(arguments);
+        Process::start(&mut command, folder.path().join(log))
+    };
+    let first = start("first", &[]);
+    first.logs("ready");
+    let [_, plaintext, tunnels, _, _, status] = ports;
+    let elsewhere = plaintext.to_string();
+    let certificates = folder.path().join("authority-of-nobody");
+    let mut told = String::new();
+    // Where it would wait for its own successor there is something else.
+    let taken = folder.path().join("handover.next");
+    fs::create_dir(&taken).unwrap();
+    for (number, arguments) in [
+        &[][..],
+        &["--authority", certificates.to_str().unwrap()],
+        &["--tunnels", &elsewhere],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut failing = start(&format!("failing {number}"), arguments);
+        let code = failing.ended();
+        let error = failing.log();
+        let error = error.lines().find(|line| line.starts_with("error"));
+        _ = writeln!(told, "{code:?} {}", error.unwrap_or_default());
+        let gone_on = "a successor did not take over, and this process goes on";
+        eventually("the predecessor tells of it", || {
+            first.log().matches(gone_on).count() == number + 1
+        });
+        assert!(!first.log().contains("a successor has taken over"));
+        let answer = get(status, "/healthz/ready").unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        _ = fs::remove_dir(&taken);
+    }
+    let told = told.replace(&folder.path().display().to_string(), "FOLDER");
+    let told = told.replace(&tunnels.to_string(), "TUNNELS");
+    insta::assert_snapshot!(told, @"
+    Some(1) error: cannot listen for a successor at `FOLDER/handover`: Is a directory (os error 21)
+    Some(1) error: there is no certificate, and the predecessor goes on: cannot read `FOLDER/authority-of-nobody/ca-cert.pem`: there is no such file
+    Some(64) error: the predecessor listens for `tunnels` at TUNNELS, and goes on; `--tunnels` has to lead there too, or the predecessor to end before
+    ");
+    let next = start("next", &[]);
+    next.logs("ready");
+    first.logs("a successor has taken over");
+}
+
+#[test]
+fn it_is_not_ready_without_a_certificate_and_says_once_what_is_in_the_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free();
+    let config = configured(folder.path(), &ports);
+    let [.., status] = ports;
+    let authority = folder.path().join("authority");
+    let away = folder.path().join("away");
+    fs::rename(&authority, &away).unwrap();
+    let process = Process::start(&mut program(&config), folder.path().join("log"));
+    process.logs("no certificate yet");
+    let answer = get(status, "/healthz/ready").unwrap();
+    let (head, missing) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 500"), "{head}");
+    insta::assert_snapshot!(missing, @"not ready, waiting for: certificate");
+    fs::rename(&away, &authority).unwrap();
+    eventually("it is ready", || {
+        get(status, "/healthz/ready").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    });
+    let log = process.log();
+    assert_eq!(log.matches("no certificate yet").count(), 1, "{log}");
+}
+
+#[test]
 fn what_is_wrong_is_told_and_is_the_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let ports = free();

@@ -204,6 +204,31 @@ fn w15_no_connection_is_lost_when_a_successor_takes_over() {
 }
 
 #[test]
+fn what_is_broken_off_when_time_is_up_is_logged_once_and_told_to_both_ends() {
+    if is_outside("what_is_broken_off_when_time_is_up_is_logged_once_and_told_to_both_ends") {
+        return;
+    }
+    let mut lab = Lab::new();
+    let mut streams = [(); 3].map(|()| lab.connect(&format!("{SERVER}:8080")));
+    for stream in &mut streams {
+        seen(stream);
+    }
+    lab.server.terminate();
+    assert_eq!(lab.server.ended(), Some(0));
+    for mut stream in streams {
+        let error = stream.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    }
+    let cut = "connection closed due to connection drain";
+    let log = lab.server.log();
+    assert_eq!(log.matches(cut).count(), 3, "{log}");
+    // The other relay was told that it was no accident.
+    eventually("the other relay tells of each", || {
+        lab.client.log().matches("closed.how=\"reset\"").count() == 3
+    });
+}
+
+#[test]
 fn whoever_is_outside_reads_metrics_and_readiness_through_the_rules() {
     if is_outside("whoever_is_outside_reads_metrics_and_readiness_through_the_rules") {
         return;

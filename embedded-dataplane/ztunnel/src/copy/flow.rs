@@ -2,14 +2,22 @@
 //!
 //! ```text
 //!            read            written
-//! Open ──────────► Pending ──────────► Open        one direction
+//! Open ──────────► Pending ──────────► Open              one direction
 //!   │ finished
-//!   └──► Finished                                  both: over
+//!   └──► Ending ──────────► Finished                     both: over
+//!
+//! an end breaks off ──► what it sent goes on to the other ──► over
 //! ```
+//!
+//! An end that breaks off takes nothing more, but what it said before is for the other all the same,
+//! and then the other is told how it ended.
 
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::end::{Ending, Side};
 use super::{Broken, Endpoint, Meter};
@@ -18,11 +26,14 @@ use super::{Broken, Endpoint, Meter};
 const TURN: usize = 32;
 
 /// What is under way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Flow {
     from_client: Direction,
     from_server: Direction,
     first: Option<Side>,
+    parting: Option<Box<Parting>>,
+    /// How long what was sent may stand still after its sender broke off.
+    linger: Duration,
 }
 
 /// One direction.
@@ -30,7 +41,12 @@ pub(super) struct Flow {
 struct Direction {
     /// Octets that were read and are still to be written.
     pending: Bytes,
+    /// Its source finished.
+    is_ending: bool,
+    /// Its destination was told.
     is_finished: bool,
+    /// Octets that were written.
+    passed: u64,
 }
 
 /// What one direction came to.
@@ -43,7 +59,27 @@ enum Step {
     Broken(Side, Broken),
 }
 
+/// An end broke off.
+#[derive(Debug)]
+struct Parting {
+    side: Side,
+    broken: Broken,
+    /// There is nothing more to be had of it.
+    is_dry: bool,
+    patience: Pin<Box<Sleep>>,
+}
+
 impl Flow {
+    pub(super) fn new(linger: Duration) -> Self {
+        Self {
+            from_client: Direction::default(),
+            from_server: Direction::default(),
+            first: None,
+            parting: None,
+            linger,
+        }
+    }
+
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -51,6 +87,47 @@ impl Flow {
         server: &mut impl Endpoint,
         meter: &impl Meter,
     ) -> Poll<Ending> {
+        if self.parting.is_none() {
+            ready!(self.carry(cx, client, server, meter));
+        }
+        let Some(parting) = &mut self.parting else {
+            return Poll::Ready(Ending::Finished(self.first.unwrap_or(Side::Client)));
+        };
+        match parting.side {
+            side @ Side::Client => {
+                ready!(parting.poll(
+                    cx,
+                    &mut self.from_client,
+                    client,
+                    server,
+                    meter,
+                    self.linger
+                ));
+                self.first = self.first.or(self.from_client.is_finished.then_some(side));
+            }
+            side @ Side::Server => {
+                ready!(parting.poll(
+                    cx,
+                    &mut self.from_server,
+                    server,
+                    client,
+                    meter,
+                    self.linger
+                ));
+                self.first = self.first.or(self.from_server.is_finished.then_some(side));
+            }
+        }
+        Poll::Ready(self.end(client, server))
+    }
+
+    /// Moves both directions until both have finished, or an end broke off.
+    fn carry(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut impl Endpoint,
+        server: &mut impl Endpoint,
+        meter: &impl Meter,
+    ) -> Poll<()> {
         let up = (self.from_client).poll(cx, Side::Client, client, server, meter);
         let down = (self.from_server).poll(cx, Side::Server, server, client, meter);
         for (direction, side) in [
@@ -61,42 +138,82 @@ impl Flow {
                 self.first.get_or_insert(side);
             }
         }
-        let broken = match (up, down) {
-            (Step::Broken(side, broken), _) | (_, Step::Broken(side, broken)) => {
-                Some((side, broken))
+        let (side, broken, is_dry) = match (up, down) {
+            (Step::Broken(side, broken), _) => (side, broken, side == Side::Client),
+            (_, Step::Broken(side, broken)) => (side, broken, side == Side::Server),
+            (up, down) => {
+                let heard = (listen(&up, Side::Client, client, cx))
+                    .or_else(|| listen(&down, Side::Server, server, cx));
+                let Some((side, broken)) = heard else {
+                    let is_over = self.from_client.is_finished && self.from_server.is_finished;
+                    return if is_over {
+                        Poll::Ready(())
+                    } else {
+                        Poll::Pending
+                    };
+                };
+                (side, broken, false)
             }
-            (up, down) => (listen(&up, Side::Client, client, cx))
-                .or_else(|| listen(&down, Side::Server, server, cx)),
         };
-        if let Some((side, broken)) = broken {
-            return Poll::Ready(self.end(side, broken, client, server));
-        }
-        if self.from_client.is_finished && self.from_server.is_finished {
-            return Poll::Ready(Ending::Finished(self.first.unwrap_or(Side::Client)));
-        }
-        Poll::Pending
+        self.parting = Some(Box::new(Parting {
+            side,
+            broken,
+            is_dry,
+            patience: Box::pin(sleep(self.linger)),
+        }));
+        Poll::Ready(())
     }
 
-    fn end(
-        &self,
-        side: Side,
-        broken: Broken,
-        client: &mut impl Endpoint,
-        server: &mut impl Endpoint,
-    ) -> Ending {
-        let (from, to) = match side {
-            Side::Client => (&self.from_client, &self.from_server),
-            Side::Server => (&self.from_server, &self.from_client),
+    /// Tells both ends what they were not told yet.
+    fn end(&mut self, client: &mut impl Endpoint, server: &mut impl Endpoint) -> Ending {
+        let Some(parting) = self.parting.take() else {
+            return Ending::Finished(self.first.unwrap_or(Side::Client));
         };
-        // Whoever said all that it had, and leaves when there is nothing for it, has finished.
-        if broken == Broken::Done && from.is_finished && to.pending.is_empty() {
+        let side = parting.side;
+        let from = match side {
+            Side::Client => &self.from_client,
+            Side::Server => &self.from_server,
+        };
+        // Whoever said all that it had, and takes no more, has finished.
+        if parting.broken == Broken::Done && from.is_finished {
             return Ending::Finished(self.first.unwrap_or(side));
         }
         client.reset();
         server.reset();
-        match broken {
+        match parting.broken {
             Broken::Reset | Broken::Done => Ending::Reset(side),
             Broken::Failed(detail) => Ending::Failed { at: side, detail },
+        }
+    }
+}
+
+impl Parting {
+    /// Ready when what this end sent has reached the other, or does not get there.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        direction: &mut Direction,
+        from: &mut impl Endpoint,
+        to: &mut impl Endpoint,
+        meter: &impl Meter,
+        linger: Duration,
+    ) -> Poll<()> {
+        while !self.is_dry {
+            let before = direction.passed;
+            let step = direction.poll(cx, self.side, from, to, meter);
+            if direction.passed > before {
+                self.patience.as_mut().reset(Instant::now() + linger);
+            }
+            match step {
+                Step::Broken(side, _) if side == self.side => self.is_dry = true,
+                Step::Broken(..) => return Poll::Ready(()),
+                Step::Deaf if direction.is_finished => self.is_dry = true,
+                Step::Reading | Step::Deaf => return self.patience.as_mut().poll(cx),
+            }
+        }
+        match to.poll_sent(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => self.patience.as_mut().poll(cx),
         }
     }
 }
@@ -130,12 +247,23 @@ impl Direction {
             return Step::Deaf;
         }
         for _ in 0..TURN {
+            if self.is_ending {
+                return match to.poll_finish(cx) {
+                    Poll::Ready(Ok(())) => {
+                        self.is_finished = true;
+                        Step::Deaf
+                    }
+                    Poll::Ready(Err(broken)) => Step::Broken(side.other(), broken),
+                    Poll::Pending => Step::Deaf,
+                };
+            }
             if !self.pending.is_empty() {
                 let before = self.pending.remaining();
                 let written = to.poll_write(cx, &mut self.pending);
-                let passed = before - self.pending.remaining();
+                let passed = (before - self.pending.remaining()) as u64;
                 if passed > 0 {
-                    meter.passed(side, passed as u64);
+                    self.passed += passed;
+                    meter.passed(side, passed);
                 }
                 match written {
                     Poll::Ready(Ok(())) => self.pending = Bytes::new(),
@@ -145,13 +273,7 @@ impl Direction {
             }
             match from.poll_read(cx) {
                 Poll::Ready(Ok(Some(octets))) => self.pending = octets,
-                Poll::Ready(Ok(None)) => {
-                    self.is_finished = true;
-                    return match to.finish() {
-                        Ok(()) => Step::Deaf,
-                        Err(broken) => Step::Broken(side.other(), broken),
-                    };
-                }
+                Poll::Ready(Ok(None)) => self.is_ending = true,
                 Poll::Ready(Err(broken)) => return Step::Broken(side, broken),
                 Poll::Pending => return Step::Reading,
             }

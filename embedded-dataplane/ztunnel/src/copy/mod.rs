@@ -1,16 +1,18 @@
 //! The octets of a connection, in both directions, until it ends at both ends as it ended at one.
 //!
 //! What finishes at one end finishes at the other, and that one may go on; what breaks off at one end
-//! breaks off at the other, so that nobody takes half of a transfer for the whole. While nothing
-//! moves no buffer is held, and while one end is slow it slows down the other.
+//! breaks off at the other, behind what it sent before, so that nobody takes half of a transfer for
+//! the whole, nor loses what was whole. While nothing moves no buffer is held, and while one end is
+//! slow it slows down the other.
 
 mod end;
 mod flow;
 mod tcp;
-mod tunnel;
+mod tunnelled;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -18,7 +20,7 @@ pub use end::{Ending, Side};
 
 use flow::Flow;
 pub(crate) use tcp::{Tcp, abort};
-pub(crate) use tunnel::Tunnel;
+pub(crate) use tunnelled::Tunnelled;
 
 /// Counts octets as they were passed on.
 pub trait Meter: Send + Sync {
@@ -35,7 +37,10 @@ pub(crate) trait Endpoint {
     fn poll_write(&mut self, cx: &mut Context<'_>, octets: &mut Bytes) -> Poll<Result<(), Broken>>;
 
     /// Says that there is no more.
-    fn finish(&mut self) -> Result<(), Broken>;
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>>;
+
+    /// Ready when what was written is on its way, and [`Self::reset`] takes nothing of it back.
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
     /// Ready when the end broke off, for while it is not read from: because it finished, or because
     /// the other is slow.
@@ -56,9 +61,22 @@ pub(crate) enum Broken {
     Failed(String),
 }
 
+/// How long what an end sent may stand still on its way to the other after it broke off.
+const LINGER: Duration = Duration::from_secs(5);
+
 /// Copies between a client and a server until both have finished, or one broke off, which the other
 /// does then too; or until something else happens, or the future is dropped, which breaks off both.
 pub(crate) async fn copy<T>(
+    client: impl Endpoint,
+    server: impl Endpoint,
+    meter: &impl Meter,
+    end: impl Future<Output = T>,
+) -> Result<Ending, T> {
+    copy_with(LINGER, client, server, meter, end).await
+}
+
+async fn copy_with<T>(
+    linger: Duration,
     client: impl Endpoint,
     server: impl Endpoint,
     meter: &impl Meter,
@@ -69,7 +87,7 @@ pub(crate) async fn copy<T>(
         server,
         is_over: false,
     };
-    let mut flow = Flow::default();
+    let mut flow = Flow::new(linger);
     tokio::select! {
         // What ends everything makes ends break off, and is the cause.
         biased;

@@ -30,6 +30,8 @@ pub(crate) struct Tcp<'s> {
     stream: &'s TcpStream,
     /// Waits for an error, once that was asked for.
     broken: Option<Pin<Box<dyn Future<Output = io::Result<Ready>> + Send + 's>>>,
+    /// How it ended before it finished. The system tells so once, and that there is no more after it.
+    cut: Option<Broken>,
     is_reset: bool,
 }
 
@@ -38,16 +40,21 @@ impl<'s> Tcp<'s> {
         Self {
             stream,
             broken: None,
+            cut: None,
             is_reset: false,
         }
     }
 
     /// What a failure means. A peer that does not answer has not said anything.
-    fn broke(error: &io::Error) -> Broken {
-        match error.kind() {
-            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Broken::Reset,
+    fn broke(&mut self, error: &io::Error) -> Broken {
+        let broken = match error.kind() {
+            // It had finished before (tcp_reset, Linux `net/ipv4/tcp_input.c`), which may not have
+            // been read yet.
+            io::ErrorKind::BrokenPipe => return Broken::Reset,
+            io::ErrorKind::ConnectionReset => Broken::Reset,
             _ => Broken::Failed(error.to_string()),
-        }
+        };
+        self.cut.get_or_insert(broken).clone()
     }
 
     fn read(&self) -> io::Result<Bytes> {
@@ -70,10 +77,10 @@ impl Endpoint for Tcp<'_> {
             let ready = ready!(self.stream.poll_read_ready(cx));
             let outcome = ready.and_then(|()| self.read());
             return Poll::Ready(match outcome {
-                Ok(octets) if octets.is_empty() => Ok(None),
+                Ok(octets) if octets.is_empty() => self.cut.clone().map_or(Ok(None), Err),
                 Ok(octets) => Ok(Some(octets)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(error) => Err(Self::broke(&error)),
+                Err(error) => Err(self.broke(&error)),
             });
         }
     }
@@ -84,22 +91,40 @@ impl Endpoint for Tcp<'_> {
                 Ok(length) => octets.advance(length),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if let Err(error) = ready!(self.stream.poll_write_ready(cx)) {
-                        return Poll::Ready(Err(Self::broke(&error)));
+                        return Poll::Ready(Err(self.broke(&error)));
                     }
                 }
-                Err(error) => return Poll::Ready(Err(Self::broke(&error))),
+                Err(error) => return Poll::Ready(Err(self.broke(&error))),
             }
         }
         Poll::Ready(Ok(()))
     }
 
-    fn finish(&mut self) -> Result<(), Broken> {
+    /// What was written goes first, because the system does not tell of it after that.
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        ready!(self.poll_sent(cx));
         let finished = SockRef::from(self.stream).shutdown(std::net::Shutdown::Write);
-        match finished {
+        Poll::Ready(match finished {
             // The peer broke off before; that is told where it is read.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Err(Broken::Reset),
-            Err(error) => Err(Self::broke(&error)),
+            Err(error) => Err(self.broke(&error)),
             Ok(()) => Ok(()),
+        })
+    }
+
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            // Whoever cannot be written to is not waited for.
+            if ready!(self.stream.poll_write_ready(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            let sent = || {
+                let unsent = || io::ErrorKind::WouldBlock.into();
+                is_sent(self.stream).then_some(()).ok_or_else(unsent)
+            };
+            if self.stream.try_io(Interest::WRITABLE, sent).is_ok() {
+                return Poll::Ready(());
+            }
         }
     }
 
@@ -113,7 +138,7 @@ impl Endpoint for Tcp<'_> {
             // It must not be polled again.
             self.broken = None;
             match event.and_then(|_| stream.take_error()) {
-                Ok(Some(error)) | Err(error) => return Poll::Ready(Self::broke(&error)),
+                Ok(Some(error)) | Err(error) => return Poll::Ready(self.broke(&error)),
                 // There was no error, or it was none of the connection: wait for the next event.
                 Ok(None) => {
                     let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
@@ -135,4 +160,24 @@ impl Endpoint for Tcp<'_> {
 pub(crate) fn abort(stream: &TcpStream) {
     // Fails where there is no connection any more.
     let _ = stream.set_zero_linger();
+}
+
+/// Whether all that was written was sent. If not, the socket becomes writable when it is.
+#[cfg(target_os = "linux")]
+fn is_sent(stream: &TcpStream) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    // From now on only a socket with nothing to be sent takes more (tcp(7), `TCP_NOTSENT_LOWAT`). One
+    // that cannot be asked is taken for done.
+    let asked = SockRef::from(stream).set_tcp_notsent_lowat(1);
+    let mut sockets = [PollFd::new(stream, PollFlags::OUT)];
+    let polled = asked
+        .is_ok()
+        .then(|| poll(&mut sockets, Some(&Timespec::default())));
+    polled.is_none_or(|polled| polled != Ok(0))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_sent(_: &TcpStream) -> bool {
+    true
 }

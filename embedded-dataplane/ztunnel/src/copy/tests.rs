@@ -1,3 +1,5 @@
+mod parting;
+
 use std::io;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -36,7 +38,17 @@ struct Path {
 }
 
 async fn copied(client: impl Endpoint, server: impl Endpoint, counts: &Counts) -> Ending {
-    let outcome = copy(client, server, counts, std::future::pending::<()>()).await;
+    copied_with(LINGER, client, server, counts).await
+}
+
+async fn copied_with(
+    linger: Duration,
+    client: impl Endpoint,
+    server: impl Endpoint,
+    counts: &Counts,
+) -> Ending {
+    let never = std::future::pending::<()>();
+    let outcome = copy_with(linger, client, server, counts, never).await;
     outcome.unwrap_or_else(|()| panic!("nothing else ends it"))
 }
 
@@ -68,12 +80,12 @@ async fn tunnelled() -> (Stream, Stream) {
 }
 
 impl Path {
-    async fn plain() -> Self {
+    async fn plain(linger: Duration) -> Self {
         let (client, near) = connected().await;
         let (far, server) = connected().await;
         let relay = tokio::spawn(async move {
             let counts = Counts::default();
-            let ending = copied(Tcp::new(&near), Tcp::new(&far), &counts).await;
+            let ending = copied_with(linger, Tcp::new(&near), Tcp::new(&far), &counts).await;
             (ending, counts.0.into_inner().unwrap())
         });
         Self {
@@ -83,18 +95,20 @@ impl Path {
         }
     }
 
-    async fn through_a_tunnel() -> Self {
+    async fn through_a_tunnel(linger: Duration) -> Self {
         let (client, near) = connected().await;
         let (far, server) = connected().await;
         let (mut up, mut down) = tunnelled().await;
         let outbound = tokio::spawn(async move {
             let counts = Counts::default();
-            let ending = copied(Tcp::new(&near), Tunnel::new(&mut up), &counts).await;
+            let ending =
+                copied_with(linger, Tcp::new(&near), Tunnelled::new(&mut up), &counts).await;
             (ending, counts.0.into_inner().unwrap())
         });
         let inbound = tokio::spawn(async move {
             let counts = Counts::default();
-            let ending = copied(Tunnel::new(&mut down), Tcp::new(&far), &counts).await;
+            let ending =
+                copied_with(linger, Tunnelled::new(&mut down), Tcp::new(&far), &counts).await;
             (ending, counts.0.into_inner().unwrap())
         });
         Self {
@@ -105,7 +119,14 @@ impl Path {
     }
 
     async fn each() -> [Self; 2] {
-        [Self::plain().await, Self::through_a_tunnel().await]
+        Self::each_with(LINGER).await
+    }
+
+    async fn each_with(linger: Duration) -> [Self; 2] {
+        [
+            Self::plain(linger).await,
+            Self::through_a_tunnel(linger).await,
+        ]
     }
 }
 
@@ -249,13 +270,9 @@ async fn who_breaks_off_after_it_finished_is_noticed_while_nobody_writes() {
 
 #[tokio::test]
 async fn who_breaks_off_while_the_other_does_not_read_is_noticed() {
-    for mut path in Path::each().await {
+    for mut path in Path::each_with(Duration::from_millis(300)).await {
         // As much as everything between takes.
-        let chunk = vec![7; 1 << 16];
-        while timeout(Duration::from_millis(300), path.client.write_all(&chunk))
-            .await
-            .is_ok()
-        {}
+        fill(&mut path.client).await;
         reset(path.client);
         for (ending, _) in all(path.relays).await {
             assert_eq!(ending, Ending::Reset(Side::Client));
@@ -264,67 +281,10 @@ async fn who_breaks_off_while_the_other_does_not_read_is_noticed() {
     }
 }
 
-#[tokio::test]
-async fn a_peer_that_lets_go_after_its_end_has_finished() {
-    let (client, near) = connected().await;
-    let mut end = Scripted {
-        reads: vec![Ok(None)],
-        broken: Some(Broken::Done),
-        ..Scripted::default()
-    };
-    let counts = Counts::default();
-    let ending = soon(copied(Tcp::new(&near), &mut end, &counts)).await;
-    assert_eq!(ending, Ending::Finished(Side::Server));
-    assert!(!end.was_reset);
-    drop(client);
-    // With something still to be sent to it, that is lost.
-    let (mut client, near) = connected().await;
-    client.write_all(b"lost").await.unwrap();
-    let mut end = Scripted {
-        reads: vec![Ok(None)],
-        broken: Some(Broken::Done),
-        is_full: true,
-        ..Scripted::default()
-    };
-    near.readable().await.unwrap();
-    let ending = soon(copied(Tcp::new(&near), &mut end, &counts)).await;
-    assert_eq!(ending, Ending::Reset(Side::Server));
-    assert!(end.was_reset);
-}
-
-/// An end that does as it is told.
-#[derive(Default)]
-struct Scripted {
-    reads: Vec<Result<Option<Bytes>, Broken>>,
-    broken: Option<Broken>,
-    is_full: bool,
-    was_reset: bool,
-}
-
-impl Endpoint for &mut Scripted {
-    fn poll_read(&mut self, _: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
-        self.reads.pop().map_or(Poll::Pending, Poll::Ready)
-    }
-
-    fn poll_write(&mut self, _: &mut Context<'_>, octets: &mut Bytes) -> Poll<Result<(), Broken>> {
-        if self.is_full {
-            return Poll::Pending;
-        }
-        octets.clear();
-        Poll::Ready(Ok(()))
-    }
-
-    fn finish(&mut self) -> Result<(), Broken> {
-        Ok(())
-    }
-
-    fn poll_broken(&mut self, _: &mut Context<'_>) -> Poll<Broken> {
-        self.broken.take().map_or(Poll::Pending, Poll::Ready)
-    }
-
-    fn reset(&mut self) {
-        self.was_reset = true;
-    }
+/// Sends until nobody takes more for a while, or at all.
+async fn fill(stream: &mut TcpStream) {
+    let chunk = vec![7; 1 << 16];
+    while let Ok(Ok(())) = timeout(Duration::from_millis(300), stream.write_all(&chunk)).await {}
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ fn what_is_known_has_the_shape_of_ztunnels_dump() {
     let name = "shop/client-1/default".parse().unwrap();
     let known = Known::new(snapshot, &name).unwrap();
     let address = |text: &str| text.parse().unwrap();
-    let connection = Connection {
+    let connection = OpenConnection {
         direction: Direction::Outbound,
         source: address("10.244.1.4:45880"),
         asked: address("10.96.0.9:80"),

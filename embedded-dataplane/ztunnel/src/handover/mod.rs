@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! successor                 predecessor
-//!     │ ── connects ──────────► │   both accept from now on: one queue, two who take from it
-//!     │ ◄── names, listeners ── │
-//!     │ ── ready ─────────────► │   accepts no more, and carries to the end what it has
+//!     │ ── connects ──────────► │
+//!     │ ◄── names, listeners ── │   it gets ready, and waits for successors beside the path itself
+//!     │                         │   it accepts: one queue, two who take from it
+//!     │ ── ready ─────────────► │   puts it in place at the path
+//!     │ ◄── ready ───────────── │   accepts no more, and carries to the end what it has
 //! ```
 //!
 //! The descriptors themselves are passed (`SCM_RIGHTS`, unix(7)). Two listeners on one port
@@ -12,7 +14,8 @@
 //! there, and closing one resets the connections that wait in it, unless the network namespace was
 //! told otherwise (`tcp_migrate_req`, ip-sysctl).
 //!
-//! A successor that fails before it is ready changes nothing.
+//! A successor that fails before it is ready changes nothing: the path leads to the predecessor until
+//! then. One that takes too long is told so, and is not to go on.
 
 mod message;
 
@@ -31,8 +34,11 @@ use tokio::time::timeout;
 /// How long a step of the other process may take, the start of a successor included.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a successor says when it accepts.
+/// What a successor says when it is ready, and is answered when its predecessor accepts no more.
 const READY: &[u8] = b"ready\n";
+
+/// What a successor is told that was not ready in time.
+const LATE: &[u8] = b"late.\n";
 
 /// Passing listeners failed.
 #[derive(Debug, thiserror::Error)]
@@ -54,32 +60,62 @@ pub enum HandoverError {
         /// Why.
         reason: String,
     },
+    /// The predecessor did not wait any longer, and goes on.
+    #[error("the process at `{}` did not wait any longer, and goes on itself", path.display())]
+    Late {
+        /// Where.
+        path: PathBuf,
+    },
 }
 
-/// Waits for a successor at a path.
+/// Waits for a successor: beside a path at first, and at the path from when it is put in place.
 #[derive(Debug)]
 pub struct Offer {
+    path: PathBuf,
     listener: UnixListener,
-    owner: u32,
     listeners: Vec<(String, OwnedFd)>,
+    /// Which file it is, by device and number.
+    file: (u64, u64),
+    trusted: Users,
 }
 
 impl Offer {
-    /// Offers listeners by their names at a path, where whoever was there before is not met any more.
+    /// Makes ready to offer listeners by their names at a path.
     ///
     /// # Errors
     ///
-    /// When the path cannot be listened on.
-    pub fn at(path: &Path, listeners: Vec<(String, OwnedFd)>) -> Result<Self, HandoverError> {
-        let bound = bind(path).map_err(|error| HandoverError::Listen {
+    /// When nobody can listen there.
+    pub fn beside(path: &Path, listeners: Vec<(String, OwnedFd)>) -> Result<Self, HandoverError> {
+        let bound = bind(&beside(path)).map_err(|error| HandoverError::Listen {
             path: path.to_owned(),
             error,
         });
-        let (listener, owner) = bound?;
+        let (listener, file) = bound?;
         Ok(Self {
+            path: path.to_owned(),
             listener,
-            owner,
             listeners,
+            file,
+            trusted: trusted(),
+        })
+    }
+
+    /// Is met at the path from now on, and whoever was there before is not any more.
+    ///
+    /// # Errors
+    ///
+    /// When the path is not to be had.
+    pub fn put_in_place(&self) -> Result<(), HandoverError> {
+        let renamed = std::fs::rename(beside(&self.path), &self.path);
+        let placed = match file(&self.path) {
+            // The predecessor may have done it.
+            Ok(file) if file == self.file => return Ok(()),
+            Ok(_) => renamed.and(Err(io::ErrorKind::AlreadyExists.into())),
+            Err(error) => Err(error),
+        };
+        placed.map_err(|error| HandoverError::Listen {
+            path: self.path.clone(),
+            error,
         })
     }
 
@@ -91,48 +127,95 @@ impl Offer {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
-            match timeout(PATIENCE, self.serve(stream)).await {
-                Ok(Ok(())) => return,
-                Ok(Err(error)) => {
-                    tracing::warn!(error = error.to_string(), "a successor did not take over");
-                }
-                Err(_) => tracing::warn!("a successor did not take over in time"),
+            match self.serve(stream).await {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(
+                    error = error.to_string(),
+                    "a successor did not take over, and this process goes on"
+                ),
             }
         }
     }
 
     async fn serve(&self, mut stream: UnixStream) -> io::Result<()> {
-        let user = stream.peer_cred()?.uid();
-        if user != self.owner && user != 0 {
-            let text = format!("user {user} is not who this process runs as");
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        check(&stream, self.trusted)?;
+        let readied = timeout(PATIENCE, async {
+            let sent = || message::send(&stream, &self.listeners);
+            stream.async_io(Interest::WRITABLE, sent).await?;
+            let mut answer = [0; READY.len()];
+            stream.read_exact(&mut answer).await?;
+            io::Result::Ok(answer)
+        });
+        match readied.await {
+            Ok(Ok(answer)) if answer == READY => {}
+            Ok(Ok(_)) => return Err(io::Error::other("it said something else than `ready`")),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(io::Error::other("it ended before it was ready"));
+            }
+            Ok(Err(error)) => return Err(error),
+            Err(_) => {
+                // Fails where it is gone, and then it knows.
+                let _ = stream.try_write(LATE);
+                let text = format!("it was not ready within {}s", PATIENCE.as_secs());
+                return Err(io::Error::other(text));
+            }
         }
-        let sent = || message::send(&stream, &self.listeners);
-        stream.async_io(Interest::WRITABLE, sent).await?;
-        let mut answer = [0; READY.len()];
-        stream.read_exact(&mut answer).await?;
-        if answer != READY {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
+        // Whoever comes next is to find the successor. Where this fails, that tells of it.
+        let _ = std::fs::rename(beside(&self.path), &self.path);
         // So that the successor knows that it is alone.
         stream.write_all(READY).await
     }
 }
 
-/// Listens beside the path, and is there in one step, for its owner alone.
-fn bind(path: &Path) -> io::Result<(UnixListener, u32)> {
+impl Drop for Offer {
+    fn drop(&mut self) {
+        let beside = beside(&self.path);
+        if file(&beside).is_ok_and(|file| file == self.file) {
+            // Where it stays, the next that listens there removes it.
+            let _ = std::fs::remove_file(beside);
+        }
+    }
+}
+
+/// Where a process waits for successors until it is one. There is one at a time, because the
+/// predecessor has to do with one at a time.
+fn beside(path: &Path) -> PathBuf {
     let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}", std::process::id()));
-    let beside = PathBuf::from(beside);
-    match std::fs::remove_file(&beside) {
+    beside.push(".next");
+    beside.into()
+}
+
+/// Listens at a path, for the owner alone. Tells which file that is.
+fn bind(path: &Path) -> io::Result<(UnixListener, (u64, u64))> {
+    match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(&beside)?;
-    std::fs::set_permissions(&beside, Permissions::from_mode(0o600))?;
-    let owner = std::fs::metadata(&beside)?.uid();
-    std::fs::rename(&beside, path)?;
-    Ok((listener, owner))
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok((listener, file(path)?))
+}
+
+fn file(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = std::fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Whom descriptors are given to and taken from: the own user, and root.
+type Users = [u32; 2];
+
+fn trusted() -> Users {
+    [rustix::process::geteuid().as_raw(), 0]
+}
+
+fn check(stream: &UnixStream, trusted: Users) -> io::Result<()> {
+    let user = stream.peer_cred()?.uid();
+    if trusted.contains(&user) {
+        return Ok(());
+    }
+    let [own, _] = trusted;
+    let text = format!("it runs as user {user}, and this process as {own}");
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
 }
 
 /// What a predecessor handed over.
@@ -150,6 +233,10 @@ impl Inheritance {
     ///
     /// When somebody is there and does not hand them over.
     pub async fn from(path: &Path) -> Result<Option<Self>, HandoverError> {
+        Self::of(path, trusted()).await
+    }
+
+    async fn of(path: &Path, trusted: Users) -> Result<Option<Self>, HandoverError> {
         let failed = |reason: String| HandoverError::Predecessor {
             path: path.to_owned(),
             reason,
@@ -166,6 +253,7 @@ impl Inheritance {
             }
             Err(error) => return Err(failed(error.to_string())),
         };
+        check(&stream, trusted).map_err(|error| failed(error.to_string()))?;
         let received = stream.async_io(Interest::READABLE, || message::receive(&stream));
         let listeners = match timeout(PATIENCE, received).await {
             Ok(Ok(listeners)) => listeners,
@@ -185,20 +273,28 @@ impl Inheritance {
         Some(self.listeners.swap_remove(place).1)
     }
 
-    /// Says that connections are accepted here, and waits until the predecessor accepts no more.
-    /// What was not taken is closed, and refuses connections from then on.
+    /// Says that everything is ready here, and waits until the predecessor accepts no more. What was
+    /// not taken is closed, and refuses connections from then on.
     ///
     /// # Errors
     ///
-    /// When the predecessor is gone, or does not answer. The listeners are here all the same.
+    /// [`HandoverError::Late`] when the predecessor goes on, and nobody else is to accept. Otherwise it
+    /// is gone, or does not answer, and the listeners are here all the same.
     pub async fn ready(mut self) -> Result<(), HandoverError> {
         let told = async {
-            self.stream.write_all(READY).await?;
+            // A predecessor that is gone may have said something before.
+            let written = self.stream.write_all(READY).await;
             let mut answer = [0; READY.len()];
-            self.stream.read_exact(&mut answer).await.map(|_| ())
+            let read = self.stream.read_exact(&mut answer).await;
+            read.map_err(|error| written.err().unwrap_or(error))?;
+            io::Result::Ok(answer)
         };
         let reason = match timeout(PATIENCE, told).await {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(answer)) if answer == READY => return Ok(()),
+            Ok(Ok(answer)) if answer == LATE => {
+                return Err(HandoverError::Late { path: self.path });
+            }
+            Ok(Ok(_)) => "it said something else than `ready`".to_owned(),
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {}s", PATIENCE.as_secs()),
         };

@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -19,6 +20,13 @@ fn listening() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
+/// Offers where a successor looks.
+fn at(path: &Path, listeners: Vec<(String, OwnedFd)>) -> Offer {
+    let offer = Offer::beside(path, listeners).unwrap();
+    offer.put_in_place().unwrap();
+    offer
+}
+
 fn offered(name: &str, listener: &TcpListener) -> (String, OwnedFd) {
     (name.to_owned(), listener.try_clone().unwrap().into())
 }
@@ -28,7 +36,7 @@ async fn a_successor_gets_the_listeners_by_name_with_what_waits_in_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("handover");
     let [(one, at_one), (two, at_two)] = [listening(), listening()];
-    let offer = Offer::at(&path, vec![offered("one", &one), offered("two", &two)]).unwrap();
+    let offer = at(&path, vec![offered("one", &one), offered("two", &two)]);
     drop((one, two));
     let waiting = TcpStream::connect(at_two).await.unwrap();
     let successor = async {
@@ -52,7 +60,7 @@ async fn nobody_there_is_no_failure_and_a_successor_that_leaves_changes_nothing(
     let path = folder.path().join("handover");
     assert!(Inheritance::from(&path).await.unwrap().is_none());
     let (listener, _) = listening();
-    let offer = Offer::at(&path, vec![offered("one", &listener)]).unwrap();
+    let offer = at(&path, vec![offered("one", &listener)]);
     let successors = async {
         drop(Inheritance::from(&path).await.unwrap().unwrap());
         let next = Inheritance::from(&path).await.unwrap().unwrap();
@@ -67,10 +75,84 @@ async fn nobody_there_is_no_failure_and_a_successor_that_leaves_changes_nothing(
 async fn only_the_owner_may_come_near() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("handover");
-    let _offer = Offer::at(&path, Vec::new()).unwrap();
+    let _offer = at(&path, Vec::new());
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_successor_is_met_at_the_path_from_when_it_is_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("handover");
+    let (listener, _) = listening();
+    let first = at(&path, vec![offered("of the first", &listener)]);
+    let successors = async {
+        // One that makes ready and gives up, and one that does not.
+        drop(Inheritance::from(&path).await.unwrap());
+        let offer = Offer::beside(&path, vec![offered("of one that gave up", &listener)]).unwrap();
+        drop(offer);
+        let mut inherited = Inheritance::from(&path).await.unwrap().unwrap();
+        let second = Offer::beside(&path, vec![offered("of the second", &listener)]).unwrap();
+        assert!(inherited.take("of the first").is_some());
+        inherited.ready().await.unwrap();
+        second
+    };
+    let ((), second) = soon(async { tokio::join!(first.taken(), successors) }).await;
+    // The second has not come to it yet, and is found all the same.
+    let third = async {
+        let mut inherited = Inheritance::from(&path).await.unwrap().unwrap();
+        assert!(inherited.take("of the second").is_some());
+        inherited.ready().await.unwrap();
+    };
+    soon(async { tokio::join!(second.taken(), third) }).await;
+    second.put_in_place().unwrap();
+    drop(second);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_successor_that_was_not_ready_in_time_learns_that_its_predecessor_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("handover");
+    let (listener, _) = listening();
+    let offer = at(&path, vec![offered("one", &listener)]);
+    let successor = async {
+        let inherited = Inheritance::from(&path).await.unwrap().unwrap();
+        tokio::time::sleep(PATIENCE + Duration::from_secs(1)).await;
+        inherited.ready().await.unwrap_err()
+    };
+    let late = tokio::select! {
+        () = offer.taken() => panic!("it was late"),
+        late = successor => late,
+    };
+    let told = late
+        .to_string()
+        .replace(&path.display().to_string(), "PATH");
+    insta::assert_snapshot!(told, @"the process at `PATH` did not wait any longer, and goes on itself");
+}
+
+#[tokio::test]
+async fn processes_of_others_are_given_nothing_and_nothing_is_taken_from_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("handover");
+    let (listener, _) = listening();
+    let mut offer = at(&path, vec![offered("one", &listener)]);
+    let own = rustix::process::geteuid().as_raw();
+    let others = [own + 1, own + 2];
+    let refused = Inheritance::of(&path, others).await.unwrap_err();
+    let HandoverError::Predecessor { reason, .. } = refused else {
+        panic!("it is there");
+    };
+    assert_eq!(
+        reason,
+        format!("it runs as user {own}, and this process as {}", own + 1)
+    );
+    offer.trusted = others;
+    tokio::select! {
+        () = offer.taken() => panic!("it was given away"),
+        asked = soon(Inheritance::from(&path)) => assert!(asked.is_err(), "{asked:?}"),
+    }
 }
 
 #[tokio::test]
@@ -102,7 +184,7 @@ async fn who_is_no_predecessor_is_told_by_what_it_says() {
     it sent something else
     it sent something else
     ");
-    let missing = Offer::at(&folder.path().join("no/such"), Vec::new()).unwrap_err();
+    let missing = Offer::beside(&folder.path().join("no/such"), Vec::new()).unwrap_err();
     assert!(matches!(missing, HandoverError::Listen { .. }));
 }
 
@@ -112,7 +194,7 @@ async fn w15_no_connection_is_lost_while_listeners_pass_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("handover");
     let (first, address) = listening();
-    let offer = Offer::at(&path, vec![offered("one", &first)]).unwrap();
+    let offer = at(&path, vec![offered("one", &first)]);
     let over = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ambient_hbone::error::ConnectionError;
-use ambient_hbone::pool::{Connector, DialError, Key, PoolError};
+use ambient_hbone::pool::{Admits, Connector, DialError, Key, PoolError};
 use ambient_identity::{
     Connected, HandshakeError, ParseSpiffeIdError, SpiffeId, Store, StoreError, TlsFault,
 };
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+use super::trusted::Trusted;
 use crate::report::{Direction, Failure, Handshake, Observer, TlsFailure};
 use crate::socket::Dialer;
 
@@ -38,7 +39,7 @@ pub(super) enum DialFault {
 }
 
 impl Connector for Dial {
-    type Stream = Connected<TcpStream>;
+    type Stream = Trusted<Connected<TcpStream>>;
     type Error = DialFault;
 
     async fn connect(&self, key: &Key) -> Result<Self::Stream, DialFault> {
@@ -64,8 +65,14 @@ impl Connector for Dial {
             took: began.elapsed(),
             outcome: made.as_ref().map(|(_, peer)| peer.identity()),
         });
-        let (stream, _) = made.map_err(|error| DialFault::Tls(Arc::new(error)))?;
-        Ok(stream)
+        let (stream, peer) = made.map_err(|error| DialFault::Tls(Arc::new(error)))?;
+        Ok(Trusted::new(stream, &peer, self.store.trust()))
+    }
+
+    /// Where it does not, a new handshake tells why.
+    fn admits(&self, connection: &Self::Stream) -> Admits {
+        let standing = connection.standing();
+        Admits::while_it(move || standing.check().is_ok())
     }
 }
 

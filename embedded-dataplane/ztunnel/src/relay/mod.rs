@@ -9,11 +9,13 @@
 
 mod baggage;
 mod connector;
+mod origin;
 mod outbound;
 mod plaintext;
 mod record;
 mod settings;
 mod stream;
+mod trusted;
 mod tunnels;
 
 use std::fmt;
@@ -26,7 +28,7 @@ use ambient_runtime::drain::{Draining, Group};
 use ambient_runtime::tasks::{Panics, Tasks};
 use tokio::sync::watch;
 
-use crate::report::{Direction, Early, Failure, Observer};
+use crate::report::{Direction, Early, End, Failure, Observer};
 use crate::route::Here;
 use crate::snapshot::{Snapshot, WorkloadName};
 use crate::socket::{Accept, Accepted, Dialer, PrivilegeError};
@@ -81,7 +83,8 @@ pub struct Parts {
     pub panics: Panics,
 }
 
-/// A relay for one workload. When it is dropped all that it carries breaks off, so drain it first.
+/// A relay for one workload. When it is dropped all that it carries breaks off, so drain and
+/// [close](Self::close) it first.
 pub struct Relay {
     shared: Arc<Shared>,
     listening: Tasks,
@@ -213,6 +216,13 @@ impl Relay {
         });
     }
 
+    /// Waits, once the drain is over, until what was carried has arrived, and until what was broken
+    /// off was told to its peers and to the observer. How long that may take is for the caller to say.
+    pub async fn close(&self) {
+        self.shared.serving.ended().await;
+        self.shared.pool.close().await;
+    }
+
     /// What its pool of tunnels holds at this moment.
     pub fn pool(&self) -> Counts {
         self.shared.pool.counts()
@@ -247,6 +257,18 @@ async fn until<T>(end: impl Future<Output = T>, what: impl Future<Output = ()>) 
 }
 
 impl Shared {
+    /// What becomes of some work, unless no work may go on before.
+    async fn unless_over<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, End> {
+        tokio::select! {
+            biased;
+            () = self.draining.over() => Err(End::Drained),
+            done = work => done.map_err(End::Failed),
+        }
+    }
+
     fn known(&self) -> Arc<Known> {
         Arc::clone(&self.known.borrow())
     }

@@ -12,9 +12,9 @@ use super::baggage::baggage;
 use super::connector::failure;
 use super::record::Open;
 use super::{Known, Shared};
-use crate::copy::{Tcp, Tunnel, abort, copy};
+use crate::copy::{Tcp, Tunnelled, abort, copy};
 use crate::report::{About, Direction, End, Failure};
-use crate::route::{Connection, Decision, Through, Way, route};
+use crate::route::{Arrival, Decision, Through, Way, route};
 use crate::socket::Accepted;
 
 /// The other end of a connection.
@@ -40,7 +40,7 @@ pub(super) async fn open(shared: Arc<Shared>, accepted: Accepted) -> Option<Open
     } = route(
         &known.snapshot,
         &known.here,
-        &Connection::Outbound {
+        &Arrival::Outbound {
             destination: accepted.destination,
             draw: fastrand::u64(..),
         },
@@ -78,16 +78,19 @@ pub(super) async fn open(shared: Arc<Shared>, accepted: Accepted) -> Option<Open
             trace: Some(trace),
         },
     );
-    let upstream = match way {
-        Way::Plain(to) => (shared.dialer.outbound(to, accepted.class).await)
-            .map(Upstream::Plain)
-            .map_err(Failure::Connect),
-        Way::Tunnel(through) => {
-            let headers = headers(&known, &accepted, host, trace);
-            let stream = tunnel(&shared, &known, &accepted, through, headers).await;
-            stream.map(Upstream::Tunnel)
+    let connecting = async {
+        match way {
+            Way::Plain(to) => (shared.dialer.outbound(to, accepted.class).await)
+                .map(Upstream::Plain)
+                .map_err(Failure::Connect),
+            Way::Tunnel(through) => {
+                let headers = headers(&known, &accepted, host, trace);
+                let stream = tunnel(&shared, &known, &accepted, through, headers).await;
+                stream.map(Upstream::Tunnel)
+            }
         }
     };
+    let upstream = shared.unless_over(connecting).await;
     let client = accepted.stream;
     match upstream {
         Ok(upstream) => {
@@ -98,9 +101,9 @@ pub(super) async fn open(shared: Arc<Shared>, accepted: Accepted) -> Option<Open
                 record,
             })
         }
-        Err(failure) => {
+        Err(end) => {
             abort(&client);
-            record.close(&End::Failed(failure));
+            record.close(&end);
             None
         }
     }
@@ -158,7 +161,9 @@ pub(super) async fn carry(shared: &Shared, opened: Opened) {
     let client = Tcp::new(&client);
     let outcome = match upstream {
         Upstream::Plain(server) => copy(client, Tcp::new(&server), &record, over).await,
-        Upstream::Tunnel(mut stream) => copy(client, Tunnel::new(&mut stream), &record, over).await,
+        Upstream::Tunnel(mut stream) => {
+            copy(client, Tunnelled::new(&mut stream), &record, over).await
+        }
     };
     record.close(&outcome.map_or_else(|()| End::Drained, End::Over));
 }

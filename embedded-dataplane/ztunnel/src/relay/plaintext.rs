@@ -8,7 +8,7 @@ use super::Shared;
 use super::record::Open;
 use crate::copy::{Tcp, abort, copy};
 use crate::report::{About, Direction, End, Failure};
-use crate::route::{Connection, Refusal, Way, route};
+use crate::route::{Arrival, Refusal, Way, route};
 use crate::socket::Accepted;
 
 /// A connection that has its way.
@@ -21,11 +21,11 @@ pub(super) struct Opened {
 /// Decides where a connection goes, and gets it there.
 pub(super) async fn open(shared: Arc<Shared>, accepted: Accepted) -> Option<Opened> {
     let known = shared.known();
-    let connection = Connection::Plaintext {
+    let arrival = Arrival::Plaintext {
         source: accepted.source,
         destination: accepted.destination,
     };
-    let decision = route(&known.snapshot, &known.here, &connection);
+    let decision = route(&known.snapshot, &known.here, &arrival);
     let to = match decision.way {
         Ok(Way::Plain(to)) => Ok(to),
         // Who came in the clear goes on in the clear.
@@ -60,7 +60,11 @@ pub(super) async fn open(shared: Arc<Shared>, accepted: Accepted) -> Option<Open
     drop(known);
     let client = accepted.stream;
     let from = accepted.source.ip();
-    match shared.dialer.as_client(from, to, accepted.class).await {
+    let connecting = async {
+        let connected = shared.dialer.as_client(from, to, accepted.class).await;
+        connected.map_err(Failure::Connect)
+    };
+    match shared.unless_over(connecting).await {
         Ok(server) => {
             record.connected();
             Some(Opened {
@@ -69,9 +73,9 @@ pub(super) async fn open(shared: Arc<Shared>, accepted: Accepted) -> Option<Open
                 record,
             })
         }
-        Err(error) => {
+        Err(end) => {
             abort(&client);
-            record.close(&End::Failed(Failure::Connect(error)));
+            record.close(&end);
             None
         }
     }

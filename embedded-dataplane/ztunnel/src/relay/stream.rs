@@ -8,12 +8,12 @@ use ambient_hbone::stream::Stream;
 use tokio::net::TcpStream;
 
 use super::baggage::baggage;
+use super::origin::Origin;
 use super::record::Open;
-use super::tunnels::Tunnel;
 use super::{Known, Shared};
 use crate::copy::{self, Tcp};
 use crate::report::{About, Direction, Early, End, Failure};
-use crate::route::{Connection, Decision, Refusal, Way, route};
+use crate::route::{Arrival, Decision, Refusal, Way, route};
 
 /// A CONNECT that has its way.
 pub(super) struct Opened {
@@ -25,16 +25,16 @@ pub(super) struct Opened {
 /// Decides where a CONNECT leads, gets it there, and answers it.
 pub(super) async fn open(
     shared: Arc<Shared>,
-    tunnel: Arc<Tunnel>,
+    origin: Arc<Origin>,
     request: Request,
 ) -> Option<Opened> {
     let known = shared.known();
     let decision = route(
         &known.snapshot,
         &known.here,
-        &Connection::Tunnel {
-            source: tunnel.source,
-            local: tunnel.local,
+        &Arrival::Tunnel {
+            source: origin.source,
+            local: origin.local,
             target: request.target(),
             host: request.headers().forwarded.host.as_deref(),
         },
@@ -51,23 +51,21 @@ pub(super) async fn open(
             request.refuse(refusal.answer());
             shared.observer.refuse(&Early {
                 direction: Direction::Inbound,
-                source: tunnel.source,
-                destination: tunnel.local,
+                source: origin.source,
+                destination: origin.local,
                 failure: &refusal.into(),
             });
             return None;
         }
     };
-    let about = about(&known, &tunnel, &request, decision, to);
+    let about = about(&known, &origin, &request, decision, to);
     let record = Open::new(&*shared.observer, about);
-    let answered = match connect(&shared, &tunnel, request, to).await {
-        Ok((request, server)) => match request.accept(&baggage(&known.here.own)) {
-            Ok(stream) => Ok((stream, server)),
-            Err(error) => Err(error.into()),
-        },
-        Err(failure) => Err(failure),
+    let answering = async {
+        let (request, server) = connect(&shared, &origin, request, to).await?;
+        let stream = request.accept(&baggage(&known.here.own))?;
+        Ok((stream, server))
     };
-    match answered {
+    match shared.unless_over(answering).await {
         Ok((stream, server)) => {
             record.connected();
             Some(Opened {
@@ -76,15 +74,15 @@ pub(super) async fn open(
                 record,
             })
         }
-        Err(failure) => {
-            record.close(&End::Failed(failure));
+        Err(end) => {
+            record.close(&end);
             None
         }
     }
 }
 
 /// Copies until the connection ends, or may not go on.
-pub(super) async fn carry(shared: &Shared, tunnel: &Tunnel, opened: Opened) {
+pub(super) async fn carry(shared: &Shared, origin: &Origin, opened: Opened) {
     let Opened {
         mut stream,
         server,
@@ -93,17 +91,17 @@ pub(super) async fn carry(shared: &Shared, tunnel: &Tunnel, opened: Opened) {
     let end = async {
         tokio::select! {
             () = shared.draining.over() => End::Drained,
-            fault = tunnel.revoked() => End::Revoked(fault),
+            fault = origin.revoked() => End::Revoked(fault),
         }
     };
-    let client = copy::Tunnel::new(&mut stream);
+    let client = copy::Tunnelled::new(&mut stream);
     let outcome = copy::copy(client, Tcp::new(&server), &record, end).await;
     record.close(&outcome.map_or_else(|cause| cause, End::Over));
 }
 
 fn about(
     known: &Known,
-    tunnel: &Tunnel,
+    origin: &Origin,
     request: &Request,
     decision: Decision,
     to: SocketAddr,
@@ -112,12 +110,12 @@ fn about(
     let headers = request.headers();
     About {
         direction: Direction::Inbound,
-        source: tunnel.source,
+        source: origin.source,
         client: decision.other,
-        client_identity: Some(tunnel.client.clone()),
+        client_identity: Some(origin.client.clone()),
         client_baggage: Some(headers.baggage.clone()),
         original: to,
-        destination: tunnel.local,
+        destination: origin.local,
         target: Some(request.target().clone()),
         server: Some(Arc::clone(own)),
         server_identity: Some(own.identity.clone()),
@@ -129,13 +127,13 @@ fn about(
 /// Connects to the application while somebody waits for it. Whoever asked is told when it fails.
 async fn connect(
     shared: &Shared,
-    tunnel: &Tunnel,
+    origin: &Origin,
     mut request: Request,
     to: SocketAddr,
 ) -> Result<(Request, TcpStream), Failure> {
     let connecting = shared
         .dialer
-        .as_client(tunnel.source.ip(), to, tunnel.class);
+        .as_client(origin.source.ip(), to, origin.class);
     match request.meanwhile(connecting).await {
         Ok(Ok(server)) => Ok((request, server)),
         Ok(Err(error)) => {

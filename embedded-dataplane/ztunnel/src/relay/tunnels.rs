@@ -3,57 +3,37 @@
 use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ambient_hbone::server::{self, Connection, Incoming};
-use ambient_identity::{Accepted as Secured, PeerFault, SpiffeId, Watch};
+use ambient_identity::{Accepted as Secured, SpiffeId, Watch};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::origin::Origin;
 use super::{Shared, stream};
-use crate::report::{Direction, Early, Failure, Handshake, TlsFailure};
+use crate::report::{Direction, Early, End, Failure, Handshake, TlsFailure};
 use crate::socket::Accepted;
 
-/// What all streams of a tunnel share.
-pub(super) struct Tunnel {
-    /// The address of the client.
-    pub(super) source: SocketAddr,
-    /// The relay's own.
-    pub(super) local: SocketAddr,
-    /// The class of its packets.
-    pub(super) class: u8,
-    /// Who the client is.
-    pub(super) client: SpiffeId,
-    /// Set when the client's certificate was revoked.
-    revoked: watch::Receiver<Option<PeerFault>>,
-}
-
-impl Tunnel {
-    /// Waits until the client's certificate is revoked.
-    pub(super) async fn revoked(&self) -> PeerFault {
-        let mut revoked = self.revoked.clone();
-        let fault = revoked.wait_for(Option::is_some).await;
-        match fault.map(|fault| fault.clone()) {
-            Ok(Some(fault)) => fault,
-            // The tunnel ended, and nobody looks any more.
-            Ok(None) | Err(_) => pending().await,
-        }
-    }
-}
+/// How long the end of a tunnel may take whose streams were broken off.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted) {
     let (source, local, class) = (accepted.source, accepted.destination, accepted.class);
     let began = Instant::now();
-    // Nothing is made for a client that does not begin.
-    let mut first = [0];
-    let begins = timeout(shared.settings.handshake, accepted.stream.peek(&mut first));
-    let greeted = match begins.await {
-        Ok(_) => Box::pin(greet(&shared, accepted, began)).await,
-        Err(_) => Err(late(&shared, source, began)),
+    let greeting = async {
+        // Nothing is made for a client that does not begin.
+        let mut first = [0];
+        let begins = timeout(shared.settings.handshake, accepted.stream.peek(&mut first));
+        match begins.await {
+            Ok(_) => Box::pin(greet(&shared, accepted, began)).await,
+            Err(_) => Err(late(&shared, source, began)),
+        }
     };
-    let greeted = match greeted {
+    let greeted = match shared.unless_over(greeting).await {
         Ok(greeted) => greeted,
-        Err(failure) => {
+        Err(End::Failed(failure)) => {
             return shared.observer.refuse(&Early {
                 direction: Direction::Inbound,
                 source,
@@ -61,6 +41,8 @@ pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted) {
                 failure: &failure,
             });
         }
+        // Nothing was asked for yet.
+        Err(_) => return,
     };
     // The task is as large as what it does at a time, and not as all of it.
     Box::pin(carry(&shared, greeted, source, local, class)).await;
@@ -132,7 +114,7 @@ async fn carry(
         mut watch,
     } = *greeted;
     let (revoke, revoked) = watch::channel(None);
-    let tunnel = Arc::new(Tunnel {
+    let origin = Arc::new(Origin {
         source,
         local,
         class,
@@ -155,39 +137,44 @@ async fn carry(
                 revoke.send_replace(Some(fault));
                 return;
             }
-            () = draining.over() => return,
+            () = draining.over() => break,
             () = drain => {
                 is_draining = true;
                 connection.drain();
             }
             incoming = connection.next() => match incoming {
-                Ok(Some(incoming)) => take(shared, &tunnel, incoming),
+                Ok(Some(incoming)) => take(shared, &origin, incoming),
                 // Streams that are still there learn it by themselves.
                 Ok(None) | Err(_) => return,
             },
         }
     }
+    connection.drain();
+    // Streams are reset now, and their peer is to hear of it.
+    let farewell = async { while let Ok(Some(_)) = connection.next().await {} };
+    // One that does not listen is hung up on.
+    let _ = timeout(FAREWELL, farewell).await;
 }
 
-fn take(shared: &Arc<Shared>, tunnel: &Arc<Tunnel>, incoming: Incoming) {
+fn take(shared: &Arc<Shared>, origin: &Arc<Origin>, incoming: Incoming) {
     match incoming {
         Incoming::Connect(request) => {
             let guard = shared.inbound.enter();
-            let (task, tunnel) = (Arc::clone(shared), Arc::clone(tunnel));
-            let opening = stream::open(Arc::clone(&task), Arc::clone(&tunnel), request);
+            let (task, origin) = (Arc::clone(shared), Arc::clone(origin));
+            let opening = stream::open(Arc::clone(&task), Arc::clone(&origin), request);
             let opening = Box::pin(opening);
             shared.serving.spawn("tunnelled connection", async move {
                 let opened = opening.await;
                 if let Some(opened) = opened {
-                    stream::carry(&task, &tunnel, opened).await;
+                    stream::carry(&task, &origin, opened).await;
                 }
                 drop(guard);
             });
         }
         Incoming::Bad(bad) => shared.observer.refuse(&Early {
             direction: Direction::Inbound,
-            source: tunnel.source,
-            destination: tunnel.local,
+            source: origin.source,
+            destination: origin.local,
             failure: &bad.into(),
         }),
     }

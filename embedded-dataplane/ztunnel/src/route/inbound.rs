@@ -8,7 +8,8 @@ use ambient_hbone::authority::{Host, Target};
 use super::{Decision, Here, Refusal, Way};
 use crate::snapshot::{Service, Snapshot};
 
-/// In the clear: where it wanted to go.
+/// In the clear: where it wanted to go, if that is here. Whatever else rules or routes lead here was
+/// never meant for this workload, and would go on in its name.
 pub(super) fn plaintext(
     snapshot: &Snapshot,
     here: &Here,
@@ -17,7 +18,10 @@ pub(super) fn plaintext(
 ) -> Decision {
     let service = guess(here, snapshot, None, destination.port());
     Decision {
-        way: allowed(here, destination),
+        way: allowed(here, destination).and_then(|way| {
+            let is_own = here.own.addresses.contains(&destination.ip());
+            is_own.then_some(way).ok_or(Refusal::Elsewhere(destination))
+        }),
         other: client(snapshot, here, source),
         service,
     }

@@ -16,6 +16,7 @@ use ambient_hbone::authority::Target;
 use ambient_hbone::server;
 use ambient_identity::SpiffeId;
 
+use crate::address::canonical;
 use crate::snapshot::{Service, Snapshot, Workload};
 
 /// For whom a relay works, and what it listens on itself.
@@ -42,7 +43,7 @@ impl Here {
 
 /// A connection that came, and waits to be told where it goes.
 #[derive(Debug, Clone)]
-pub enum Connection<'c> {
+pub enum Arrival<'c> {
     /// From the workload itself.
     Outbound {
         /// Where it wanted to go.
@@ -114,6 +115,9 @@ pub enum Refusal {
     /// The workload is known, and not how to get there.
     #[error("no valid routing destination for workload: {0}")]
     NoWay(String),
+    /// It came in the clear for an address that is not this workload's.
+    #[error("not for this workload: {0}")]
+    Elsewhere(SocketAddr),
     /// The tunnel is to lead to an address that is not this workload's.
     #[error("ip mismatch: {here} != {asked}")]
     Mismatch {
@@ -146,16 +150,16 @@ impl Refusal {
 }
 
 /// Decides where a connection goes.
-pub fn route(snapshot: &Snapshot, here: &Here, connection: &Connection<'_>) -> Decision {
-    match connection {
-        Connection::Outbound { destination, draw } => {
+pub fn route(snapshot: &Snapshot, here: &Here, arrival: &Arrival<'_>) -> Decision {
+    match arrival {
+        Arrival::Outbound { destination, draw } => {
             outbound::route(snapshot, here, canonical(*destination), *draw)
         }
-        Connection::Plaintext {
+        Arrival::Plaintext {
             source,
             destination,
         } => inbound::plaintext(snapshot, here, *source, canonical(*destination)),
-        Connection::Tunnel {
+        Arrival::Tunnel {
             source,
             local,
             target,
@@ -167,11 +171,6 @@ pub fn route(snapshot: &Snapshot, here: &Here, connection: &Connection<'_>) -> D
         }
         .route(snapshot, here, *source),
     }
-}
-
-/// An IPv4 address that was written as IPv6 is that IPv4 address.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 #[cfg(test)]

@@ -93,11 +93,11 @@ fn outbound_connections_go_where_services_and_workloads_are() {
         ("10.0.0.2:15008", 0),
         ("10.0.0.3:15008", 0),
     ] {
-        let connection = Connection::Outbound {
+        let arrival = Arrival::Outbound {
             destination: destination.parse().unwrap(),
             draw,
         };
-        let decision = route(&snapshot, &here, &connection);
+        let decision = route(&snapshot, &here, &arrival);
         _ = writeln!(lines, "{destination} {}: {}", draw % 10, told(&decision));
     }
     insta::assert_snapshot!(lines, @"
@@ -131,31 +131,37 @@ fn outbound_connections_go_where_services_and_workloads_are() {
 }
 
 #[test]
-fn plaintext_goes_where_it_wanted_but_for_the_relay_itself() {
+fn plaintext_goes_to_this_workload_but_for_the_relay_itself() {
     let (snapshot, here) = mesh();
     let mut lines = String::new();
     for (source, destination) in [
         ("10.0.0.2:1", "10.0.0.1:8080"),
         ("192.0.2.1:1", "10.0.0.1:8080"),
         ("[::ffff:10.0.0.2]:1", "[::ffff:10.0.0.1]:9"),
-        // Another interface's, of which nothing is known.
+        ("10.0.0.2:1", "[fd00::1]:80"),
+        // Somebody else's, whoever led it here.
         ("192.0.2.1:1", "172.16.0.1:80"),
+        ("10.0.0.2:1", "10.0.0.3:80"),
+        ("10.0.0.2:1", "127.0.0.1:80"),
         ("192.0.2.1:1", "10.0.0.1:15001"),
         ("192.0.2.1:1", "10.0.0.1:15006"),
         ("192.0.2.1:1", "10.0.0.1:15080"),
     ] {
-        let connection = Connection::Plaintext {
+        let arrival = Arrival::Plaintext {
             source: source.parse().unwrap(),
             destination: destination.parse().unwrap(),
         };
-        let decision = route(&snapshot, &here, &connection);
+        let decision = route(&snapshot, &here, &arrival);
         _ = writeln!(lines, "{source} to {destination}: {}", told(&decision));
     }
     insta::assert_snapshot!(lines, @"
     10.0.0.2:1 to 10.0.0.1:8080: plain 10.0.0.1:8080; other plain; service own.shop
     192.0.2.1:1 to 10.0.0.1:8080: plain 10.0.0.1:8080; service own.shop
     [::ffff:10.0.0.2]:1 to [::ffff:10.0.0.1]:9: plain 10.0.0.1:9; other plain
-    192.0.2.1:1 to 172.16.0.1:80: plain 172.16.0.1:80
+    10.0.0.2:1 to [fd00::1]:80: plain [fd00::1]:80; other plain
+    192.0.2.1:1 to 172.16.0.1:80: refused: not for this workload: 172.16.0.1:80
+    10.0.0.2:1 to 10.0.0.3:80: refused: not for this workload: 10.0.0.3:80; other plain
+    10.0.0.2:1 to 127.0.0.1:80: refused: not for this workload: 127.0.0.1:80; other plain
     192.0.2.1:1 to 10.0.0.1:15001: refused: attempted recursive call to ourselves
     192.0.2.1:1 to 10.0.0.1:15006: refused: attempted recursive call to ourselves
     192.0.2.1:1 to 10.0.0.1:15080: refused: attempted recursive call to ourselves
@@ -178,6 +184,8 @@ fn tunnels_lead_to_this_workload_and_nowhere_else() {
         ("10.0.0.1:15008", "[fd00::1]:8080", None),
         ("10.0.0.1:15008", "10.0.0.2:8080", None),
         ("10.0.0.1:15008", "127.0.0.1:8080", None),
+        // From within the pod, as with ztunnel.
+        ("127.0.0.1:15008", "127.0.0.1:8080", None),
         ("10.0.0.1:15008", "10.0.0.1:15008", None),
         // By the name of a service.
         ("10.0.0.1:15008", "own.shop:80", None),
@@ -189,13 +197,13 @@ fn tunnels_lead_to_this_workload_and_nowhere_else() {
         ("10.0.0.1:15008", "nobody.shop:80", None),
     ] {
         let target: Target = target.parse().unwrap();
-        let connection = Connection::Tunnel {
+        let arrival = Arrival::Tunnel {
             source: "10.0.0.3:1".parse().unwrap(),
             local: local.parse().unwrap(),
             target: &target,
             host,
         };
-        let decision = route(&snapshot, &here, &connection);
+        let decision = route(&snapshot, &here, &arrival);
         let status = decision
             .way
             .as_ref()
@@ -220,6 +228,7 @@ fn tunnels_lead_to_this_workload_and_nowhere_else() {
     [fd00::1]:8080 at 10.0.0.1:15008: refused: ip mismatch: 10.0.0.1 != fd00::1; other meshed (400)
     10.0.0.2:8080 at 10.0.0.1:15008: refused: ip mismatch: 10.0.0.1 != 10.0.0.2; other meshed (400)
     127.0.0.1:8080 at 10.0.0.1:15008: refused: ip mismatch: 10.0.0.1 != 127.0.0.1; other meshed (400)
+    127.0.0.1:8080 at 127.0.0.1:15008: plain 127.0.0.1:8080; other meshed; service own.shop
     10.0.0.1:15008 at 10.0.0.1:15008: refused: attempted recursive call to ourselves; other meshed (503)
     own.shop:80 at 10.0.0.1:15008: plain 10.0.0.1:8080; other meshed; service own.shop
     own.shop:80 at 10.0.0.1:15008: plain 10.0.0.1:8080; other meshed; service own.shop

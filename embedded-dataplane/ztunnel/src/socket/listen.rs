@@ -9,6 +9,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{SocketOptions, Source, class, socket, transparent};
+use crate::address::canonical;
 
 /// Connections that may wait to be accepted; the kernel may allow fewer (`somaxconn`).
 const BACKLOG: i32 = 4096;
@@ -154,11 +155,6 @@ impl Accept for Listener {
             }
         }
     }
-}
-
-/// An IPv4 address that was written as IPv6 is that IPv4 address.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// What a redirection changed.

@@ -31,7 +31,7 @@ use self::sparse::Sparse;
 use crate::report::{self, About, Direction, Early, Handshake, Observer, TlsFailure};
 
 pub use self::gauges::{watch_certificates, watch_pool};
-pub use self::open::Connection;
+pub use self::open::OpenConnection;
 pub use self::series::Bounds;
 
 /// Ends of the buckets of times, in seconds: from what a machine needs for one step to what users
@@ -102,7 +102,7 @@ impl Telemetry {
     }
 
     /// Connections that are open, in the order in which they were opened.
-    pub fn connections(&self) -> Vec<Connection> {
+    pub fn connections(&self) -> Vec<OpenConnection> {
         self.0.open.list()
     }
 }

@@ -8,7 +8,7 @@ use crate::report::Direction;
 
 /// A connection that is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Connection {
+pub struct OpenConnection {
     /// Which way it goes.
     pub direction: Direction,
     /// Its client.
@@ -27,12 +27,12 @@ pub(super) struct Open(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    connections: BTreeMap<u64, Connection>,
+    connections: BTreeMap<u64, OpenConnection>,
     next: u64,
 }
 
 impl Open {
-    pub(super) fn add(&self, connection: Connection) -> u64 {
+    pub(super) fn add(&self, connection: OpenConnection) -> u64 {
         let mut state = self.state();
         state.next += 1;
         let number = state.next;
@@ -44,7 +44,7 @@ impl Open {
         self.state().connections.remove(&number);
     }
 
-    pub(super) fn list(&self) -> Vec<Connection> {
+    pub(super) fn list(&self) -> Vec<OpenConnection> {
         self.state().connections.values().copied().collect()
     }
 

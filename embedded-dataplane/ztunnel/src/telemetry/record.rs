@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Inner;
 use super::intern::Interned;
 use super::labels::{Flag, Labels, OfService, Side as OfSide};
-use super::open::Connection;
+use super::open::OpenConnection;
 use super::outcome::Outcome;
 use super::series::{Of, Series};
 use crate::copy::{Meter, Side};
@@ -70,7 +70,7 @@ impl Record {
         });
         series.opened.fetch_add(1, Ordering::Relaxed);
         telemetry.sockets(about.direction).inc();
-        let number = telemetry.open.add(Connection {
+        let number = telemetry.open.add(OpenConnection {
             direction: about.direction,
             source: about.source,
             asked: about.original,

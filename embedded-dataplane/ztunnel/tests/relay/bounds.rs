@@ -15,7 +15,7 @@ use ambient_ztunnel::socket::Destination;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::harness::{Mesh, Running, SERVER, soon};
+use crate::harness::{Mesh, Path, Running, SERVER, soon};
 
 /// Less patient than it is.
 fn hasty(mesh: &Mesh) -> Settings {
@@ -100,12 +100,8 @@ async fn w1_who_does_not_go_on_with_a_handshake_is_hung_up_on() {
 
 #[tokio::test]
 async fn who_says_nothing_at_first_is_connected_all_the_same() {
-    let mesh = Mesh::new([1, 2]);
-    let application = mesh.application().await;
-    let _server = mesh.server();
-    let (_client, address) = mesh.client(application.local_addr().unwrap());
-    let mut near = TcpStream::connect(address).await.unwrap();
-    let (mut far, _) = soon(application.accept()).await.unwrap();
+    let path = Path::new().await;
+    let (mut near, mut far) = path.connect().await;
     far.write_all(b"220 ready").await.unwrap();
     let mut seen = [0; 9];
     soon(near.read_exact(&mut seen)).await.unwrap();
@@ -162,12 +158,8 @@ async fn tunnels_to_elsewhere_are_refused_and_told() {
 #[tokio::test]
 async fn a_client_that_does_not_wait_for_its_answer_is_not_connected_for() {
     let mesh = Mesh::new([1, 2]);
-    // An application whose backlog is full: nobody answers.
-    let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    full.bind(&mesh.at(SERVER, 0).into()).unwrap();
-    full.listen(0).unwrap();
+    let (full, _fill) = mesh.nobody_answers().await;
     let to = full.local_addr().unwrap().as_socket().unwrap();
-    let _fill = [TcpStream::connect(to).await.unwrap()];
     let (mut server, address) = taking(&mesh, mesh.settings(SERVER));
     let stream = secured(&mesh, address).await;
     let mut limits = ambient_hbone::limits::Limits::CLIENT;
@@ -187,24 +179,45 @@ async fn a_client_that_does_not_wait_for_its_answer_is_not_connected_for() {
 
 #[tokio::test]
 async fn who_is_revoked_is_cut_off_and_told_so() {
-    let mesh = Mesh::new([1, 2]);
-    let application = mesh.application().await;
-    let mut server = mesh.server();
-    let (mut client, address) = mesh.client(application.local_addr().unwrap());
-    let mut near = TcpStream::connect(address).await.unwrap();
-    let (mut far, _) = soon(application.accept()).await.unwrap();
+    let mut path = Path::new().await;
+    let (mut near, mut far) = path.connect().await;
     near.write_all(b"x").await.unwrap();
     soon(far.read_exact(&mut [0])).await.unwrap();
-    assert_eq!(server.revoke(mesh.revocations()), 1);
+    assert_eq!(path.server.revoke(path.mesh.revocations("web")), 1);
     soon(far.read(&mut [0])).await.unwrap_err();
     soon(near.read(&mut [0])).await.unwrap_err();
-    insta::assert_snapshot!(server.tells(2).await, @"
+    insta::assert_snapshot!(path.server.tells(2).await, @"
     TLS inbound with NET.1:PORT: spiffe://cluster.local/ns/shop/sa/web
     inbound NET.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 1 up, 0 down, Revoked(Revoked)
     ");
-    insta::assert_snapshot!(client.tells(2).await, @r#"
+    insta::assert_snapshot!(path.client.tells(2).await, @r#"
     TLS outbound with NET.2:15008: spiffe://cluster.local/ns/shop/sa/db
     outbound 127.0.0.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 1 up, 0 down, Failed { at: Server, detail: "the connection of the stream ended: the peer closed it without a farewell" }
+    "#);
+}
+
+#[tokio::test]
+async fn a_server_that_is_revoked_is_cut_off_and_nothing_new_goes_through_its_tunnel() {
+    let mut path = Path::new().await;
+    let (mut near, mut far) = path.connect().await;
+    near.write_all(b"x").await.unwrap();
+    soon(far.read_exact(&mut [0])).await.unwrap();
+    assert_eq!(path.client.revoke(path.mesh.revocations("db")), 1);
+    soon(far.read(&mut [0])).await.unwrap_err();
+    soon(near.read(&mut [0])).await.unwrap_err();
+    let mut near = TcpStream::connect(path.address).await.unwrap();
+    soon(near.read(&mut [0])).await.unwrap_err();
+    insta::assert_snapshot!(path.client.tells(4).await, @r#"
+    TLS outbound with NET.2:15008: a certificate of the chain is revoked
+    TLS outbound with NET.2:15008: spiffe://cluster.local/ns/shop/sa/db
+    outbound 127.0.0.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 0 up, 0 down, tls error: a certificate of the chain is revoked
+    outbound 127.0.0.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 1 up, 0 down, Failed { at: Server, detail: "the connection of the stream ended: a certificate of the chain is revoked" }
+    "#);
+    insta::assert_snapshot!(path.server.tells(4).await, @r#"
+    TLS inbound with NET.1:PORT: spiffe://cluster.local/ns/shop/sa/web
+    TLS inbound with NET.1:PORT: the peer refused: alert 44, certificate_revoked
+    inbound NET.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 1 up, 0 down, Failed { at: Client, detail: "the connection of the stream ended: the peer closed it without a farewell" }
+    refused inbound from NET.1:PORT to NET.2:15008: tls error: the peer refused: alert 44, certificate_revoked
     "#);
 }
 

@@ -27,8 +27,8 @@ pub(crate) const CLIENT: u8 = 1;
 pub(crate) const SERVER: u8 = 2;
 pub(crate) const SERVICE: u8 = 9;
 
-/// Serial number of the certificates of `web`.
-const WEB: u64 = 4711;
+/// Serial numbers of certificates, by their service accounts.
+const NUMBERS: [(&str, u64); 2] = [("web", 4711), ("db", 4712)];
 
 /// What is the same for all relays of a test.
 pub(crate) struct Mesh {
@@ -129,14 +129,14 @@ services:
         self.snapshot.workload(&name).unwrap().identity.clone()
     }
 
-    /// A certificate. Those of `web` have one number, by which they can be revoked.
+    /// A certificate. Those of one account have one number, by which they can be revoked.
     pub(crate) fn issued(&self, identity: &SpiffeId) -> Issued {
         let leaf = Leaf {
             uris: vec![identity.to_string()],
             ..Leaf::of("")
         };
         let details = Details {
-            serial: (identity.service_account() == "web").then_some(WEB),
+            serial: number(identity.service_account()),
             ..Details::default()
         };
         let testkit::Issued { chain, key } = self.issuer.issue_with(&leaf, &details);
@@ -146,9 +146,10 @@ services:
         }
     }
 
-    /// Lists that revoke `web`.
-    pub(crate) fn revocations(&self) -> RevocationLists {
-        let list = self.issuer.revoke(&[WEB], Validity::Now);
+    /// Lists that revoke the certificates of an account.
+    pub(crate) fn revocations(&self, account: &str) -> RevocationLists {
+        let numbers: Vec<_> = number(account).into_iter().collect();
+        let list = self.issuer.revoke(&numbers, Validity::Now);
         RevocationLists::read(list.as_bytes()).unwrap()
     }
 
@@ -171,10 +172,62 @@ services:
         (client, address)
     }
 
+    /// An application at the server that nobody answers for: its backlog is full, with what comes
+    /// beside it.
+    pub(crate) async fn nobody_answers(&self) -> (socket2::Socket, TcpStream) {
+        let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let full = full.unwrap();
+        full.bind(&self.at(SERVER, 0).into()).unwrap();
+        full.listen(0).unwrap();
+        let to = full.local_addr().unwrap().as_socket().unwrap();
+        (full, TcpStream::connect(to).await.unwrap())
+    }
+
     /// An application.
     pub(crate) async fn application(&self) -> TcpListener {
         TcpListener::bind(self.at(SERVER, 0)).await.unwrap()
     }
+}
+
+/// The usual: a client and a server with a relay each, and an application behind the server's.
+pub(crate) struct Path {
+    pub(crate) mesh: Mesh,
+    pub(crate) application: TcpListener,
+    pub(crate) server: Running,
+    pub(crate) client: Running,
+    /// Where the client's relay is connected to.
+    pub(crate) address: SocketAddr,
+}
+
+impl Path {
+    pub(crate) async fn new() -> Self {
+        Self::of(Mesh::new([1, 2])).await
+    }
+
+    pub(crate) async fn of(mesh: Mesh) -> Self {
+        let application = mesh.application().await;
+        let server = mesh.server();
+        let (client, address) = mesh.client(application.local_addr().unwrap());
+        Self {
+            mesh,
+            application,
+            server,
+            client,
+            address,
+        }
+    }
+
+    /// A connection: its end at the client, and that at the application.
+    pub(crate) async fn connect(&self) -> (TcpStream, TcpStream) {
+        let near = TcpStream::connect(self.address).await.unwrap();
+        let (far, _) = soon(self.application.accept()).await.unwrap();
+        (near, far)
+    }
+}
+
+fn number(account: &str) -> Option<u64> {
+    let found = NUMBERS.into_iter().find(|(name, _)| *name == account);
+    found.map(|(_, number)| number)
 }
 
 /// A certificate that is there already.

@@ -5,20 +5,16 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::harness::{Mesh, echo, exchange, soon};
+use crate::harness::{Mesh, Path, echo, exchange, soon};
 
 const LONG: Duration = Duration::from_secs(15);
 
 #[tokio::test]
 async fn a_server_that_drains_ends_its_tunnels_when_their_connections_have() {
-    let mesh = Mesh::new([1, 2]);
-    let application = mesh.application().await;
-    let mut server = mesh.server();
-    let (_client, address) = mesh.client(application.local_addr().unwrap());
-    let mut near = TcpStream::connect(address).await.unwrap();
-    let (mut far, _) = soon(application.accept()).await.unwrap();
+    let mut path = Path::new().await;
+    let (mut near, mut far) = path.connect().await;
     let ending = async {
-        let left = server.end(LONG).await;
+        let left = path.server.end(LONG).await;
         assert!(left.is_empty(), "{left}");
     };
     let talking = async {
@@ -31,7 +27,7 @@ async fn a_server_that_drains_ends_its_tunnels_when_their_connections_have() {
         assert_eq!(soon(near.read(&mut seen)).await.unwrap(), 0);
     };
     soon(async { tokio::join!(ending, talking) }).await;
-    insta::assert_snapshot!(server.tells(2).await, @"
+    insta::assert_snapshot!(path.server.tells(2).await, @"
     TLS inbound with NET.1:PORT: spiffe://cluster.local/ns/shop/sa/web
     inbound NET.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 10 up, 0 down, Finished(Server)
     ");
@@ -39,41 +35,65 @@ async fn a_server_that_drains_ends_its_tunnels_when_their_connections_have() {
 
 #[tokio::test]
 async fn what_is_left_when_time_is_up_breaks_off_and_is_told_so() {
-    let mesh = Mesh::new([1, 2]);
-    let application = mesh.application().await;
-    let mut server = mesh.server();
-    let (mut client, address) = mesh.client(application.local_addr().unwrap());
-    let mut near = TcpStream::connect(address).await.unwrap();
-    let (mut far, _) = soon(application.accept()).await.unwrap();
-    let left = soon(server.end(Duration::from_millis(50))).await;
+    let mut path = Path::new().await;
+    let (mut near, mut far) = path.connect().await;
+    let left = soon(path.server.end(Duration::from_millis(50))).await;
     insta::assert_snapshot!(left, @"1 inbound connections, 1 inbound tunnels");
+    // Nothing is left to be told when it is dropped.
+    soon(path.server.relay.close()).await;
+    let (_, mut told) = path.server.dropped();
+    let mut lines = Vec::new();
+    while let Some(line) = told.recv().await {
+        lines.push(line);
+    }
     let mut seen = [0; 1];
     soon(far.read(&mut seen)).await.unwrap_err();
     soon(near.read(&mut seen)).await.unwrap_err();
-    insta::assert_snapshot!(server.tells(2).await, @"
+    insta::assert_snapshot!(lines.join("\n"), @"
     TLS inbound with NET.1:PORT: spiffe://cluster.local/ns/shop/sa/web
     inbound NET.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 0 up, 0 down, Drained
     ");
-    insta::assert_snapshot!(client.tells(2).await, @r#"
+    insta::assert_snapshot!(path.client.tells(2).await, @"
     TLS outbound with NET.2:15008: spiffe://cluster.local/ns/shop/sa/db
-    outbound 127.0.0.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 0 up, 0 down, Failed { at: Server, detail: "the connection of the stream ended: the peer closed it without a farewell" }
-    "#);
+    outbound 127.0.0.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 0 up, 0 down, Reset(Server)
+    ");
+}
+
+#[tokio::test]
+async fn who_still_waits_for_its_way_when_time_is_up_is_told_and_breaks_off() {
+    let mesh = Mesh::new([1, 2]);
+    let (full, _fill) = mesh.nobody_answers().await;
+    let _server = mesh.server();
+    let (mut client, address) = mesh.client(full.local_addr().unwrap().as_socket().unwrap());
+    let mut near = TcpStream::connect(address).await.unwrap();
+    soon(async {
+        while client.drain.present().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let left = soon(client.end(Duration::from_millis(50))).await;
+    insta::assert_snapshot!(left, @"1 outbound connections");
+    soon(client.relay.close()).await;
+    insta::assert_snapshot!(client.tells(2).await, @"
+    TLS outbound with NET.2:15008: spiffe://cluster.local/ns/shop/sa/db
+    outbound 127.0.0.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 0 up, 0 down, Drained
+    ");
+    let error = soon(near.read(&mut [0])).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
 #[tokio::test]
 async fn a_client_that_drains_takes_no_more_and_ends_when_its_connections_have() {
-    let mesh = Mesh::new([1, 2]);
-    let application = mesh.application().await;
-    let to = application.local_addr().unwrap();
-    tokio::spawn(echo(application));
-    let _server = mesh.server();
-    let (client, address) = mesh.client(to);
+    let path = Path::new().await;
+    tokio::spawn(echo(path.application));
+    let address = path.address;
     let mut near = TcpStream::connect(address).await.unwrap();
     let mut seen = [0; 5];
     near.write_all(b"hello").await.unwrap();
     soon(near.read_exact(&mut seen)).await.unwrap();
     let ending = async {
-        let left = client.end(LONG).await;
+        let left = path.client.end(LONG).await;
         assert!(left.is_empty(), "{left}");
     };
     let talking = async {
@@ -87,15 +107,11 @@ async fn a_client_that_drains_takes_no_more_and_ends_when_its_connections_have()
 
 #[tokio::test]
 async fn a_relay_that_is_dropped_breaks_off_and_leaves_nothing_behind() {
-    let mesh = Mesh::new([1, 2]);
-    let application = mesh.application().await;
-    let server = mesh.server();
-    let (client, address) = mesh.client(application.local_addr().unwrap());
-    let mut near = TcpStream::connect(address).await.unwrap();
-    let (mut far, _) = soon(application.accept()).await.unwrap();
+    let path = Path::new().await;
+    let (mut near, mut far) = path.connect().await;
     near.write_all(b"x").await.unwrap();
     soon(far.read_exact(&mut [0])).await.unwrap();
-    let (drain, mut seen) = server.dropped();
+    let (drain, mut seen) = path.server.dropped();
     // Its tasks are gone, and the record of the connection is closed.
     soon(async {
         while !drain.present().is_empty() {
@@ -113,5 +129,5 @@ async fn a_relay_that_is_dropped_breaks_off_and_leaves_nothing_behind() {
     ");
     soon(near.read(&mut [0])).await.unwrap_err();
     soon(far.read(&mut [0])).await.unwrap_err();
-    drop(client);
+    drop(path.client);
 }

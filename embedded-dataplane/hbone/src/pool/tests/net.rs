@@ -19,7 +19,9 @@ use crate::testing::{GOAWAY, HEADERS, Raw, frame};
 pub(super) enum Script {
     /// A peer that opens every way, and sends back what comes.
     Serve,
-    /// The same, after a second.
+    /// A peer that opens every way, has nothing to say, and takes what comes.
+    Take,
+    /// As the first, after a second.
     Slow,
     /// A peer that allows so many streams.
     Allow(u32),
@@ -54,6 +56,10 @@ struct State {
     rest: Option<Script>,
     dialled: Vec<Key>,
     ended: Vec<(Key, bool)>,
+    /// Octets that were taken.
+    taken: usize,
+    /// Connections are not trusted any more that were made before so many dials.
+    distrusted: usize,
     drains: Vec<Arc<Notify>>,
     peers: JoinSet<()>,
 }
@@ -78,6 +84,17 @@ impl Net {
     /// Connections that ended, and whether in good order.
     pub(super) fn ended(&self) -> Vec<(Key, bool)> {
         lock(&self.state).ended.clone()
+    }
+
+    /// Octets that peers took that have nothing to say.
+    pub(super) fn taken(&self) -> usize {
+        lock(&self.state).taken
+    }
+
+    /// Has no connection admit streams that was made up to now.
+    pub(super) fn distrust(&self) {
+        let mut state = lock(&self.state);
+        state.distrusted = state.dialled.len();
     }
 
     /// Has the peer of a dial take its leave.
@@ -112,6 +129,11 @@ impl Connector for Net {
         let mut limits = Limits::SERVER;
         match script {
             Script::Serve => {}
+            Script::Take => {
+                let take = take(theirs, Arc::downgrade(&self.state));
+                lock(&self.state).peers.spawn(take);
+                return Ok(ours);
+            }
             Script::Leave | Script::LeaveWhenAsked => {
                 let (mut peer, stream) = Raw::new(64 << 10);
                 lock(&self.state).peers.spawn(async move {
@@ -142,6 +164,15 @@ impl Connector for Net {
         }
         lock(&self.state).peers.spawn(serve(theirs, limits, drain));
         Ok(ours)
+    }
+
+    fn admits(&self, _: &DuplexStream) -> Admits {
+        let net = Arc::downgrade(&self.state);
+        let number = lock(&self.state).dialled.len();
+        Admits::while_it(move || {
+            net.upgrade()
+                .is_some_and(|net| lock(&net).distrusted < number)
+        })
     }
 
     fn ended(&self, key: &Key, how: Result<(), ConnectionError>) {
@@ -175,6 +206,25 @@ async fn serve(stream: DuplexStream, limits: Limits, drain: Arc<Notify>) {
             _ = writer.finish();
         });
     }
+}
+
+async fn take(stream: DuplexStream, net: Weak<Mutex<State>>) {
+    let mut connection = server::accept(stream, &Limits::SERVER).await.unwrap();
+    let mut streams = JoinSet::new();
+    while let Ok(Some(Incoming::Connect(request))) = connection.next().await {
+        let mut stream = request.accept(&Baggage::default()).unwrap();
+        let net = Weak::clone(&net);
+        streams.spawn(async move {
+            let (reader, writer) = stream.halves();
+            writer.finish().unwrap();
+            while let Ok(Some(octets)) = reader.read().await {
+                if let Some(net) = net.upgrade() {
+                    lock(&net).taken += octets.len();
+                }
+            }
+        });
+    }
+    streams.join_all().await;
 }
 
 pub(super) fn key(number: u8) -> Key {

@@ -161,6 +161,36 @@ async fn w17_what_is_done_is_said_as_it_was_meant() {
 }
 
 #[tokio::test]
+async fn w17_what_was_sent_before_a_reset_arrives_before_it() {
+    const LENGTH: usize = 60_000;
+    for is_finished in [false, true] {
+        for mut ours in both(true).await {
+            let (_, writer) = ours.stream.halves();
+            writer.write(Bytes::from(vec![7; LENGTH])).await.unwrap();
+            if is_finished {
+                writer.finish().unwrap();
+            }
+            poll_fn(|cx| writer.poll_sent(cx)).await;
+            writer.reset();
+            let mut came = 0;
+            let mut has_ended = false;
+            let code = loop {
+                let frame = ours.peer.receive().await.unwrap();
+                match frame.kind {
+                    DATA => {
+                        came += frame.payload.len();
+                        has_ended |= frame.flags & END_STREAM != 0;
+                    }
+                    RST_STREAM => break code(&frame),
+                    _ => {}
+                }
+            };
+            assert_eq!((came, has_ended, code), (LENGTH, is_finished, 10));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_reset_is_noticed_by_whoever_only_writes() {
     for mut ours in both(false).await {
         ours.peer.send(&frame(DATA, END_STREAM, 1, b"")).await;

@@ -12,12 +12,13 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{NamedGroup, ProtocolVersion, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, advance, sleep, timeout};
 
 use super::*;
 use crate::crl::RevocationLists;
 use crate::fault::ChainFault;
 use crate::roots::Roots;
+use crate::standing::Standing;
 
 const WEB: &str = "cluster.local/ns/shop/sa/web";
 const DB: &str = "cluster.local/ns/shop/sa/db";

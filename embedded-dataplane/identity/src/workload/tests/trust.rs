@@ -138,3 +138,50 @@ async fn a_client_that_is_refused_and_stays_is_left() {
     assert!(ends.0.is_ok());
     assert_eq!(begun.elapsed(), FAREWELL);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_is_in_good_standing_as_long_as_a_new_handshake_would_believe_it() {
+    let (root, other) = (Authority::new("root"), Authority::new("other"));
+    let details = Details {
+        serial: Some(70_000),
+        ..Details::default()
+    };
+    let tls = TlsOptions {
+        clock: Clock::of_tokio(),
+        ..TlsOptions::default()
+    };
+    let server = signed_with(&root, DB, &Leaf::of(DB), &details);
+    let clients = || {
+        let first = issued(&root.issue(&Leaf::of(WEB)), &root);
+        let trust = Trust::new([]);
+        let client = Workload::new(&id(WEB), &first, &trust, tls).unwrap();
+        (client, trust)
+    };
+    // Revoked, and what does not concern it.
+    let (client, trust) = clients();
+    let (_, peer) = meet(&client, &server, expecting(DB)).await.0.unwrap();
+    let standing = Standing::of(&trust, &peer);
+    assert_eq!(standing.check(), Ok(()));
+    let read = |text: String| RevocationLists::read(text.as_bytes()).unwrap();
+    trust.revoke(read(root.revoke(&[1], Validity::Now)));
+    assert_eq!(standing.check(), Ok(()));
+    trust.revoke(read(root.revoke(&[70_000], Validity::Now)));
+    assert_eq!(standing.check(), Err(PeerFault::Revoked));
+    assert_eq!(Standing::of(&trust, &peer).check(), Err(PeerFault::Revoked));
+    // Of a root that is believed no more, and then again.
+    let (client, trust) = clients();
+    let (_, peer) = meet(&client, &server, expecting(DB)).await.0.unwrap();
+    let standing = Standing::of(&trust, &peer);
+    let roots = |of: &Authority| Roots::from_pem(of.root().as_bytes()).unwrap();
+    let _belief = trust.believe(&roots(&other));
+    assert_eq!(standing.check(), Ok(()));
+    drop(client);
+    assert_eq!(standing.check(), Err(ChainFault::Untrusted.into()));
+    let _belief = trust.believe(&roots(&root));
+    assert_eq!(standing.check(), Ok(()));
+    // Expired.
+    advance(Duration::from_mins(59)).await;
+    assert_eq!(standing.check(), Ok(()));
+    advance(Duration::from_mins(2)).await;
+    assert_eq!(standing.check(), Err(ChainFault::Expired.into()));
+}

@@ -170,7 +170,7 @@ async fn who_ended_connections_is_counted_and_those_that_are_open_are_listed() {
     let second = setup.telemetry.open(setup.plain(Direction::Inbound));
     let listed = |telemetry: &Telemetry| {
         let connections = telemetry.connections().into_iter().map(|open| {
-            let Connection {
+            let OpenConnection {
                 direction,
                 source,
                 asked,

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use super::{Broken, Endpoint};
 
 /// A stream of a tunnel.
-pub(crate) struct Tunnel<'s>(&'s mut Stream);
+pub(crate) struct Tunnelled<'s>(&'s mut Stream);
 
-impl<'s> Tunnel<'s> {
+impl<'s> Tunnelled<'s> {
     pub(crate) fn new(stream: &'s mut Stream) -> Self {
         Self(stream)
     }
@@ -26,7 +26,7 @@ impl<'s> Tunnel<'s> {
     }
 }
 
-impl Endpoint for Tunnel<'_> {
+impl Endpoint for Tunnelled<'_> {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
         let (reader, _) = self.0.halves();
         reader.poll_read(cx).map_err(|error| self.broke(&error))
@@ -39,9 +39,14 @@ impl Endpoint for Tunnel<'_> {
             .map_err(|error| self.broke(&error))
     }
 
-    fn finish(&mut self) -> Result<(), Broken> {
+    fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         let (_, writer) = self.0.halves();
-        writer.finish().map_err(|error| self.broke(&error))
+        Poll::Ready(writer.finish().map_err(|error| self.broke(&error)))
+    }
+
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (_, writer) = self.0.halves();
+        writer.poll_sent(cx)
     }
 
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
