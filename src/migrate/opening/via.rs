@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use ambient_facts::ports;
+
 use super::{Changed, Means, Opener};
 use crate::migrate::setting::Setting;
 use crate::migrate::tunnel_port::{covers_tunnel, gateway_peer, grants_some_tcp, only_tunnel};
@@ -89,10 +91,16 @@ impl<'s> Opener<'s, '_> {
             let set = self.selection.peers(&policy.meta.namespace, &rule.peers);
             let set = self.selection.get(set);
             let classes = self.selection.universe().classes();
+            // Beside the ports of applications the tunnel's says nothing of these.
+            let tunnel = if rule.ports.len() > 1 {
+                PortSet::port(Protocol::Tcp, ports::HBONE)
+            } else {
+                PortSet::none()
+            };
             let is_led = |&class: &Node, ports: &PortSet| {
                 let granted = classes.get(class).map(|class| {
                     let imagined = class.imagined.then(|| PortSet::protocol(Protocol::Tcp));
-                    imagined.unwrap_or_else(|| rule_ports(rule, class))
+                    imagined.unwrap_or_else(|| rule_ports(rule, class).difference(&tunnel))
                 });
                 granted.is_some_and(|granted| !granted.intersection(ports).is_empty())
             };
