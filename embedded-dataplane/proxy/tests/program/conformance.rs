@@ -11,30 +11,19 @@ mod table;
 use std::path::PathBuf;
 
 use crate::lab::{Lab, Relay, is_outside_of};
-use table::{Case, Which};
+use table::Which;
 
 /// Asks one relay, and compares with its column.
 fn hold(relay: &Relay, which: Which) {
     let lab = Lab::with_relays([relay, relay]);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let told = runtime.block_on(async {
-        let mut told = Vec::new();
-        for case in inbound::CASES {
-            told.push((case.name, inbound::ask(&lab, &case.asked).await));
-        }
-        told
-    });
-    let expected = inbound::CASES.iter().map(|case| line(case, which));
-    let expected: Vec<String> = expected.collect();
-    let told = told
-        .into_iter()
-        .map(|(name, said)| format!("{name}: {said}"));
-    let told: Vec<String> = told.collect();
+    let (mut told, mut expected) = (Vec::new(), Vec::new());
+    for case in inbound::CASES {
+        let said = runtime.block_on(inbound::ask(&lab, &case.asked));
+        expected.push(case.line(which, &said));
+        told.push(format!("{}: {said}", case.name));
+    }
     assert_eq!(told.join("\n"), expected.join("\n"), "{}", lab.server.log());
-}
-
-fn line<T>(case: &Case<T>, which: Which) -> String {
-    format!("{}: {}", case.name, case.expected(which))
 }
 
 #[test]

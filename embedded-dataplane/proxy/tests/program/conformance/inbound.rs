@@ -73,7 +73,7 @@ const fn differs(
     name: &'static str,
     asked: Asked,
     said: &'static str,
-    other: &'static str,
+    other: &'static [&'static str],
     because: &'static str,
 ) -> Case<Asked> {
     Case {
@@ -186,7 +186,7 @@ pub(super) const CASES: &[Case<Asked>] = &[
         "to port 0",
         connect("10.7.0.2:0"),
         "400",
-        "503",
+        &["503"],
         "nothing listens at port 0 (RFC 6335, section 6), so that the request is wrong and no server fails",
     ),
     case("where nobody listens", connect("10.7.0.2:9999"), "503"),

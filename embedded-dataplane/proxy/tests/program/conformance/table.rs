@@ -17,16 +17,22 @@ pub(super) struct Case<T> {
 
 /// What Istio's ztunnel says instead, and why ours does not.
 pub(super) struct Other {
-    pub(super) said: &'static str,
+    /// One of these.
+    pub(super) said: &'static [&'static str],
     #[expect(dead_code, reason = "for whoever reads the table")]
     pub(super) because: &'static str,
 }
 
 impl<T> Case<T> {
-    pub(super) fn expected(&self, which: Which) -> &'static str {
-        match (which, &self.other) {
-            (Which::Ztunnel, Some(other)) => other.said,
+    /// The line of the table about one of them, which has said this.
+    pub(super) fn line(&self, which: Which, told: &str) -> String {
+        let expected = match (which, &self.other) {
+            (Which::Ztunnel, Some(other)) => {
+                let among = other.said.iter().find(|said| **said == told);
+                among.or(other.said.first()).copied().unwrap_or_default()
+            }
             _ => self.said,
-        }
+        };
+        format!("{}: {expected}", self.name)
     }
 }
