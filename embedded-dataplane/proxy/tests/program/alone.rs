@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -251,4 +252,36 @@ fn a_connection_that_nothing_led_to_the_relay_ends_there() {
     let opened = counted.lines();
     let opened = opened.filter(|l| l.starts_with("istio_tcp_connections_opened_total"));
     assert_eq!(opened.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_full_disk_below_the_log_holds_nothing_up_and_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free();
+    let config = configured(folder.path(), &ports);
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut process = Process::start_into(&mut program(&config), full);
+    let [_, _, tunnels, _, metrics, status] = ports;
+    eventually("it is ready", || {
+        get(status, "/healthz/ready").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    });
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(tunnels).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        // An alert, and the end.
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    }
+    // That it is ready, and what came of the clients, which is not told of each.
+    eventually("lines are counted as dropped", || {
+        let metrics = get(metrics, "/metrics").unwrap_or_default();
+        let lines = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("ambient_log_lines_dropped_total "));
+        lines.is_some_and(|count| count.parse::<u64>().unwrap() >= 2)
+    });
+    process.terminate();
+    assert_eq!(process.ended(), Some(0));
 }

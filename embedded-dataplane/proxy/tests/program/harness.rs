@@ -43,6 +43,15 @@ impl Process {
         Self { child, log }
     }
 
+    /// Starts something that logs into this.
+    pub(crate) fn start_into(command: &mut Command, log: fs::File) -> Self {
+        let child = command.stdin(Stdio::null()).stderr(log).spawn().unwrap();
+        Self {
+            child,
+            log: PathBuf::new(),
+        }
+    }
+
     /// What it has logged.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
