@@ -231,22 +231,28 @@ impl Imagination<'_> {
         let everything = LabelSelector::default();
         self.sends = true;
         let is_all = self.world.coverage(Kind::Workload) == Coverage::Complete;
-        if self.speaks(from) && !is_all {
+        if !is_all && (self.speaks(from) || self.roles(from).any(|(_, role)| role.sends)) {
             self.somewhere(&everything, &everything);
         }
     }
 
+    /// The workloads of a namespace, with what they do through the tunnel.
+    fn roles<'n>(&'n self, namespace: &'n str) -> impl Iterator<Item = (&'n Workload, Role)> {
+        let here = self.by_namespace.get(namespace).into_iter().flatten();
+        let enrolled = self.scope.enrols(namespace);
+        here.filter_map(move |&index| {
+            let workload = self.world.workloads.get(index)?;
+            let membership = self.scope.workload(index);
+            let role = Role::of(self.world, workload, membership, enrolled);
+            Some((workload, role))
+        })
+    }
+
     /// Whether look-ups of pods that a policy selects go through the tunnel.
     fn looks_up_itself(&self, policy: &NetworkPolicy) -> bool {
-        let here = self.by_namespace.get(policy.meta.namespace.as_str());
-        let mut here = here.into_iter().flatten();
-        let enrolled = self.scope.enrols(&policy.meta.namespace);
-        here.any(|&index| {
-            let workload = self.world.workloads.get(index);
-            workload.is_some_and(|w| {
-                let role = Role::of(self.world, w, self.scope.workload(index), enrolled);
-                policy.pod_selector.matches(&w.pod.labels) && role.sends && !role.dns_captured
-            })
+        self.roles(&policy.meta.namespace).any(|(workload, role)| {
+            let selected = policy.pod_selector.matches(&workload.pod.labels);
+            selected && role.sends && !role.dns_captured
         })
     }
 
