@@ -188,16 +188,12 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
         }
     });
     let metrics = admin::metrics(&Arc::new(metrics));
-    let sites = Tasks::new(&panics);
-    for (listener, site) in [
+    let sites = [
         (listeners.admin, administration),
         (listeners.metrics, metrics),
         (listeners.status, admin::readiness(readiness.clone())),
-    ] {
-        let name = site.name();
-        let serving = admin::serve(listener, site, Limits::default());
-        sites.spawn(name, begins.of(serving));
-    }
+    ];
+    let sites = admin::Server::start(sites, Limits::default(), &panics)?;
     begins.all().await;
     follow(predecessor, offer.as_ref()).await?;
     ready.open();

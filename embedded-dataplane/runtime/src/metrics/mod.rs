@@ -40,12 +40,13 @@ pub enum Exposition {
 }
 
 impl Metrics {
-    /// The metrics that every process has: of itself, its workers and its log.
+    /// The metrics that every process has: of itself and its workers, which are those of the runtime
+    /// that this is called in.
     pub fn new(component: &'static str, version: &'static str) -> Self {
         let mut metrics = Self::default();
         let registry = metrics.registry();
         registry.register_collector(Box::new(process::Process));
-        registry.register_collector(Box::new(workers::Workers));
+        registry.register_collector(Box::new(workers::Workers::here()));
         registry.register_collector(Box::new(Build { component, version }));
         metrics
     }
