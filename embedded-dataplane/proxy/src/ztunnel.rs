@@ -16,7 +16,9 @@ use ambient_ztunnel::handover::{HandoverError, Inheritance, Offer};
 use ambient_ztunnel::relay::{self, Known, Parts, Relay, UnknownWorkload};
 use ambient_ztunnel::snapshot::{Snapshot, SnapshotError};
 use ambient_ztunnel::socket::PrivilegeError;
-use ambient_ztunnel::telemetry::{Bounds, Telemetry, watch_certificates, watch_pool};
+use ambient_ztunnel::telemetry::{
+    Bounds, Telemetry, watch_certificates, watch_inbound, watch_pool,
+};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -219,10 +221,15 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
 
 /// Has what the relay holds shown among its metrics.
 fn gauge(metrics: &mut Metrics, relay: &Arc<Relay>, store: &Arc<Store>) {
-    let relay = Arc::downgrade(relay);
+    let asked = Arc::downgrade(relay);
     watch_pool(metrics.registry(), move || {
-        let pool = relay.upgrade().map(|relay| relay.pool());
+        let pool = asked.upgrade().map(|relay| relay.pool());
         pool.unwrap_or_default()
+    });
+    let asked = Arc::downgrade(relay);
+    watch_inbound(metrics.registry(), move || {
+        let inbound = asked.upgrade().map(|relay| relay.inbound());
+        inbound.unwrap_or_default()
     });
     let store = Arc::clone(store);
     watch_certificates(metrics.registry(), move || store.list());

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ambient_hbone::server::{self, Connection, Incoming};
-use ambient_identity::{Accepted as Secured, SpiffeId, Watch};
+use ambient_identity::{Accepted as Secured, Peer, SpiffeId, Watch};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::origin::Origin;
+use super::room::{Busy, LEAVING, Place, Seat};
 use super::{Shared, stream};
 use crate::report::{Direction, Early, End, Failure, Handshake, TlsFailure};
 use crate::socket::Accepted;
@@ -19,16 +20,21 @@ use crate::socket::Accepted;
 /// How long the end of a tunnel may take whose streams were broken off.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted) {
+pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted, silent: Place) {
     let (source, local, class) = (accepted.source, accepted.destination, accepted.class);
     let began = Instant::now();
     let greeting = async {
         // Nothing is made for a client that does not begin.
         let mut first = [0];
         let begins = timeout(shared.settings.handshake, accepted.stream.peek(&mut first));
-        match begins.await {
+        let begins = tokio::select! {
+            begins = begins => begins.map_err(|_| late(&shared)),
+            () = silent.asked() => Err(TlsFailure::Crowded),
+        };
+        drop(silent);
+        match begins {
             Ok(_) => Box::pin(greet(&shared, accepted, began)).await,
-            Err(_) => Err(late(&shared, source, began)),
+            Err(failure) => Err(failed(&shared, source, began, failure)),
         }
     };
     let greeted = match shared.unless_over(greeting).await {
@@ -53,6 +59,8 @@ struct Greeted {
     connection: Connection<Secured<TcpStream>>,
     client: SpiffeId,
     watch: Watch,
+    seat: Arc<Seat>,
+    busy: Busy,
 }
 
 /// From TCP to HTTP/2, each step in its time.
@@ -61,23 +69,24 @@ async fn greet(
     accepted: Accepted,
     began: Instant,
 ) -> Result<Box<Greeted>, Failure> {
-    let own = shared.known().here.own.identity.clone();
-    let made = timeout_at(began + shared.settings.handshake, async {
-        let workload = shared.store.get(&own).await?;
-        let made = workload.accept(accepted.stream).await;
-        Ok::<_, Failure>(made.map_err(TlsFailure::Handshake))
-    });
-    let Ok(made) = made.await else {
-        return Err(late(shared, accepted.source, began));
+    let source = accepted.source;
+    let made = timeout_at(
+        began + shared.settings.handshake,
+        secure(shared, accepted.stream),
+    );
+    let made = match made.await {
+        Ok(made) => made?,
+        Err(_) => Err(late(shared)),
     };
-    let made = made?;
+    let (stream, peer) = made.map_err(|failure| failed(shared, source, began, failure))?;
     shared.observer.handshake(&Handshake {
         direction: Direction::Inbound,
-        peer: accepted.source,
+        peer: source,
         took: began.elapsed(),
-        outcome: made.as_ref().map(|(_, peer)| peer.identity()),
+        outcome: Ok(peer.identity()),
     });
-    let (stream, peer) = made.map_err(|error| Failure::Tls(Arc::new(error)))?;
+    // Not before it has proved who it is: nobody else makes those leave who have.
+    let (seat, busy) = shared.room.seat().await?;
     let connection = server::accept(stream, &shared.settings.server).await;
     let connection = connection.map_err(|error| Failure::Http2(Arc::new(error)))?;
     let watch = shared.store.trust().watch(&peer);
@@ -85,12 +94,38 @@ async fn greet(
         connection,
         client: peer.identity().clone(),
         watch,
+        seat,
+        busy,
     }))
 }
 
-/// A client that takes too long.
-fn late(shared: &Shared, peer: SocketAddr, began: Instant) -> Failure {
-    let failure = TlsFailure::Late(shared.settings.handshake);
+/// TLS, when it is its turn.
+async fn secure(
+    shared: &Shared,
+    stream: TcpStream,
+) -> Result<Result<(Secured<TcpStream>, Peer), TlsFailure>, Failure> {
+    let own = shared.known().here.own.identity.clone();
+    let workload = shared.store.get(&own).await?;
+    let slot = shared.room.handshake().await;
+    let given_up = async {
+        match &slot {
+            Some(slot) => slot.asked().await,
+            None => pending().await,
+        }
+    };
+    Ok(tokio::select! {
+        biased;
+        made = workload.accept(stream) => made.map_err(TlsFailure::Handshake),
+        () = given_up => Err(TlsFailure::Crowded),
+    })
+}
+
+fn late(shared: &Shared) -> TlsFailure {
+    TlsFailure::Late(shared.settings.handshake)
+}
+
+/// Tells of a handshake that came to nothing.
+fn failed(shared: &Shared, peer: SocketAddr, began: Instant, failure: TlsFailure) -> Failure {
     shared.observer.handshake(&Handshake {
         direction: Direction::Inbound,
         peer,
@@ -112,7 +147,11 @@ async fn carry(
         mut connection,
         client,
         mut watch,
+        seat,
+        busy,
     } = *greeted;
+    // It is idle from now on, until its first stream.
+    drop(busy);
     let (revoke, revoked) = watch::channel(None);
     let origin = Arc::new(Origin {
         source,
@@ -123,12 +162,19 @@ async fn carry(
     });
     let draining = shared.draining.clone();
     let mut is_draining = false;
+    let mut farewell = None;
     loop {
         let drain = async {
             if is_draining {
                 pending::<()>().await;
             }
             draining.requested().await;
+        };
+        let left = async {
+            match farewell {
+                Some(until) => sleep_until(until).await,
+                None => pending().await,
+            }
         };
         tokio::select! {
             biased;
@@ -142,8 +188,19 @@ async fn carry(
                 is_draining = true;
                 connection.drain();
             }
+            () = seat.asked() => {
+                farewell = Some(Instant::now() + LEAVING);
+                connection.drain();
+            }
+            // Its client does not answer, or does not go. Whoever came meanwhile is served.
+            () = left => {
+                farewell = None;
+                if seat.is_idle() {
+                    return;
+                }
+            }
             incoming = connection.next() => match incoming {
-                Ok(Some(incoming)) => take(shared, &origin, incoming),
+                Ok(Some(incoming)) => take(shared, &origin, &seat, incoming),
                 // Streams that are still there learn it by themselves.
                 Ok(None) | Err(_) => return,
             },
@@ -156,10 +213,10 @@ async fn carry(
     let _ = timeout(FAREWELL, farewell).await;
 }
 
-fn take(shared: &Arc<Shared>, origin: &Arc<Origin>, incoming: Incoming) {
+fn take(shared: &Arc<Shared>, origin: &Arc<Origin>, seat: &Arc<Seat>, incoming: Incoming) {
     match incoming {
         Incoming::Connect(request) => {
-            let guard = shared.inbound.enter();
+            let guard = (shared.inbound.enter(), seat.busy());
             let (task, origin) = (Arc::clone(shared), Arc::clone(origin));
             let opening = stream::open(Arc::clone(&task), Arc::clone(&origin), request);
             let opening = Box::pin(opening);

@@ -30,7 +30,7 @@ use self::series::{OfTable, Table};
 use self::sparse::Sparse;
 use crate::report::{self, About, Direction, Early, Handshake, Observer, TlsFailure};
 
-pub use self::gauges::{watch_certificates, watch_pool};
+pub use self::gauges::{watch_certificates, watch_inbound, watch_pool};
 pub use self::open::OpenConnection;
 pub use self::series::Bounds;
 
@@ -224,6 +224,7 @@ fn reason(error: &TlsFailure) -> &'static str {
         TlsFailure::Handshake(HandshakeError::Tls(_)) => "tls",
         TlsFailure::Handshake(HandshakeError::Io(_)) => "io",
         TlsFailure::Late(_) => "late",
+        TlsFailure::Crowded => "crowded",
     }
 }
 

@@ -96,6 +96,7 @@ fn flag(failure: &Failure) -> Flag {
         | Failure::Connect(_)
         | Failure::NoWay(_)
         | Failure::Stream(_)
+        | Failure::Full(_)
         | Failure::Crowded(_) => Flag::Connect,
     }
 }

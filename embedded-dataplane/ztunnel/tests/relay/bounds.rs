@@ -25,7 +25,7 @@ fn hasty(mesh: &Mesh) -> Settings {
     settings
 }
 
-fn taking(mesh: &Mesh, settings: Settings) -> (Running, SocketAddr) {
+pub(crate) fn taking(mesh: &Mesh, settings: Settings) -> (Running, SocketAddr) {
     let server = mesh.relay("db", settings);
     let listener = server.listen(mesh.at(SERVER, 0), Destination::Local);
     let address = listener.local_addr().unwrap();
@@ -34,7 +34,7 @@ fn taking(mesh: &Mesh, settings: Settings) -> (Running, SocketAddr) {
 }
 
 /// A client that is who it should be, from below HTTP/2.
-async fn secured(mesh: &Mesh, to: SocketAddr) -> ambient_identity::Connected<TcpStream> {
+pub(crate) async fn secured(mesh: &Mesh, to: SocketAddr) -> ambient_identity::Connected<TcpStream> {
     let [web, db] = ["web", "db"].map(|account| mesh.identity(account));
     let workload = Workload::new(
         &web,

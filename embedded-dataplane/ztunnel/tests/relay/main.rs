@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod bounds;
+mod crowds;
 mod ends;
 mod envoy;
 mod harness;
