@@ -13,8 +13,8 @@ use tokio::task::AbortHandle;
 /// How many tasks are kept before those that ended are looked for.
 const FEW: usize = 16;
 
-/// Panics of the tasks of a process: counted, logged, and told to whoever waits for one. Clones are
-/// one and the same.
+/// Panics of the tasks of a process: counted, and told to whoever waits for one that the process
+/// cannot do without. Clones are one and the same.
 #[derive(Debug, Clone)]
 pub struct Panics {
     last: Arc<watch::Sender<Option<Panic>>>,
@@ -28,12 +28,13 @@ pub struct Panic {
     pub task: &'static str,
 }
 
-/// Tasks that are aborted when this is dropped.
+/// Tasks that are aborted when this is dropped. A panic ends its own task, and what that held.
 ///
 /// What a task starts itself belongs into tasks of its own, which it owns.
 #[derive(Debug)]
 pub struct Tasks {
     panics: Panics,
+    are_vital: bool,
     alive: Arc<Alive>,
     handles: Mutex<Handles>,
 }
@@ -52,10 +53,20 @@ struct Alive {
 }
 
 impl Tasks {
-    /// No tasks yet.
+    /// No tasks yet. They are what the process cannot do without: a panic is told to whoever waits
+    /// for one.
     pub fn new(panics: &Panics) -> Self {
+        let mut tasks = Self::apart(panics);
+        tasks.are_vital = true;
+        tasks
+    }
+
+    /// No tasks yet, each of which does something of its own, as of one connection: a panic is
+    /// counted, and concerns nobody else.
+    pub fn apart(panics: &Panics) -> Self {
         Self {
             panics: panics.clone(),
+            are_vital: false,
             alive: Arc::default(),
             handles: Mutex::default(),
         }
@@ -67,6 +78,7 @@ impl Tasks {
         let report = Report {
             name,
             panics: self.panics.clone(),
+            is_vital: self.are_vital,
             alive: Arc::clone(&self.alive),
         };
         // Not under the lock: a runtime that shuts down drops the task at once, and what that drops
@@ -135,13 +147,14 @@ impl Drop for Tasks {
 struct Report {
     name: &'static str,
     panics: Panics,
+    is_vital: bool,
     alive: Arc<Alive>,
 }
 
 impl Drop for Report {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.panics.add(Panic { task: self.name });
+            self.panics.add(Panic { task: self.name }, self.is_vital);
         }
         if self.alive.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.alive.ended.notify_waiters();
@@ -155,7 +168,7 @@ impl Panics {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Waits for one, or tells the last at once.
+    /// Waits for one of a task that the process cannot do without, or tells the last at once.
     pub async fn any(&self) -> Panic {
         let mut last = self.last.subscribe();
         loop {
@@ -169,10 +182,11 @@ impl Panics {
         }
     }
 
-    fn add(&self, panic: Panic) {
+    fn add(&self, panic: Panic, is_vital: bool) {
         self.count.fetch_add(1, Ordering::Relaxed);
-        self.last.send_replace(Some(panic));
-        tracing::error!(task = panic.task, "task panicked");
+        if is_vital {
+            self.last.send_replace(Some(panic));
+        }
     }
 }
 

@@ -155,6 +155,8 @@ pub enum End {
     Drained,
     /// The certificate of the other end of its tunnel was revoked.
     Revoked(PeerFault),
+    /// The task that served it panicked.
+    Panicked,
 }
 
 /// Why there is no TLS.

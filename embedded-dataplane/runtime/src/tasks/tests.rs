@@ -16,6 +16,20 @@ async fn a_panic_is_told_to_whoever_waits_and_to_whoever_comes_later() {
 }
 
 #[tokio::test]
+async fn a_panic_of_one_of_many_is_counted_and_concerns_nobody_else() {
+    let panics = Panics::default();
+    let connections = Tasks::apart(&panics);
+    connections.spawn("other", pending());
+    connections.spawn("connection", async { panic!("a bug of ours") });
+    while connections.len() > 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(panics.count(), 1);
+    let told = tokio::time::timeout(std::time::Duration::ZERO, panics.any()).await;
+    assert!(told.is_err(), "{told:?}");
+}
+
+#[tokio::test]
 async fn tasks_end_with_their_owner_and_are_not_kept_for_ever() {
     let panics = Panics::default();
     let tasks = Tasks::new(&panics);

@@ -81,7 +81,7 @@ pub struct Parts {
     pub observer: Arc<dyn Observer>,
     /// When it is to end.
     pub draining: Draining,
-    /// Who is told when one of its tasks panics.
+    /// Who is told when one of its listeners panics. Of connections panics are counted there.
     pub panics: Panics,
 }
 
@@ -158,7 +158,7 @@ impl Relay {
             outbound: parts.draining.group("outbound connections"),
             inbound: parts.draining.group("inbound connections"),
             tunnels: parts.draining.group("inbound tunnels"),
-            serving: Tasks::new(&parts.panics),
+            serving: Tasks::apart(&parts.panics),
             known: parts.known,
             store: parts.store,
             observer: parts.observer,

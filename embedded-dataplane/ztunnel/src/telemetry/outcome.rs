@@ -44,6 +44,10 @@ impl Outcome {
                 let error = "connection closed due to connection drain".to_owned();
                 Self::of_relay("drained", Flag::None, error)
             }
+            End::Panicked => {
+                let error = "the task of the connection panicked, which is a bug".to_owned();
+                Self::of_relay("panicked", Flag::None, error)
+            }
             End::Revoked(fault) => {
                 let error = format!("connection closed: peer certificate revoked by CRL: {fault}");
                 Self::of_relay("revoked", Flag::Revoked, error)

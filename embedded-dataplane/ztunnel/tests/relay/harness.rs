@@ -103,6 +103,7 @@ services:
         let options = StoreOptions::default();
         let store = Arc::new(Store::start(source, Arc::clone(&trust), options));
         let (observer, seen) = Seen::new(self.net);
+        let bug = Arc::clone(&observer.bug);
         let (drain, draining) = Drain::new();
         let panics = Panics::default();
         let (publish, known) = watch::channel(Arc::new(known));
@@ -120,6 +121,7 @@ services:
             seen,
             panics,
             settings,
+            bug,
             _publish: publish,
         }
     }
@@ -247,6 +249,8 @@ pub(crate) struct Running {
     pub(crate) seen: mpsc::UnboundedReceiver<String>,
     pub(crate) panics: Panics,
     settings: Settings,
+    /// A server whose octets meet a bug.
+    pub(crate) bug: Arc<Mutex<Option<SocketAddr>>>,
     _publish: watch::Sender<Arc<Known>>,
 }
 
@@ -292,13 +296,15 @@ impl Running {
 struct Seen {
     net: String,
     told: mpsc::UnboundedSender<String>,
+    bug: Arc<Mutex<Option<SocketAddr>>>,
 }
 
 impl Seen {
     fn new([a, b]: [u8; 2]) -> (Self, mpsc::UnboundedReceiver<String>) {
         let (told, seen) = mpsc::unbounded_channel();
         let net = format!("127.{a}.{b}.");
-        (Self { net, told }, seen)
+        let bug = Arc::default();
+        (Self { net, told, bug }, seen)
     }
 
     fn tell(&self, line: &str) {
@@ -323,6 +329,7 @@ impl Observer for Seen {
         Box::new(Line {
             told: self.told.clone(),
             net: self.net.clone(),
+            bug: Arc::clone(&self.bug),
             about,
             counts: Mutex::default(),
         })
@@ -350,12 +357,15 @@ impl Observer for Seen {
 struct Line {
     told: mpsc::UnboundedSender<String>,
     net: String,
+    bug: Arc<Mutex<Option<SocketAddr>>>,
     about: About,
     counts: Mutex<[u64; 2]>,
 }
 
 impl Meter for Line {
     fn passed(&self, from: Side, octets: u64) {
+        let bug = *self.bug.lock().unwrap();
+        assert!(bug != Some(self.about.original), "a bug of ours");
         self.counts.lock().unwrap()[usize::from(from == Side::Server)] += octets;
     }
 }
@@ -389,6 +399,7 @@ impl Record for Line {
         let seen = Seen {
             net: self.net.clone(),
             told: self.told.clone(),
+            bug: Arc::clone(&self.bug),
         };
         seen.tell(&line);
     }

@@ -100,6 +100,7 @@ async fn every_end_is_told_and_failures_in_the_words_that_people_search_for() {
         End::Failed(Failure::Refused(Refusal::NoUpstream(relay))),
         End::Drained,
         End::Revoked(PeerFault::Revoked),
+        End::Panicked,
     ];
     let mut told = String::new();
     for end in ends {
@@ -125,6 +126,7 @@ async fn every_end_is_told_and_failures_in_the_words_that_people_search_for() {
     error duration="10000ms" closed.by="relay" closed.how="refused" error="no healthy upstream: 10.244.2.5:15008"
     error duration="10000ms" closed.by="relay" closed.how="drained" error="connection closed due to connection drain"
     error duration="10000ms" closed.by="relay" closed.how="revoked" error="connection closed: peer certificate revoked by CRL: a certificate of the chain is revoked"
+    error duration="10000ms" closed.by="relay" closed.how="panicked" error="the task of the connection panicked, which is a bug"
     error duration="0ms" closed.by="relay" closed.how="dropped" error="the task of the connection was dropped"
     "#);
 }
