@@ -9,7 +9,7 @@ use ambient_hbone::server::{self, Connection, Incoming};
 use ambient_identity::{Accepted as Secured, Peer, SpiffeId, Watch};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::origin::Origin;
 use super::room::{Busy, LEAVING, Place, Seat};
@@ -19,6 +19,10 @@ use crate::socket::Accepted;
 
 /// How long the end of a tunnel may take whose streams were broken off.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long a client that is on the way in as a drain begins has for it. It is a few round trips; who
+/// takes longer is not waited for, and finds a successor, or nobody, when it comes again.
+const ON_THE_WAY: Duration = Duration::from_millis(500);
 
 pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted, silent: Place) {
     let (source, local, class) = (accepted.source, accepted.destination, accepted.class);
@@ -37,7 +41,11 @@ pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted, silent: Place
             Err(failure) => Err(failed(&shared, source, began, failure)),
         }
     };
-    let greeted = match shared.unless_over(greeting).await {
+    let greeted = tokio::select! {
+        greeted = shared.unless_over(greeting) => greeted,
+        () = ending(&shared) => Err(End::Drained),
+    };
+    let greeted = match greeted {
         Ok(greeted) => greeted,
         Err(End::Failed(failure)) => {
             return shared.observer.refuse(&Early {
@@ -52,6 +60,12 @@ pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted, silent: Place
     };
     // The task is as large as what it does at a time, and not as all of it.
     Box::pin(carry(&shared, greeted, source, local, class)).await;
+}
+
+/// Waits until the relay is to end, and who was on the way in then has come in.
+async fn ending(shared: &Shared) {
+    shared.draining.requested().await;
+    sleep(ON_THE_WAY).await;
 }
 
 /// A client that is there, and who it is.

@@ -35,6 +35,14 @@ pub(crate) fn taking(mesh: &Mesh, settings: Settings) -> (Running, SocketAddr) {
 
 /// A client that is who it should be, from below HTTP/2.
 pub(crate) async fn secured(mesh: &Mesh, to: SocketAddr) -> ambient_identity::Connected<TcpStream> {
+    let stream = TcpStream::connect(to).await.unwrap();
+    secure(mesh, stream).await
+}
+
+pub(crate) async fn secure(
+    mesh: &Mesh,
+    stream: TcpStream,
+) -> ambient_identity::Connected<TcpStream> {
     let [web, db] = ["web", "db"].map(|account| mesh.identity(account));
     let workload = Workload::new(
         &web,
@@ -42,7 +50,6 @@ pub(crate) async fn secured(mesh: &Mesh, to: SocketAddr) -> ambient_identity::Co
         &Trust::new([]),
         TlsOptions::default(),
     );
-    let stream = TcpStream::connect(to).await.unwrap();
     let expected = Arc::new(BTreeSet::from([db]));
     let secured = workload.unwrap().connect(stream, expected).await;
     secured.unwrap().0

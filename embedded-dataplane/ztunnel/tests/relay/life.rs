@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use ambient_hbone::limits::Limits;
+use ambient_hbone::tunnel;
 use ambient_ztunnel::socket::Destination;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
-use crate::harness::{CLIENT, Mesh, Path, echo, exchange, soon};
+use crate::bounds::{secure, secured, taking};
+use crate::harness::{CLIENT, Mesh, Path, SERVER, echo, exchange, soon};
 
 const LONG: Duration = Duration::from_secs(15);
 
@@ -32,6 +36,42 @@ async fn a_server_that_drains_ends_its_tunnels_when_their_connections_have() {
     TLS inbound with NET.1:PORT: spiffe://cluster.local/ns/shop/sa/web
     inbound NET.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 10 up, 0 down, Finished(Server)
     ");
+}
+
+#[tokio::test]
+async fn half_handshakes_do_not_hold_up_a_drain_and_who_is_on_the_way_comes_in() {
+    let mesh = Mesh::new([1, 2]);
+    let (mut server, address) = taking(&mesh, mesh.settings(SERVER));
+    let mut half = Vec::new();
+    // Nothing, and the beginning of a record of TLS.
+    for octets in [&b""[..], &[22, 3, 1, 2, 0, 1]] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(octets).await.unwrap();
+        half.push(stream);
+    }
+    // TLS without SETTINGS.
+    let _silent = secured(&mesh, address).await;
+    let quick = TcpStream::connect(address).await.unwrap();
+    server.told().await;
+    soon(async {
+        while server.relay.inbound().silent < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let began = Instant::now();
+    let coming_in = Box::pin(async {
+        let stream = secure(&mesh, quick).await;
+        let (_tunnel, driver) = tunnel::open(stream, &Limits::CLIENT).await.unwrap();
+        // With a farewell.
+        driver.await.unwrap();
+    });
+    let (left, ()) = soon(async { tokio::join!(server.end(LONG), coming_in) }).await;
+    let took = began.elapsed();
+    assert!(left.is_empty() && took < LONG / 3, "{left} {took:?}");
+    // Nothing was asked for that could not be.
+    insta::assert_snapshot!(server.told().await, @"TLS inbound with 127.0.0.1:PORT: spiffe://cluster.local/ns/shop/sa/web");
+    assert_eq!(server.seen.try_recv().ok(), None);
 }
 
 #[tokio::test]
