@@ -146,6 +146,7 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
     )?;
     let relay = Arc::new(relay);
     gauge(&mut metrics, &relay, &store);
+    metrics.watch_listeners(listeners.failures());
 
     let readiness = Readiness::default();
     let mut ready = readiness.gate("proxy");

@@ -113,7 +113,7 @@ pub struct Handshake<'h> {
     pub direction: Direction,
     /// The peer's address.
     pub peer: SocketAddr,
-    /// How long it took.
+    /// How long it took from the first octet of the client on.
     pub took: Duration,
     /// The peer's identity, or why there is none.
     pub outcome: Result<&'h SpiffeId, &'h TlsFailure>,
@@ -231,4 +231,7 @@ pub enum Failure {
     /// No tunnel became free, or too many wait for one.
     #[error("{0}")]
     Crowded(String),
+    /// No tunnel came about, for none of the reasons above.
+    #[error("{0}")]
+    NoTunnel(String),
 }

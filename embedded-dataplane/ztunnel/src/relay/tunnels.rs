@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ambient_hbone::server::{self, Connection, Incoming};
-use ambient_identity::{Accepted as Secured, Peer, SpiffeId, Watch};
+use ambient_identity::{
+    Accepted as Secured, FetchError, Peer, SpiffeId, StoreError, Watch, Workload,
+};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
@@ -84,19 +86,22 @@ async fn greet(
     began: Instant,
 ) -> Result<Box<Greeted>, Failure> {
     let source = accepted.source;
-    let made = timeout_at(
-        began + shared.settings.handshake,
-        secure(shared, accepted.stream),
-    );
-    let made = match made.await {
-        Ok(made) => made?,
-        Err(_) => Err(late(shared)),
-    };
-    let (stream, peer) = made.map_err(|failure| failed(shared, source, began, failure))?;
+    // How long the client was silent before is its own affair.
+    let spoke = Instant::now();
+    let within = shared.settings.handshake;
+    let own = shared.known().here.own.identity.clone();
+    let workload = timeout_at(began + within, shared.store.get(&own)).await;
+    let workload = workload.unwrap_or_else(|_| {
+        let late = FetchError::TimedOut(within);
+        Err(StoreError::Fetch(Arc::new(late)))
+    })?;
+    let made = timeout_at(began + within, secure(shared, &workload, accepted.stream));
+    let made = made.await.unwrap_or_else(|_| Err(late(shared)));
+    let (stream, peer) = made.map_err(|failure| failed(shared, source, spoke, failure))?;
     shared.observer.handshake(&Handshake {
         direction: Direction::Inbound,
         peer: source,
-        took: began.elapsed(),
+        took: spoke.elapsed(),
         outcome: Ok(peer.identity()),
     });
     // Not before it has proved who it is: nobody else makes those leave who have.
@@ -116,10 +121,9 @@ async fn greet(
 /// TLS, when it is its turn.
 async fn secure(
     shared: &Shared,
+    workload: &Workload,
     stream: TcpStream,
-) -> Result<Result<(Secured<TcpStream>, Peer), TlsFailure>, Failure> {
-    let own = shared.known().here.own.identity.clone();
-    let workload = shared.store.get(&own).await?;
+) -> Result<(Secured<TcpStream>, Peer), TlsFailure> {
     let slot = shared.room.handshake().await;
     let given_up = async {
         match &slot {
@@ -127,11 +131,11 @@ async fn secure(
             None => pending().await,
         }
     };
-    Ok(tokio::select! {
+    tokio::select! {
         biased;
         made = workload.accept(stream) => made.map_err(TlsFailure::Handshake),
         () = given_up => Err(TlsFailure::Crowded),
-    })
+    }
 }
 
 fn late(shared: &Shared) -> TlsFailure {

@@ -24,11 +24,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use self::labels::reporter;
-use self::outcome::in_words;
 use self::record::{Record, TARGET};
 use self::series::{OfTable, Table};
 use self::sparse::Sparse;
-use crate::report::{self, About, Direction, Early, Handshake, Observer, TlsFailure};
+use crate::report::{self, About, Direction, Early, Failure, Handshake, Observer, TlsFailure};
 
 pub use self::gauges::{watch_certificates, watch_inbound, watch_pool};
 pub use self::open::OpenConnection;
@@ -54,7 +53,7 @@ struct Inner {
     table: Arc<Table>,
     open: open::Open,
     sockets: Family<OfDirection, Gauge>,
-    refused: Family<OfDirection, Counter>,
+    refused: Family<OfReason, Counter>,
     ended: Family<OfEnd, Counter>,
     handshake: Times,
     unproved: Family<OfReason, Counter>,
@@ -114,7 +113,11 @@ impl Observer for Telemetry {
 
     fn refuse(&self, early: &Early<'_>) {
         let direction = early.direction;
-        self.0.refused.get_or_create(&of(direction)).inc();
+        let labels = OfReason {
+            reporter: reporter(direction),
+            reason: why(early.failure),
+        };
+        self.0.refused.get_or_create(&labels).inc();
         if let Some(untold) = self.0.lines.take() {
             tracing::event!(
                 target: TARGET,
@@ -124,7 +127,7 @@ impl Observer for Telemetry {
                 dst.addr = %early.destination,
                 direction = direction.to_string(),
                 untold = some(untold),
-                error = in_words(early.failure),
+                error = outcome::reason(early.failure),
                 "connection failed"
             );
         }
@@ -142,16 +145,8 @@ impl Observer for Telemetry {
                     reporter: reporter(direction),
                     reason: reason(error),
                 };
+                // It is told with the connection that it was for.
                 self.0.unproved.get_or_create(&labels).inc();
-                if let Some(untold) = self.0.lines.take() {
-                    tracing::warn!(
-                        peer = %handshake.peer,
-                        direction = direction.to_string(),
-                        untold = some(untold),
-                        error = in_words(error),
-                        "tls handshake failed"
-                    );
-                }
             }
         }
     }
@@ -170,7 +165,7 @@ impl Inner {
             help,
             self.refused.clone(),
         );
-        let help = "How long handshakes of TLS took that succeeded";
+        let help = "How long handshakes of TLS took that succeeded, from the first octet on";
         let name = "ambient_tls_handshake_duration_seconds";
         registry.register(name, help, self.handshake.clone());
         let help = "Handshakes of TLS that failed";
@@ -215,6 +210,21 @@ fn some(number: u64) -> Option<u64> {
 fn of(direction: Direction) -> OfDirection {
     let reporter = reporter(direction);
     OfDirection { reporter }
+}
+
+/// Why a connection went nowhere, in one of few words.
+fn why(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::Refused(_) => "route",
+        Failure::BadRequest(_) => "request",
+        Failure::Unwanted(_) => "unwanted",
+        Failure::Identity(_) => "certificate",
+        Failure::Connect(_) | Failure::Silence { .. } => "connect",
+        Failure::Tls(_) => "tls",
+        Failure::Http2(_) => "http2",
+        Failure::NoWay(_) | Failure::Stream(_) | Failure::NoTunnel(_) => "tunnel",
+        Failure::Full(_) | Failure::Crowded(_) => "crowded",
+    }
 }
 
 /// Why a handshake failed, in one of few words.

@@ -101,13 +101,14 @@ fn flag(failure: &Failure) -> Flag {
         | Failure::NoWay(_)
         | Failure::Stream(_)
         | Failure::Full(_)
-        | Failure::Crowded(_) => Flag::Connect,
+        | Failure::Crowded(_)
+        | Failure::NoTunnel(_) => Flag::Connect,
     }
 }
 
 /// Why there is no way to the server. What several connections share is no cause that an error can
 /// lead to, so that one is asked itself.
-fn reason(failure: &Failure) -> String {
+pub(super) fn reason(failure: &Failure) -> String {
     let cause: &dyn Error = match failure {
         Failure::Tls(error) => &**error,
         Failure::Http2(error) => &**error,

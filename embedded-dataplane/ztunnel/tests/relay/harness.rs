@@ -95,15 +95,24 @@ services:
 
     /// A relay for a workload.
     pub(crate) fn relay(&self, name: &str, settings: Settings) -> Running {
+        let source = Held(self.issued(&self.identity(name)));
+        self.relay_of(name, source, settings)
+    }
+
+    /// A relay whose certificate does not come.
+    pub(crate) fn relay_without_certificate(&self, name: &str, settings: Settings) -> Running {
+        self.relay_of(name, Never, settings)
+    }
+
+    fn relay_of(&self, name: &str, source: impl Certificates, settings: Settings) -> Running {
         let trust = Trust::new([]);
         let names = format!("shop/{name}/{name}").parse().unwrap();
         let known = Known::new(self.snapshot.clone(), &names).unwrap();
-        let identity = known.here.own.identity.clone();
-        let source = Held(self.issued(&identity));
         let options = StoreOptions::default();
         let store = Arc::new(Store::start(source, Arc::clone(&trust), options));
         let (observer, seen) = Seen::new(self.net);
         let bug = Arc::clone(&observer.bug);
+        let took = Arc::clone(&observer.took);
         let (drain, draining) = Drain::new();
         let panics = Panics::default();
         let (publish, known) = watch::channel(Arc::new(known));
@@ -121,6 +130,7 @@ services:
             seen,
             panics,
             settings,
+            took,
             bug,
             _publish: publish,
         }
@@ -241,6 +251,15 @@ impl Certificates for Held {
     }
 }
 
+/// A certificate that does not come.
+struct Never;
+
+impl Certificates for Never {
+    fn fetch<'a>(&'a self, _: &'a SpiffeId) -> Pending<'a, Result<Issued, FetchError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
 /// A relay that is running.
 pub(crate) struct Running {
     pub(crate) relay: Relay,
@@ -249,6 +268,8 @@ pub(crate) struct Running {
     pub(crate) seen: mpsc::UnboundedReceiver<String>,
     pub(crate) panics: Panics,
     settings: Settings,
+    /// How long handshakes took that succeeded.
+    pub(crate) took: Arc<Mutex<Vec<Duration>>>,
     /// A server whose octets meet a bug.
     pub(crate) bug: Arc<Mutex<Option<SocketAddr>>>,
     _publish: watch::Sender<Arc<Known>>,
@@ -296,6 +317,7 @@ impl Running {
 struct Seen {
     net: String,
     told: mpsc::UnboundedSender<String>,
+    took: Arc<Mutex<Vec<Duration>>>,
     bug: Arc<Mutex<Option<SocketAddr>>>,
 }
 
@@ -303,8 +325,13 @@ impl Seen {
     fn new([a, b]: [u8; 2]) -> (Self, mpsc::UnboundedReceiver<String>) {
         let (told, seen) = mpsc::unbounded_channel();
         let net = format!("127.{a}.{b}.");
-        let bug = Arc::default();
-        (Self { net, told, bug }, seen)
+        let seen_by = Self {
+            net,
+            told,
+            took: Arc::default(),
+            bug: Arc::default(),
+        };
+        (seen_by, seen)
     }
 
     fn tell(&self, line: &str) {
@@ -344,7 +371,10 @@ impl Observer for Seen {
 
     fn handshake(&self, handshake: &Handshake<'_>) {
         let outcome = match handshake.outcome {
-            Ok(identity) => identity.to_string(),
+            Ok(identity) => {
+                self.took.lock().unwrap().push(handshake.took);
+                identity.to_string()
+            }
             Err(error) => error.to_string(),
         };
         self.tell(&format!(
@@ -399,6 +429,7 @@ impl Record for Line {
         let seen = Seen {
             net: self.net.clone(),
             told: self.told.clone(),
+            took: Arc::default(),
             bug: Arc::clone(&self.bug),
         };
         seen.tell(&line);
