@@ -14,6 +14,7 @@ mod series;
 mod sparse;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ambient_identity::HandshakeError;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -46,7 +47,9 @@ const LINES: u32 = 10;
 #[derive(Debug, Clone)]
 pub struct Telemetry(Arc<Inner>);
 
-type Times = Family<OfDirection, Histogram, fn() -> Histogram>;
+/// How long a step takes, in either direction.
+#[derive(Debug)]
+struct Times(Family<OfDirection, Histogram, fn() -> Histogram>);
 
 #[derive(Debug)]
 struct Inner {
@@ -83,17 +86,16 @@ struct OfReason {
 impl Telemetry {
     /// Registers everything that is counted.
     pub fn new(registry: &mut Registry, bounds: Bounds) -> Self {
-        let times: fn() -> Histogram = || Histogram::new(BUCKETS);
         let inner = Inner {
             table: Arc::new(Table::new(bounds)),
             open: open::Open::default(),
             sockets: Family::default(),
             refused: Family::default(),
             ended: Family::default(),
-            handshake: Family::new_with_constructor(times),
+            handshake: Times::new(),
             unproved: Family::default(),
-            connect: Family::new_with_constructor(times),
-            first_byte: Family::new_with_constructor(times),
+            connect: Times::new(),
+            first_byte: Times::new(),
             lines: Sparse::new(LINES),
         };
         inner.register(registry);
@@ -136,10 +138,7 @@ impl Observer for Telemetry {
     fn handshake(&self, handshake: &Handshake<'_>) {
         let direction = handshake.direction;
         match handshake.outcome {
-            Ok(_) => {
-                let times = self.0.handshake.get_or_create(&of(direction));
-                times.observe(handshake.took.as_secs_f64());
-            }
+            Ok(_) => self.0.handshake.observe(direction, handshake.took),
             Err(error) => {
                 let labels = OfReason {
                     reporter: reporter(direction),
@@ -167,18 +166,18 @@ impl Inner {
         );
         let help = "How long handshakes of TLS took that succeeded, from the first octet on";
         let name = "ambient_tls_handshake_duration_seconds";
-        registry.register(name, help, self.handshake.clone());
+        registry.register(name, help, self.handshake.0.clone());
         let help = "Handshakes of TLS that failed";
         registry.register("ambient_tls_handshakes_failed", help, self.unproved.clone());
         let help = "How long it took until there was a way to the server";
         registry.register(
             "ambient_connect_duration_seconds",
             help,
-            self.connect.clone(),
+            self.connect.0.clone(),
         );
         let help = "How long it took from there until the first octet of the server";
         let name = "ambient_first_byte_duration_seconds";
-        registry.register(name, help, self.first_byte.clone());
+        registry.register(name, help, self.first_byte.0.clone());
     }
 
     fn sockets(&self, direction: Direction) -> Gauge {
@@ -192,13 +191,16 @@ impl Inner {
             how,
         })
     }
+}
 
-    fn connect(&self, direction: Direction) -> Histogram {
-        self.connect.get_or_create_owned(&of(direction))
+impl Times {
+    fn new() -> Self {
+        Self(Family::new_with_constructor(|| Histogram::new(BUCKETS)))
     }
 
-    fn first_byte(&self, direction: Direction) -> Histogram {
-        self.first_byte.get_or_create_owned(&of(direction))
+    fn observe(&self, direction: Direction, time: Duration) {
+        let times = self.0.get_or_create(&of(direction));
+        times.observe(time.as_secs_f64());
     }
 }
 
