@@ -8,3 +8,4 @@ mod ends;
 mod envoy;
 mod harness;
 mod life;
+mod seen;
