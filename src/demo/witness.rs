@@ -115,7 +115,7 @@ impl Record for Heeded {
     fn close(self: Box<Self>, end: &End) {
         let word = match end {
             End::Failed(failure) => Word::Failed(failure.to_string()),
-            End::Over(_) | End::Drained | End::Revoked(_) => Word::Closed,
+            End::Over(_) | End::Drained | End::Revoked(_) | End::Panicked => Word::Closed,
         };
         // First counted and logged, then told: whoever waits for it looks at these.
         self.record.close(end);

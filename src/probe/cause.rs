@@ -139,8 +139,8 @@ causes! {
         "GOAWAY with `NO_ERROR`.",
         "Try again; if it lasts, look at the rollout of the proxy.";
     Http2Error = "http2-error", "HTTP/2 with the peer broke",
-        "The peer does not follow HTTP/2, floods us, changes what it carries, or holds us for one who does so.",
-        "GOAWAY with an error, a broken frame, too many of a kind, octets that come back changed, or the end of the connection.",
+        "The peer does not follow HTTP/2, floods us, or holds us for one who does so.",
+        "GOAWAY with an error, a broken frame, too many of a kind, or the end of the connection.",
         "Something between the two may speak for the peer; look at the peer's log.";
     Http2Stalled = "http2-stalled", "the peer never answers in HTTP/2",
         "TLS stands and HTTP/2 does not begin: a proxy without processor time, or a path that loses larger packets.",
@@ -178,9 +178,9 @@ causes! {
         "The tunnel was there, and the application ended the connection: at once, as one does that expects TLS or the PROXY protocol, or on what was sent, when it was not to its liking or too much.",
         "End of the stream, with how much had been sent and had come back by then.",
         "Speak the application's protocol to it from a pod that is not in the mesh, to compare.";
-    DataStalled = "data-stalled", "octets get stuck in the tunnel",
-        "Small pieces arrive and larger ones do not, in one direction or the other: packets are lost for their size, or somebody stopped reading.",
-        "The first size that was not answered for, or did not come back from an application that sends back what it gets, within the time of the step.",
+    DataStalled = "data-stalled", "octets get stuck or changed in the tunnel",
+        "Small pieces arrive and larger ones do not, in one direction or the other: packets are lost for their size, or somebody stopped reading. Or octets come that are not those that were sent: HTTP/2 is as it should be, and what it carries is not, which has a remedy of its own.",
+        "The first size that was not answered for, or did not come back from an application that sends back what it gets, within the time of the step; or the first octet that came back changed.",
         "Compare the MTU of the nodes' and pods' interfaces and of the path between the nodes.";
 }
 

@@ -39,7 +39,7 @@ async fn an_echo_has_to_return_everything_as_it_was() {
     ];
     insta::assert_snapshot!(all.join("\n"), @"
     healthy: data ok: 1 octet in TIME, 1 came back; 100000 octets in TIME, 100000 came back; 20 octets in TIME, 20 came back
-    http2-error: data failed: 100 octets in TIME, 100 came back; what was sent came back changed from octet 4097 on
+    data-stalled: data failed: 100 octets in TIME, 100 came back; what was sent came back changed from octet 4097 on
     data-stalled: data failed: 100 octets in TIME, 100 came back; 9000 octets arrived, and 5100 did not come back within 500ms
     data-stalled: data failed: 100 octets in TIME, 100 came back; 9000 octets: no answer within 500ms
     ");

@@ -1,51 +1,18 @@
-//! Envoy as a peer: the server that waypoints and gateways of the mesh are. Needs its binary, which
-//! `AMBIENT_PEER_ENVOY` names, or which is `envoy` in the path.
+//! Envoy as a peer: the server that waypoints and gateways of the mesh are.
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use ambient_testkit::Issued;
+use ambient_testkit::envoy::{Binary, TYPE};
 use kubectl_ambient::probe::{self, Options};
 
 use crate::mesh::{Mesh, told};
 
-/// An Envoy that ends with its owner.
-struct Envoy {
-    process: Child,
-    folder: tempfile::TempDir,
-}
-
-impl Drop for Envoy {
-    fn drop(&mut self) {
-        _ = self.process.kill();
-        _ = self.process.wait();
-    }
-}
-
-/// The binary. In CI there has to be one.
-fn binary(test: &str) -> Option<PathBuf> {
-    let named = std::env::var_os("AMBIENT_PEER_ENVOY").map(PathBuf::from);
-    let path = named.unwrap_or_else(|| PathBuf::from("envoy"));
-    let starts = Command::new(&path).arg("--version").output();
-    if starts.is_ok_and(|output| output.status.success()) {
-        return Some(path);
-    }
-    let reason = format!("{test} needs envoy: name it with AMBIENT_PEER_ENVOY");
-    assert!(std::env::var_os("CI").is_none(), "{reason}");
-    _ = writeln!(std::io::stderr(), "skipped: {reason}");
-    None
-}
-
 /// Two listeners of HBONE: `required` wants a certificate of its client, `none` asks for none.
 /// `10.0.0.1:80` leads to an application, `10.0.0.2:80` to a port without one, `10.0.0.3:80` is
 /// denied by a policy, and nothing else is known.
-fn configuration(folder: &Path, application: SocketAddr, closed: SocketAddr) -> String {
-    const TYPE: &str = "type.googleapis.com/envoy.extensions";
-    let folder = folder.display();
+fn configuration(application: SocketAddr, closed: SocketAddr) -> String {
     let listener = |name: &str, required: bool| {
         format!(
             r#"
@@ -61,8 +28,8 @@ fn configuration(folder: &Path, application: SocketAddr, closed: SocketAddr) -> 
             alpn_protocols: [h2]
             tls_params: {{ tls_minimum_protocol_version: TLSv1_3 }}
             tls_certificates:
-            - certificate_chain: {{ filename: {folder}/server.pem }}
-              private_key: {{ filename: {folder}/server.key }}
+            - certificate_chain: {{ filename: FOLDER/chain.pem }}
+              private_key: {{ filename: FOLDER/key.pem }}
             {validation}
       filters:
       - name: http
@@ -92,18 +59,15 @@ fn configuration(folder: &Path, application: SocketAddr, closed: SocketAddr) -> 
             typed_config: {{ "@type": {TYPE}.filters.http.router.v3.Router }}
 "#,
             validation = if required {
-                format!("validation_context: {{ trusted_ca: {{ filename: {folder}/root.pem }} }}")
+                "validation_context: { trusted_ca: { filename: FOLDER/root.pem } }"
             } else {
-                String::new()
+                ""
             },
             application = route("application"),
             closed = route("closed"),
         )
     };
-    let mut text = String::from(
-        "admin: { address: { socket_address: { address: 127.0.0.1, port_value: 0 } } }\n\
-         static_resources:\n  clusters:\n",
-    );
+    let mut text = String::from("static_resources:\n  clusters:\n");
     for (name, to) in [("application", application), ("closed", closed)] {
         let port = to.port();
         let address = format!("{{ socket_address: {{ address: 127.0.0.1, port_value: {port} }} }}");
@@ -124,56 +88,6 @@ fn route(cluster: &str) -> String {
         "{{ match: {{ connect_matcher: {{}} }}, route: {{ cluster: {cluster}, upgrade_configs: \
          [{{ upgrade_type: CONNECT, connect_config: {{}} }}] }} }}"
     )
-}
-
-impl Envoy {
-    fn start(binary: &Path, mesh: &Mesh, application: SocketAddr, closed: SocketAddr) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let Issued { chain, key } = &mesh.server;
-        let configuration = configuration(folder.path(), application, closed);
-        for (name, text) in [
-            ("server.pem", chain),
-            ("server.key", key),
-            ("root.pem", &mesh.authority.root()),
-            ("envoy.yaml", &configuration),
-        ] {
-            std::fs::write(folder.path().join(name), text).unwrap();
-        }
-        let mut process = Command::new(binary)
-            .args(["--concurrency", "1", "--disable-hot-restart", "-c"])
-            .arg(folder.path().join("envoy.yaml"))
-            .arg("--admin-address-path")
-            .arg(folder.path().join("admin"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap());
-        let envoy = Self { process, folder };
-        let mut told = String::new();
-        while !told.contains("starting workers") {
-            let came = log.read_line(&mut told).unwrap();
-            assert!(came > 0, "{told}");
-        }
-        // It would wait if nobody took the rest.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        envoy
-    }
-
-    /// Where its listeners are, `required` and `none`, by its administration.
-    fn listeners(&self) -> [SocketAddr; 2] {
-        let admin = std::fs::read_to_string(self.folder.path().join("admin")).unwrap();
-        let mut stream = TcpStream::connect(admin.trim()).unwrap();
-        stream
-            .write_all(b"GET /listeners HTTP/1.1\r\nHost: envoy\r\nConnection: close\r\n\r\n")
-            .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        ["required::", "none::"].map(|name| {
-            let mut found = answer.lines().filter_map(|line| line.strip_prefix(name));
-            found.next().unwrap().trim().parse().unwrap()
-        })
-    }
 }
 
 /// An application that sends back what it gets.
@@ -197,7 +111,7 @@ async fn seen(address: SocketAddr, options: &Options) -> String {
 
 #[tokio::test]
 async fn envoy_is_judged_as_any_peer() {
-    let Some(binary) = binary("envoy_is_judged_as_any_peer") else {
+    let Some(binary) = Binary::find("envoy_is_judged_as_any_peer") else {
         return;
     };
     let mesh = Mesh::new();
@@ -207,8 +121,9 @@ async fn envoy_is_judged_as_any_peer() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = nobody.local_addr().unwrap();
     drop(nobody);
-    let envoy = Envoy::start(&binary, &mesh, application, closed);
-    let [required, none] = envoy.listeners();
+    let configuration = configuration(application, closed);
+    let envoy = binary.start(&mesh.server, &mesh.authority.root(), &configuration);
+    let [required, none] = ["required", "none"].map(|name| envoy.listener(name));
 
     let patient = |options: Options| Options {
         timeout: Duration::from_secs(20),

@@ -6,9 +6,21 @@ pub fn descriptors(wanted: usize) -> usize {
     limit::raise(wanted)
 }
 
+/// How many files this process may have open at this moment.
+pub fn granted() -> usize {
+    limit::granted()
+}
+
 #[cfg(unix)]
 mod limit {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+    pub(super) fn granted() -> usize {
+        let limit = getrlimit(Resource::RLIMIT_NOFILE);
+        limit.map_or(usize::MAX, |(now, _)| {
+            usize::try_from(now).unwrap_or(usize::MAX)
+        })
+    }
 
     pub(super) fn raise(wanted: usize) -> usize {
         let Ok((now, most)) = getrlimit(Resource::RLIMIT_NOFILE) else {
@@ -27,6 +39,10 @@ mod limit {
 /// Windows has no such limit.
 #[cfg(not(unix))]
 mod limit {
+    pub(super) fn granted() -> usize {
+        usize::MAX
+    }
+
     pub(super) fn raise(wanted: usize) -> usize {
         wanted
     }

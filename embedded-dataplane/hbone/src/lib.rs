@@ -30,7 +30,7 @@ mod watch;
 mod windows;
 
 pub use client::{Answer, ProbeConnection, ProbeTunnel, Receiver, Sender};
-pub use descriptors::descriptors;
+pub use descriptors::{descriptors, granted};
 pub use dial::{DialFault, Icmp, dial};
 pub use frames::GoAway;
 pub use notes::Fault;

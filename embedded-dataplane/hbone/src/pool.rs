@@ -323,6 +323,7 @@ async fn reap<C: Connector>(pool: Weak<Inner<C>>, period: Duration) {
         for shard in &inner.shards {
             lock(shard).reap(now);
         }
+        inner.tasks.forget_ended();
     }
 }
 

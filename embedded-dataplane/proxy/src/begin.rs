@@ -24,11 +24,6 @@ impl Begins {
         Self { sign, signs }
     }
 
-    /// Some work, which has begun when it was looked at for the first time.
-    pub(crate) fn of<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
-        begin(Some(self.sign.clone()), work)
-    }
-
     /// A listener, which has begun when it was asked for a connection for the first time.
     pub(crate) fn of_listener<A: Accept>(&self, accept: A) -> impl Accept + use<A> {
         Begun {
@@ -83,13 +78,12 @@ mod tests {
         }
         let mut cx = Context::from_waker(Waker::noop());
         let begins = Begins::new();
-        let mut work = Box::pin(begins.of(pending::<()>()));
-        let mut listener = begins.of_listener(Silent);
+        let mut listeners = [begins.of_listener(Silent), begins.of_listener(Silent)];
         let mut all = Box::pin(begins.all());
-        assert!(all.as_mut().poll(&mut cx).is_pending());
-        assert!(work.as_mut().poll(&mut cx).is_pending());
-        assert!(all.as_mut().poll(&mut cx).is_pending());
-        assert!(pin!(listener.accept()).poll(&mut cx).is_pending());
+        for listener in &mut listeners {
+            assert!(all.as_mut().poll(&mut cx).is_pending());
+            assert!(pin!(listener.accept()).poll(&mut cx).is_pending());
+        }
         assert_eq!(all.as_mut().poll(&mut cx), Poll::Ready(()));
     }
 }

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use ambient_runtime::accept::Failures;
 use ambient_ztunnel::handover::{HandoverError, Inheritance};
 use ambient_ztunnel::socket::{Destination, Listener, SocketOptions};
 
@@ -144,6 +145,15 @@ impl Listeners {
         let of_relay = of_relay.map(Listener::local_addr);
         let all = of_relay.into_iter().chain([self.admin.local_addr()]);
         all.flatten().map(|address| address.port())
+    }
+
+    /// How often those of the relay failed to accept, by their names.
+    pub(crate) fn failures(&self) -> [(&'static str, Failures); 3] {
+        [
+            (OUTBOUND, self.outbound.failures()),
+            (PLAINTEXT, self.plaintext.failures()),
+            (TUNNELS, self.tunnels.failures()),
+        ]
     }
 
     /// What was taken from, which waits to be told that this process accepts.

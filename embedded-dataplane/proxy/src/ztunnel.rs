@@ -16,7 +16,9 @@ use ambient_ztunnel::handover::{HandoverError, Inheritance, Offer};
 use ambient_ztunnel::relay::{self, Known, Parts, Relay, UnknownWorkload};
 use ambient_ztunnel::snapshot::{Snapshot, SnapshotError};
 use ambient_ztunnel::socket::PrivilegeError;
-use ambient_ztunnel::telemetry::{Bounds, Telemetry, watch_certificates, watch_pool};
+use ambient_ztunnel::telemetry::{
+    Bounds, Telemetry, watch_certificates, watch_inbound, watch_pool,
+};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -144,6 +146,7 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
     )?;
     let relay = Arc::new(relay);
     gauge(&mut metrics, &relay, &store);
+    metrics.watch_listeners(listeners.failures());
 
     let readiness = Readiness::default();
     let mut ready = readiness.gate("proxy");
@@ -188,16 +191,12 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
         }
     });
     let metrics = admin::metrics(&Arc::new(metrics));
-    let sites = Tasks::new(&panics);
-    for (listener, site) in [
+    let sites = [
         (listeners.admin, administration),
         (listeners.metrics, metrics),
         (listeners.status, admin::readiness(readiness.clone())),
-    ] {
-        let name = site.name();
-        let serving = admin::serve(listener, site, Limits::default());
-        sites.spawn(name, begins.of(serving));
-    }
+    ];
+    let sites = admin::Server::start(sites, Limits::default(), &panics)?;
     begins.all().await;
     follow(predecessor, offer.as_ref()).await?;
     ready.open();
@@ -223,10 +222,15 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
 
 /// Has what the relay holds shown among its metrics.
 fn gauge(metrics: &mut Metrics, relay: &Arc<Relay>, store: &Arc<Store>) {
-    let relay = Arc::downgrade(relay);
+    let asked = Arc::downgrade(relay);
     watch_pool(metrics.registry(), move || {
-        let pool = relay.upgrade().map(|relay| relay.pool());
+        let pool = asked.upgrade().map(|relay| relay.pool());
         pool.unwrap_or_default()
+    });
+    let asked = Arc::downgrade(relay);
+    watch_inbound(metrics.registry(), move || {
+        let inbound = asked.upgrade().map(|relay| relay.inbound());
+        inbound.unwrap_or_default()
     });
     let store = Arc::clone(store);
     watch_certificates(metrics.registry(), move || store.list());

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -26,6 +28,10 @@ pub struct Acceptor {
     trouble: Trouble,
 }
 
+/// How often a listener failed to accept for want of something. Clones are one and the same.
+#[derive(Debug, Clone, Default)]
+pub struct Failures(Arc<AtomicU64>);
+
 /// What went wrong.
 #[derive(Debug, Default)]
 struct Trouble {
@@ -33,7 +39,7 @@ struct Trouble {
     row: u32,
     /// Since it was last said that it is over.
     unsettled: u32,
-    all: u64,
+    all: Failures,
     last: Option<Instant>,
     until: Option<Instant>,
 }
@@ -92,8 +98,15 @@ impl Acceptor {
     }
 
     /// How often accepting failed for want of something.
-    pub fn failures(&self) -> u64 {
-        self.trouble.all
+    pub fn failures(&self) -> Failures {
+        self.trouble.all.clone()
+    }
+}
+
+impl Failures {
+    /// As often.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -111,7 +124,7 @@ impl Trouble {
         let wait = SHORTEST * 2_u32.saturating_pow(self.row.min(10));
         self.until = Some(now + wait.min(LONGEST));
         self.row += 1;
-        self.all += 1;
+        self.all.0.fetch_add(1, Ordering::Relaxed);
         self.unsettled = self.unsettled.saturating_add(1);
         self.last = Some(now);
         if self.unsettled == 1 {
@@ -153,7 +166,7 @@ mod tests {
         assert_eq!(trouble.recovered(now + CALM), Some(10));
         assert_eq!(trouble.recovered(now + CALM), None);
         assert_eq!(trouble.failed(&want, now), Cure::SayAndWait);
-        assert_eq!(trouble.all, 11);
+        assert_eq!(trouble.all.count(), 11);
     }
 
     #[tokio::test]
@@ -166,6 +179,6 @@ mod tests {
         ] {
             assert_eq!(trouble.failed(&kind.into(), Instant::now()), Cure::Next);
         }
-        assert_eq!((trouble.until, trouble.all), (None, 0));
+        assert_eq!((trouble.until, trouble.all.count()), (None, 0));
     }
 }

@@ -12,5 +12,4 @@ pub mod drain;
 pub mod log;
 pub mod metrics;
 pub mod readiness;
-mod stall;
 pub mod tasks;

@@ -1,20 +1,18 @@
 //! Tasks with names and an owner, whose panics are told.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-/// How many tasks are kept before those that ended are looked for.
-const FEW: usize = 16;
-
-/// Panics of the tasks of a process: counted, logged, and told to whoever waits for one. Clones are
-/// one and the same.
+/// Panics of the tasks of a process: counted, and told to whoever waits for one that the process
+/// cannot do without. Clones are one and the same.
 #[derive(Debug, Clone)]
 pub struct Panics {
     last: Arc<watch::Sender<Option<Panic>>>,
@@ -28,45 +26,59 @@ pub struct Panic {
     pub task: &'static str,
 }
 
-/// Tasks that are aborted when this is dropped.
+/// Tasks that are aborted when this is dropped. A panic ends its own task, and what that held.
 ///
 /// What a task starts itself belongs into tasks of its own, which it owns.
 #[derive(Debug)]
 pub struct Tasks {
     panics: Panics,
+    are_vital: bool,
     alive: Arc<Alive>,
-    handles: Mutex<Handles>,
-}
-
-#[derive(Debug, Default)]
-struct Handles {
-    all: Vec<AbortHandle>,
-    /// As many as this are worth looking through.
-    many: usize,
 }
 
 #[derive(Debug, Default)]
 struct Alive {
-    count: AtomicUsize,
+    running: Mutex<Running>,
     ended: Notify,
 }
 
+/// The tasks that have not ended. One that has is forgotten at once: its handle would keep its memory.
+#[derive(Debug, Default)]
+struct Running {
+    /// Without a handle as long as it is being started.
+    all: BTreeMap<u64, Option<AbortHandle>>,
+    next: u64,
+    /// How often all were aborted.
+    aborted: u64,
+}
+
 impl Tasks {
-    /// No tasks yet.
+    /// No tasks yet. They are what the process cannot do without: a panic is told to whoever waits
+    /// for one.
     pub fn new(panics: &Panics) -> Self {
+        let mut tasks = Self::apart(panics);
+        tasks.are_vital = true;
+        tasks
+    }
+
+    /// No tasks yet, each of which does something of its own, as of one connection: a panic is
+    /// counted, and concerns nobody else.
+    pub fn apart(panics: &Panics) -> Self {
         Self {
             panics: panics.clone(),
+            are_vital: false,
             alive: Arc::default(),
-            handles: Mutex::default(),
         }
     }
 
     /// Starts a task. Has to be called within a runtime of tokio.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        self.alive.count.fetch_add(1, Ordering::AcqRel);
+        let (number, aborted) = self.alive.running().add();
         let report = Report {
             name,
+            number,
             panics: self.panics.clone(),
+            is_vital: self.are_vital,
             alive: Arc::clone(&self.alive),
         };
         // Not under the lock: a runtime that shuts down drops the task at once, and what that drops
@@ -77,12 +89,13 @@ impl Tasks {
             task.await;
         });
         let handle = handle.abort_handle();
-        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
-        if handles.all.len() >= handles.many.max(FEW) {
-            handles.all.retain(|handle| !handle.is_finished());
-            handles.many = handles.all.len() * 2;
+        let mut running = self.alive.running();
+        if running.aborted != aborted {
+            drop(running);
+            handle.abort();
+        } else if let Some(kept) = running.all.get_mut(&number) {
+            *kept = Some(handle);
         }
-        handles.all.push(handle);
     }
 
     /// Waits until no task is left.
@@ -99,8 +112,12 @@ impl Tasks {
 
     /// Aborts all tasks, which end as soon as they let go of what they do.
     pub fn abort(&self) {
-        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
-        for handle in handles.all.drain(..) {
+        let mut running = self.alive.running();
+        running.aborted += 1;
+        let all: Vec<_> = running.all.values().flatten().cloned().collect();
+        // Not under the lock either.
+        drop(running);
+        for handle in all {
             handle.abort();
         }
     }
@@ -113,7 +130,7 @@ impl Tasks {
 
     /// How many tasks there are.
     pub fn len(&self) -> usize {
-        self.alive.count.load(Ordering::Acquire)
+        self.alive.running().all.len()
     }
 
     /// Whether there are none.
@@ -124,26 +141,46 @@ impl Tasks {
 
 impl Drop for Tasks {
     fn drop(&mut self) {
-        let handles = self.handles.get_mut();
-        for handle in &handles.unwrap_or_else(PoisonError::into_inner).all {
-            handle.abort();
-        }
+        self.abort();
+    }
+}
+
+impl Alive {
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Running {
+    /// One more, and how often all were aborted before.
+    fn add(&mut self) -> (u64, u64) {
+        let number = self.next;
+        self.next += 1;
+        self.all.insert(number, None);
+        (number, self.aborted)
     }
 }
 
 /// What becomes of a task.
 struct Report {
     name: &'static str,
+    number: u64,
     panics: Panics,
+    is_vital: bool,
     alive: Arc<Alive>,
 }
 
 impl Drop for Report {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.panics.add(Panic { task: self.name });
+            self.panics.add(Panic { task: self.name }, self.is_vital);
         }
-        if self.alive.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+        let mut running = self.alive.running();
+        let handle = running.all.remove(&self.number);
+        let is_last = running.all.is_empty();
+        drop(running);
+        drop(handle);
+        if is_last {
             self.alive.ended.notify_waiters();
         }
     }
@@ -155,7 +192,7 @@ impl Panics {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Waits for one, or tells the last at once.
+    /// Waits for one of a task that the process cannot do without, or tells the last at once.
     pub async fn any(&self) -> Panic {
         let mut last = self.last.subscribe();
         loop {
@@ -169,10 +206,11 @@ impl Panics {
         }
     }
 
-    fn add(&self, panic: Panic) {
+    fn add(&self, panic: Panic, is_vital: bool) {
         self.count.fetch_add(1, Ordering::Relaxed);
-        self.last.send_replace(Some(panic));
-        tracing::error!(task = panic.task, "task panicked");
+        if is_vital {
+            self.last.send_replace(Some(panic));
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 )]
 
 mod authority;
+pub mod envoy;
 mod istiod;
 mod peer;
 

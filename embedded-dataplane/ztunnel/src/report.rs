@@ -113,10 +113,35 @@ pub struct Handshake<'h> {
     pub direction: Direction,
     /// The peer's address.
     pub peer: SocketAddr,
-    /// How long it took.
+    /// How long it took from the first octet of the client on.
     pub took: Duration,
     /// The peer's identity, or why there is none.
     pub outcome: Result<&'h SpiffeId, &'h TlsFailure>,
+}
+
+/// What a relay has taken in at a moment, and what it did not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Inbound {
+    /// Clients of tunnels that have said nothing yet.
+    pub silent: usize,
+    /// Handshakes that are being made.
+    pub handshakes: usize,
+    /// Handshakes that wait for others to end.
+    pub waiting: usize,
+    /// Tunnels, those included that do not speak HTTP/2 yet.
+    pub tunnels: usize,
+    /// Descriptors that are left for connections from outside.
+    pub descriptors: usize,
+    /// Silent clients that were hung up on for others.
+    pub hung_up: u64,
+    /// Handshakes that were given up for others.
+    pub given_up: u64,
+    /// Idle tunnels that were asked to make room for others.
+    pub asked: u64,
+    /// Tunnels that were refused for want of room.
+    pub refused: u64,
+    /// Connections of tunnels that were refused for want of a descriptor.
+    pub starved: u64,
 }
 
 /// How a connection ended.
@@ -130,6 +155,8 @@ pub enum End {
     Drained,
     /// The certificate of the other end of its tunnel was revoked.
     Revoked(PeerFault),
+    /// The task that served it panicked.
+    Panicked,
 }
 
 /// Why there is no TLS.
@@ -141,6 +168,20 @@ pub enum TlsFailure {
     /// It took too long.
     #[error("no handshake within {0:?}")]
     Late(Duration),
+    /// It was given up to make room for others.
+    #[error("too many clients at once, and this one was not done")]
+    Crowded,
+}
+
+/// There is no room for one more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Full {
+    /// All tunnels that there may be are in use.
+    #[error("all {0} tunnels are in use")]
+    Tunnels(usize),
+    /// All descriptors for connections from outside are in use.
+    #[error("all {0} descriptors for connections from outside are in use")]
+    Descriptors(usize),
 }
 
 /// Why a connection has no way.
@@ -184,7 +225,13 @@ pub enum Failure {
     /// The stream of a tunnel was over before the tunnel was open.
     #[error(transparent)]
     Stream(#[from] StreamError),
+    /// There is no room for what comes from outside.
+    #[error(transparent)]
+    Full(#[from] Full),
     /// No tunnel became free, or too many wait for one.
     #[error("{0}")]
     Crowded(String),
+    /// No tunnel came about, for none of the reasons above.
+    #[error("{0}")]
+    NoTunnel(String),
 }

@@ -140,7 +140,7 @@ pub(in crate::probe) fn stalled(size: usize, missing: Option<u64>, late: Late) -
 /// An echo changed an octet, counted from 1.
 pub(in crate::probe) fn changed(place: u64) -> Verdict {
     let detail = format!("what was sent came back changed from octet {place} on");
-    Verdict::new(Cause::Http2Error, detail).advise(Some(
+    Verdict::new(Cause::DataStalled, detail).advise(Some(
         "Something on the way loses or changes what it carries: send the same to the application \
          without the tunnel to tell it from the proxies, and look at the peer's log.",
     ))

@@ -34,6 +34,19 @@ impl Tasks {
         }
         running.handles.push(handle);
     }
+
+    /// Forgets tasks that ended, whose memory is kept with their handles.
+    pub(super) fn forget_ended(&self) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.handles.retain(|handle| !handle.is_finished());
+        running.handles.shrink_to(FEW);
+        running.many = running.handles.len() * 2;
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.running.lock().unwrap().handles.len()
+    }
 }
 
 impl Drop for Tasks {

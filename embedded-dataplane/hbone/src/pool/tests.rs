@@ -277,3 +277,17 @@ async fn a_pool_that_is_dropped_leaves_nothing_behind() {
     settle().await;
     assert_eq!((start.elapsed(), net.watchers()), (Duration::ZERO, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_kept_of_connections_that_have_gone() {
+    let net = Net::new(&[]);
+    let pool = pool(&net);
+    for number in 1..=100 {
+        drop(connect(&pool, &key(number)).await.unwrap());
+    }
+    // The dial and the driver of each, and what lets go of idle ones.
+    assert!(pool.inner.tasks.len() > 100);
+    sleep(Settings::default().idle * 2).await;
+    assert_eq!(pool.counts(), Counts::default());
+    assert_eq!(pool.inner.tasks.len(), 1);
+}

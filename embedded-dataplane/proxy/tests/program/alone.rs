@@ -54,10 +54,15 @@ fn it_becomes_ready_answers_and_ends_by_signal() {
         get(status, "/healthz/ready").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
     });
     let counted = get(metrics, "/metrics").unwrap();
-    assert!(
-        counted.contains("istio_build{component=\"ztunnel\""),
-        "{counted}"
-    );
+    for line in [
+        "istio_build{component=\"ztunnel\"",
+        "ambient_accept_failures_total{listener=\"outbound\"} 0\n",
+        "ambient_accept_failures_total{listener=\"plaintext\"} 0\n",
+        "ambient_accept_failures_total{listener=\"tunnels\"} 0\n",
+        "ambient_inbound_tunnels 0\n",
+    ] {
+        assert!(counted.contains(line), "{line} in {counted}");
+    }
     let dump = get(admin, "/config_dump").unwrap();
     let (_, body) = dump.split_once("\r\n\r\n").unwrap();
     let dump: serde_json::Value = serde_json::from_str(body).unwrap();

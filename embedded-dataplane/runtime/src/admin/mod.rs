@@ -8,7 +8,9 @@
 
 mod logging;
 mod page;
+mod recent;
 mod server;
+mod thread;
 
 use std::sync::Arc;
 
@@ -19,8 +21,11 @@ use crate::log::Log;
 use crate::metrics::{Exposition, Metrics};
 use crate::readiness::Readiness;
 
+use self::recent::Recent;
+
 pub use self::page::{Answer, Ask, Site};
 pub use self::server::{Limits, serve};
+pub use self::thread::Server;
 
 /// Why there are no profiles.
 const NO_PROFILES: &str = "this build has no profiler: run `perf record -g -p PID` on the node";
@@ -65,33 +70,41 @@ pub fn readiness(readiness: Readiness) -> Site {
     })
 }
 
-/// Tells what is counted.
+/// Tells what is counted, or was a moment ago.
 pub fn metrics(metrics: &Arc<Metrics>) -> Site {
-    let expose = |metrics: Arc<Metrics>| {
+    let of = |exposition| {
+        let metrics = Arc::clone(metrics);
+        Recent::new(move || metrics.expose(exposition))
+    };
+    let forms = Arc::new((of(Exposition::OpenMetrics), of(Exposition::Text)));
+    let expose = || {
+        let forms = Arc::clone(&forms);
         move |ask: &Ask<'_>| {
             let exposition = Exposition::accepted(ask.accept());
-            let text = metrics.expose(exposition);
+            let (open_metrics, text) = &*forms;
+            let text = match exposition {
+                Exposition::OpenMetrics => open_metrics.text(),
+                Exposition::Text => text.text(),
+            };
             Answer::of(StatusCode::OK, exposition.content_type(), text)
         }
     };
-    let site = Site::new("metrics");
-    let site = site.page("/metrics", &[Method::GET], expose(Arc::clone(metrics)));
-    site.page(
-        "/stats/prometheus",
-        &[Method::GET],
-        expose(Arc::clone(metrics)),
-    )
+    Site::new("metrics")
+        .page("/metrics", &[Method::GET], expose())
+        .page("/stats/prometheus", &[Method::GET], expose())
 }
 
-/// Shows the configuration, which `dump` makes as JSON, and changes what is logged.
+/// Shows the configuration, which `dump` makes as JSON once for those who ask at about the same time,
+/// and changes what is logged.
 pub fn administration(
     log: Option<Log>,
     quit: Quit,
     dump: impl Fn() -> String + Send + Sync + 'static,
 ) -> Site {
+    let dump = Recent::new(dump);
     let site = Site::new("admin")
         .page("/config_dump", &[Method::GET], move |_| {
-            Answer::of(StatusCode::OK, "application/json", dump())
+            Answer::of(StatusCode::OK, "application/json", dump.text())
         })
         .page("/quitquitquit", &[Method::POST], move |_| {
             quit.ask();

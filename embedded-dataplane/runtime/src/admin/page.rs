@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, header};
 
@@ -36,7 +37,7 @@ pub struct Answer {
     /// What may be asked instead.
     pub allow: Option<String>,
     /// Its body.
-    pub body: String,
+    pub body: Bytes,
 }
 
 impl Site {
@@ -145,12 +146,12 @@ impl Ask<'_> {
 
 impl Answer {
     /// Plain text.
-    pub fn text(status: StatusCode, body: impl Into<String>) -> Self {
+    pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Self {
         Self::of(status, "text/plain; charset=utf-8", body)
     }
 
     /// A body of some type.
-    pub fn of(status: StatusCode, content_type: &'static str, body: impl Into<String>) -> Self {
+    pub fn of(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         Self {
             status,
             content_type,

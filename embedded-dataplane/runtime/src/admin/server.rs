@@ -1,4 +1,7 @@
 //! The server of a site: HTTP/1.1 within bounds, whoever is at the other end.
+//!
+//! A connection is for one question. Who asks does so every few seconds and loses nothing by it, and
+//! whoever it is cannot have more than one answer waiting.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -12,12 +15,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
 
 use super::page::{Answer, Site};
 use crate::accept::Acceptor;
-use crate::stall::Stalling;
 
 /// What a client may take.
 #[derive(Debug, Clone, Copy)]
@@ -25,9 +29,9 @@ pub struct Limits {
     /// How many connections there are at once. One more ends the oldest, so that who holds all of
     /// them does not keep a probe out.
     pub connections: usize,
-    /// How long a client may take to ask, the first time and each time after that.
+    /// How long a client may take to ask.
     pub asking: Duration,
-    /// How long a client may take nothing of an answer.
+    /// How long a client may take for all of an answer.
     pub taking: Duration,
     /// The most octets of a request's head.
     pub head: usize,
@@ -41,7 +45,8 @@ impl Default for Limits {
             connections: 64,
             // As ztunnel's (its `src/hyper_util.rs`).
             asking: Duration::from_secs(2),
-            taking: Duration::from_secs(30),
+            // As long as Prometheus waits for one (its `scrape_timeout`, by default).
+            taking: Duration::from_secs(10),
             // The least that the protocol's implementation works with.
             head: 8192,
             headers: 64,
@@ -76,33 +81,38 @@ pub async fn serve(listener: TcpListener, site: Site, limits: Limits) {
     }
 }
 
-async fn connection(stream: TcpStream, site: Arc<Site>, limits: Limits) {
-    let stream = TokioIo::new(Stalling::new(stream, limits.taking));
+pub(super) async fn connection<S>(stream: S, site: Arc<Site>, limits: Limits)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let service = service_fn(|request: Request<Incoming>| {
         let (head, _) = request.into_parts();
         let answer = respond(site.answer(&head));
         async move { Ok::<_, Infallible>(answer) }
     });
-    let served = http1::Builder::new()
+    let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.asking)
         .max_buf_size(limits.head)
         .max_headers(limits.headers)
+        .keep_alive(false)
         // Who has asked may say that this was all.
         .half_close(true)
-        .serve_connection(stream, service)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(
+        .serve_connection(TokioIo::new(stream), service);
+    // As a whole: who takes an octet now and then would hold an answer for ever.
+    match timeout(limits.asking + limits.taking, serving).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(
             site = site.name(),
             error = &error as &dyn std::error::Error,
             "connection failed"
-        );
+        ),
+        Err(_) => tracing::debug!(site = site.name(), "the answer was not taken in time"),
     }
 }
 
 fn respond(answer: Answer) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(answer.body)));
+    let mut response = Response::new(Full::new(answer.body));
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
     let content_type = header::HeaderValue::from_static(answer.content_type);

@@ -1,9 +1,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::log::LogOptions;
@@ -269,24 +272,103 @@ async fn whoever_holds_all_connections_does_not_keep_a_probe_out() {
     }
 }
 
-#[tokio::test]
-async fn who_takes_nothing_of_an_answer_is_left() {
-    let limits = Limits {
-        taking: Duration::from_millis(300),
-        ..Limits::default()
-    };
+#[tokio::test(start_paused = true)]
+async fn a_reader_of_an_octet_a_second_is_left_when_its_time_is_up() {
     let site = Site::new("large").page("/", &[Method::GET], |_| {
-        Answer::text(StatusCode::OK, "x".repeat(64 * 1024 * 1024))
+        Answer::text(StatusCode::OK, "x".repeat(1 << 20))
     });
-    let served = served(site, limits).await;
-    let mut stream = served.open().await;
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nhost: t\r\n\r\n")
-        .await
-        .unwrap();
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    let mut answer = Vec::new();
-    let read = timeout(Duration::from_mins(1), stream.read_to_end(&mut answer));
-    let _ = read.await.expect("the server closes");
-    assert!(answer.len() < 64 * 1024 * 1024, "{}", answer.len());
+    let (near, mut far) = duplex(1);
+    let begun = Instant::now();
+    let serving = server::connection(near, Arc::new(site), Limits::default());
+    let reading = async {
+        far.write_all(b"GET / HTTP/1.1\r\nhost: t\r\n\r\n")
+            .await
+            .unwrap();
+        let mut octets = 0;
+        while far.read(&mut [0]).await.unwrap() > 0 {
+            octets += 1;
+            sleep(Duration::from_secs(1)).await;
+        }
+        octets
+    };
+    let ((), octets) = tokio::join!(serving, reading);
+    // What it had time for, and what was on its way.
+    assert_eq!((begun.elapsed().as_secs(), octets), (13, 13));
+}
+
+#[tokio::test]
+async fn a_connection_is_for_one_question() {
+    let served = served(some(), Limits::default()).await;
+    let request = "GET /healthz/ready HTTP/1.1\r\nhost: t\r\n\r\n";
+    let answer = served.send(&request.repeat(3)).await;
+    assert_eq!(answer.matches("200 OK").count(), 1, "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_at_the_same_time_gets_the_same_text() {
+    let made = AtomicUsize::new(0);
+    let text = Recent::new(|| made.fetch_add(1, Ordering::Relaxed).to_string());
+    let first = text.text();
+    for _ in 0..1000 {
+        let again = text.text();
+        assert_eq!(again.as_ptr(), first.as_ptr());
+    }
+    sleep(Duration::from_millis(999)).await;
+    assert_eq!(text.text(), "0");
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(text.text(), "1");
+}
+
+#[tokio::test]
+async fn a_crowd_of_scrapers_has_the_metrics_made_once() {
+    #[derive(Debug, Clone, Default)]
+    struct Scrapes(Arc<AtomicUsize>);
+    impl prometheus_client::collector::Collector for Scrapes {
+        fn encode(
+            &self,
+            _: prometheus_client::encoding::DescriptorEncoder<'_>,
+        ) -> std::fmt::Result {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+    let scrapes = Scrapes::default();
+    let mut all = Metrics::default();
+    all.registry().register_collector(Box::new(scrapes.clone()));
+    let site = metrics(&Arc::new(all));
+    let ask = |path: &str, accept: &str| {
+        let request = http::Request::get(path).header("accept", accept);
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        site.answer(&head).body
+    };
+    for _ in 0..100 {
+        assert_eq!(ask("/metrics", "*/*"), ask("/stats/prometheus", "*/*"));
+        assert_eq!(ask("/metrics", "application/openmetrics-text"), "# EOF\n");
+    }
+    assert_eq!(scrapes.0.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_server_answers_while_the_process_is_busy_and_ends_when_asked() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (work, busy) = mpsc::channel();
+    let busy = std::sync::Mutex::new(busy);
+    let (say, mut being_made) = tokio::sync::mpsc::unbounded_channel();
+    let site = Site::new("slow").page("/", &[Method::GET], move |_| {
+        say.send(()).unwrap();
+        let asked = busy.lock().unwrap().recv_timeout(Duration::from_secs(10));
+        Answer::text(StatusCode::OK, format!("{asked:?}"))
+    });
+    let server = Server::start([(listener, site)], Limits::default(), &Panics::default());
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = b"GET / HTTP/1.1\r\nhost: t\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    // The work of this thread goes on while the page is made.
+    being_made.recv().await.unwrap();
+    work.send("moving data").unwrap();
+    let answer = rest(&mut stream).await;
+    assert!(answer.ends_with("Ok(\"moving data\")"), "{answer}");
+    server.unwrap().stop().await;
+    TcpStream::connect(address).await.unwrap_err();
 }

@@ -8,9 +8,10 @@ mod filter;
 mod format;
 mod queue;
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::panic::PanicHookInfo;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use tracing::level_filters::LevelFilter;
@@ -66,6 +67,8 @@ struct Inner {
     options: LogOptions,
     filter: RwLock<Filter>,
     queue: Queue,
+    /// Where panics were that were told.
+    told: Mutex<BTreeSet<String>>,
 }
 
 /// A log for the whole process is there already.
@@ -86,6 +89,7 @@ impl Log {
         let inner = Inner {
             queue: Queue::start(writer, options.capacity, tell)?,
             filter: RwLock::new(options.filter.clone()),
+            told: Mutex::default(),
             options,
         };
         let inner = Arc::new(inner);
@@ -101,7 +105,8 @@ impl Log {
         tracing::subscriber::set_global_default(self.subscriber()).map_err(|_| Installed)
     }
 
-    /// Has panics of the process logged, instead of written to standard error.
+    /// Has panics of the process logged, instead of written to standard error: the first at each
+    /// place of the program, because whoever is outside may bring about many.
     pub fn take_panics(&self) {
         let log = self.clone();
         std::panic::set_hook(Box::new(move |panic| log.panicked(panic)));
@@ -147,6 +152,9 @@ impl Log {
             .location()
             .map(ToString::to_string)
             .unwrap_or_default();
+        if !self.inner.is_news(&at) {
+            return;
+        }
         let thread = std::thread::current();
         tracing::error!(
             at,
@@ -161,6 +169,12 @@ impl Log {
 impl Inner {
     fn filter(&self) -> std::sync::RwLockReadGuard<'_, Filter> {
         self.filter.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether no panic at this place was told before.
+    fn is_news(&self, at: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert(at.to_owned())
     }
 
     fn wants(&self, metadata: &Metadata<'_>) -> bool {

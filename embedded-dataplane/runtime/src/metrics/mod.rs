@@ -14,6 +14,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use crate::accept::Failures;
 use crate::log::Log;
 use crate::tasks::Panics;
 
@@ -40,12 +41,13 @@ pub enum Exposition {
 }
 
 impl Metrics {
-    /// The metrics that every process has: of itself, its workers and its log.
+    /// The metrics that every process has: of itself and its workers, which are those of the runtime
+    /// that this is called in.
     pub fn new(component: &'static str, version: &'static str) -> Self {
         let mut metrics = Self::default();
         let registry = metrics.registry();
         registry.register_collector(Box::new(process::Process));
-        registry.register_collector(Box::new(workers::Workers));
+        registry.register_collector(Box::new(workers::Workers::here()));
         registry.register_collector(Box::new(Build { component, version }));
         metrics
     }
@@ -63,6 +65,16 @@ impl Metrics {
         }
         self.registry
             .register_collector(Box::new(OfTasks(panics.clone())));
+    }
+
+    /// Adds how often listeners failed to accept, each under its name.
+    pub fn watch_listeners(
+        &mut self,
+        listeners: impl IntoIterator<Item = (&'static str, Failures)>,
+    ) {
+        let listeners = listeners.into_iter().collect();
+        self.registry
+            .register_collector(Box::new(OfListeners(listeners)));
     }
 
     /// All of them, as text.
@@ -180,6 +192,27 @@ impl Collector for OfTasks {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let help = "Tasks that ended in a panic.";
         counter(&mut encoder, "ambient_task_panics", help, self.0.count())
+    }
+}
+
+#[derive(Debug)]
+struct OfListeners(Vec<(&'static str, Failures)>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfListener {
+    listener: &'static str,
+}
+
+impl Collector for OfListeners {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "How often a connection could not be accepted for want of something.";
+        let name = "ambient_accept_failures";
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (listener, failures) in &self.0 {
+            let labels = OfListener { listener };
+            ConstCounter::new(failures.count()).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
     }
 }
 

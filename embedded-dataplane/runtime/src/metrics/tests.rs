@@ -76,6 +76,24 @@ fn the_older_form_names_counters_as_they_are_scraped() {
     assert!(!text.contains("# EOF"), "{text}");
 }
 
+#[tokio::test]
+async fn what_listeners_failed_to_accept_is_counted_for_each() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let acceptor = crate::accept::Acceptor::new(listener, "tunnels");
+    let mut metrics = Metrics::default();
+    metrics.watch_listeners([
+        ("outbound", Failures::default()),
+        ("tunnels", acceptor.failures()),
+    ]);
+    assert_eq!(
+        metrics.expose(Exposition::Text),
+        "# HELP ambient_accept_failures_total How often a connection could not be accepted for want of something.\n\
+         # TYPE ambient_accept_failures_total counter\n\
+         ambient_accept_failures_total{listener=\"outbound\"} 0\n\
+         ambient_accept_failures_total{listener=\"tunnels\"} 0\n"
+    );
+}
+
 #[test]
 fn the_newer_form_is_for_those_who_name_it() {
     let prometheus = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\

@@ -10,13 +10,19 @@ use tokio::runtime::{Handle, RuntimeMetrics};
 
 use super::gauge;
 
-/// The runtime that a scrape is answered in.
+/// The runtime that the metrics were made in, wherever a scrape is answered.
 #[derive(Debug)]
-pub(super) struct Workers;
+pub(super) struct Workers(Option<Handle>);
+
+impl Workers {
+    pub(super) fn here() -> Self {
+        Self(Handle::try_current().ok())
+    }
+}
 
 impl Collector for Workers {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Ok(handle) = Handle::try_current() else {
+        let Some(handle) = &self.0 else {
             return Ok(());
         };
         let metrics = handle.metrics();

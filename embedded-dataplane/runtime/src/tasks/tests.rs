@@ -16,16 +16,36 @@ async fn a_panic_is_told_to_whoever_waits_and_to_whoever_comes_later() {
 }
 
 #[tokio::test]
+async fn a_panic_of_one_of_many_is_counted_and_concerns_nobody_else() {
+    let panics = Panics::default();
+    let connections = Tasks::apart(&panics);
+    connections.spawn("other", pending());
+    connections.spawn("connection", async { panic!("a bug of ours") });
+    while connections.len() > 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(panics.count(), 1);
+    let told = tokio::time::timeout(std::time::Duration::ZERO, panics.any()).await;
+    assert!(told.is_err(), "{told:?}");
+}
+
+#[tokio::test]
 async fn tasks_end_with_their_owner_and_are_not_kept_for_ever() {
     let panics = Panics::default();
     let tasks = Tasks::new(&panics);
+    let (over, is_over) = watch::channel(());
     for _ in 0..1000 {
-        tasks.spawn("short", async {});
-        tokio::task::yield_now().await;
+        let mut is_over = is_over.clone();
+        tasks.spawn("short", async move {
+            is_over.changed().await.unwrap_err();
+        });
     }
-    let kept = tasks.handles.lock().unwrap().all.len();
-    assert!(kept <= FEW * 2, "{kept}");
+    assert_eq!(tasks.len(), 1000);
+    drop(over);
     tasks.ended().await;
+    // A handle keeps the memory of its task.
+    let kept = tasks.alive.running().all.len();
+    assert_eq!(kept, 0);
 
     let held = Arc::new(());
     let holding = Arc::clone(&held);
@@ -39,7 +59,7 @@ async fn tasks_end_with_their_owner_and_are_not_kept_for_ever() {
     drop(tasks);
     tokio::task::yield_now().await;
     assert_eq!(Arc::strong_count(&held), 1);
-    assert_eq!(alive.count.load(Ordering::Acquire), 0);
+    assert!(alive.running().all.is_empty());
     assert_eq!(panics.count(), 0);
 }
 
@@ -63,6 +83,25 @@ async fn stopping_waits_until_every_task_has_let_go() {
 async fn a_task_that_is_aborted_before_it_ran_is_not_counted_for_ever() {
     let tasks = Tasks::new(&Panics::default());
     tasks.spawn("never", async { panic!("aborted before") });
+    tasks.stop().await;
+    assert!(tasks.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_task_starts_as_it_is_dropped_is_waited_for() {
+    struct Last(Arc<Tasks>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            self.0.spawn("after", async {});
+        }
+    }
+    let tasks = Arc::new(Tasks::new(&Panics::default()));
+    let last = Last(Arc::clone(&tasks));
+    tasks.spawn("before", async move {
+        pending::<()>().await;
+        drop(last);
+    });
+    tokio::task::yield_now().await;
     tasks.stop().await;
     assert!(tasks.is_empty());
 }

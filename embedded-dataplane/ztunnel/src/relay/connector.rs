@@ -105,7 +105,7 @@ fn no_tunnel(key: &Key, error: &DialError<DialFault>, within: Duration) -> Failu
         DialError::Connect(DialFault::Name(_))
         | DialError::Late
         | DialError::NoStreams
-        | DialError::Abandoned => Failure::Crowded(error.to_string()),
+        | DialError::Abandoned => Failure::NoTunnel(error.to_string()),
     }
 }
 
@@ -131,5 +131,39 @@ fn copy(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
         None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_crowd_is_told_as_one() {
+        let key = Key::new(
+            "spiffe://cluster.local/ns/shop/sa/web",
+            [],
+            ([127, 0, 0, 1], 1).into(),
+            [127, 0, 0, 1].into(),
+        );
+        let within = Duration::from_secs(1);
+        let told = |error| format!("{:?}", failure(&key, error, within));
+        let dial = |error| PoolError::Dial(Arc::new(error));
+        assert_eq!(
+            [
+                told(PoolError::Crowded),
+                told(PoolError::Late),
+                told(dial(DialError::Late)),
+                told(dial(DialError::NoStreams)),
+                told(dial(DialError::Abandoned)),
+            ],
+            [
+                "Crowded(\"too many connections are wanted at the same time\")",
+                "Crowded(\"no place on a connection became free in time\")",
+                "NoTunnel(\"connecting took too long\")",
+                "NoTunnel(\"the peer takes no streams\")",
+                "NoTunnel(\"connecting was given up\")",
+            ]
+        );
     }
 }

@@ -13,6 +13,7 @@ mod origin;
 mod outbound;
 mod plaintext;
 mod record;
+mod room;
 mod settings;
 mod stream;
 mod trusted;
@@ -28,14 +29,15 @@ use ambient_runtime::drain::{Draining, Group};
 use ambient_runtime::tasks::{Panics, Tasks};
 use tokio::sync::watch;
 
-use crate::report::{Direction, Early, End, Failure, Observer};
+use crate::report::{Direction, Early, End, Failure, Inbound, Observer};
 use crate::route::Here;
 use crate::snapshot::{Snapshot, WorkloadName};
 use crate::socket::{Accept, Accepted, Dialer, PrivilegeError};
 
-pub use settings::Settings;
+pub use settings::{Bounds, Settings};
 
 use connector::Dial;
+use room::{Held, Room};
 
 /// What a relay knows at a moment: the mesh, and who it is in it itself.
 #[derive(Debug, Clone)]
@@ -79,7 +81,7 @@ pub struct Parts {
     pub observer: Arc<dyn Observer>,
     /// When it is to end.
     pub draining: Draining,
-    /// Who is told when one of its tasks panics.
+    /// Who is told when one of its listeners panics. Of connections panics are counted there.
     pub panics: Panics,
 }
 
@@ -123,6 +125,7 @@ struct Shared {
     draining: Draining,
     dialer: Arc<Dialer>,
     pool: Pool<Dial>,
+    room: Room,
     settings: Settings,
     serving: Tasks,
     outbound: Group,
@@ -155,13 +158,14 @@ impl Relay {
             outbound: parts.draining.group("outbound connections"),
             inbound: parts.draining.group("inbound connections"),
             tunnels: parts.draining.group("inbound tunnels"),
-            serving: Tasks::new(&parts.panics),
+            serving: Tasks::apart(&parts.panics),
             known: parts.known,
             store: parts.store,
             observer: parts.observer,
             draining: parts.draining,
             dialer,
             pool,
+            room: Room::new(settings.inbound, settings.handshake),
             settings,
         };
         Ok(Self {
@@ -172,7 +176,7 @@ impl Relay {
 
     /// Takes connections of the workload from here, until the drain begins.
     pub fn take_outbound(&self, accept: impl Accept) {
-        self.listen("outbound listener", accept, |shared, accepted| {
+        self.listen("outbound listener", accept, 0, |shared, accepted, _| {
             let guard = shared.outbound.enter();
             let task = Arc::clone(shared);
             // What it takes to get there is gone when it is there.
@@ -189,7 +193,8 @@ impl Relay {
 
     /// Takes connections to the workload that are in the clear.
     pub fn take_plaintext(&self, accept: impl Accept) {
-        self.listen("plaintext listener", accept, |shared, accepted| {
+        // One of the client, and one of the application.
+        self.listen("plaintext listener", accept, 2, |shared, accepted, held| {
             let guard = shared.inbound.enter();
             let task = Arc::clone(shared);
             // What it takes to get there is gone when it is there.
@@ -199,19 +204,20 @@ impl Relay {
                 if let Some(opened) = opened {
                     plaintext::carry(&task, opened).await;
                 }
-                drop(guard);
+                drop((guard, held));
             });
         });
     }
 
     /// Takes tunnels to the workload.
     pub fn take_tunnels(&self, accept: impl Accept) {
-        self.listen("tunnel listener", accept, |shared, accepted| {
+        self.listen("tunnel listener", accept, 1, |shared, accepted, held| {
             let guard = shared.tunnels.enter();
             let task = Arc::clone(shared);
+            let silent = shared.room.silent();
             shared.serving.spawn("tunnel", async move {
-                tunnels::serve(task, accepted).await;
-                drop(guard);
+                tunnels::serve(task, accepted, silent).await;
+                drop((guard, held));
             });
         });
     }
@@ -228,18 +234,29 @@ impl Relay {
         self.shared.pool.counts()
     }
 
+    /// What there is from outside at this moment, and what was refused of it.
+    pub fn inbound(&self) -> Inbound {
+        self.shared.room.counts()
+    }
+
+    /// Each connection comes with so many descriptors of those for connections from outside.
     fn listen(
         &self,
         name: &'static str,
         mut accept: impl Accept,
-        serve: fn(&Arc<Shared>, Accepted),
+        descriptors: u32,
+        serve: fn(&Arc<Shared>, Accepted, Option<Held>),
     ) {
         let shared = Arc::clone(&self.shared);
         self.listening.spawn(name, async move {
             let draining = shared.draining.clone();
             until(draining.requested(), async {
                 loop {
-                    serve(&shared, accept.accept().await);
+                    let held = match descriptors {
+                        0 => None,
+                        many => shared.room.descriptors(many).await,
+                    };
+                    serve(&shared, accept.accept().await, held);
                 }
             })
             .await;

@@ -49,9 +49,14 @@ impl Meter for Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        // The task was aborted with the relay, or panicked.
         if let Some(record) = self.record.take() {
-            record.close(&End::Drained);
+            // Otherwise the task was aborted with the relay.
+            let end = if std::thread::panicking() {
+                End::Panicked
+            } else {
+                End::Drained
+            };
+            record.close(&end);
         }
     }
 }

@@ -1,11 +1,28 @@
 //! How a relay works.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use ambient_hbone::limits::Limits;
+use ambient_hbone::limits::{Budget, Limits};
 use ambient_hbone::pool;
 
 use crate::socket::SocketOptions;
+
+/// Handshakes at once. A core makes some thousand a second, so that these are its work of a tenth of
+/// one: more would only be later, all of them.
+const HANDSHAKES: usize = 256;
+
+/// Tunnels at once: each pair of pods has one, and few services have more clients. An idle one takes
+/// about 32 KiB, measured, so that all are as much memory as Istio's chart asks for ztunnel (512Mi).
+const TUNNELS: usize = 16_384;
+
+/// What windows may grow by in all, in octets: a quarter of the memory that Istio's chart asks for
+/// ztunnel (512Mi).
+const WINDOWS: u64 = 128 << 20;
+
+/// Descriptors that are kept back where a quarter of all is less: three sites of administration may
+/// take 64 each, and the process has some itself.
+const KEPT: usize = 256;
 
 /// How a relay works.
 #[derive(Debug, Clone)]
@@ -14,24 +31,65 @@ pub struct Settings {
     pub sockets: SocketOptions,
     /// How long TLS may take, and at a server also the certificate that it needs.
     pub handshake: Duration,
-    /// Of tunnels that it opens.
+    /// Of tunnels that it opens. By default its windows grow from one budget with the server's.
     pub client: Limits,
     /// Of tunnels that it takes.
     pub server: Limits,
+    /// What comes from outside.
+    pub inbound: Bounds,
     /// Of the pool of those that it opens. The time to dial is that of a connection and of a
     /// handshake.
     pub pool: pool::Settings,
 }
 
+/// How much of a relay is for what comes from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Handshakes of tunnels at once. Others wait with what they have said in their sockets.
+    pub handshakes: usize,
+    /// Tunnels at once.
+    pub tunnels: usize,
+    /// Files that the process may have open; the system is asked without it.
+    pub descriptors: Option<usize>,
+}
+
 impl Default for Settings {
     fn default() -> Self {
+        let budget = Arc::new(Budget::new(WINDOWS));
         Self {
             sockets: SocketOptions::default(),
             handshake: Duration::from_secs(10),
-            client: Limits::CLIENT,
-            server: Limits::SERVER,
+            client: Limits {
+                budget: Some(Arc::clone(&budget)),
+                ..Limits::CLIENT
+            },
+            server: Limits {
+                budget: Some(budget),
+                ..Limits::SERVER
+            },
+            inbound: Bounds::default(),
             pool: pool::Settings::default(),
         }
+    }
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            handshakes: HANDSHAKES,
+            tunnels: TUNNELS,
+            descriptors: None,
+        }
+    }
+}
+
+impl Bounds {
+    /// Descriptors that connections from outside may take together. The rest is for those of the
+    /// workload, which nobody outside can keep from working then, and for the process itself.
+    pub(super) fn inbound_descriptors(&self) -> usize {
+        let all = self.descriptors.unwrap_or_else(ambient_hbone::granted);
+        let kept = (all / 4).max(KEPT).min(all / 2);
+        all - kept
     }
 }
 
@@ -43,5 +101,18 @@ impl Settings {
             dial: self.sockets.connect + 2 * self.handshake + slack,
             ..self.pool.clone()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_of_both_ends_grow_from_one_budget() {
+        let Settings { client, server, .. } = Settings::default();
+        let (client, server) = (client.budget.unwrap(), server.budget.unwrap());
+        assert!(Arc::ptr_eq(&client, &server));
+        assert_eq!(client.left(), WINDOWS);
     }
 }

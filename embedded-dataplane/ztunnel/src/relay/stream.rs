@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use super::baggage::baggage;
 use super::origin::Origin;
 use super::record::Open;
+use super::room::Held;
 use super::{Known, Shared};
 use crate::copy::{self, Tcp};
 use crate::report::{About, Direction, Early, End, Failure};
@@ -20,6 +21,7 @@ pub(super) struct Opened {
     stream: Stream,
     server: TcpStream,
     record: Open,
+    held: Held,
 }
 
 /// Decides where a CONNECT leads, gets it there, and answers it.
@@ -61,17 +63,18 @@ pub(super) async fn open(
     let about = about(&known, &origin, &request, decision, to);
     let record = Open::new(&*shared.observer, about);
     let answering = async {
-        let (request, server) = connect(&shared, &origin, request, to).await?;
+        let (request, server, held) = connect(&shared, &origin, request, to).await?;
         let stream = request.accept(&baggage(&known.here.own))?;
-        Ok((stream, server))
+        Ok((stream, server, held))
     };
     match shared.unless_over(answering).await {
-        Ok((stream, server)) => {
+        Ok((stream, server, held)) => {
             record.connected();
             Some(Opened {
                 stream,
                 server,
                 record,
+                held,
             })
         }
         Err(end) => {
@@ -87,6 +90,7 @@ pub(super) async fn carry(shared: &Shared, origin: &Origin, opened: Opened) {
         mut stream,
         server,
         record,
+        held: _held,
     } = opened;
     let end = async {
         tokio::select! {
@@ -130,12 +134,19 @@ async fn connect(
     origin: &Origin,
     mut request: Request,
     to: SocketAddr,
-) -> Result<(Request, TcpStream), Failure> {
+) -> Result<(Request, TcpStream, Held), Failure> {
+    let held = match shared.room.descriptor() {
+        Ok(held) => held,
+        Err(full) => {
+            request.refuse(Answer::Unavailable);
+            return Err(full.into());
+        }
+    };
     let connecting = shared
         .dialer
         .as_client(origin.source.ip(), to, origin.class);
     match request.meanwhile(connecting).await {
-        Ok(Ok(server)) => Ok((request, server)),
+        Ok(Ok(server)) => Ok((request, server, held)),
         Ok(Err(error)) => {
             request.refuse(Answer::Unavailable);
             Err(Failure::Connect(error))

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ambient_hbone::server::{self, Connection, Incoming};
-use ambient_identity::{Accepted as Secured, SpiffeId, Watch};
+use ambient_identity::{
+    Accepted as Secured, FetchError, Peer, SpiffeId, StoreError, Watch, Workload,
+};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::origin::Origin;
+use super::room::{Busy, LEAVING, Place, Seat};
 use super::{Shared, stream};
 use crate::report::{Direction, Early, End, Failure, Handshake, TlsFailure};
 use crate::socket::Accepted;
@@ -19,19 +22,32 @@ use crate::socket::Accepted;
 /// How long the end of a tunnel may take whose streams were broken off.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted) {
+/// How long a client that is on the way in as a drain begins has for it. It is a few round trips; who
+/// takes longer is not waited for, and finds a successor, or nobody, when it comes again.
+const ON_THE_WAY: Duration = Duration::from_millis(500);
+
+pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted, silent: Place) {
     let (source, local, class) = (accepted.source, accepted.destination, accepted.class);
     let began = Instant::now();
     let greeting = async {
         // Nothing is made for a client that does not begin.
         let mut first = [0];
         let begins = timeout(shared.settings.handshake, accepted.stream.peek(&mut first));
-        match begins.await {
+        let begins = tokio::select! {
+            begins = begins => begins.map_err(|_| late(&shared)),
+            () = silent.asked() => Err(TlsFailure::Crowded),
+        };
+        drop(silent);
+        match begins {
             Ok(_) => Box::pin(greet(&shared, accepted, began)).await,
-            Err(_) => Err(late(&shared, source, began)),
+            Err(failure) => Err(failed(&shared, source, began, failure)),
         }
     };
-    let greeted = match shared.unless_over(greeting).await {
+    let greeted = tokio::select! {
+        greeted = shared.unless_over(greeting) => greeted,
+        () = ending(&shared) => Err(End::Drained),
+    };
+    let greeted = match greeted {
         Ok(greeted) => greeted,
         Err(End::Failed(failure)) => {
             return shared.observer.refuse(&Early {
@@ -48,11 +64,19 @@ pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted) {
     Box::pin(carry(&shared, greeted, source, local, class)).await;
 }
 
+/// Waits until the relay is to end, and who was on the way in then has come in.
+async fn ending(shared: &Shared) {
+    shared.draining.requested().await;
+    sleep(ON_THE_WAY).await;
+}
+
 /// A client that is there, and who it is.
 struct Greeted {
     connection: Connection<Secured<TcpStream>>,
     client: SpiffeId,
     watch: Watch,
+    seat: Arc<Seat>,
+    busy: Busy,
 }
 
 /// From TCP to HTTP/2, each step in its time.
@@ -61,23 +85,27 @@ async fn greet(
     accepted: Accepted,
     began: Instant,
 ) -> Result<Box<Greeted>, Failure> {
+    let source = accepted.source;
+    // How long the client was silent before is its own affair.
+    let spoke = Instant::now();
+    let within = shared.settings.handshake;
     let own = shared.known().here.own.identity.clone();
-    let made = timeout_at(began + shared.settings.handshake, async {
-        let workload = shared.store.get(&own).await?;
-        let made = workload.accept(accepted.stream).await;
-        Ok::<_, Failure>(made.map_err(TlsFailure::Handshake))
-    });
-    let Ok(made) = made.await else {
-        return Err(late(shared, accepted.source, began));
-    };
-    let made = made?;
+    let workload = timeout_at(began + within, shared.store.get(&own)).await;
+    let workload = workload.unwrap_or_else(|_| {
+        let late = FetchError::TimedOut(within);
+        Err(StoreError::Fetch(Arc::new(late)))
+    })?;
+    let made = timeout_at(began + within, secure(shared, &workload, accepted.stream));
+    let made = made.await.unwrap_or_else(|_| Err(late(shared)));
+    let (stream, peer) = made.map_err(|failure| failed(shared, source, spoke, failure))?;
     shared.observer.handshake(&Handshake {
         direction: Direction::Inbound,
-        peer: accepted.source,
-        took: began.elapsed(),
-        outcome: made.as_ref().map(|(_, peer)| peer.identity()),
+        peer: source,
+        took: spoke.elapsed(),
+        outcome: Ok(peer.identity()),
     });
-    let (stream, peer) = made.map_err(|error| Failure::Tls(Arc::new(error)))?;
+    // Not before it has proved who it is: nobody else makes those leave who have.
+    let (seat, busy) = shared.room.seat().await?;
     let connection = server::accept(stream, &shared.settings.server).await;
     let connection = connection.map_err(|error| Failure::Http2(Arc::new(error)))?;
     let watch = shared.store.trust().watch(&peer);
@@ -85,12 +113,37 @@ async fn greet(
         connection,
         client: peer.identity().clone(),
         watch,
+        seat,
+        busy,
     }))
 }
 
-/// A client that takes too long.
-fn late(shared: &Shared, peer: SocketAddr, began: Instant) -> Failure {
-    let failure = TlsFailure::Late(shared.settings.handshake);
+/// TLS, when it is its turn.
+async fn secure(
+    shared: &Shared,
+    workload: &Workload,
+    stream: TcpStream,
+) -> Result<(Secured<TcpStream>, Peer), TlsFailure> {
+    let slot = shared.room.handshake().await;
+    let given_up = async {
+        match &slot {
+            Some(slot) => slot.asked().await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        made = workload.accept(stream) => made.map_err(TlsFailure::Handshake),
+        () = given_up => Err(TlsFailure::Crowded),
+    }
+}
+
+fn late(shared: &Shared) -> TlsFailure {
+    TlsFailure::Late(shared.settings.handshake)
+}
+
+/// Tells of a handshake that came to nothing.
+fn failed(shared: &Shared, peer: SocketAddr, began: Instant, failure: TlsFailure) -> Failure {
     shared.observer.handshake(&Handshake {
         direction: Direction::Inbound,
         peer,
@@ -112,7 +165,11 @@ async fn carry(
         mut connection,
         client,
         mut watch,
+        seat,
+        busy,
     } = *greeted;
+    // It is idle from now on, until its first stream.
+    drop(busy);
     let (revoke, revoked) = watch::channel(None);
     let origin = Arc::new(Origin {
         source,
@@ -123,12 +180,19 @@ async fn carry(
     });
     let draining = shared.draining.clone();
     let mut is_draining = false;
+    let mut farewell = None;
     loop {
         let drain = async {
             if is_draining {
                 pending::<()>().await;
             }
             draining.requested().await;
+        };
+        let left = async {
+            match farewell {
+                Some(until) => sleep_until(until).await,
+                None => pending().await,
+            }
         };
         tokio::select! {
             biased;
@@ -142,8 +206,19 @@ async fn carry(
                 is_draining = true;
                 connection.drain();
             }
+            () = seat.asked() => {
+                farewell = Some(Instant::now() + LEAVING);
+                connection.drain();
+            }
+            // Its client does not answer, or does not go. Whoever came meanwhile is served.
+            () = left => {
+                farewell = None;
+                if seat.is_idle() {
+                    return;
+                }
+            }
             incoming = connection.next() => match incoming {
-                Ok(Some(incoming)) => take(shared, &origin, incoming),
+                Ok(Some(incoming)) => take(shared, &origin, &seat, incoming),
                 // Streams that are still there learn it by themselves.
                 Ok(None) | Err(_) => return,
             },
@@ -156,10 +231,10 @@ async fn carry(
     let _ = timeout(FAREWELL, farewell).await;
 }
 
-fn take(shared: &Arc<Shared>, origin: &Arc<Origin>, incoming: Incoming) {
+fn take(shared: &Arc<Shared>, origin: &Arc<Origin>, seat: &Arc<Seat>, incoming: Incoming) {
     match incoming {
         Incoming::Connect(request) => {
-            let guard = shared.inbound.enter();
+            let guard = (shared.inbound.enter(), seat.busy());
             let (task, origin) = (Arc::clone(shared), Arc::clone(origin));
             let opening = stream::open(Arc::clone(&task), Arc::clone(&origin), request);
             let opening = Box::pin(opening);

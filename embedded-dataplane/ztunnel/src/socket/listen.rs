@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 
-use ambient_runtime::accept::Acceptor;
+use ambient_runtime::accept::{Acceptor, Failures};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -105,6 +105,11 @@ impl Listener {
     /// When the system does not tell.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.acceptor.listener().local_addr()
+    }
+
+    /// How often it failed to accept.
+    pub fn failures(&self) -> Failures {
+        self.acceptor.failures()
     }
 
     /// What it listens with, for a successor.

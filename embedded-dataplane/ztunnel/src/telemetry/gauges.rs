@@ -1,19 +1,29 @@
-//! What is there at a moment: connections of a pool, certificates of a store.
+//! What is there at a moment: connections of a pool, what came from outside, certificates of a store.
 
 use std::fmt;
 
 use ambient_hbone::pool::Counts;
 use ambient_identity::Status;
-use ambient_runtime::metrics::gauge;
+use ambient_runtime::metrics::{counter, gauge};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use crate::report::Inbound;
+
 /// Adds gauges of a pool, which is asked at each scrape.
 pub fn watch_pool(registry: &mut Registry, counts: impl Fn() -> Counts + Send + Sync + 'static) {
     registry.register_collector(Box::new(OfPool(Box::new(counts))));
+}
+
+/// Adds what a relay has taken in from outside, and what it has not. It is asked at each scrape.
+pub fn watch_inbound(
+    registry: &mut Registry,
+    counts: impl Fn() -> Inbound + Send + Sync + 'static,
+) {
+    registry.register_collector(Box::new(OfInbound(Box::new(counts))));
 }
 
 /// Adds gauges of the certificates of a store, which is asked at each scrape.
@@ -42,6 +52,67 @@ impl Collector for OfPool {
         gauge(&mut encoder, "ambient_pool_streams", help, streams)?;
         let help = "Tunnels that are being made.";
         gauge(&mut encoder, "ambient_pool_dialing", help, dialing)
+    }
+}
+
+struct OfInbound(Box<dyn Fn() -> Inbound + Send + Sync>);
+
+impl Collector for OfInbound {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let now = (self.0)();
+        for (name, help, value) in [
+            ("silent", "Clients that have said nothing yet.", now.silent),
+            ("handshakes", "Handshakes that are made.", now.handshakes),
+            ("waiting", "Handshakes that wait for others.", now.waiting),
+            ("tunnels", "Tunnels to the workload.", now.tunnels),
+            (
+                "descriptors",
+                "Descriptors left for what comes from outside.",
+                now.descriptors,
+            ),
+        ] {
+            gauge(
+                &mut encoder,
+                &format!("ambient_inbound_{name}"),
+                help,
+                value,
+            )?;
+        }
+        for (name, help, value) in [
+            (
+                "silent_hung_up",
+                "Silent clients hung up on for others.",
+                now.hung_up,
+            ),
+            (
+                "handshakes_given_up",
+                "Slow handshakes given up for others.",
+                now.given_up,
+            ),
+            (
+                "tunnels_asked_to_leave",
+                "Idle tunnels asked to leave for others.",
+                now.asked,
+            ),
+            (
+                "tunnels_refused",
+                "Tunnels refused for want of room.",
+                now.refused,
+            ),
+            (
+                "connections_starved",
+                "Connections of tunnels refused for want of a descriptor.",
+                now.starved,
+            ),
+        ] {
+            counter(
+                &mut encoder,
+                &format!("ambient_inbound_{name}"),
+                help,
+                value,
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -93,6 +164,12 @@ fn of_identities<'s>(
 impl fmt::Debug for OfPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OfPool")
+    }
+}
+
+impl fmt::Debug for OfInbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OfInbound")
     }
 }
 

@@ -14,6 +14,7 @@ mod series;
 mod sparse;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ambient_identity::HandshakeError;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -24,13 +25,12 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use self::labels::reporter;
-use self::outcome::in_words;
 use self::record::{Record, TARGET};
 use self::series::{OfTable, Table};
 use self::sparse::Sparse;
-use crate::report::{self, About, Direction, Early, Handshake, Observer, TlsFailure};
+use crate::report::{self, About, Direction, Early, Failure, Handshake, Observer, TlsFailure};
 
-pub use self::gauges::{watch_certificates, watch_pool};
+pub use self::gauges::{watch_certificates, watch_inbound, watch_pool};
 pub use self::open::OpenConnection;
 pub use self::series::Bounds;
 
@@ -47,14 +47,16 @@ const LINES: u32 = 10;
 #[derive(Debug, Clone)]
 pub struct Telemetry(Arc<Inner>);
 
-type Times = Family<OfDirection, Histogram, fn() -> Histogram>;
+/// How long a step takes, in either direction.
+#[derive(Debug)]
+struct Times(Family<OfDirection, Histogram, fn() -> Histogram>);
 
 #[derive(Debug)]
 struct Inner {
     table: Arc<Table>,
     open: open::Open,
     sockets: Family<OfDirection, Gauge>,
-    refused: Family<OfDirection, Counter>,
+    refused: Family<OfReason, Counter>,
     ended: Family<OfEnd, Counter>,
     handshake: Times,
     unproved: Family<OfReason, Counter>,
@@ -84,17 +86,16 @@ struct OfReason {
 impl Telemetry {
     /// Registers everything that is counted.
     pub fn new(registry: &mut Registry, bounds: Bounds) -> Self {
-        let times: fn() -> Histogram = || Histogram::new(BUCKETS);
         let inner = Inner {
             table: Arc::new(Table::new(bounds)),
             open: open::Open::default(),
             sockets: Family::default(),
             refused: Family::default(),
             ended: Family::default(),
-            handshake: Family::new_with_constructor(times),
+            handshake: Times::new(),
             unproved: Family::default(),
-            connect: Family::new_with_constructor(times),
-            first_byte: Family::new_with_constructor(times),
+            connect: Times::new(),
+            first_byte: Times::new(),
             lines: Sparse::new(LINES),
         };
         inner.register(registry);
@@ -114,7 +115,11 @@ impl Observer for Telemetry {
 
     fn refuse(&self, early: &Early<'_>) {
         let direction = early.direction;
-        self.0.refused.get_or_create(&of(direction)).inc();
+        let labels = OfReason {
+            reporter: reporter(direction),
+            reason: why(early.failure),
+        };
+        self.0.refused.get_or_create(&labels).inc();
         if let Some(untold) = self.0.lines.take() {
             tracing::event!(
                 target: TARGET,
@@ -124,7 +129,7 @@ impl Observer for Telemetry {
                 dst.addr = %early.destination,
                 direction = direction.to_string(),
                 untold = some(untold),
-                error = in_words(early.failure),
+                error = outcome::reason(early.failure),
                 "connection failed"
             );
         }
@@ -133,25 +138,14 @@ impl Observer for Telemetry {
     fn handshake(&self, handshake: &Handshake<'_>) {
         let direction = handshake.direction;
         match handshake.outcome {
-            Ok(_) => {
-                let times = self.0.handshake.get_or_create(&of(direction));
-                times.observe(handshake.took.as_secs_f64());
-            }
+            Ok(_) => self.0.handshake.observe(direction, handshake.took),
             Err(error) => {
                 let labels = OfReason {
                     reporter: reporter(direction),
                     reason: reason(error),
                 };
+                // It is told with the connection that it was for.
                 self.0.unproved.get_or_create(&labels).inc();
-                if let Some(untold) = self.0.lines.take() {
-                    tracing::warn!(
-                        peer = %handshake.peer,
-                        direction = direction.to_string(),
-                        untold = some(untold),
-                        error = in_words(error),
-                        "tls handshake failed"
-                    );
-                }
             }
         }
     }
@@ -170,20 +164,20 @@ impl Inner {
             help,
             self.refused.clone(),
         );
-        let help = "How long handshakes of TLS took that succeeded";
+        let help = "How long handshakes of TLS took that succeeded, from the first octet on";
         let name = "ambient_tls_handshake_duration_seconds";
-        registry.register(name, help, self.handshake.clone());
+        registry.register(name, help, self.handshake.0.clone());
         let help = "Handshakes of TLS that failed";
         registry.register("ambient_tls_handshakes_failed", help, self.unproved.clone());
         let help = "How long it took until there was a way to the server";
         registry.register(
             "ambient_connect_duration_seconds",
             help,
-            self.connect.clone(),
+            self.connect.0.clone(),
         );
         let help = "How long it took from there until the first octet of the server";
         let name = "ambient_first_byte_duration_seconds";
-        registry.register(name, help, self.first_byte.clone());
+        registry.register(name, help, self.first_byte.0.clone());
     }
 
     fn sockets(&self, direction: Direction) -> Gauge {
@@ -197,13 +191,16 @@ impl Inner {
             how,
         })
     }
+}
 
-    fn connect(&self, direction: Direction) -> Histogram {
-        self.connect.get_or_create_owned(&of(direction))
+impl Times {
+    fn new() -> Self {
+        Self(Family::new_with_constructor(|| Histogram::new(BUCKETS)))
     }
 
-    fn first_byte(&self, direction: Direction) -> Histogram {
-        self.first_byte.get_or_create_owned(&of(direction))
+    fn observe(&self, direction: Direction, time: Duration) {
+        let times = self.0.get_or_create(&of(direction));
+        times.observe(time.as_secs_f64());
     }
 }
 
@@ -217,6 +214,21 @@ fn of(direction: Direction) -> OfDirection {
     OfDirection { reporter }
 }
 
+/// Why a connection went nowhere, in one of few words.
+fn why(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::Refused(_) => "route",
+        Failure::BadRequest(_) => "request",
+        Failure::Unwanted(_) => "unwanted",
+        Failure::Identity(_) => "certificate",
+        Failure::Connect(_) | Failure::Silence { .. } => "connect",
+        Failure::Tls(_) => "tls",
+        Failure::Http2(_) => "http2",
+        Failure::NoWay(_) | Failure::Stream(_) | Failure::NoTunnel(_) => "tunnel",
+        Failure::Full(_) | Failure::Crowded(_) => "crowded",
+    }
+}
+
 /// Why a handshake failed, in one of few words.
 fn reason(error: &TlsFailure) -> &'static str {
     match error {
@@ -224,6 +236,7 @@ fn reason(error: &TlsFailure) -> &'static str {
         TlsFailure::Handshake(HandshakeError::Tls(_)) => "tls",
         TlsFailure::Handshake(HandshakeError::Io(_)) => "io",
         TlsFailure::Late(_) => "late",
+        TlsFailure::Crowded => "crowded",
     }
 }
 

@@ -44,6 +44,10 @@ impl Outcome {
                 let error = "connection closed due to connection drain".to_owned();
                 Self::of_relay("drained", Flag::None, error)
             }
+            End::Panicked => {
+                let error = "the task of the connection panicked, which is a bug".to_owned();
+                Self::of_relay("panicked", Flag::None, error)
+            }
             End::Revoked(fault) => {
                 let error = format!("connection closed: peer certificate revoked by CRL: {fault}");
                 Self::of_relay("revoked", Flag::Revoked, error)
@@ -96,13 +100,15 @@ fn flag(failure: &Failure) -> Flag {
         | Failure::Connect(_)
         | Failure::NoWay(_)
         | Failure::Stream(_)
-        | Failure::Crowded(_) => Flag::Connect,
+        | Failure::Full(_)
+        | Failure::Crowded(_)
+        | Failure::NoTunnel(_) => Flag::Connect,
     }
 }
 
 /// Why there is no way to the server. What several connections share is no cause that an error can
 /// lead to, so that one is asked itself.
-fn reason(failure: &Failure) -> String {
+pub(super) fn reason(failure: &Failure) -> String {
     let cause: &dyn Error = match failure {
         Failure::Tls(error) => &**error,
         Failure::Http2(error) => &**error,

@@ -102,8 +102,8 @@ impl Record {
         let connected = self.waiting.swap(0, Ordering::Relaxed);
         if connected > 0 {
             let since = self.begun + Duration::from_micros(connected - 1);
-            let first = self.telemetry.first_byte(self.labels.direction);
-            first.observe(since.elapsed().as_secs_f64());
+            let times = &self.telemetry.first_byte;
+            times.observe(self.labels.direction, since.elapsed());
         }
     }
 }
@@ -128,8 +128,7 @@ impl Meter for Record {
 
 impl report::Record for Record {
     fn connected(&self, after: Duration) {
-        let connect = self.telemetry.connect(self.labels.direction);
-        connect.observe(after.as_secs_f64());
+        self.telemetry.connect.observe(self.labels.direction, after);
         let now = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.waiting.store(now.saturating_add(1), Ordering::Relaxed);
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use ambient_hbone::authority::Target;
 use ambient_hbone::headers::{Baggage, Traceparent, WorkloadKind};
 use ambient_hbone::tunnel::ConnectError;
-use ambient_identity::{HandshakeError, PeerFault, SpiffeId};
+use ambient_identity::{HandshakeError, PeerFault, SpiffeId, StoreError};
 use ambient_runtime::log::{Log, LogOptions};
 use ambient_runtime::metrics::{Exposition, Metrics};
 use http::StatusCode;

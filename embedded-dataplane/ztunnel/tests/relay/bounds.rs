@@ -25,7 +25,7 @@ fn hasty(mesh: &Mesh) -> Settings {
     settings
 }
 
-fn taking(mesh: &Mesh, settings: Settings) -> (Running, SocketAddr) {
+pub(crate) fn taking(mesh: &Mesh, settings: Settings) -> (Running, SocketAddr) {
     let server = mesh.relay("db", settings);
     let listener = server.listen(mesh.at(SERVER, 0), Destination::Local);
     let address = listener.local_addr().unwrap();
@@ -34,7 +34,15 @@ fn taking(mesh: &Mesh, settings: Settings) -> (Running, SocketAddr) {
 }
 
 /// A client that is who it should be, from below HTTP/2.
-async fn secured(mesh: &Mesh, to: SocketAddr) -> ambient_identity::Connected<TcpStream> {
+pub(crate) async fn secured(mesh: &Mesh, to: SocketAddr) -> ambient_identity::Connected<TcpStream> {
+    let stream = TcpStream::connect(to).await.unwrap();
+    secure(mesh, stream).await
+}
+
+pub(crate) async fn secure(
+    mesh: &Mesh,
+    stream: TcpStream,
+) -> ambient_identity::Connected<TcpStream> {
     let [web, db] = ["web", "db"].map(|account| mesh.identity(account));
     let workload = Workload::new(
         &web,
@@ -42,7 +50,6 @@ async fn secured(mesh: &Mesh, to: SocketAddr) -> ambient_identity::Connected<Tcp
         &Trust::new([]),
         TlsOptions::default(),
     );
-    let stream = TcpStream::connect(to).await.unwrap();
     let expected = Arc::new(BTreeSet::from([db]));
     let secured = workload.unwrap().connect(stream, expected).await;
     secured.unwrap().0
@@ -96,6 +103,34 @@ async fn w1_who_does_not_go_on_with_a_handshake_is_hung_up_on() {
     refused inbound from 127.0.0.1:PORT to NET.2:PORT: http2 handshake failed: the peer sent no HTTP/2 SETTINGS in time
     ");
     assert!(server.drain.present().is_empty());
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_missing_is_told_as_that() {
+    let mesh = Mesh::new([1, 2]);
+    let mut settings = hasty(&mesh);
+    settings.handshake = Duration::from_secs(1);
+    let mut server = mesh.relay_without_certificate("db", settings);
+    let listener = server.listen(mesh.at(SERVER, 0), Destination::Local);
+    let address = listener.local_addr().unwrap();
+    server.relay.take_tunnels(listener);
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
+    hung_up(&mut stream).await;
+    insta::assert_snapshot!(server.told().await, @"refused inbound from 127.0.0.1:PORT to NET.2:PORT: identity error: no certificate within 1s");
+}
+
+#[tokio::test]
+async fn a_handshake_begins_with_the_first_octet_of_the_client() {
+    let mesh = Mesh::new([1, 2]);
+    let (mut server, address) = taking(&mesh, mesh.settings(SERVER));
+    let stream = TcpStream::connect(address).await.unwrap();
+    let silent = Duration::from_secs(1);
+    tokio::time::sleep(silent).await;
+    let _secured = secure(&mesh, stream).await;
+    server.told().await;
+    let took = server.took.lock().unwrap().clone();
+    assert!(took.len() == 1 && took[0] < silent, "{took:?}");
 }
 
 #[tokio::test]

@@ -1,46 +1,14 @@
-//! Envoy at the other end, which waypoints, gateways and sidecars of the mesh are. Needs its binary,
-//! which `AMBIENT_PEER_ENVOY` names, or which is `envoy` in the path.
+//! Envoy at the other end, which waypoints, gateways and sidecars of the mesh are.
 
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use ambient_testkit::{Issued, Leaf};
+use ambient_testkit::Leaf;
+use ambient_testkit::envoy::{Binary, Envoy, TYPE};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::{CLIENT, Mesh, SERVER, echo, exchange, soon};
-
-/// An Envoy that ends with its owner.
-struct Envoy {
-    process: Child,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for Envoy {
-    fn drop(&mut self) {
-        _ = self.process.kill();
-        _ = self.process.wait();
-    }
-}
-
-/// The binary. In CI there has to be one.
-fn binary(test: &str) -> Option<PathBuf> {
-    let named = std::env::var_os("AMBIENT_PEER_ENVOY").map(PathBuf::from);
-    let path = named.unwrap_or_else(|| PathBuf::from("envoy"));
-    let starts = Command::new(&path).arg("--version").output();
-    if starts.is_ok_and(|output| output.status.success()) {
-        return Some(path);
-    }
-    let reason = format!("{test} needs envoy: name it with AMBIENT_PEER_ENVOY");
-    assert!(std::env::var_os("CI").is_none(), "{reason}");
-    _ = writeln!(std::io::stderr(), "skipped: {reason}");
-    None
-}
-
-const TYPE: &str = "type.googleapis.com/envoy.extensions";
 
 fn at(address: SocketAddr) -> String {
     let (ip, port) = (address.ip(), address.port());
@@ -141,57 +109,26 @@ fn client(listen: SocketAddr, relay: SocketAddr, target: SocketAddr) -> String {
     )
 }
 
-impl Envoy {
-    /// Starts one that listens here.
-    async fn start(
-        binary: &Path,
-        mesh: &Mesh,
-        account: &str,
-        listen: SocketAddr,
-        configuration: &str,
-    ) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let leaf = Leaf::of(&format!("cluster.local/ns/shop/sa/{account}"));
-        let Issued { chain, key } = mesh.issuer.issue(&leaf);
-        let path = folder.path().display().to_string();
-        let configuration = configuration.replace("FOLDER", &path);
-        for (name, text) in [
-            ("chain.pem", &chain),
-            ("key.pem", &key),
-            ("root.pem", &mesh.issuer.root()),
-            ("envoy.yaml", &configuration),
-        ] {
-            std::fs::write(folder.path().join(name), text).unwrap();
+/// Starts one that is a workload, and listens here.
+async fn start(
+    binary: &Binary,
+    mesh: &Mesh,
+    account: &str,
+    listen: SocketAddr,
+    configuration: &str,
+) -> Envoy {
+    let leaf = Leaf::of(&format!("cluster.local/ns/shop/sa/{account}"));
+    let own = mesh.issuer.issue(&leaf);
+    let envoy = binary.start(&own, &mesh.issuer.root(), configuration);
+    // It listens when nobody else can.
+    let is_free = || std::net::TcpListener::bind(listen).is_ok();
+    soon(async {
+        while is_free() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let mut process = Command::new(binary)
-            .args(["--concurrency", "1", "--disable-hot-restart", "-c"])
-            .arg(folder.path().join("envoy.yaml"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap());
-        let envoy = Self {
-            process,
-            _folder: folder,
-        };
-        let mut told = String::new();
-        while !told.contains("starting workers") {
-            let came = log.read_line(&mut told).unwrap();
-            assert!(came > 0, "{told}");
-        }
-        // It would wait if nobody took the rest.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        // The workers listen a little later, which is when nobody else can.
-        let is_free = || std::net::TcpListener::bind(listen).is_ok();
-        soon(async {
-            while is_free() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        })
-        .await;
-        envoy
-    }
+    })
+    .await;
+    envoy
 }
 
 /// Each direction finishes on its own: one end says all that it has, then the other.
@@ -214,7 +151,7 @@ async fn connected(address: SocketAddr, application: &TcpListener) -> (TcpStream
 
 #[tokio::test]
 async fn tunnels_lead_to_envoy() {
-    let Some(binary) = binary("tunnels_lead_to_envoy") else {
+    let Some(binary) = Binary::find("tunnels_lead_to_envoy") else {
         return;
     };
     let mesh = Mesh::new([1, 2]);
@@ -222,7 +159,7 @@ async fn tunnels_lead_to_envoy() {
     let to = application.local_addr().unwrap();
     let end = mesh.at(SERVER, ambient_facts::ports::HBONE);
     let configuration = server(end, to);
-    let envoy = Envoy::start(&binary, &mesh, "db", end, &configuration).await;
+    let envoy = start(&binary, &mesh, "db", end, &configuration).await;
     let (mut client, address) = mesh.client(to);
     // Envoy ends a stream with its answer, whatever the client still has to say.
     let (near, far) = connected(address, &application).await;
@@ -243,7 +180,7 @@ async fn tunnels_lead_to_envoy() {
     ");
     drop(envoy);
     // Somebody else at its place is refused.
-    let _envoy = Envoy::start(&binary, &mesh, "web", end, &configuration).await;
+    let _envoy = start(&binary, &mesh, "web", end, &configuration).await;
     exchange(address, b"hello").await.unwrap_err();
     insta::assert_snapshot!(client.tells(2).await, @"
     TLS outbound with NET.2:15008: the server is `spiffe://cluster.local/ns/shop/sa/web`, and `spiffe://cluster.local/ns/shop/sa/db` was expected
@@ -253,7 +190,7 @@ async fn tunnels_lead_to_envoy() {
 
 #[tokio::test]
 async fn tunnels_come_from_envoy() {
-    let Some(binary) = binary("tunnels_come_from_envoy") else {
+    let Some(binary) = Binary::find("tunnels_come_from_envoy") else {
         return;
     };
     let mesh = Mesh::new([1, 2]);
@@ -264,7 +201,7 @@ async fn tunnels_come_from_envoy() {
     let listen = free.local_addr().unwrap();
     drop(free);
     let end = mesh.at(SERVER, ambient_facts::ports::HBONE);
-    let _envoy = Envoy::start(&binary, &mesh, "web", listen, &client(listen, end, to)).await;
+    let _envoy = start(&binary, &mesh, "web", listen, &client(listen, end, to)).await;
     let (near, far) = connected(listen, &application).await;
     converse(near, far).await;
     let (near, far) = connected(listen, &application).await;

@@ -12,15 +12,15 @@ use ambient_identity::{
 use ambient_runtime::drain::{Drain, Left};
 use ambient_runtime::tasks::Panics;
 use ambient_testkit::{self as testkit, Details, Leaf, Validity};
-use ambient_ztunnel::copy::{Meter, Side};
 use ambient_ztunnel::relay::{Known, Parts, Relay, Settings};
-use ambient_ztunnel::report::{About, Early, End, Handshake, Observer, Record};
 use ambient_ztunnel::snapshot::Snapshot;
 use ambient_ztunnel::socket::{Destination, Listener, SocketOptions, Source};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
+
+use crate::seen::Seen;
 
 /// The client's, the server's, and the service's address, by the last octet.
 pub(crate) const CLIENT: u8 = 1;
@@ -95,14 +95,24 @@ services:
 
     /// A relay for a workload.
     pub(crate) fn relay(&self, name: &str, settings: Settings) -> Running {
+        let source = Held(self.issued(&self.identity(name)));
+        self.relay_of(name, source, settings)
+    }
+
+    /// A relay whose certificate does not come.
+    pub(crate) fn relay_without_certificate(&self, name: &str, settings: Settings) -> Running {
+        self.relay_of(name, Never, settings)
+    }
+
+    fn relay_of(&self, name: &str, source: impl Certificates, settings: Settings) -> Running {
         let trust = Trust::new([]);
         let names = format!("shop/{name}/{name}").parse().unwrap();
         let known = Known::new(self.snapshot.clone(), &names).unwrap();
-        let identity = known.here.own.identity.clone();
-        let source = Held(self.issued(&identity));
         let options = StoreOptions::default();
         let store = Arc::new(Store::start(source, Arc::clone(&trust), options));
         let (observer, seen) = Seen::new(self.net);
+        let bug = Arc::clone(&observer.bug);
+        let took = Arc::clone(&observer.took);
         let (drain, draining) = Drain::new();
         let panics = Panics::default();
         let (publish, known) = watch::channel(Arc::new(known));
@@ -120,6 +130,8 @@ services:
             seen,
             panics,
             settings,
+            took,
+            bug,
             _publish: publish,
         }
     }
@@ -239,6 +251,15 @@ impl Certificates for Held {
     }
 }
 
+/// A certificate that does not come.
+struct Never;
+
+impl Certificates for Never {
+    fn fetch<'a>(&'a self, _: &'a SpiffeId) -> Pending<'a, Result<Issued, FetchError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
 /// A relay that is running.
 pub(crate) struct Running {
     pub(crate) relay: Relay,
@@ -247,6 +268,10 @@ pub(crate) struct Running {
     pub(crate) seen: mpsc::UnboundedReceiver<String>,
     pub(crate) panics: Panics,
     settings: Settings,
+    /// How long handshakes took that succeeded.
+    pub(crate) took: Arc<Mutex<Vec<Duration>>>,
+    /// A server whose octets meet a bug.
+    pub(crate) bug: Arc<Mutex<Option<SocketAddr>>>,
     _publish: watch::Sender<Arc<Known>>,
 }
 
@@ -285,112 +310,6 @@ impl Running {
         let left = self.drain.start(Instant::now() + within).await;
         assert_eq!(self.panics.count(), 0);
         left
-    }
-}
-
-/// Tells in lines what happens, without what differs from run to run.
-struct Seen {
-    net: String,
-    told: mpsc::UnboundedSender<String>,
-}
-
-impl Seen {
-    fn new([a, b]: [u8; 2]) -> (Self, mpsc::UnboundedReceiver<String>) {
-        let (told, seen) = mpsc::unbounded_channel();
-        let net = format!("127.{a}.{b}.");
-        (Self { net, told }, seen)
-    }
-
-    fn tell(&self, line: &str) {
-        let line = line.replace(&self.net, "NET.");
-        // Ports of the test are above those of the mesh.
-        let mut words = Vec::new();
-        for word in line.split(' ') {
-            let bare = word.trim_end_matches(|c: char| !c.is_ascii_digit());
-            let end = word.strip_prefix(bare).unwrap_or_default();
-            let port = bare.rsplit_once(':').and_then(|(before, port)| {
-                let port = port.parse::<u16>().ok()?;
-                (port > 15_100).then(|| format!("{before}:PORT{end}"))
-            });
-            words.push(port.unwrap_or_else(|| word.to_owned()));
-        }
-        _ = self.told.send(words.join(" "));
-    }
-}
-
-impl Observer for Seen {
-    fn open(&self, about: About) -> Box<dyn Record> {
-        Box::new(Line {
-            told: self.told.clone(),
-            net: self.net.clone(),
-            about,
-            counts: Mutex::default(),
-        })
-    }
-
-    fn refuse(&self, early: &Early<'_>) {
-        self.tell(&format!(
-            "refused {} from {} to {}: {}",
-            early.direction, early.source, early.destination, early.failure
-        ));
-    }
-
-    fn handshake(&self, handshake: &Handshake<'_>) {
-        let outcome = match handshake.outcome {
-            Ok(identity) => identity.to_string(),
-            Err(error) => error.to_string(),
-        };
-        self.tell(&format!(
-            "TLS {} with {}: {outcome}",
-            handshake.direction, handshake.peer
-        ));
-    }
-}
-
-struct Line {
-    told: mpsc::UnboundedSender<String>,
-    net: String,
-    about: About,
-    counts: Mutex<[u64; 2]>,
-}
-
-impl Meter for Line {
-    fn passed(&self, from: Side, octets: u64) {
-        self.counts.lock().unwrap()[usize::from(from == Side::Server)] += octets;
-    }
-}
-
-impl Record for Line {
-    fn connected(&self, _: Duration) {}
-
-    fn close(self: Box<Self>, end: &End) {
-        let about = &self.about;
-        let who = |identity: &Option<SpiffeId>| {
-            let account = identity.as_ref().map(|id| id.service_account().to_owned());
-            account.unwrap_or_else(|| "-".to_owned())
-        };
-        let [up, down] = *self.counts.lock().unwrap();
-        let end = match end {
-            End::Over(ending) => format!("{ending:?}"),
-            End::Failed(failure) => failure.to_string(),
-            other => format!("{other:?}"),
-        };
-        let target = about.target.as_ref().map(ToString::to_string);
-        let service = about.service.as_ref().map_or("-", |s| s.hostname.as_str());
-        let line = format!(
-            "{} {} of {} to {} of {} for {} at {service}: {up} up, {down} down, {end}",
-            about.direction,
-            about.source,
-            who(&about.client_identity),
-            about.destination,
-            who(&about.server_identity),
-            target.unwrap_or_else(|| "-".to_owned()),
-        );
-        let seen = Seen {
-            net: self.net.clone(),
-            told: self.told.clone(),
-        };
-        seen.tell(&line);
     }
 }
 

@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
+use ambient_hbone::limits::Limits;
+use ambient_hbone::tunnel;
+use ambient_ztunnel::socket::Destination;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
-use crate::harness::{Mesh, Path, echo, exchange, soon};
+use crate::bounds::{secure, secured, taking};
+use crate::harness::{CLIENT, Mesh, Path, SERVER, echo, exchange, soon};
 
 const LONG: Duration = Duration::from_secs(15);
 
@@ -31,6 +36,42 @@ async fn a_server_that_drains_ends_its_tunnels_when_their_connections_have() {
     TLS inbound with NET.1:PORT: spiffe://cluster.local/ns/shop/sa/web
     inbound NET.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 10 up, 0 down, Finished(Server)
     ");
+}
+
+#[tokio::test]
+async fn half_handshakes_do_not_hold_up_a_drain_and_who_is_on_the_way_comes_in() {
+    let mesh = Mesh::new([1, 2]);
+    let (mut server, address) = taking(&mesh, mesh.settings(SERVER));
+    let mut half = Vec::new();
+    // Nothing, and the beginning of a record of TLS.
+    for octets in [&b""[..], &[22, 3, 1, 2, 0, 1]] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(octets).await.unwrap();
+        half.push(stream);
+    }
+    // TLS without SETTINGS.
+    let _silent = secured(&mesh, address).await;
+    let quick = TcpStream::connect(address).await.unwrap();
+    server.told().await;
+    soon(async {
+        while server.relay.inbound().silent < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let began = Instant::now();
+    let coming_in = Box::pin(async {
+        let stream = secure(&mesh, quick).await;
+        let (_tunnel, driver) = tunnel::open(stream, &Limits::CLIENT).await.unwrap();
+        // With a farewell.
+        driver.await.unwrap();
+    });
+    let (left, ()) = soon(async { tokio::join!(server.end(LONG), coming_in) }).await;
+    let took = began.elapsed();
+    assert!(left.is_empty() && took < LONG / 3, "{left} {took:?}");
+    // Nothing was asked for that could not be.
+    insta::assert_snapshot!(server.told().await, @"TLS inbound with 127.0.0.1:PORT: spiffe://cluster.local/ns/shop/sa/web");
+    assert_eq!(server.seen.try_recv().ok(), None);
 }
 
 #[tokio::test]
@@ -103,6 +144,45 @@ async fn a_client_that_drains_takes_no_more_and_ends_when_its_connections_have()
         drop(near);
     };
     soon(async { tokio::join!(ending, talking) }).await;
+}
+
+#[tokio::test]
+async fn a_panic_breaks_off_one_connection_and_the_others_of_its_tunnel_go_on() {
+    let mesh = Mesh::new([1, 2]);
+    let [good, bad] = [mesh.application().await, mesh.application().await];
+    let [good_at, bad_at] = [good.local_addr().unwrap(), bad.local_addr().unwrap()];
+    let mut server = mesh.server();
+    *server.bug.lock().unwrap() = Some(bad_at);
+    let (client, to_good) = mesh.client(good_at);
+    let listener = client.listen(mesh.at(CLIENT, 0), Destination::Fixed(bad_at));
+    let to_bad = listener.local_addr().unwrap();
+    client.relay.take_outbound(listener);
+    let mut near = TcpStream::connect(to_good).await.unwrap();
+    let (mut far, _) = soon(good.accept()).await.unwrap();
+    let mut unlucky = TcpStream::connect(to_bad).await.unwrap();
+    let (mut far_of_unlucky, _) = soon(bad.accept()).await.unwrap();
+    unlucky.write_all(b"x").await.unwrap();
+    // Both ends learn that it was no good end.
+    soon(unlucky.read(&mut [0])).await.unwrap_err();
+    let mut rest = Vec::new();
+    soon(far_of_unlucky.read_to_end(&mut rest))
+        .await
+        .unwrap_err();
+    // The other goes on, in the same tunnel.
+    near.write_all(b"x").await.unwrap();
+    soon(far.read_exact(&mut [0])).await.unwrap();
+    near.shutdown().await.unwrap();
+    far.shutdown().await.unwrap();
+    assert_eq!(soon(near.read(&mut [0])).await.unwrap(), 0);
+    insta::assert_snapshot!(server.tells(3).await, @"
+    TLS inbound with NET.1:PORT: spiffe://cluster.local/ns/shop/sa/web
+    inbound NET.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 0 up, 0 down, Panicked
+    inbound NET.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 1 up, 0 down, Finished(Server)
+    ");
+    assert_eq!(server.panics.count(), 1);
+    // Nobody is told that the relay cannot go on.
+    let told = tokio::time::timeout(Duration::ZERO, server.panics.any()).await;
+    assert!(told.is_err(), "{told:?}");
 }
 
 #[tokio::test]

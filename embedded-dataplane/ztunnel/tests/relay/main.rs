@@ -3,7 +3,9 @@
 #![cfg(test)]
 
 mod bounds;
+mod crowds;
 mod ends;
 mod envoy;
 mod harness;
 mod life;
+mod seen;

@@ -34,6 +34,18 @@ async fn pools_and_certificates_are_shown_as_they_are_at_that_moment() {
         streams: 3,
         dialing: 4,
     });
+    watch_inbound(metrics.registry(), || report::Inbound {
+        silent: 1,
+        handshakes: 2,
+        waiting: 3,
+        tunnels: 4,
+        descriptors: 5,
+        hung_up: 6,
+        given_up: 7,
+        asked: 8,
+        refused: 9,
+        starved: 10,
+    });
     let id = |account: &str| -> SpiffeId {
         format!("spiffe://cluster.local/ns/shop/sa/{account}")
             .parse()
@@ -60,6 +72,16 @@ async fn pools_and_certificates_are_shown_as_they_are_at_that_moment() {
             "ambient_pool_tunnels 2".to_owned(),
             "ambient_pool_streams 3".to_owned(),
             "ambient_pool_dialing 4".to_owned(),
+            "ambient_inbound_silent 1".to_owned(),
+            "ambient_inbound_handshakes 2".to_owned(),
+            "ambient_inbound_waiting 3".to_owned(),
+            "ambient_inbound_tunnels 4".to_owned(),
+            "ambient_inbound_descriptors 5".to_owned(),
+            "ambient_inbound_silent_hung_up_total 6".to_owned(),
+            "ambient_inbound_handshakes_given_up_total 7".to_owned(),
+            "ambient_inbound_tunnels_asked_to_leave_total 8".to_owned(),
+            "ambient_inbound_tunnels_refused_total 9".to_owned(),
+            "ambient_inbound_connections_starved_total 10".to_owned(),
         ]
     );
 }

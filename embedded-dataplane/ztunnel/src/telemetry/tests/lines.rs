@@ -100,6 +100,7 @@ async fn every_end_is_told_and_failures_in_the_words_that_people_search_for() {
         End::Failed(Failure::Refused(Refusal::NoUpstream(relay))),
         End::Drained,
         End::Revoked(PeerFault::Revoked),
+        End::Panicked,
     ];
     let mut told = String::new();
     for end in ends {
@@ -125,6 +126,7 @@ async fn every_end_is_told_and_failures_in_the_words_that_people_search_for() {
     error duration="10000ms" closed.by="relay" closed.how="refused" error="no healthy upstream: 10.244.2.5:15008"
     error duration="10000ms" closed.by="relay" closed.how="drained" error="connection closed due to connection drain"
     error duration="10000ms" closed.by="relay" closed.how="revoked" error="connection closed: peer certificate revoked by CRL: a certificate of the chain is revoked"
+    error duration="10000ms" closed.by="relay" closed.how="panicked" error="the task of the connection panicked, which is a bug"
     error duration="0ms" closed.by="relay" closed.how="dropped" error="the task of the connection was dropped"
     "#);
 }
@@ -156,33 +158,57 @@ async fn a_connection_is_told_when_it_opens_and_which_trace_it_is_of_where_that_
 #[tokio::test(start_paused = true)]
 async fn what_anybody_can_bring_about_is_a_few_lines_however_often_it_happens() {
     let setup = setup(Bounds::default(), "info");
-    let error = HandshakeError::Peer(PeerFault::NoCertificate);
+    let error = || TlsFailure::from(HandshakeError::Peer(PeerFault::NoCertificate));
+    let early = |failure: &Failure| {
+        setup.telemetry.refuse(&Early {
+            direction: Direction::Inbound,
+            source: address("192.0.2.1:4"),
+            destination: address("10.244.2.5:15008"),
+            failure,
+        });
+    };
     let log = setup.logged(async {
         for _ in 0..1000 {
-            setup.telemetry.refuse(&Early {
-                direction: Direction::Inbound,
-                source: address("192.0.2.1:4"),
-                destination: address("10.244.2.5:15008"),
-                failure: &Failure::Refused(Refusal::Loop),
-            });
+            early(&Failure::Refused(Refusal::Loop));
         }
         sleep(Duration::from_secs(1)).await;
         setup.telemetry.handshake(&Handshake {
             direction: Direction::Inbound,
             peer: address("192.0.2.1:4"),
             took: Duration::from_millis(3),
-            outcome: Err(&error.into()),
+            outcome: Err(&error()),
         });
+        early(&Failure::Tls(Arc::new(error())));
+        early(&Failure::Identity(StoreError::Full(7)));
     });
-    let refused = "warn\taccess\tconnection failed\tsrc.addr=192.0.2.1:4 dst.addr=10.244.2.5:15008 \
-                   direction=\"inbound\" error=\"attempted recursive call to ourselves\"\n";
-    let failed = "warn\tztunnel::telemetry\ttls handshake failed\tpeer=192.0.2.1:4 \
-                  direction=\"inbound\" untold=990 error=\"the peer showed no certificate\"\n";
-    assert_eq!(log.await, refused.repeat(10) + failed);
+    let line = |rest: &str| {
+        format!(
+            "warn\taccess\tconnection failed\tsrc.addr=192.0.2.1:4 dst.addr=10.244.2.5:15008 \
+             direction=\"inbound\" {rest}\n"
+        )
+    };
+    let refused = line("error=\"attempted recursive call to ourselves\"");
+    let failed = line("untold=990 error=\"tls error: the peer showed no certificate\"");
+    let full = "no room for the certificate of another workload: 7 are held";
+    let missing = line(&format!("error=\"identity error: {full}\""));
+    assert_eq!(log.await, refused.repeat(10) + &failed + &missing);
+    let sorted = |name: &str| {
+        let text = setup.exposed(name);
+        let mut lines: Vec<_> = text.lines().map(ToOwned::to_owned).collect();
+        lines.sort();
+        lines
+    };
     assert_eq!(
-        setup.exposed("ambient_tcp_connections_refused")
-            + &setup.exposed("ambient_tls_handshakes_failed"),
-        "ambient_tcp_connections_refused_total{reporter=\"destination\"} 1000\n\
-         ambient_tls_handshakes_failed_total{reporter=\"destination\",reason=\"peer\"} 1\n"
+        [
+            sorted("ambient_tcp_connections_refused"),
+            sorted("ambient_tls_handshakes_failed")
+        ]
+        .concat(),
+        [
+            "ambient_tcp_connections_refused_total{reporter=\"destination\",reason=\"certificate\"} 1",
+            "ambient_tcp_connections_refused_total{reporter=\"destination\",reason=\"route\"} 1000",
+            "ambient_tcp_connections_refused_total{reporter=\"destination\",reason=\"tls\"} 1",
+            "ambient_tls_handshakes_failed_total{reporter=\"destination\",reason=\"peer\"} 1",
+        ]
     );
 }

@@ -1,0 +1,324 @@
+//! How much whoever is outside may take of a relay.
+//!
+//! ```text
+//!            descriptor          first octet        slot            seat
+//! backlog ───────────────► silent ─────────► waiting ────► TLS ─────────────► tunnel
+//!                             │ the first is            │ the first is        │ the first that is
+//!                             ▼ hung up on              ▼ given up            ▼ idle is asked to go
+//! ```
+//!
+//! Whoever says nothing costs a descriptor and little else, so these are bounded by descriptors
+//! alone. Handshakes cost time and memory, and tunnels memory for as long as they are there.
+
+mod line;
+mod seat;
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use line::Line;
+
+pub(super) use line::Place;
+pub(super) use seat::{Busy, Seat};
+
+use super::settings::Bounds;
+use crate::report::{Full, Inbound};
+
+/// How long a tunnel that is idle may take for its farewell. It is a round trip, and an answer.
+pub(super) const LEAVING: Duration = Duration::from_secs(1);
+
+/// How long nothing of a kind happens before it is told of again.
+const CALM: Duration = Duration::from_mins(1);
+
+/// The shortest time that a handshake has, however many wait.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// The room for what comes from outside.
+#[derive(Debug)]
+pub(super) struct Room {
+    bounds: Bounds,
+    /// The time that a handshake has in all.
+    handshake: Duration,
+    most_descriptors: usize,
+    descriptors: Arc<Semaphore>,
+    silent: Arc<Line>,
+    handshakes: Arc<Semaphore>,
+    shaking: Arc<Line>,
+    crowd: Crowd,
+    hurrying: AsyncMutex<()>,
+    seats: Arc<Semaphore>,
+    idle: Arc<Line>,
+    hung_up: Count,
+    given_up: Count,
+    asked: Count,
+    refused: Count,
+    starved: Count,
+}
+
+/// Descriptors of connections from outside, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Held {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A handshake that is being made, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Slot {
+    place: Place,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Room {
+    pub(super) fn new(bounds: Bounds, handshake: Duration) -> Self {
+        let semaphore = |most: usize| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+        let most_descriptors = bounds.inbound_descriptors();
+        Self {
+            handshake,
+            most_descriptors,
+            descriptors: semaphore(most_descriptors),
+            silent: Arc::default(),
+            handshakes: semaphore(bounds.handshakes.max(1)),
+            shaking: Arc::default(),
+            crowd: Crowd::default(),
+            hurrying: AsyncMutex::default(),
+            seats: semaphore(bounds.tunnels),
+            idle: Arc::default(),
+            hung_up: Count::default(),
+            given_up: Count::default(),
+            asked: Count::default(),
+            refused: Count::default(),
+            starved: Count::default(),
+            bounds,
+        }
+    }
+
+    pub(super) fn counts(&self) -> Inbound {
+        let free = |semaphore: &Semaphore| semaphore.available_permits();
+        Inbound {
+            silent: self.silent.len(),
+            handshakes: (self.bounds.handshakes.max(1)).saturating_sub(free(&self.handshakes)),
+            waiting: self.crowd.now(),
+            tunnels: self.bounds.tunnels.saturating_sub(free(&self.seats)),
+            descriptors: free(&self.descriptors),
+            hung_up: self.hung_up.all(),
+            given_up: self.given_up.all(),
+            asked: self.asked.all(),
+            refused: self.refused.all(),
+            starved: self.starved.all(),
+        }
+    }
+
+    /// So many descriptors for a connection that is about to be accepted. Where there are none, makes
+    /// room and waits, and so does whoever comes, in the backlog.
+    pub(super) async fn descriptors(&self, many: u32) -> Option<Held> {
+        let mut permit = pin!(Arc::clone(&self.descriptors).acquire_many_owned(many));
+        let mut patience = Duration::ZERO;
+        loop {
+            match timeout(patience, permit.as_mut()).await {
+                Ok(permit) => return permit.ok().map(Held::of),
+                Err(_) => self.make_room(many),
+            }
+            // Whoever was asked takes as long, and others may be idle by then.
+            patience = LEAVING;
+        }
+    }
+
+    /// A descriptor for a connection of a tunnel.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub(super) fn descriptor(&self) -> Result<Held, Full> {
+        let permit = Arc::clone(&self.descriptors).try_acquire_owned();
+        permit.map(Held::of).map_err(|_| {
+            let most = self.most_descriptors;
+            self.make_room(1);
+            if self.starved.add() {
+                tracing::warn!(most, "connections of tunnels are refused: no descriptors");
+            }
+            Full::Descriptors(most)
+        })
+    }
+
+    fn make_room(&self, many: u32) {
+        for _ in 0..many {
+            let now = Instant::now();
+            let most = self.most_descriptors;
+            if self.silent.ask_first(now) {
+                if self.hung_up.add() {
+                    tracing::warn!(most, "silent clients are hung up on: no descriptors");
+                }
+            } else if self.idle.ask_first(now) && self.asked.add() {
+                tracing::warn!(most, "idle tunnels are asked to leave: no descriptors");
+            }
+        }
+    }
+
+    /// One who has said nothing yet.
+    pub(super) fn silent(&self) -> Place {
+        self.silent.join(&Arc::default())
+    }
+
+    /// A slot for a handshake, as soon as there is one.
+    pub(super) async fn handshake(&self) -> Option<Slot> {
+        let permit = Arc::clone(&self.handshakes).acquire_owned();
+        let permit = {
+            let _waiting = self.crowd.join();
+            tokio::select! {
+                biased;
+                permit = permit => permit.ok()?,
+                never = self.hurry() => match never {},
+            }
+        };
+        let place = self.shaking.join(&Arc::default());
+        Some(Slot {
+            place,
+            _permit: permit,
+        })
+    }
+
+    /// Has slow handshakes given up for those that wait. One does it for all of them.
+    async fn hurry(&self) -> Infallible {
+        let _for_all = self.hurrying.lock().await;
+        loop {
+            let now = Instant::now();
+            let turn = self.turn();
+            let first = self.shaking.first().unwrap_or(now);
+            // More may come meanwhile.
+            sleep_until((first + turn).min(now + SHORTEST * 10)).await;
+            let Some(latest) = Instant::now().checked_sub(self.turn()) else {
+                continue;
+            };
+            // Those that were asked before, and are not gone yet, make room too.
+            let taken = self.counts().handshakes;
+            let going = taken.saturating_sub(self.shaking.len());
+            let mut wanted = self.crowd.now().saturating_sub(going);
+            while wanted > 0 && self.shaking.ask_first(latest) {
+                wanted -= 1;
+                if self.given_up.add() {
+                    let most = self.bounds.handshakes;
+                    tracing::warn!(most, "slow handshakes are given up: too many at once");
+                }
+            }
+        }
+    }
+
+    /// How long a handshake may take in a crowd: as long as lets all of those that wait have their
+    /// turn within half of the time that a handshake may take in all.
+    fn turn(&self) -> Duration {
+        let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        let most = number(self.bounds.handshakes.max(1));
+        let share = most / (most + number(self.crowd.most()));
+        (self.handshake.mul_f64(share) / 2).max(SHORTEST)
+    }
+
+    /// A place for a tunnel whose client has proved who it is. Where there is none, the tunnel that
+    /// has been idle for longest leaves.
+    ///
+    /// # Errors
+    ///
+    /// When none is idle.
+    pub(super) async fn seat(&self) -> Result<(Arc<Seat>, Busy), Full> {
+        let most = self.bounds.tunnels;
+        if let Ok(permit) = Arc::clone(&self.seats).try_acquire_owned() {
+            return Ok(Seat::of(&self.idle, permit));
+        }
+        let full = || {
+            if self.refused.add() {
+                tracing::warn!(most, "tunnels are refused: too many are in use");
+            }
+            Full::Tunnels(most)
+        };
+        if !self.idle.ask_first(Instant::now()) {
+            return Err(full());
+        }
+        if self.asked.add() {
+            tracing::warn!(most, "idle tunnels are asked to leave: too many at once");
+        }
+        // It leaves within its time, or somebody uses it again.
+        let permit = timeout(LEAVING * 2, Arc::clone(&self.seats).acquire_owned()).await;
+        match permit {
+            Ok(Ok(permit)) => Ok(Seat::of(&self.idle, permit)),
+            Ok(Err(_)) | Err(_) => Err(full()),
+        }
+    }
+}
+
+impl Held {
+    fn of(permit: OwnedSemaphorePermit) -> Self {
+        Self { _permit: permit }
+    }
+}
+
+impl Slot {
+    /// Waits until it is to be given up for others.
+    pub(super) async fn asked(&self) {
+        self.place.asked().await;
+    }
+}
+
+/// Those who wait.
+#[derive(Debug, Default)]
+struct Crowd {
+    now: AtomicUsize,
+    /// Since there was nobody.
+    most: AtomicUsize,
+}
+
+/// One of them, until this is dropped.
+struct Waiting<'w>(&'w Crowd);
+
+impl Crowd {
+    fn join(&self) -> Waiting<'_> {
+        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(now, Ordering::Relaxed);
+        Waiting(self)
+    }
+
+    fn now(&self) -> usize {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    fn most(&self) -> usize {
+        self.most.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.0.now.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.most.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// How often something happened, told once for all of its kind that come in a row.
+#[derive(Debug, Default)]
+struct Count {
+    all: AtomicU64,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Count {
+    fn all(&self) -> u64 {
+        self.all.load(Ordering::Relaxed)
+    }
+
+    /// Once more. Says whether that is news.
+    fn add(&self) -> bool {
+        self.all.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = last.replace(now);
+        before.is_none_or(|before| now.duration_since(before) >= CALM)
+    }
+}
+
+#[cfg(test)]
+mod tests;
