@@ -11,7 +11,7 @@ use ambient_facts::ports;
 use super::{Changed, Means, Opener};
 use crate::migrate::setting::Setting;
 use crate::migrate::tunnel_port::{covers_tunnel, gateway_peer, grants_some_tcp, only_tunnel};
-use crate::model::{NetworkPolicy, Peer, PortMatch, PortRule, Protocol, Rule};
+use crate::model::{LabelSelector, NetworkPolicy, Peer, PortMatch, PortRule, Protocol, Rule};
 use crate::netpol::{Direction, Node, PortSet, rule_ports};
 
 impl<'s> Opener<'s, '_> {
@@ -233,17 +233,28 @@ fn add(
 ) {
     let known = changed.iter().find(|c| c.policy == index);
     let opened = |place: usize| known.is_some_and(|c| c.rules.contains(&(direction, place)));
-    // A rule for everybody, or for just this waypoint, opens the way already.
+    // A rule for everybody, for all pods, or for just this waypoint, opens the way already.
     let open = direction
         .rules(policy)
         .iter()
         .enumerate()
         .any(|(place, rule)| {
             (covers_tunnel(rule) || opened(place))
-                && (rule.peers.is_empty() || rule.peers.contains(&peer))
+                && (rule.peers.is_empty() || rule.peers.iter().any(|p| *p == peer || is_all(p)))
         });
     if !open {
         append(changed, index, direction, only_tunnel(vec![peer]));
+    }
+}
+
+/// Whether a peer is every pod of every namespace.
+fn is_all(peer: &Peer) -> bool {
+    match peer {
+        Peer::Pods { namespaces, pods } => {
+            let all = pods.as_ref().is_none_or(LabelSelector::is_empty);
+            all && namespaces.as_ref().is_some_and(LabelSelector::is_empty)
+        }
+        Peer::Block { .. } => false,
     }
 }
 

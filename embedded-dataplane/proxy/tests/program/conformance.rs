@@ -8,6 +8,7 @@ mod inbound;
 mod outbound;
 mod table;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use crate::lab::{Lab, Relay, is_outside_of};
@@ -64,7 +65,8 @@ fn ztunnel_says_to_servers_what_the_table_says() {
 fn ztunnel() -> Option<PathBuf> {
     let program = std::env::var_os("AMBIENT_PEER_ZTUNNEL").map(PathBuf::from);
     if program.is_none() {
-        eprintln!("skipped: `AMBIENT_PEER_ZTUNNEL` names no program of ztunnel");
+        let told = "skipped: `AMBIENT_PEER_ZTUNNEL` names no program of ztunnel";
+        _ = writeln!(std::io::stderr(), "{told}");
     }
     program
 }
