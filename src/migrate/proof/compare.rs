@@ -82,15 +82,15 @@ pub(crate) fn compare(analysis: &Analysis<'_, '_>, limits: &Limits) -> Differenc
         let entering = authorizer.entering(*selection, &decision);
         let entering = entering.filter(|e| !e.is_none());
         let judged = newcomers.judge(&authorizer, &decision);
+        let today = authorizer.stranger_today(*selection);
         for (class, workloads) in ends {
             comparer.tunnel_to(*class, workloads, &parts);
-            let today = authorizer.stranger_today(*selection);
             comparer.tunnel_of_strangers(*class, workloads, &stranger, today);
             if let Some(entering) = &entering {
                 let ends = (*class, workloads.as_slice());
                 entering::compare(analysis, &outside, entering, ends, &mut comparer.found);
             }
-            for gain in newcomers.gains(*class, workloads, &judged) {
+            for gain in newcomers.gains(*class, workloads, &judged, &today.low) {
                 comparer.found.add_gain(gain);
             }
         }

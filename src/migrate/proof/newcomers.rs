@@ -53,6 +53,8 @@ pub(crate) struct Behind<'b> {
     pub(crate) waypoint: Node,
     /// What the waypoint may pass on.
     pub(crate) passed_on: PortSet,
+    /// What is surely let through of strangers today.
+    pub(crate) today: PortSet,
 }
 
 /// A pod that the input does not hold, with no labels but those that a rule asks for.
@@ -128,7 +130,15 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
     }
 
     /// What they can use of some workloads of a class afterwards, and not today, through the tunnel.
-    pub(crate) fn gains(&self, class: Node, workloads: &[usize], judged: &Judged) -> Vec<Gain> {
+    /// `today` is what is let through of strangers today: the plan enrols the namespaces that the input
+    /// knows, and what that does for their pods is told of those that there are.
+    pub(crate) fn gains(
+        &self,
+        class: Node,
+        workloads: &[usize],
+        judged: &Judged,
+        today: &PortSet,
+    ) -> Vec<Gain> {
         let analysis = self.analysis;
         let mut gains = Vec::new();
         let Some(to) = analysis.universe.classes().get(class) else {
@@ -137,9 +147,9 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
         if !analysis.network.is_isolated(class, Direction::Ingress) {
             return gains;
         }
-        for (newcomer, allowed) in self.entering(to, judged, true) {
+        for (newcomer, allowed) in self.entering(to, judged, Some(today)) {
             let allowed = allowed.intersection(&analysis.tunnelled);
-            let before = self.ports_today(&newcomer, to);
+            let before = self.ports_today(&newcomer, to, today);
             let before = before.intersection(&analysis.tunnelled);
             gains.push(newcomer.gain(class, workloads, Relation::Tunnel, before, &allowed));
         }
@@ -159,6 +169,7 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
             way,
             waypoint,
             passed_on,
+            today,
         } = behind;
         let classes = analysis.universe.classes();
         let (Some(to), Some(at)) = (classes.get(class), classes.get(*waypoint)) else {
@@ -166,45 +177,57 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
         };
         let universe = analysis.targets_of(way);
         let entering = if analysis.network.is_isolated(*waypoint, Direction::Ingress) {
-            self.entering(at, judged, false)
+            self.entering(at, judged, None)
         } else {
             self.anywhere(at, judged)
         };
         let entering = entering.into_iter();
         let gains = entering.map(|(newcomer, allowed)| {
             let led = way.leading_to(allowed, true, analysis);
-            let before = self.ports_today(&newcomer, to).intersection(&universe);
+            let before = self.ports_today(&newcomer, to, today);
+            let before = before.intersection(&universe);
             let after = led.intersection(passed_on);
             newcomer.gain(class, workloads, Relation::Waypoint, before, &after)
         });
         gains.collect()
     }
 
-    /// Who may enter pods of a class by a rule, with what policies let them use there. `by_port`:
-    /// the ports of the rule are those that it has been for, and who gets no more is no newcomer.
+    /// Who may enter pods of a class by a rule, with what policies let them use there. Where the rule
+    /// is for the ports of these pods, and not for those of a waypoint, who gets no more than it lists
+    /// is no newcomer, as far as strangers are let through `today`.
     fn entering<'n>(
         &'n self,
         to: &'n Class,
         judged: &'n Judged,
-        by_port: bool,
+        today: Option<&PortSet>,
     ) -> Vec<(Newcomer<'n>, &'n PortSet)> {
         let mut found = Vec::new();
         let mut asked: BTreeSet<(usize, Option<&LabelSelector>)> = BTreeSet::new();
         let mut known: BTreeSet<(usize, Arc<Labels>)> = BTreeSet::new();
         for entrance in self.admission.to(&to.namespace, &to.labels) {
-            let granted = by_port.then(|| rule_ports(entrance.rule, to));
+            let granted = today.map(|today| {
+                let granted = rule_ports(entrance.rule, to);
+                (granted.intersection(today), granted)
+            });
             let tunnelled = &self.analysis.tunnelled;
             let is_within = |ports: &PortSet| {
-                let granted = granted.as_ref();
-                granted.is_some_and(|granted| granted.includes(&ports.intersection(tunnelled)))
+                let ports = ports.intersection(tunnelled);
+                let within = granted
+                    .as_ref()
+                    .map(|(today, granted)| (granted.includes(&ports), today.includes(&ports)));
+                within.unwrap_or_default()
             };
-            let is_within: Vec<bool> = judged.allowed.iter().map(is_within).collect();
+            let is_within: Vec<(bool, bool)> = judged.allowed.iter().map(is_within).collect();
             for admitted in &entrance.peers {
                 let places = admitted.places.as_deref().unwrap_or(&judged.apart);
                 for &place in places {
                     let index = judged.by_place.get(place).copied().unwrap_or_default();
-                    if is_within.get(index) == Some(&true) || !asked.insert((place, admitted.pods))
-                    {
+                    let is_within = is_within.get(index).is_some_and(|(known, elsewhere)| {
+                        let place = self.admission.places.get(place);
+                        let is_known = place.is_some_and(|place| place.is_known);
+                        if is_known { *known } else { *elsewhere }
+                    });
+                    if is_within || !asked.insert((place, admitted.pods)) {
                         continue;
                     }
                     let mut sending = self.sending_to(to, place, admitted, judged);
@@ -328,8 +351,8 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
         rules.collect()
     }
 
-    /// What the policies surely let one use today.
-    fn ports_today(&self, from: &Newcomer<'_>, to: &Class) -> PortSet {
+    /// What one may surely use today, where this is let through of strangers.
+    fn ports_today(&self, from: &Newcomer<'_>, to: &Class, strangers: &PortSet) -> PortSet {
         let of = |rules: Vec<&Rule>| -> PortSet {
             rules.into_iter().map(|r| rule_ports(r, to)).collect()
         };
@@ -344,9 +367,14 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
         } else {
             PortSet::all()
         };
-        match self.sending((&from.place.namespace, &from.labels), to, BEFORE) {
+        let listed = match self.sending((&from.place.namespace, &from.labels), to, BEFORE) {
             Some(rules) => received.intersection(&of(rules)),
             None => received,
+        };
+        if from.place.is_known {
+            listed
+        } else {
+            listed.intersection(strangers)
         }
     }
 

@@ -127,16 +127,7 @@ impl Comparer<'_, '_, '_, '_, '_> {
         for (selection, workloads) in &through.at_server {
             let led = led.intersection(&self.passed_on(through, waypoint, *selection));
             let at_server = self.at_server(through.way, waypoint, *selection);
-            let stranger_today = if through.is_used_today {
-                let at_waypoint = self.authorizer.stranger_today(through.at_waypoint);
-                let passed_on = self
-                    .authorizer
-                    .passed_on_today(analysis, *selection, waypoint, &at_server);
-                way.led_to(at_waypoint, true, analysis)
-                    .both(&passed_on.allowed)
-            } else {
-                self.authorizer.stranger_today(*selection).clone()
-            };
+            let stranger_today = self.today_through(through, waypoint, *selection, &at_server);
             for entering in &entering {
                 for now in &today {
                     let mut places = entering.places.clone();
@@ -177,15 +168,36 @@ impl Comparer<'_, '_, '_, '_, '_> {
         let decision = self.authorizer.decision(through.at_waypoint);
         let judged = newcomers.judge(self.authorizer, decision);
         for (selection, workloads) in &through.at_server {
+            let at_server = self.at_server(way, waypoint, *selection);
+            let today = self.today_through(through, waypoint, *selection, &at_server);
             let behind = Behind {
                 way,
                 waypoint,
                 passed_on: self.passed_on(through, waypoint, *selection),
+                today: today.low,
             };
             for gain in newcomers.gains_behind(class, workloads, &behind, &judged) {
                 self.found.add_gain(gain);
             }
         }
+    }
+
+    /// What is let through of strangers today to pods that a way leads to.
+    fn today_through(
+        &self,
+        through: &Through<'_>,
+        waypoint: Node,
+        selection: SelectionId,
+        at_server: &Allowance,
+    ) -> Allowance {
+        let authorizer = self.authorizer;
+        if !through.is_used_today {
+            return authorizer.stranger_today(selection).clone();
+        }
+        let at_waypoint = authorizer.stranger_today(through.at_waypoint);
+        let passed_on = authorizer.passed_on_today(self.analysis, selection, waypoint, at_server);
+        let led = through.way.led_to(at_waypoint, true, self.analysis);
+        led.both(&passed_on.allowed)
     }
 
     /// What may get from pods of a waypoint to a class, at the most.
