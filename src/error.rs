@@ -233,6 +233,9 @@ impl ExpectedError {
             Self::Demo(DemoError::Listen { address, .. }) => {
                 format!("where only `127.0.0.1` is there: `sudo ifconfig lo0 alias {address} up`")
             }
+            Self::Demo(DemoError::Reach { .. }) => {
+                "the loopback network has to be up: `ip link set lo up`".to_owned()
+            }
             Self::Demo(_) => return None,
             Self::IncompleteInput => "mend what is named above and run it again".to_owned(),
             Self::Output(_) | Self::StepSummary { .. } | Self::Log(_) => {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use ambient_runtime::log::{Log, LogOptions};
 use tempfile::NamedTempFile;
 use tokio::runtime::Builder;
-use tokio::signal::ctrl_c;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::demo::{Demo, Memory};
@@ -42,7 +41,7 @@ pub(super) fn demo(once: bool, output: &mut Output<'_>) -> Result<Exit, Expected
         tokio::select! {
             shown = show(once, &log, memory, &file, output) => shown,
             // Before there is something to end, or while it is checked.
-            Ok(()) = ctrl_c(), if once => Ok(Exit::Interrupted),
+            Ok(()) = told_to_end(), if once => Ok(Exit::Interrupted),
         }
     })
 }
@@ -83,8 +82,23 @@ async fn go_on(demo: &Demo) {
     tokio::select! {
         () = traffic => {}
         // Where it cannot be listened for, an interruption ends the program as ever.
-        Ok(()) = ctrl_c() => {}
+        Ok(()) = told_to_end() => {}
     }
+}
+
+/// Waits until somebody presses Ctrl-C, or the system ends the program.
+async fn told_to_end() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminated = signal(SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+            _ = terminated.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
 }
 
 /// Writes to both.

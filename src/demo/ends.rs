@@ -30,6 +30,10 @@ pub(super) async fn serve(tasks: &Tasks, address: IpAddr) -> Result<SocketAddr, 
     let listener = listener.map_err(|error| DemoError::Listen { address, error })?;
     let at = listener.local_addr();
     let at = at.map_err(|error| DemoError::Listen { address, error })?;
+    // Listening goes well on a network that is down.
+    let reached = timeout(PATIENCE, TcpStream::connect(at)).await;
+    let reached = reached.unwrap_or_else(|late| Err(late.into()));
+    reached.map_err(|error| DemoError::Reach { address, error })?;
     let mut acceptor = Acceptor::new(listener, "echo server");
     tasks.spawn("echo server", async move {
         let mut connections = tokio::task::JoinSet::new();

@@ -48,6 +48,15 @@ pub enum DemoError {
         #[source]
         error: io::Error,
     },
+    /// Nothing gets there.
+    #[error("cannot connect to `{address}`")]
+    Reach {
+        /// Which.
+        address: IpAddr,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
     /// The authority cannot be made.
     #[error("the certificate authority cannot be made")]
     Authority(#[from] AuthorityError),

@@ -101,13 +101,14 @@ impl<D: Dial> Probe<'_, D> {
         let limit = self.limit();
         let secured = secure(reached.stream, None, limit).await;
         let (stream, inspection) = self.record(StepKind::Tls, limit, secured)?;
+        let protocol = inspection.protocol.clone();
 
         let limit = self.limit();
         let known = self.identify(stream, inspection, reached.to, limit).await;
         let met = self.record(StepKind::Identity, limit, known)?;
         self.warnings.extend(self.peer.as_ref().and_then(several));
         let Some(met) = met else {
-            self.skip_rest("the peer asks for a certificate: give --cert and --key");
+            self.stop_short(protocol.as_deref());
             return Ok(());
         };
         let Some(mut connection) = self.greet(met, reached.to).await? else {
@@ -213,7 +214,7 @@ impl<D: Dial> Probe<'_, D> {
             Ok(Err(Fault::Stream(error))) if standing == Standing::Withheld => {
                 if let Some(alert) = judge::wants_certificate(&error) {
                     self.amend(limit.elapsed(), |detail| format!("{detail}, {alert}"));
-                    self.skip_rest("the peer asks for a certificate: give --cert and --key");
+                    self.stop_short(met.protocol.as_deref());
                     return Ok(None);
                 }
                 judge::greeting(&Fault::Stream(error), false, met.protocol.as_deref())
@@ -253,6 +254,21 @@ impl<D: Dial> Probe<'_, D> {
         let error = limit.bound(stream.fill_buf()).await.ok()?.err()?;
         let verdict = judge::greeting(&Fault::Stream(error), true, None);
         verdict.cause.is_of_client().then_some(verdict)
+    }
+
+    /// Ends where the peer wants a certificate and none is given, and says what is not known for it.
+    fn stop_short(&mut self, protocol: Option<&str>) {
+        if protocol.is_none() {
+            let warning = "the peer chose no protocol (ALPN), where proxies of the mesh choose `h2`: \
+                           with --cert and --key it shows whether it speaks HTTP/2";
+            self.warnings.push(warning.to_owned());
+        }
+        if let Some(target) = self.options.target {
+            let warning =
+                format!("the tunnel to {target} was not tried: it takes --cert and --key");
+            self.warnings.push(warning);
+        }
+        self.skip_rest("the peer asks for a certificate: give --cert and --key");
     }
 
     /// The limit of a step that begins.

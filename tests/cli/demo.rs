@@ -122,10 +122,10 @@ impl Demo {
         rest.lines().next().unwrap().trim()
     }
 
-    /// Presses Ctrl-C, and gives the exit code and what was shown after that.
-    fn interrupt(mut self) -> (Option<i32>, String) {
+    /// Sends a signal, and gives the exit code and what was shown after that.
+    fn told(mut self, signal: &str) -> (Option<i32>, String) {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-INT", &pid]).status().unwrap();
+        let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
         assert!(sent.success());
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
@@ -187,7 +187,18 @@ fn it_goes_on_until_it_is_interrupted_and_leaves_nothing() {
     }
 
     assert_eq!(
-        demo.interrupt(),
+        demo.told("-INT"),
+        (Some(0), "ended, and cut off: nobody\n".to_owned())
+    );
+    assert!(!Path::new(&log).exists());
+}
+
+#[test]
+fn it_leaves_nothing_when_the_system_ends_it() {
+    let demo = Demo::start();
+    let log = demo.shown("log:").to_owned();
+    assert_eq!(
+        demo.told("-TERM"),
         (Some(0), "ended, and cut off: nobody\n".to_owned())
     );
     assert!(!Path::new(&log).exists());

@@ -156,3 +156,36 @@ async fn a_server_with_two_identities() {
       Set `trustDomain` and `trustDomainAliases` of the mesh configurations so that both sides accept each other.
     ");
 }
+
+/// What is not known without a certificate is said: whether it speaks HTTP/2 where it chose no
+/// protocol, and whether the tunnel that was asked for is there.
+#[tokio::test(start_paused = true)]
+async fn what_only_a_certificate_shows() {
+    let mesh = Mesh::new();
+    let options = Options {
+        target: mesh.with_target().target,
+        ..mesh.options()
+    };
+    let script = Script::Tls {
+        issued: mesh.server.clone(),
+        protocols: Vec::new(),
+        clients: ClientPolicy::Required,
+        then: Secured::Silent,
+    };
+    insta::assert_snapshot!(advised(script, &options).await, @"
+    healthy: spiffe://cluster.local/ns/shop/sa/db (verified), alert 116 certificate_required
+      warning: the peer chose no protocol (ALPN), where proxies of the mesh choose `h2`: with --cert and --key it shows whether it speaks HTTP/2
+      warning: the tunnel to 10.0.0.7:8080 was not tried: it takes --cert and --key
+      None needed. To try more, give a certificate (`--cert`, `--key`) and a target (`--target`).
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_leaves_within_the_handshake() {
+    let mesh = Mesh::new();
+    let closing = Script::Octets(vec![21, 3, 3, 0, 2, 1, 0]);
+    insta::assert_snapshot!(advised(closing, &mesh.options()).await, @"
+    tls-no-common-parameters: tls handshake eof after 7 octets
+      The peer left in the middle of the handshake without a reason: look at its log, and at what may end connections in between.
+    ");
+}

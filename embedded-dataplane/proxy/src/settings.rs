@@ -75,9 +75,23 @@ pub(crate) enum SettingsError {
         /// What it is for.
         what: &'static str,
     },
+    /// More or fewer threads than there is work for.
+    #[error("`--threads {0}`: take 1 to {MOST_THREADS}")]
+    Threads(usize),
     /// Two that say different things.
     #[error("`--certificates` and `--authority` exclude each other")]
     Both,
+}
+
+/// The most threads that serve connections: more than processors are of no use, and there are few
+/// machines with more of these.
+const MOST_THREADS: usize = 1024;
+
+fn threads(asked: Option<usize>) -> Result<usize, SettingsError> {
+    match asked.unwrap_or(1) {
+        threads @ 1..=MOST_THREADS => Ok(threads),
+        threads => Err(SettingsError::Threads(threads)),
+    }
 }
 
 impl Settings {
@@ -138,7 +152,7 @@ impl Settings {
             drain: options.drain.map_or(DRAIN, |Time(time)| time),
             handshake: options.handshake.map(|Time(time)| time),
             handover: options.handover,
-            threads: options.threads.unwrap_or(1).max(1),
+            threads: threads(options.threads)?,
             log,
         })
     }

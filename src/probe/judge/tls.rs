@@ -16,6 +16,8 @@ const FAILED_ITSELF: &str = "The peer failed on its own, as a proxy does that ha
     look at its log, and whether it reaches the control plane.";
 const UNREADABLE: &str = "What the peer got is not what was sent: something in between changes it, \
     or the peer is no proxy of the mesh. A probe from the peer's own node tells the path from the peer.";
+const LEFT: &str = "The peer left in the middle of the handshake without a reason: look at its log, \
+    and at what may end connections in between.";
 const REASON_OF_ITS_OWN: &str = "Look at the peer's log: the alert names a reason that has nothing \
     to do with versions and groups.";
 
@@ -27,7 +29,7 @@ pub(in crate::probe) fn handshake(error: &io::Error, seen: &Seen) -> Verdict {
         return if seen.received == 0 {
             Verdict::new(Cause::ClosedBeforeTls, format!("{reason} after no octet"))
         } else {
-            parameters(format!("{reason} after {}", octets(seen.received)))
+            parameters(format!("{reason} after {}", octets(seen.received))).advise(Some(LEFT))
         };
     };
     match fault {

@@ -202,6 +202,8 @@ fn what_is_wrong_is_told_and_is_the_exit_code() {
         &["ztunnel", "--config", &config, "--snapshot", "nowhere"],
         &["ztunnel", "--config", &config, "--workload", "shop/web/web"],
         &["ztunnel", "--config", &config, "--tunnels", &taken],
+        &["ztunnel", "--config", &config, "--threads", "0"],
+        &["ztunnel", "--config", &config, "--threads", "5000"],
         &["waypoint"],
     ] {
         let output = Command::new(PROGRAM).args(arguments).output().unwrap();
@@ -227,6 +229,8 @@ fn what_is_wrong_is_told_and_is_the_exit_code() {
     Some(64) error: cannot read `nowhere`: No such file or directory (os error 2)
     Some(64) error: there is no workload `shop/web/web`; it is named NAMESPACE/NAME/SERVICE-ACCOUNT, as in the snapshot
     Some(1) error: cannot listen for `tunnels` at TAKEN; `--tunnels` takes another address: Address already in use (os error 98)
+    Some(64) error: `--threads 0`: take 1 to 1024
+    Some(64) error: `--threads 5000`: take 1 to 1024
     Some(64) error: unrecognized subcommand 'waypoint'
     ");
 }
