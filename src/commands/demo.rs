@@ -41,7 +41,7 @@ pub(super) fn demo(once: bool, output: &mut Output<'_>) -> Result<Exit, Expected
         tokio::select! {
             shown = show(once, &log, memory, &file, output) => shown,
             // Before there is something to end, or while it is checked.
-            Ok(()) = told_to_end(), if once => Ok(Exit::Interrupted),
+            Ok(()) = async { Ends::listen()?.told().await }, if once => Ok(Exit::Interrupted),
         }
     })
 }
@@ -59,9 +59,11 @@ async fn show(
     let checks = demo.check(log).await;
     output.answer(&view::checks(&checks, output.style()))?;
     if !once {
+        // Listens before anybody is told that it does.
+        let end = Ends::listen();
         let look = view::where_to_look(&places, demo.entrance(), file.path());
         output.answer(&format!("\n{look}"))?;
-        go_on(&demo).await;
+        go_on(&demo, end).await;
     }
     let left = demo.end().await;
     output.answer(&view::ended(&left.to_string()))?;
@@ -70,7 +72,7 @@ async fn show(
 }
 
 /// Until somebody has seen enough. What does not come back is in the log and in the metrics.
-async fn go_on(demo: &Demo) {
+async fn go_on(demo: &Demo, end: io::Result<Ends>) {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let traffic = async {
@@ -82,23 +84,45 @@ async fn go_on(demo: &Demo) {
     tokio::select! {
         () = traffic => {}
         // Where it cannot be listened for, an interruption ends the program as ever.
-        Ok(()) = told_to_end() => {}
+        Ok(()) = async { end?.told().await } => {}
     }
 }
 
-/// Waits until somebody presses Ctrl-C, or the system ends the program.
-async fn told_to_end() -> io::Result<()> {
-    #[cfg(unix)]
-    {
+/// What ends the program: Ctrl-C, and the system.
+#[cfg(unix)]
+struct Ends([tokio::signal::unix::Signal; 2]);
+
+#[cfg(unix)]
+impl Ends {
+    fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut terminated = signal(SignalKind::terminate())?;
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-            _ = terminated.recv() => Ok(()),
-        }
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+        let [interrupted, terminated] = kinds.map(signal);
+        Ok(Self([interrupted?, terminated?]))
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+
+    async fn told(mut self) -> io::Result<()> {
+        let [interrupted, terminated] = &mut self.0;
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(not(unix))]
+struct Ends;
+
+#[cfg(not(unix))]
+impl Ends {
+    fn listen() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn told(self) -> io::Result<()> {
+        tokio::signal::ctrl_c().await
+    }
 }
 
 /// Writes to both.
