@@ -22,8 +22,9 @@ use crate::socket::Accepted;
 /// How long the end of a tunnel may take whose streams were broken off.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How long a client that is on the way in as a drain begins has for it. It is a few round trips; who
-/// takes longer is not waited for, and finds a successor, or nobody, when it comes again.
+/// How long a client that is on the way in has for it at least when a drain begins. It is a few round
+/// trips; who takes longer is not waited for where the relay ends soon, and finds a successor, or
+/// nobody, when it comes again.
 const ON_THE_WAY: Duration = Duration::from_millis(500);
 
 pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted, silent: Place) {
@@ -66,8 +67,10 @@ pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted, silent: Place
 
 /// Waits until the relay is to end, and who was on the way in then has come in.
 async fn ending(shared: &Shared) {
-    shared.draining.requested().await;
-    sleep(ON_THE_WAY).await;
+    let left = shared.draining.requested().await - Instant::now();
+    // A small part of what others have. After listeners were handed over that is enough for everybody.
+    let part = (left / 30).max(ON_THE_WAY);
+    sleep(part.min(shared.settings.handshake)).await;
 }
 
 /// A client that is there, and who it is.
