@@ -170,7 +170,7 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
     );
     let descriptors = listeners.descriptors()?;
     let offer = handover.map(|path| Offer::beside(path, descriptors));
-    let offer = offer.transpose().map_err(ListenError::from)?;
+    let mut offer = offer.transpose().map_err(ListenError::from)?;
 
     let begins = Begins::new();
     relay.take_outbound(begins.of_listener(listeners.outbound));
@@ -208,6 +208,8 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
         () = taken(offer.as_ref()) => {
             // The sites are the successor's from now on: their sockets are the same.
             sites.stop().await;
+            // Nor is anything held of the others: if the successor dies, who follows it listens itself.
+            offer = None;
             carry_on(&drain, &mut signals).await
         }
         panic = panics.any() => return Err(RunError::Panic(panic.to_string())),

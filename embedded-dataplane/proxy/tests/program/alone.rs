@@ -107,6 +107,38 @@ fn a_successor_takes_over_and_the_predecessor_ends() {
 }
 
 #[test]
+fn a_successor_that_dies_is_followed_while_its_predecessor_carries_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free();
+    let config = configured(folder.path(), &ports);
+    let path = folder.path().join("handover");
+    let start = |log: &str| {
+        let mut command = program(&config);
+        command
+            .args(["--handshake", "60s", "--handover"])
+            .arg(&path);
+        Process::start(&mut command, folder.path().join(log))
+    };
+    let mut first = start("first");
+    first.logs("ready");
+    let [_, _, tunnels, _, metrics, _] = ports;
+    // It has not said anything yet, and is waited for.
+    let slow = TcpStream::connect(tunnels).unwrap();
+    eventually("the first has accepted it", || {
+        get(metrics, "/metrics").is_some_and(|all| all.contains("ambient_inbound_silent 1\n"))
+    });
+    let second = start("second");
+    second.logs("ready");
+    first.logs("a successor has taken over");
+    drop(second);
+    let third = start("third");
+    third.logs("ready\tworkload");
+    assert!(!first.log().contains("draining"), "{}", first.log());
+    drop(slow);
+    assert_eq!(first.ended(), Some(0));
+}
+
+#[test]
 fn a_successor_that_cannot_serve_leaves_its_predecessor_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let ports = free();
