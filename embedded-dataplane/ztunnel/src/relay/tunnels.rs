@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use ambient_hbone::server::{self, Connection, Incoming};
 use ambient_identity::{
-    Accepted as Secured, FetchError, Peer, SpiffeId, StoreError, Watch, Workload,
+    Accepted as Secured, FetchError, HandshakeError, Peer, PeerFault, SpiffeId, Standing,
+    StoreError, Watch, Workload,
 };
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -78,6 +79,7 @@ struct Greeted {
     connection: Connection<Secured<TcpStream>>,
     client: SpiffeId,
     watch: Watch,
+    standing: Standing,
     seat: Arc<Seat>,
     busy: Busy,
 }
@@ -111,11 +113,13 @@ async fn greet(
     let (seat, busy) = shared.room.seat().await?;
     let connection = server::accept(stream, &shared.settings.server).await;
     let connection = connection.map_err(|error| Failure::Http2(Arc::new(error)))?;
-    let watch = shared.store.trust().watch(&peer);
+    let trust = shared.store.trust();
+    let (watch, standing) = (trust.watch(&peer), Standing::of(trust, &peer));
     Ok(Box::new(Greeted {
         connection,
         client: peer.identity().clone(),
         watch,
+        standing,
         seat,
         busy,
     }))
@@ -168,6 +172,7 @@ async fn carry(
         mut connection,
         client,
         mut watch,
+        standing,
         seat,
         busy,
     } = *greeted;
@@ -184,18 +189,13 @@ async fn carry(
     let draining = shared.draining.clone();
     let mut is_draining = false;
     let mut farewell = None;
+    let mut expiry = expiry_of(&standing);
     loop {
         let drain = async {
             if is_draining {
                 pending::<()>().await;
             }
             draining.requested().await;
-        };
-        let left = async {
-            match farewell {
-                Some(until) => sleep_until(until).await,
-                None => pending().await,
-            }
         };
         tokio::select! {
             biased;
@@ -214,14 +214,27 @@ async fn carry(
                 connection.drain();
             }
             // Its client does not answer, or does not go. Whoever came meanwhile is served.
-            () = left => {
+            () = at(farewell) => {
                 farewell = None;
                 if seat.is_idle() {
                     return;
                 }
             }
+            // As after a handshake that it would not get through any more.
+            () = at(expiry) => {
+                expiry = expiry_of(&standing);
+                if standing.check().is_err() {
+                    connection.drain();
+                }
+            }
             incoming = connection.next() => match incoming {
-                Ok(Some(incoming)) => take(shared, &origin, &seat, incoming),
+                Ok(Some(incoming)) => match standing.check() {
+                    Ok(()) => take(shared, &origin, &seat, incoming),
+                    Err(fault) => {
+                        connection.drain();
+                        put_off(shared, &origin, incoming, fault);
+                    }
+                },
                 // Streams that are still there learn it by themselves.
                 Ok(None) | Err(_) => return,
             },
@@ -232,6 +245,34 @@ async fn carry(
     let farewell = async { while let Ok(Some(_)) = connection.next().await {} };
     // One that does not listen is hung up on.
     let _ = timeout(FAREWELL, farewell).await;
+}
+
+/// When the next of a client's certificates has expired.
+fn expiry_of(standing: &Standing) -> Option<Instant> {
+    Instant::now().checked_add(standing.expires_in()?)
+}
+
+/// Waits for a time, if there is one.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+/// Has a client try again with a new handshake, which tells it why, or lets it in with a newer
+/// certificate.
+fn put_off(shared: &Shared, origin: &Origin, incoming: Incoming, fault: PeerFault) {
+    if let Incoming::Connect(request) = incoming {
+        request.put_off();
+    }
+    let fault = TlsFailure::from(HandshakeError::from(fault));
+    shared.observer.refuse(&Early {
+        direction: Direction::Inbound,
+        source: origin.source,
+        destination: origin.local,
+        failure: &Failure::Tls(Arc::new(fault)),
+    });
 }
 
 fn take(shared: &Arc<Shared>, origin: &Arc<Origin>, seat: &Arc<Seat>, incoming: Incoming) {

@@ -143,6 +143,11 @@ services:
 
     /// A certificate. Those of one account have one number, by which they can be revoked.
     pub(crate) fn issued(&self, identity: &SpiffeId) -> Issued {
+        self.issued_by(&self.issuer, identity)
+    }
+
+    /// The same of another issuer. Whom to believe stays the mesh's.
+    pub(crate) fn issued_by(&self, issuer: &testkit::Authority, identity: &SpiffeId) -> Issued {
         let leaf = Leaf {
             uris: vec![identity.to_string()],
             ..Leaf::of("")
@@ -151,7 +156,7 @@ services:
             serial: number(identity.service_account()),
             ..Details::default()
         };
-        let testkit::Issued { chain, key } = self.issuer.issue_with(&leaf, &details);
+        let testkit::Issued { chain, key } = issuer.issue_with(&leaf, &details);
         Issued {
             credentials: Credentials::from_pem(chain.as_bytes(), key.as_bytes()).unwrap(),
             roots: Roots::from_pem(self.issuer.root().as_bytes()).unwrap(),
@@ -289,6 +294,12 @@ impl Running {
     /// Has revocation lists count, and tells how many connections they end.
     pub(crate) fn revoke(&self, lists: RevocationLists) -> usize {
         self.trust.revoke(lists)
+    }
+
+    /// Has clients be believed that this signed for, until what it returns is dropped.
+    pub(crate) fn believe(&self, authority: &testkit::Authority) -> impl Sized + use<> {
+        let roots = Roots::from_pem(authority.root().as_bytes()).unwrap();
+        self.trust.believe(&roots)
     }
 
     /// The next thing that it tells of.
