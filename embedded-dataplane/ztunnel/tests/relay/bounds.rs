@@ -256,6 +256,27 @@ async fn a_client_that_would_not_be_believed_any_more_opens_nothing_and_keeps_wh
 }
 
 #[tokio::test]
+async fn a_client_whose_certificate_expires_is_asked_to_come_anew_before_it_wants_something() {
+    let mesh = Mesh::new([1, 2]);
+    let (_server, address) = taking(&mesh, mesh.settings(SERVER));
+    let stream = secured(&mesh, address).await;
+    let limits = ambient_hbone::limits::Limits::CLIENT;
+    let (tunnel, driver) = tunnel::open(stream, &limits).await.unwrap();
+    let driver = tokio::spawn(driver);
+    // It is there from when it is answered.
+    let place = tunnel.reserve().unwrap();
+    let nowhere = "127.0.0.1:80".parse().unwrap();
+    let refused = place.connect(&nowhere, &Headers::default()).await;
+    refused.map(|_: Opened| ()).unwrap_err();
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_mins(61)).await;
+    tokio::time::resume();
+    // With a farewell.
+    soon(driver).await.unwrap().unwrap();
+    assert!(!tunnel.is_usable());
+}
+
+#[tokio::test]
 async fn who_is_revoked_is_cut_off_and_told_so() {
     let mut path = Path::new().await;
     let (mut near, mut far) = path.connect().await;

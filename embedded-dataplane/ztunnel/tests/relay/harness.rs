@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ambient_identity::{
-    Credentials, FetchError, Issued, Pending, RevocationLists, Roots, Source as Certificates,
-    SpiffeId, Store, StoreOptions, Trust,
+    Clock, Credentials, FetchError, Issued, Pending, RevocationLists, Roots,
+    Source as Certificates, SpiffeId, Store, StoreOptions, Trust,
 };
 use ambient_runtime::drain::{Drain, Left};
 use ambient_runtime::tasks::Panics;
@@ -108,7 +108,8 @@ services:
         let trust = Trust::new([]);
         let names = format!("shop/{name}/{name}").parse().unwrap();
         let known = Known::new(self.snapshot.clone(), &names).unwrap();
-        let options = StoreOptions::default();
+        let mut options = StoreOptions::default();
+        options.tls.clock = Clock::of_tokio();
         let store = Arc::new(Store::start(source, Arc::clone(&trust), options));
         let (observer, seen) = Seen::new(self.net);
         let bug = Arc::clone(&observer.bug);
