@@ -351,7 +351,9 @@ impl<E: std::error::Error + 'static> Entry<E> {
             if pooled.tunnel.streams() > 0 {
                 pooled.busy = now;
             }
-            pooled.is_usable() && now.duration_since(pooled.busy) < rules.idle
+            // Who looks at all of them asks none whether it admits streams: that may take a while, and is
+            // asked when there is one.
+            pooled.tunnel.is_usable() && now.duration_since(pooled.busy) < rules.idle
         });
     }
 

@@ -74,6 +74,18 @@ async fn a_connection_that_admits_no_more_streams_ends_with_those_that_it_has() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn whether_a_connection_admits_streams_is_asked_by_nobody_who_brings_none() {
+    let net = Net::new(&[]);
+    let pool = pool(&net);
+    let _stream = connect(&pool, &key(1)).await.unwrap();
+    let asked = net.asked();
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    assert_eq!((net.asked(), connections(&pool)), (asked, 1));
+    drop(connect(&pool, &key(1)).await.unwrap());
+    assert!(net.asked() > asked);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pool_that_is_closed_has_everything_arrive_that_was_said() {
     const LENGTH: usize = 500_000;
     let net = Net::new(&[Script::Take]);

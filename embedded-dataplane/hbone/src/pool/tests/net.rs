@@ -60,6 +60,7 @@ struct State {
     taken: usize,
     /// Connections are not trusted any more that were made before so many dials.
     distrusted: usize,
+    asked: usize,
     drains: Vec<Arc<Notify>>,
     peers: JoinSet<()>,
 }
@@ -89,6 +90,11 @@ impl Net {
     /// Octets that peers took that have nothing to say.
     pub(super) fn taken(&self) -> usize {
         lock(&self.state).taken
+    }
+
+    /// How often it was asked whether a connection admits streams.
+    pub(super) fn asked(&self) -> usize {
+        lock(&self.state).asked
     }
 
     /// Has no connection admit streams that was made up to now.
@@ -170,8 +176,11 @@ impl Connector for Net {
         let net = Arc::downgrade(&self.state);
         let number = lock(&self.state).dialled.len();
         Admits::while_it(move || {
-            net.upgrade()
-                .is_some_and(|net| lock(&net).distrusted < number)
+            net.upgrade().is_some_and(|net| {
+                let mut net = lock(&net);
+                net.asked += 1;
+                net.distrusted < number
+            })
         })
     }
 
