@@ -23,7 +23,7 @@ fn with(net: &Net, settings: Settings) -> Pool<Net> {
 
 async fn connect(pool: &Pool<Net>, key: &Key) -> Result<Stream, PoolError<net::Down>> {
     let opened = pool.connect(key, &target(), &Headers::default()).await;
-    opened.map(|opened| opened.stream)
+    opened.map(|(opened, _)| opened.stream)
 }
 
 /// Many at the same time; how each ended and when.

@@ -310,7 +310,7 @@ async fn a_server_that_is_revoked_is_cut_off_and_nothing_new_goes_through_its_tu
     TLS outbound with NET.2:15008: a certificate of the chain is revoked
     TLS outbound with NET.2:15008: spiffe://cluster.local/ns/shop/sa/db
     outbound 127.0.0.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 0 up, 0 down, tls error: a certificate of the chain is revoked
-    outbound 127.0.0.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 1 up, 0 down, Failed { at: Server, detail: "the connection of the stream ended: a certificate of the chain is revoked" }
+    outbound 127.0.0.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 1 up, 0 down, Revoked(Revoked)
     "#);
     insta::assert_snapshot!(path.server.tells(4).await, @r#"
     TLS inbound with NET.1:PORT: spiffe://cluster.local/ns/shop/sa/web

@@ -49,6 +49,13 @@ pub(super) struct Net {
     state: Arc<Mutex<State>>,
 }
 
+/// Which dial a connection is from.
+#[derive(Debug, Clone)]
+pub(super) struct Dialled {
+    net: Weak<Mutex<State>>,
+    number: usize,
+}
+
 #[derive(Debug, Default)]
 struct State {
     scripts: Vec<Script>,
@@ -116,6 +123,7 @@ impl Net {
 
 impl Connector for Net {
     type Stream = DuplexStream;
+    type Peer = Dialled;
     type Error = Down;
 
     async fn connect(&self, key: &Key) -> Result<DuplexStream, Down> {
@@ -172,20 +180,25 @@ impl Connector for Net {
         Ok(ours)
     }
 
-    fn admits(&self, _: &DuplexStream) -> Admits {
-        let net = Arc::downgrade(&self.state);
-        let number = lock(&self.state).dialled.len();
-        Admits::while_it(move || {
-            net.upgrade().is_some_and(|net| {
-                let mut net = lock(&net);
-                net.asked += 1;
-                net.distrusted < number
-            })
-        })
+    fn peer(&self, _: &DuplexStream) -> Dialled {
+        Dialled {
+            net: Arc::downgrade(&self.state),
+            number: lock(&self.state).dialled.len(),
+        }
     }
 
     fn ended(&self, key: &Key, how: Result<(), ConnectionError>) {
         lock(&self.state).ended.push((key.clone(), how.is_ok()));
+    }
+}
+
+impl Admits for Dialled {
+    fn admits(&self) -> bool {
+        self.net.upgrade().is_some_and(|net| {
+            let mut net = lock(&net);
+            net.asked += 1;
+            net.distrusted < self.number
+        })
     }
 }
 
