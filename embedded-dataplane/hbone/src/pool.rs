@@ -57,18 +57,16 @@ const SHORTEST_PERIOD: Duration = Duration::from_millis(100);
 pub trait Connector: Send + Sync + 'static {
     /// A connection that is secured.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// What is known of its peer.
+    type Peer: Admits;
     /// Why there is none.
     type Error: std::error::Error + Send + Sync + 'static;
 
     /// Makes a connection for a key. The future is dropped when it takes too long.
     fn connect(&self, key: &Key) -> impl Future<Output = Result<Self::Stream, Self::Error>> + Send;
 
-    /// Whether new streams may still go over a connection that was made, asked for each of them. One
-    /// that may not take any ends with those that it has.
-    fn admits(&self, connection: &Self::Stream) -> Admits {
-        let _ = connection;
-        Admits::always()
-    }
+    /// The peer of a connection that was made.
+    fn peer(&self, connection: &Self::Stream) -> Self::Peer;
 
     /// A connection that was made has ended: for whoever counts and logs that.
     fn ended(&self, key: &Key, how: Result<(), ConnectionError>) {
@@ -83,13 +81,15 @@ pub struct Pool<C: Connector> {
     inner: Arc<Inner<C>>,
 }
 
+type Shard<C> = Entries<<C as Connector>::Error, <C as Connector>::Peer>;
+
 #[derive(Debug)]
 struct Inner<C: Connector> {
     connector: Arc<C>,
     limits: Limits,
     settings: Settings,
     spread: RandomState,
-    shards: Box<[Mutex<Entries<C::Error>>]>,
+    shards: Box<[Mutex<Shard<C>>]>,
     /// Dials, drivers of connections, and what lets go of idle ones.
     tasks: Tasks,
     /// Drivers of these, which is connections that are there.
@@ -123,7 +123,8 @@ impl<C: Connector> Pool<C> {
         Self { inner }
     }
 
-    /// Asks for a way through a connection of a key, which is made where there is none.
+    /// Asks for a way through a connection of a key, which is made where there is none. Tells whose
+    /// connection that is.
     ///
     /// # Errors
     ///
@@ -133,12 +134,12 @@ impl<C: Connector> Pool<C> {
         key: &Key,
         to: &Target,
         with: &Headers,
-    ) -> Result<Opened, PoolError<C::Error>> {
+    ) -> Result<(Opened, C::Peer), PoolError<C::Error>> {
         let mut attempt = 1;
         loop {
-            let place = self.inner.place(key).await?;
+            let (place, peer) = self.inner.place(key).await?;
             match place.connect(to, with).await {
-                Ok(opened) => return Ok(opened),
+                Ok(opened) => return Ok((opened, peer)),
                 // The peer takes its leave: another connection reaches its successor.
                 Err(ConnectError::Unprocessed(_)) if attempt < ATTEMPTS => attempt += 1,
                 Err(error) => return Err(PoolError::Connect(error)),
@@ -173,20 +174,20 @@ impl<C: Connector> Pool<C> {
 }
 
 impl<C: Connector> Inner<C> {
-    fn entries(&self, key: &Key) -> MutexGuard<'_, Entries<C::Error>> {
+    fn entries(&self, key: &Key) -> MutexGuard<'_, Shard<C>> {
         // There is at least one.
         let shard = self.spread.hash_one(key) % self.shards.len() as u64;
         lock(&self.shards[usize::try_from(shard).unwrap_or_default()])
     }
 
-    async fn place(self: &Arc<Self>, key: &Key) -> Result<Place, PoolError<C::Error>> {
+    async fn place(self: &Arc<Self>, key: &Key) -> Result<(Place, C::Peer), PoolError<C::Error>> {
         let (found, dials) = self.entries(key).find(key, Instant::now());
         self.dial(key, &dials);
         match found {
-            Found::Place(place) => Ok(place),
+            Found::Place(place, peer) => Ok((place, peer)),
             Found::Crowd => Err(PoolError::Crowded),
             Found::Wait(turn) => match timeout(self.settings.patience, turn).await {
-                Ok(Ok(Answer::Place(place))) => Ok(place),
+                Ok(Ok(Answer::Place(place, peer))) => Ok((place, peer)),
                 Ok(Ok(Answer::Failed(error))) => Err(PoolError::Dial(error)),
                 Ok(Ok(Answer::Crowd) | Err(_)) => Err(PoolError::Crowded),
                 Err(_) => Err(PoolError::Late),
@@ -206,7 +207,7 @@ impl<C: Connector> Inner<C> {
         }
     }
 
-    fn land(self: &Arc<Self>, key: &Key, outcome: Result<(Tunnel, Admits), DialError<C::Error>>) {
+    fn land(self: &Arc<Self>, key: &Key, outcome: Result<(Tunnel, C::Peer), DialError<C::Error>>) {
         let dials = self.entries(key).land(key, outcome, Instant::now());
         self.dial(key, &dials);
     }
@@ -233,9 +234,9 @@ impl<C: Connector> Flight<C> {
             Err(_) => Err(DialError::Late),
             Ok(Err(error)) => Err(DialError::Connect(error)),
             Ok(Ok(stream)) => {
-                let admits = connector.admits(&stream);
+                let peer = connector.peer(&stream);
                 let opened = tunnel::open(stream, &limits).await;
-                let opened = opened.map(|(tunnel, driver)| (tunnel, driver, admits));
+                let opened = opened.map(|(tunnel, driver)| (tunnel, driver, peer));
                 opened.map_err(DialError::Greeting)
             }
         };
@@ -243,7 +244,7 @@ impl<C: Connector> Flight<C> {
             return;
         };
         self.has_landed = true;
-        let opened = opened.and_then(|(tunnel, driver, admits)| {
+        let opened = opened.and_then(|(tunnel, driver, peer)| {
             let load = Arc::clone(tunnel.load());
             let driving = Driving::one_more(&inner.drivers);
             let drive = drive(driver, load, self.key.clone(), self.inner.clone());
@@ -252,7 +253,7 @@ impl<C: Connector> Flight<C> {
                 drop(driving);
             });
             if tunnel.is_usable() && tunnel.most_streams() > 0 {
-                Ok((tunnel, admits))
+                Ok((tunnel, peer))
             } else {
                 Err(DialError::NoStreams)
             }

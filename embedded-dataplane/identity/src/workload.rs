@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ambient_facts::tunnel::ALPN;
 use rustls::client::Resumption;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
 use rustls::time_provider::TimeProvider;
@@ -25,7 +25,7 @@ use crate::fault::{PeerFault, TlsFault, listed};
 use crate::peer::{Evidence, Peer};
 use crate::provider::TlsPolicy;
 use crate::spiffe::SpiffeId;
-use crate::trust::{Belief, Trust};
+use crate::trust::{Belief, Beliefs, Trust};
 use crate::verify::{Clients, Servers, fault_of};
 
 /// How long a client that is refused may take to end its stream.
@@ -147,6 +147,7 @@ impl Workload {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        let roots = self.trust.beliefs().anchors;
         let acceptor = TlsAcceptor::from(Arc::clone(&self.server));
         let stream = match acceptor.accept(stream).into_fallible().await {
             Ok(stream) => stream,
@@ -159,7 +160,12 @@ impl Workload {
             }
         };
         let (_, connection) = stream.get_ref();
-        let peer = self.peer(connection.peer_certificates(), Usage::Client, |_| true)?;
+        let peer = self.peer(
+            &roots,
+            connection.peer_certificates(),
+            Usage::Client,
+            |_| true,
+        )?;
         Ok((stream, peer))
     }
 
@@ -189,27 +195,37 @@ impl Workload {
                 trust: Arc::clone(&self.trust),
                 expected: Arc::clone(&expected),
             }));
+        let roots = self.trust.beliefs().anchors;
         let connector = TlsConnector::from(Arc::new(config));
         let stream = connector.connect(nobody(), stream).await?;
         let (_, connection) = stream.get_ref();
         let certificates = connection.peer_certificates();
-        let peer = self.peer(certificates, Usage::Server, |id| expected.contains(id))?;
+        let peer = self.peer(&roots, certificates, Usage::Server, |id| {
+            expected.contains(id)
+        })?;
         Ok((stream, peer))
     }
 
+    /// Who somebody is whom a handshake believed that began with these roots.
     fn peer(
         &self,
+        roots: &Arc<[TrustAnchor<'static>]>,
         chain: Option<&[CertificateDer<'_>]>,
         usage: Usage,
         is_it: impl Fn(&SpiffeId) -> bool,
     ) -> Result<Peer, PeerFault> {
         let chain = chain.unwrap_or_default();
         let chain: Vec<_> = chain.iter().map(|c| c.clone().into_owned()).collect();
+        let Beliefs { anchors, lists } = self.trust.beliefs();
+        if !Arc::ptr_eq(roots, &anchors) {
+            // Which of both were believed by is not known.
+            lists.check(&chain, &anchors, usage, self.clock.now())?;
+        }
         let own = chain.first().and_then(|own| Certificate::read(own).ok());
         let identity = own.and_then(|own| own.identities().find(is_it));
         let evidence = Evidence {
             chain,
-            anchors: self.trust.beliefs().anchors,
+            anchors,
             usage,
             at: self.clock.now(),
             clock: self.clock,

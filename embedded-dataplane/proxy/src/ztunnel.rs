@@ -4,15 +4,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ambient_identity::{RevocationFileError, Store, StoreError, Trust};
+use ambient_identity::{RevocationFileError, SpiffeId, Store, StoreError, Trust};
 use ambient_runtime::admin::{self, Limits, Quit};
 use ambient_runtime::drain::Drain;
 use ambient_runtime::log::{Installed, Log};
 use ambient_runtime::metrics::Metrics;
-use ambient_runtime::readiness::Readiness;
+use ambient_runtime::readiness::{Gate, Readiness};
 use ambient_runtime::tasks::{Panics, Tasks};
 use ambient_ztunnel::dump::Dump;
-use ambient_ztunnel::handover::{HandoverError, Inheritance, Offer};
+use ambient_ztunnel::handover::{HandoverError, Inheritance, Offer, is_somebody_at};
 use ambient_ztunnel::relay::{self, Known, Parts, Relay, UnknownWorkload};
 use ambient_ztunnel::snapshot::{Snapshot, SnapshotError};
 use ambient_ztunnel::socket::PrivilegeError;
@@ -118,16 +118,21 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
     let mut signals = Signals::listen()?;
     let snapshot = Snapshot::read(&settings.snapshot)?;
     let mut known = Known::new(snapshot, &settings.workload)?;
-    let handover = settings.handover.as_deref();
-    let mut listeners = Listeners::take(&settings.listen, &settings.sockets, handover).await?;
-    // Whoever asked for these would be led here again, or to who administers the relay.
-    known.here.refused.extend(listeners.refused());
-    let known = Arc::new(known);
     let trust = Trust::new(settings.trust_domain_aliases.iter().cloned());
     let panics = Panics::default();
     let helpers = Tasks::new(&panics);
     certificates::revocations(&settings, &trust, &helpers).await?;
     let store = Arc::new(certificates::store(&settings, trust));
+    let own = known.here.own.identity.clone();
+    let readiness = Readiness::default();
+    let mut certificate = readiness.gate("certificate");
+    let listeners = listeners(&settings, &store, &own, &mut certificate);
+    let Some(mut listeners) = unless_ended(&mut signals, listeners).await.transpose()? else {
+        return Ok(());
+    };
+    // Whoever asked for these would be led here again, or to who administers the relay.
+    known.here.refused.extend(listeners.refused());
+    let known = Arc::new(known);
     let (drain, draining) = Drain::new();
     let mut metrics = Metrics::new("ztunnel", env!("CARGO_PKG_VERSION"));
     metrics.watch(Some(log), &panics);
@@ -148,34 +153,28 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
     gauge(&mut metrics, &relay, &store);
     metrics.watch_listeners(listeners.failures());
 
-    let readiness = Readiness::default();
     let mut ready = readiness.gate("proxy");
-    let mut certificate = readiness.gate("certificate");
-    let own = known.here.own.identity.clone();
-    let predecessor = listeners.predecessor();
-    if predecessor.is_some() {
-        // Until everything is there the predecessor serves better, and alone.
-        let held = tokio::select! {
-            held = store.get(&own) => held.map_err(RunError::Certificate),
-            cause = signals.any() => {
-                tracing::info!(cause, "ending before it took over");
-                return Ok(());
-            }
-        };
-        held.map(|_| certificate.open())?;
-    }
     helpers.spawn(
         "certificate",
         certificates::wait(Arc::clone(&store), own, certificate),
     );
-    let descriptors = listeners.descriptors()?;
-    let offer = handover.map(|path| Offer::beside(path, descriptors));
-    let offer = offer.transpose().map_err(ListenError::from)?;
+    let predecessor = listeners.predecessor();
+    let mut offer = offer(&settings, predecessor.as_ref(), &listeners)?;
+    // Nothing is accepted before it is certain that nobody else goes on.
+    if let Some(predecessor) = predecessor {
+        let Some(followed) = unless_ended(&mut signals, follow(predecessor)).await else {
+            return Ok(());
+        };
+        followed.map_err(ListenError::from)?;
+    }
 
     let begins = Begins::new();
     relay.take_outbound(begins.of_listener(listeners.outbound));
     relay.take_plaintext(begins.of_listener(listeners.plaintext));
     relay.take_tunnels(begins.of_listener(listeners.tunnels));
+    begins.all().await;
+    // Before anybody is told whether it is.
+    ready.open();
     let quit = Quit::default();
     let administration = admin::administration(Some(log.clone()), quit.clone(), {
         let (config, store) = (settings.shown(), Arc::clone(&store));
@@ -197,9 +196,6 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
         (listeners.status, admin::readiness(readiness.clone())),
     ];
     let sites = admin::Server::start(sites, Limits::default(), &panics)?;
-    begins.all().await;
-    follow(predecessor, offer.as_ref()).await?;
-    ready.open();
     tracing::info!(workload = %settings.workload, "ready");
 
     let cause = tokio::select! {
@@ -208,6 +204,8 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
         () = taken(offer.as_ref()) => {
             // The sites are the successor's from now on: their sockets are the same.
             sites.stop().await;
+            // Nor is anything held of the others: if the successor dies, who follows it listens itself.
+            offer = None;
             carry_on(&drain, &mut signals).await
         }
         panic = panics.any() => return Err(RunError::Panic(panic.to_string())),
@@ -236,30 +234,60 @@ fn gauge(metrics: &mut Metrics, relay: &Arc<Relay>, store: &Arc<Store>) {
     watch_certificates(metrics.registry(), move || store.list());
 }
 
-/// Has the predecessor end, where there is one, and meets successors from then on.
-async fn follow(
-    predecessor: Option<Inheritance>,
-    offer: Option<&Offer>,
-) -> Result<(), ListenError> {
-    let is_first = predecessor.is_none();
-    if let Some(predecessor) = predecessor {
-        match predecessor.ready().await {
-            Ok(()) => {}
-            Err(error @ HandoverError::Late { .. }) => return Err(error.into()),
-            Err(error) => tracing::warn!(error = error.to_string(), "the predecessor is gone"),
-        }
+/// Takes the listeners when there is what it takes to serve, if somebody serves until then.
+async fn listeners(
+    settings: &Settings,
+    store: &Store,
+    own: &SpiffeId,
+    certificate: &mut Gate,
+) -> Result<Listeners, RunError> {
+    let handover = settings.handover.as_deref();
+    if let Some(path) = handover
+        && is_somebody_at(path).await
+    {
+        // The predecessor serves better until then, and is not to be kept waiting.
+        store.get(own).await.map_err(RunError::Certificate)?;
+        certificate.open();
     }
-    match offer.map_or(Ok(()), Offer::put_in_place) {
-        Err(error) if is_first => Err(error.into()),
-        // Nobody else serves any more.
-        Err(error) => {
-            tracing::error!(
-                error = error.to_string(),
-                "no successor will find this process"
-            );
+    Ok(Listeners::take(&settings.listen, &settings.sockets, handover).await?)
+}
+
+/// Meets successors, where there may be some.
+fn offer(
+    settings: &Settings,
+    predecessor: Option<&Inheritance>,
+    listeners: &Listeners,
+) -> Result<Option<Offer>, ListenError> {
+    let Some(path) = &settings.handover else {
+        return Ok(None);
+    };
+    let all = listeners.descriptors()?;
+    let offer = match predecessor {
+        Some(predecessor) => Offer::after(predecessor, all),
+        None => Offer::at(path, all),
+    };
+    Ok(Some(offer?))
+}
+
+/// Has the predecessor end.
+async fn follow(predecessor: Inheritance) -> Result<(), HandoverError> {
+    match predecessor.ready().await {
+        Err(error @ HandoverError::Gone { .. }) => {
+            tracing::warn!(error = error.to_string(), "the predecessor is gone");
             Ok(())
         }
-        Ok(()) => Ok(()),
+        other => other,
+    }
+}
+
+/// What becomes of some work, unless the process is to end before.
+async fn unless_ended<T>(signals: &mut Signals, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        done = work => Some(done),
+        cause = signals.any() => {
+            tracing::info!(cause, "ending before it took over");
+            None
+        }
     }
 }
 

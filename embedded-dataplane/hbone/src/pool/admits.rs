@@ -2,27 +2,9 @@
 
 use std::fmt;
 
-/// Tells whether a connection may take new streams.
-pub struct Admits(Option<Box<dyn Fn() -> bool + Send + Sync>>);
-
-impl Admits {
-    /// As long as it is there.
-    pub fn always() -> Self {
-        Self(None)
-    }
-
-    /// As long as this says so. It is asked under a lock, and is not to wait for anything.
-    pub fn while_it(says: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self(Some(Box::new(says)))
-    }
-
-    pub(super) fn now(&self) -> bool {
-        self.0.as_ref().is_none_or(|says| says())
-    }
-}
-
-impl fmt::Debug for Admits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Admits").finish_non_exhaustive()
-    }
+/// What is known of the peer of a connection from below HTTP/2.
+pub trait Admits: Clone + fmt::Debug + Send + Sync + 'static {
+    /// Whether new streams may still go over the connection, asked for each of them. One that may not
+    /// take any ends with those that it has. It is asked under a lock, and is not to wait for anything.
+    fn admits(&self) -> bool;
 }

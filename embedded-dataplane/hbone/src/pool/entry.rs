@@ -19,8 +19,8 @@ const MOST_DIALS: usize = 4;
 
 /// The keys of one shard.
 #[derive(Debug)]
-pub(super) struct Entries<E: std::error::Error + 'static> {
-    map: BTreeMap<Key, Entry<E>>,
+pub(super) struct Entries<E: std::error::Error + 'static, P> {
+    map: BTreeMap<Key, Entry<E, P>>,
     most: usize,
     rules: Rules,
 }
@@ -39,24 +39,24 @@ struct Rules {
 
 /// What became of looking for a place.
 #[derive(Debug)]
-pub(super) enum Found<E: std::error::Error + 'static> {
-    Place(Place),
-    Wait(oneshot::Receiver<Answer<E>>),
+pub(super) enum Found<E: std::error::Error + 'static, P> {
+    Place(Place, P),
+    Wait(oneshot::Receiver<Answer<E, P>>),
     Crowd,
 }
 
 /// What somebody who waited is told.
 #[derive(Debug)]
-pub(super) enum Answer<E: std::error::Error + 'static> {
-    Place(Place),
+pub(super) enum Answer<E: std::error::Error + 'static, P> {
+    Place(Place, P),
     Failed(Arc<DialError<E>>),
     Crowd,
 }
 
 #[derive(Debug)]
-struct Entry<E: std::error::Error + 'static> {
-    tunnels: Vec<Pooled>,
-    waiting: VecDeque<oneshot::Sender<Answer<E>>>,
+struct Entry<E: std::error::Error + 'static, P> {
+    tunnels: Vec<Pooled<P>>,
+    waiting: VecDeque<oneshot::Sender<Answer<E, P>>>,
     dials: usize,
     /// In a row.
     failures: u32,
@@ -66,20 +66,20 @@ struct Entry<E: std::error::Error + 'static> {
 }
 
 #[derive(Debug)]
-struct Pooled {
+struct Pooled<P> {
     tunnel: Tunnel,
-    admits: Admits,
+    peer: P,
     /// Streams were seen on it.
     busy: Instant,
 }
 
-impl Pooled {
+impl<P: Admits> Pooled<P> {
     fn is_usable(&self) -> bool {
-        self.tunnel.is_usable() && self.admits.now()
+        self.tunnel.is_usable() && self.peer.admits()
     }
 }
 
-impl<E: std::error::Error + 'static> Entries<E> {
+impl<E: std::error::Error + 'static, P: Admits> Entries<E, P> {
     pub(super) fn new(most: usize, settings: &Settings, limits: &Limits) -> Self {
         Self {
             map: BTreeMap::new(),
@@ -96,7 +96,7 @@ impl<E: std::error::Error + 'static> Entries<E> {
     }
 
     /// Looks for a place, and tells at which times to dial besides.
-    pub(super) fn find(&mut self, key: &Key, now: Instant) -> (Found<E>, Vec<Instant>) {
+    pub(super) fn find(&mut self, key: &Key, now: Instant) -> (Found<E, P>, Vec<Instant>) {
         if !self.map.contains_key(key) {
             if self.map.len() >= self.most && !self.forget_one() {
                 return (Found::Crowd, Vec::new());
@@ -113,7 +113,7 @@ impl<E: std::error::Error + 'static> Entries<E> {
     pub(super) fn land(
         &mut self,
         key: &Key,
-        outcome: Result<(Tunnel, Admits), DialError<E>>,
+        outcome: Result<(Tunnel, P), DialError<E>>,
         now: Instant,
     ) -> Vec<Instant> {
         let entry = self.map.get_mut(key);
@@ -182,7 +182,7 @@ impl<E: std::error::Error + 'static> Entries<E> {
     }
 }
 
-impl<E: std::error::Error + 'static> Entry<E> {
+impl<E: std::error::Error + 'static, P: Admits> Entry<E, P> {
     fn new(now: Instant) -> Self {
         Self {
             tunnels: Vec::new(),
@@ -194,14 +194,14 @@ impl<E: std::error::Error + 'static> Entry<E> {
         }
     }
 
-    fn find(&mut self, now: Instant, rules: &Rules) -> (Found<E>, Vec<Instant>) {
+    fn find(&mut self, now: Instant, rules: &Rules) -> (Found<E, P>, Vec<Instant>) {
         self.used = now;
         self.forget_unusable();
         // Who came first is served first, so a place is only for somebody for whom nobody waits.
         if self.waiting.is_empty()
-            && let Some(place) = self.place(now)
+            && let Some((place, peer)) = self.place(now)
         {
-            return (Found::Place(place), self.dials(now, rules));
+            return (Found::Place(place, peer), self.dials(now, rules));
         }
         if self.waiting.len() >= rules.waiting {
             self.waiting.retain(|turn| !turn.is_closed());
@@ -225,17 +225,17 @@ impl<E: std::error::Error + 'static> Entry<E> {
 
     fn land(
         &mut self,
-        outcome: Result<(Tunnel, Admits), DialError<E>>,
+        outcome: Result<(Tunnel, P), DialError<E>>,
         now: Instant,
         rules: &Rules,
     ) -> Vec<Instant> {
         match outcome {
-            Ok((tunnel, admits)) => {
+            Ok((tunnel, peer)) => {
                 self.dials = self.dials.saturating_sub(1);
                 self.failures = 0;
                 self.tunnels.push(Pooled {
                     tunnel,
-                    admits,
+                    peer,
                     busy: now,
                 });
                 self.serve(now);
@@ -262,7 +262,7 @@ impl<E: std::error::Error + 'static> Entry<E> {
         }
     }
 
-    fn answer_all(&mut self, answer: impl Fn() -> Answer<E>) {
+    fn answer_all(&mut self, answer: impl Fn() -> Answer<E, P>) {
         for turn in self.waiting.drain(..) {
             // Fails where nobody waits any more.
             let _ = turn.send(answer());
@@ -275,12 +275,12 @@ impl<E: std::error::Error + 'static> Entry<E> {
         self.waiting.retain(|turn| !turn.is_closed());
         self.want();
         while !self.waiting.is_empty() {
-            let Some(place) = self.place(now) else {
+            let Some((place, peer)) = self.place(now) else {
                 break;
             };
             if let Some(turn) = self.waiting.pop_front() {
                 // A place that nobody took any more is free again.
-                let _ = turn.send(Answer::Place(place));
+                let _ = turn.send(Answer::Place(place, peer));
             }
         }
         self.want();
@@ -295,8 +295,8 @@ impl<E: std::error::Error + 'static> Entry<E> {
 
     /// A place on the connection that has most streams of those that are less than three quarters
     /// full; else on the one that has fewest.
-    fn place(&mut self, now: Instant) -> Option<Place> {
-        let rank = |pooled: &&mut Pooled| {
+    fn place(&mut self, now: Instant) -> Option<(Place, P)> {
+        let rank = |pooled: &&mut Pooled<P>| {
             let (streams, most) = (pooled.tunnel.streams(), pooled.tunnel.most_streams());
             let is_light = streams * 4 < most * 3;
             (
@@ -308,10 +308,10 @@ impl<E: std::error::Error + 'static> Entry<E> {
                 },
             )
         };
-        let free = |pooled: &&mut Pooled| pooled.tunnel.streams() < pooled.tunnel.most_streams();
+        let free = |pooled: &&mut Pooled<P>| pooled.tunnel.streams() < pooled.tunnel.most_streams();
         let best = self.tunnels.iter_mut().filter(free).max_by_key(rank)?;
         best.busy = now;
-        best.tunnel.reserve()
+        Some((best.tunnel.reserve()?, best.peer.clone()))
     }
 
     /// The times at which to dial, so that there are enough dials for all who wait, and one where
@@ -320,7 +320,7 @@ impl<E: std::error::Error + 'static> Entry<E> {
         let last = self.tunnels.last();
         let streams = last.map_or(rules.streams, |p| p.tunnel.most_streams().max(1));
         let for_waiting = self.waiting.len().div_ceil(streams);
-        let free = |p: &Pooled| p.tunnel.most_streams().saturating_sub(p.tunnel.streams());
+        let free = |p: &Pooled<P>| p.tunnel.most_streams().saturating_sub(p.tunnel.streams());
         let free: usize = self.tunnels.iter().map(free).sum();
         // Nobody waits for this one, so it does not have to be tried against the odds.
         let is_short = last.is_some() && free * 4 <= streams && now >= self.not_before;
@@ -351,7 +351,9 @@ impl<E: std::error::Error + 'static> Entry<E> {
             if pooled.tunnel.streams() > 0 {
                 pooled.busy = now;
             }
-            pooled.is_usable() && now.duration_since(pooled.busy) < rules.idle
+            // Who looks at all of them asks none whether it admits streams: that may take a while, and is
+            // asked when there is one.
+            pooled.tunnel.is_usable() && now.duration_since(pooled.busy) < rules.idle
         });
     }
 

@@ -23,7 +23,7 @@ fn with(net: &Net, settings: Settings) -> Pool<Net> {
 
 async fn connect(pool: &Pool<Net>, key: &Key) -> Result<Stream, PoolError<net::Down>> {
     let opened = pool.connect(key, &target(), &Headers::default()).await;
-    opened.map(|opened| opened.stream)
+    opened.map(|(opened, _)| opened.stream)
 }
 
 /// Many at the same time; how each ended and when.
@@ -71,6 +71,18 @@ async fn a_connection_that_admits_no_more_streams_ends_with_those_that_it_has() 
     drop(before);
     settle().await;
     assert_eq!(net.ended(), [(key(1), true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whether_a_connection_admits_streams_is_asked_by_nobody_who_brings_none() {
+    let net = Net::new(&[]);
+    let pool = pool(&net);
+    let _stream = connect(&pool, &key(1)).await.unwrap();
+    let asked = net.asked();
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    assert_eq!((net.asked(), connections(&pool)), (asked, 1));
+    drop(connect(&pool, &key(1)).await.unwrap());
+    assert!(net.asked() > asked);
 }
 
 #[tokio::test(start_paused = true)]

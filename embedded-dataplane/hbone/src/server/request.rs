@@ -222,6 +222,14 @@ impl Request {
         self.refuse_once(refusal);
     }
 
+    /// Says that nothing was done for it (RFC 9113, section 8.7): the client may ask again over another
+    /// connection.
+    pub fn put_off(mut self) {
+        if let Some(mut parts) = self.parts.take() {
+            parts.respond.send_reset(Reason::REFUSED_STREAM);
+        }
+    }
+
     fn refuse_once(&mut self, refusal: Refusal) {
         if self
             .poll_gone(&mut Context::from_waker(Waker::noop()))

@@ -4,8 +4,7 @@
 use std::fmt::Write as _;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::net::TcpListener;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -21,14 +20,14 @@ const MOST: usize = 16;
 /// Octets of one message.
 const LONGEST: usize = 4096;
 
-pub(super) fn send(stream: &UnixStream, listeners: &[(String, OwnedFd)]) -> io::Result<()> {
+pub(super) fn send(stream: &UnixStream, listeners: &[(&str, BorrowedFd<'_>)]) -> io::Result<()> {
     let mut text = format!("{GREETING}\n");
     for (name, _) in listeners {
         // A `String` takes everything.
         let _ = writeln!(text, "{name}");
     }
     text.push('\n');
-    let descriptors: Vec<BorrowedFd<'_>> = listeners.iter().map(|(_, fd)| fd.as_fd()).collect();
+    let descriptors: Vec<BorrowedFd<'_>> = listeners.iter().map(|(_, fd)| *fd).collect();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
@@ -45,7 +44,7 @@ pub(super) fn send(stream: &UnixStream, listeners: &[(String, OwnedFd)]) -> io::
     }
 }
 
-pub(super) fn receive(stream: &UnixStream) -> io::Result<Vec<(String, TcpListener)>> {
+pub(super) fn receive(stream: &UnixStream) -> io::Result<Vec<(String, OwnedFd)>> {
     let mut octets = [0; LONGEST];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -85,7 +84,7 @@ pub(super) fn names(octets: &[u8]) -> Option<Vec<String>> {
     (names.iter().all(|name| !name.is_empty())).then_some(names)
 }
 
-fn listener(descriptor: OwnedFd) -> io::Result<TcpListener> {
+fn listener(descriptor: OwnedFd) -> io::Result<OwnedFd> {
     let socket = Socket::from(descriptor);
     if !socket.is_listener()? {
         return Err(wrong("one of the descriptors does not listen"));

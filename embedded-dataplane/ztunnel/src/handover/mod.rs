@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! successor                 predecessor
-//!     │ ── connects ──────────► │
-//!     │ ◄── names, listeners ── │   it gets ready, and waits for successors beside the path itself
-//!     │                         │   it accepts: one queue, two who take from it
-//!     │ ── ready ─────────────► │   puts it in place at the path
-//!     │ ◄── ready ───────────── │   accepts no more, and carries to the end what it has
+//!     │ ── connects, asks ────► │
+//!     │ ◄── names, listeners ── │   it gets ready
+//!     │ ── ready ─────────────► │   accepts no more, and carries to the end what it has
+//!     │ ◄── ready ───────────── │
+//!     │                         │   it accepts what has waited
 //! ```
 //!
 //! The descriptors themselves are passed (`SCM_RIGHTS`, unix(7)). Two listeners on one port
@@ -14,25 +14,34 @@
 //! there, and closing one resets the connections that wait in it, unless the network namespace was
 //! told otherwise (`tcp_migrate_req`, ip-sysctl).
 //!
-//! A successor that fails before it is ready changes nothing: the path leads to the predecessor until
-//! then. One that takes too long is told so, and is not to go on.
+//! The listener at the path is passed with the others. So whoever serves is met there at any time, and
+//! a successor that fails changes nothing, however far it came. One that takes too long is told so, and
+//! one that gets no answer lets its predecessor know: it is never the case that both go on.
 
 mod message;
 
 use std::fs::Permissions;
 use std::io;
 use std::net::TcpListener;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener as Meeting;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
 /// How long a step of the other process may take, the start of a successor included.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The name of the listener that successors are met by.
+const SUCCESSORS: &str = "successors";
+
+/// What a successor says that wants the listeners.
+const ASK: &[u8] = b"ask\n";
 
 /// What a successor says when it is ready, and is answered when its predecessor accepts no more.
 const READY: &[u8] = b"ready\n";
@@ -60,6 +69,14 @@ pub enum HandoverError {
         /// Why.
         reason: String,
     },
+    /// The predecessor ended without a word.
+    #[error("the process at `{}` is gone: {reason}", path.display())]
+    Gone {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The predecessor did not wait any longer, and goes on.
     #[error("the process at `{}` did not wait any longer, and goes on itself", path.display())]
     Late {
@@ -68,58 +85,68 @@ pub enum HandoverError {
     },
 }
 
-/// Waits for a successor: beside a path at first, and at the path from when it is put in place.
+/// Whether somebody is at a path, who is asked for nothing.
+pub async fn is_somebody_at(path: &Path) -> bool {
+    let met = UnixStream::connect(path).await;
+    !met.is_err_and(|error| is_nobody(&error))
+}
+
+fn is_nobody(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// Waits for a successor.
 #[derive(Debug)]
 pub struct Offer {
-    path: PathBuf,
     listener: UnixListener,
     listeners: Vec<(String, OwnedFd)>,
-    /// Which file it is, by device and number.
-    file: (u64, u64),
     trusted: Users,
 }
 
 impl Offer {
-    /// Makes ready to offer listeners by their names at a path.
+    /// Offers listeners by their names at a path, where nobody is.
     ///
     /// # Errors
     ///
     /// When nobody can listen there.
-    pub fn beside(path: &Path, listeners: Vec<(String, OwnedFd)>) -> Result<Self, HandoverError> {
-        let bound = bind(&beside(path)).map_err(|error| HandoverError::Listen {
+    pub fn at(path: &Path, listeners: Vec<(String, OwnedFd)>) -> Result<Self, HandoverError> {
+        Self::of(bind(path), path, listeners)
+    }
+
+    /// Offers listeners where the predecessor does, and answers when it does not any more.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptors left.
+    pub fn after(
+        predecessor: &Inheritance,
+        listeners: Vec<(String, OwnedFd)>,
+    ) -> Result<Self, HandoverError> {
+        let meeting = predecessor.meeting.try_clone();
+        let listener = meeting.and_then(UnixListener::from_std);
+        Self::of(listener, &predecessor.path, listeners)
+    }
+
+    fn of(
+        listener: io::Result<UnixListener>,
+        path: &Path,
+        listeners: Vec<(String, OwnedFd)>,
+    ) -> Result<Self, HandoverError> {
+        let listener = listener.map_err(|error| HandoverError::Listen {
             path: path.to_owned(),
             error,
-        });
-        let (listener, file) = bound?;
+        })?;
         Ok(Self {
-            path: path.to_owned(),
             listener,
             listeners,
-            file,
             trusted: trusted(),
         })
     }
 
-    /// Is met at the path from now on, and whoever was there before is not any more.
-    ///
-    /// # Errors
-    ///
-    /// When the path is not to be had.
-    pub fn put_in_place(&self) -> Result<(), HandoverError> {
-        let renamed = std::fs::rename(beside(&self.path), &self.path);
-        let placed = match file(&self.path) {
-            // The predecessor may have done it.
-            Ok(file) if file == self.file => return Ok(()),
-            Ok(_) => renamed.and(Err(io::ErrorKind::AlreadyExists.into())),
-            Err(error) => Err(error),
-        };
-        placed.map_err(|error| HandoverError::Listen {
-            path: self.path.clone(),
-            error,
-        })
-    }
-
-    /// Waits until a successor accepts connections. May be dropped at any time; then there is none.
+    /// Waits until a successor is to accept connections. May be dropped at any time; then there is none.
     pub async fn taken(&self) {
         loop {
             let Ok((stream, _)) = self.listener.accept().await else {
@@ -128,7 +155,8 @@ impl Offer {
                 continue;
             };
             match self.serve(stream).await {
-                Ok(()) => return,
+                Ok(true) => return,
+                Ok(false) => {}
                 Err(error) => tracing::warn!(
                     error = error.to_string(),
                     "a successor did not take over, and this process goes on"
@@ -137,18 +165,29 @@ impl Offer {
         }
     }
 
-    async fn serve(&self, mut stream: UnixStream) -> io::Result<()> {
+    /// Whether a successor has taken over, or only looked whether somebody is here.
+    async fn serve(&self, mut stream: UnixStream) -> io::Result<bool> {
         check(&stream, self.trusted)?;
+        let all = self.all();
         let readied = timeout(PATIENCE, async {
-            let sent = || message::send(&stream, &self.listeners);
+            let mut asked = [0; ASK.len()];
+            match stream.read_exact(&mut asked).await {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+                other => other?,
+            };
+            if asked != ASK {
+                return Err(io::Error::other("it asked for something else"));
+            }
+            let sent = || message::send(&stream, &all);
             stream.async_io(Interest::WRITABLE, sent).await?;
             let mut answer = [0; READY.len()];
             stream.read_exact(&mut answer).await?;
-            io::Result::Ok(answer)
+            io::Result::Ok(Some(answer))
         });
         match readied.await {
-            Ok(Ok(answer)) if answer == READY => {}
-            Ok(Ok(_)) => return Err(io::Error::other("it said something else than `ready`")),
+            Ok(Ok(None)) => return Ok(false),
+            Ok(Ok(Some(answer))) if answer == READY => {}
+            Ok(Ok(Some(_))) => return Err(io::Error::other("it said something else than `ready`")),
             Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 return Err(io::Error::other("it ended before it was ready"));
             }
@@ -160,45 +199,29 @@ impl Offer {
                 return Err(io::Error::other(text));
             }
         }
-        // Whoever comes next is to find the successor. Where this fails, that tells of it.
-        let _ = std::fs::rename(beside(&self.path), &self.path);
-        // So that the successor knows that it is alone.
-        stream.write_all(READY).await
+        // If this fails the successor will not serve. If it does not, it is the successor's turn, even if
+        // it does not live to see it.
+        stream.write_all(READY).await?;
+        Ok(true)
+    }
+
+    fn all(&self) -> Vec<(&str, BorrowedFd<'_>)> {
+        let listeners = self.listeners.iter();
+        let listeners = listeners.map(|(name, fd)| (name.as_str(), fd.as_fd()));
+        let own = (SUCCESSORS, self.listener.as_fd());
+        std::iter::once(own).chain(listeners).collect()
     }
 }
 
-impl Drop for Offer {
-    fn drop(&mut self) {
-        let beside = beside(&self.path);
-        if file(&beside).is_ok_and(|file| file == self.file) {
-            // Where it stays, the next that listens there removes it.
-            let _ = std::fs::remove_file(beside);
-        }
-    }
-}
-
-/// Where a process waits for successors until it is one. There is one at a time, because the
-/// predecessor has to do with one at a time.
-fn beside(path: &Path) -> PathBuf {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".next");
-    beside.into()
-}
-
-/// Listens at a path, for the owner alone. Tells which file that is.
-fn bind(path: &Path) -> io::Result<(UnixListener, (u64, u64))> {
+/// Listens at a path, for the owner alone.
+fn bind(path: &Path) -> io::Result<UnixListener> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
-    Ok((listener, file(path)?))
-}
-
-fn file(path: &Path) -> io::Result<(u64, u64)> {
-    let metadata = std::fs::metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
+    Ok(listener)
 }
 
 /// Whom descriptors are given to and taken from: the own user, and root.
@@ -223,7 +246,8 @@ fn check(stream: &UnixStream, trusted: Users) -> io::Result<()> {
 pub struct Inheritance {
     path: PathBuf,
     stream: UnixStream,
-    listeners: Vec<(String, TcpListener)>,
+    meeting: Meeting,
+    listeners: Vec<(String, OwnedFd)>,
 }
 
 impl Inheritance {
@@ -241,45 +265,44 @@ impl Inheritance {
             path: path.to_owned(),
             reason,
         };
-        let stream = match UnixStream::connect(path).await {
+        let mut stream = match UnixStream::connect(path).await {
             Ok(stream) => stream,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-                ) =>
-            {
-                return Ok(None);
-            }
+            Err(error) if is_nobody(&error) => return Ok(None),
             Err(error) => return Err(failed(error.to_string())),
         };
         check(&stream, trusted).map_err(|error| failed(error.to_string()))?;
-        let received = stream.async_io(Interest::READABLE, || message::receive(&stream));
-        let listeners = match timeout(PATIENCE, received).await {
+        let received = async {
+            stream.write_all(ASK).await?;
+            let received = || message::receive(&stream);
+            stream.async_io(Interest::READABLE, received).await
+        };
+        let mut listeners = match timeout(PATIENCE, received).await {
             Ok(Ok(listeners)) => listeners,
             Ok(Err(error)) => return Err(failed(error.to_string())),
-            Err(_) => return Err(failed(format!("no answer within {}s", PATIENCE.as_secs()))),
+            Err(_) => return Err(failed(no_answer())),
         };
+        let meeting = taken(&mut listeners, SUCCESSORS);
+        let meeting = meeting.ok_or_else(|| failed("it is not to be followed".to_owned()))?;
         Ok(Some(Self {
             path: path.to_owned(),
             stream,
+            meeting: meeting.into(),
             listeners,
         }))
     }
 
     /// One of the listeners, once.
     pub fn take(&mut self, name: &str) -> Option<TcpListener> {
-        let place = self.listeners.iter().position(|(n, _)| n == name)?;
-        Some(self.listeners.swap_remove(place).1)
+        taken(&mut self.listeners, name).map(TcpListener::from)
     }
 
-    /// Says that everything is ready here, and waits until the predecessor accepts no more. What was
-    /// not taken is closed, and refuses connections from then on.
+    /// Says that everything is ready here, and waits until the predecessor accepts no more: it is this
+    /// process's turn then. What was not taken is closed, and refuses connections from then on.
     ///
     /// # Errors
     ///
-    /// [`HandoverError::Late`] when the predecessor goes on, and nobody else is to accept. Otherwise it
-    /// is gone, or does not answer, and the listeners are here all the same.
+    /// [`HandoverError::Gone`] when there is no predecessor any more, and the listeners are here all
+    /// the same. Otherwise it goes on, and nobody else is to accept.
     pub async fn ready(mut self) -> Result<(), HandoverError> {
         let told = async {
             // A predecessor that is gone may have said something before.
@@ -289,20 +312,46 @@ impl Inheritance {
             read.map_err(|error| written.err().unwrap_or(error))?;
             io::Result::Ok(answer)
         };
-        let reason = match timeout(PATIENCE, told).await {
-            Ok(Ok(answer)) if answer == READY => return Ok(()),
-            Ok(Ok(answer)) if answer == LATE => {
-                return Err(HandoverError::Late { path: self.path });
+        let answer = match timeout(PATIENCE, told).await {
+            Ok(Ok(answer)) => Some(answer),
+            Ok(Err(error)) => {
+                return Err(HandoverError::Gone {
+                    path: self.path,
+                    reason: error.to_string(),
+                });
             }
-            Ok(Ok(_)) => "it said something else than `ready`".to_owned(),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {}s", PATIENCE.as_secs()),
+            Err(_) => last_word(&self.stream),
         };
-        Err(HandoverError::Predecessor {
-            path: self.path,
-            reason,
-        })
+        match answer {
+            Some(answer) if answer == READY => Ok(()),
+            Some(answer) if answer == LATE => Err(HandoverError::Late { path: self.path }),
+            other => Err(HandoverError::Predecessor {
+                path: self.path,
+                reason: other.map_or_else(no_answer, |_| {
+                    "it said something else than `ready`".to_owned()
+                }),
+            }),
+        }
     }
+}
+
+/// Takes no more answers, and tells the one that came until then. Who answers from here on fails, and
+/// knows that nobody heard it.
+fn last_word(stream: &UnixStream) -> Option<[u8; READY.len()]> {
+    // Nothing else is left to be done where this fails, and the predecessor goes on then too.
+    shutdown(stream, Shutdown::Read).ok()?;
+    let mut answer = [0; READY.len()];
+    let (_, length) = recv(stream, &mut answer, RecvFlags::DONTWAIT).ok()?;
+    (length == answer.len()).then_some(answer)
+}
+
+fn no_answer() -> String {
+    format!("no answer within {}s", PATIENCE.as_secs())
+}
+
+fn taken(listeners: &mut Vec<(String, OwnedFd)>, name: &str) -> Option<OwnedFd> {
+    let place = listeners.iter().position(|(n, _)| n == name)?;
+    Some(listeners.swap_remove(place).1)
 }
 
 #[cfg(test)]

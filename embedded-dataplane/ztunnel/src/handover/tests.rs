@@ -20,13 +20,6 @@ fn listening() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Offers where a successor looks.
-fn at(path: &Path, listeners: Vec<(String, OwnedFd)>) -> Offer {
-    let offer = Offer::beside(path, listeners).unwrap();
-    offer.put_in_place().unwrap();
-    offer
-}
-
 fn offered(name: &str, listener: &TcpListener) -> (String, OwnedFd) {
     (name.to_owned(), listener.try_clone().unwrap().into())
 }
@@ -36,7 +29,7 @@ async fn a_successor_gets_the_listeners_by_name_with_what_waits_in_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("handover");
     let [(one, at_one), (two, at_two)] = [listening(), listening()];
-    let offer = at(&path, vec![offered("one", &one), offered("two", &two)]);
+    let offer = Offer::at(&path, vec![offered("one", &one), offered("two", &two)]).unwrap();
     drop((one, two));
     let waiting = TcpStream::connect(at_two).await.unwrap();
     let successor = async {
@@ -60,7 +53,7 @@ async fn nobody_there_is_no_failure_and_a_successor_that_leaves_changes_nothing(
     let path = folder.path().join("handover");
     assert!(Inheritance::from(&path).await.unwrap().is_none());
     let (listener, _) = listening();
-    let offer = at(&path, vec![offered("one", &listener)]);
+    let offer = Offer::at(&path, vec![offered("one", &listener)]).unwrap();
     let successors = async {
         drop(Inheritance::from(&path).await.unwrap().unwrap());
         let next = Inheritance::from(&path).await.unwrap().unwrap();
@@ -75,30 +68,33 @@ async fn nobody_there_is_no_failure_and_a_successor_that_leaves_changes_nothing(
 async fn only_the_owner_may_come_near() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("handover");
-    let _offer = at(&path, Vec::new());
+    let _offer = Offer::at(&path, Vec::new()).unwrap();
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[tokio::test]
-async fn a_successor_is_met_at_the_path_from_when_it_is_ready() {
+async fn whoever_serves_is_met_at_the_path_and_who_only_looks_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("handover");
+    assert!(!is_somebody_at(&path).await);
     let (listener, _) = listening();
-    let first = at(&path, vec![offered("of the first", &listener)]);
+    let first = Offer::at(&path, vec![offered("of the first", &listener)]).unwrap();
     let successors = async {
+        assert!(is_somebody_at(&path).await);
         // One that makes ready and gives up, and one that does not.
-        drop(Inheritance::from(&path).await.unwrap());
-        let offer = Offer::beside(&path, vec![offered("of one that gave up", &listener)]).unwrap();
-        drop(offer);
+        let failing = Inheritance::from(&path).await.unwrap().unwrap();
+        let failed = Offer::after(&failing, vec![offered("of one that gave up", &listener)]);
+        drop((failing, failed));
         let mut inherited = Inheritance::from(&path).await.unwrap().unwrap();
-        let second = Offer::beside(&path, vec![offered("of the second", &listener)]).unwrap();
+        let second = Offer::after(&inherited, vec![offered("of the second", &listener)]).unwrap();
         assert!(inherited.take("of the first").is_some());
         inherited.ready().await.unwrap();
         second
     };
     let ((), second) = soon(async { tokio::join!(first.taken(), successors) }).await;
+    drop(first);
     // The second has not come to it yet, and is found all the same.
     let third = async {
         let mut inherited = Inheritance::from(&path).await.unwrap().unwrap();
@@ -106,8 +102,8 @@ async fn a_successor_is_met_at_the_path_from_when_it_is_ready() {
         inherited.ready().await.unwrap();
     };
     soon(async { tokio::join!(second.taken(), third) }).await;
-    second.put_in_place().unwrap();
     drop(second);
+    assert!(!is_somebody_at(&path).await);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
@@ -116,7 +112,7 @@ async fn a_successor_that_was_not_ready_in_time_learns_that_its_predecessor_goes
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("handover");
     let (listener, _) = listening();
-    let offer = at(&path, vec![offered("one", &listener)]);
+    let offer = Offer::at(&path, vec![offered("one", &listener)]).unwrap();
     let successor = async {
         let inherited = Inheritance::from(&path).await.unwrap().unwrap();
         tokio::time::sleep(PATIENCE + Duration::from_secs(1)).await;
@@ -137,7 +133,7 @@ async fn processes_of_others_are_given_nothing_and_nothing_is_taken_from_them() 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("handover");
     let (listener, _) = listening();
-    let mut offer = at(&path, vec![offered("one", &listener)]);
+    let mut offer = Offer::at(&path, vec![offered("one", &listener)]).unwrap();
     let own = rustix::process::geteuid().as_raw();
     let others = [own + 1, own + 2];
     let refused = Inheritance::of(&path, others).await.unwrap_err();
@@ -170,6 +166,7 @@ async fn who_is_no_predecessor_is_told_by_what_it_says() {
         let stranger = UnixListener::bind(&path).unwrap();
         let answer = async {
             let (mut stream, _) = stranger.accept().await.unwrap();
+            stream.read_exact(&mut [0; ASK.len()]).await.unwrap();
             stream.write_all(text.as_bytes()).await.unwrap();
         };
         let ((), asked) = soon(async { tokio::join!(answer, Inheritance::from(&path)) }).await;
@@ -184,7 +181,7 @@ async fn who_is_no_predecessor_is_told_by_what_it_says() {
     it sent something else
     it sent something else
     ");
-    let missing = Offer::beside(&folder.path().join("no/such"), Vec::new()).unwrap_err();
+    let missing = Offer::at(&folder.path().join("no/such"), Vec::new()).unwrap_err();
     assert!(matches!(missing, HandoverError::Listen { .. }));
 }
 
@@ -194,7 +191,7 @@ async fn w15_no_connection_is_lost_while_listeners_pass_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("handover");
     let (first, address) = listening();
-    let offer = at(&path, vec![offered("one", &first)]);
+    let offer = Offer::at(&path, vec![offered("one", &first)]).unwrap();
     let over = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
@@ -259,4 +256,68 @@ async fn w15_no_connection_is_lost_while_listeners_pass_on() {
     stops[1].notify_one();
     soon(successors.recv()).await.unwrap().await.unwrap();
     assert!(served >= 400, "{served}");
+}
+
+#[tokio::test]
+async fn a_successor_that_dies_as_it_is_ready_leaves_its_predecessor_to_be_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("handover");
+    let (listener, _) = listening();
+    let first = Offer::at(&path, vec![offered("of the first", &listener)]).unwrap();
+    let successors = async {
+        let mut inherited = Inheritance::from(&path).await.unwrap().unwrap();
+        let second = Offer::after(&inherited, vec![offered("of the second", &listener)]);
+        inherited.stream.write_all(READY).await.unwrap();
+        drop((inherited, second));
+        let mut next = Inheritance::from(&path).await.unwrap().unwrap();
+        assert!(next.take("of the first").is_some());
+        next.ready().await.unwrap();
+    };
+    soon(async { tokio::join!(first.taken(), successors) }).await;
+}
+
+/// A predecessor that has handed over and answers nothing from then on.
+async fn silent(path: &Path) -> (Offer, UnixStream, Inheritance) {
+    let offer = Offer::at(path, Vec::new()).unwrap();
+    let handing = async {
+        let (mut stream, _) = offer.listener.accept().await.unwrap();
+        stream.read_exact(&mut [0; ASK.len()]).await.unwrap();
+        let sent = || message::send(&stream, &offer.all());
+        stream.async_io(Interest::WRITABLE, sent).await.unwrap();
+        stream
+    };
+    let (stream, inherited) = tokio::join!(handing, Inheritance::from(path));
+    (offer, stream, inherited.unwrap().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_successor_without_an_answer_is_not_to_serve_and_its_predecessor_learns_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("handover");
+    let (_offer, mut stream, inherited) = silent(&path).await;
+    let error = inherited.ready().await.unwrap_err().to_string();
+    let told = error.replace(&path.display().to_string(), "PATH");
+    insta::assert_snapshot!(told, @"the process at `PATH` does not hand over its listeners: no answer within 30s");
+    let unheard = stream.write_all(READY).await.unwrap_err();
+    assert_eq!(unheard.kind(), io::ErrorKind::BrokenPipe);
+}
+
+#[tokio::test]
+async fn an_answer_counts_that_was_there_before_the_successor_took_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("handover");
+    let (_offer, mut stream, inherited) = silent(&path).await;
+    stream.write_all(READY).await.unwrap();
+    assert_eq!(last_word(&inherited.stream).unwrap(), READY);
+    stream.write_all(READY).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_predecessor_that_ends_without_a_word_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("handover");
+    let (_offer, stream, inherited) = silent(&path).await;
+    drop(stream);
+    let error = inherited.ready().await.unwrap_err();
+    assert!(matches!(error, HandoverError::Gone { .. }), "{error:?}");
 }

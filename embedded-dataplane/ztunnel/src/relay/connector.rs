@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ambient_hbone::error::ConnectionError;
-use ambient_hbone::pool::{Admits, Connector, DialError, Key, PoolError};
+use ambient_hbone::pool::{Connector, DialError, Key, PoolError};
 use ambient_identity::{
     Connected, HandshakeError, ParseSpiffeIdError, SpiffeId, Store, StoreError, TlsFault,
 };
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::trusted::Trusted;
+use super::trusted::{Trusted, Trustee};
 use crate::report::{Direction, Failure, Handshake, Observer, TlsFailure};
 use crate::socket::Dialer;
 
@@ -40,6 +40,7 @@ pub(super) enum DialFault {
 
 impl Connector for Dial {
     type Stream = Trusted<Connected<TcpStream>>;
+    type Peer = Trustee;
     type Error = DialFault;
 
     async fn connect(&self, key: &Key) -> Result<Self::Stream, DialFault> {
@@ -69,10 +70,8 @@ impl Connector for Dial {
         Ok(Trusted::new(stream, &peer, self.store.trust()))
     }
 
-    /// Where it does not, a new handshake tells why.
-    fn admits(&self, connection: &Self::Stream) -> Admits {
-        let standing = connection.standing();
-        Admits::while_it(move || standing.check().is_ok())
+    fn peer(&self, connection: &Self::Stream) -> Trustee {
+        connection.peer()
     }
 }
 

@@ -11,8 +11,9 @@ use tokio::net::TcpStream;
 use super::baggage::baggage;
 use super::connector::failure;
 use super::record::Open;
+use super::trusted::Trustee;
 use super::{Known, Shared};
-use crate::copy::{Tcp, Tunnelled, abort, copy};
+use crate::copy::{Ending, Side, Tcp, Tunnelled, abort, copy};
 use crate::report::{About, Direction, End, Failure};
 use crate::route::{Arrival, Decision, Through, Way, route};
 use crate::socket::Accepted;
@@ -20,7 +21,7 @@ use crate::socket::Accepted;
 /// The other end of a connection.
 enum Upstream {
     Plain(TcpStream),
-    Tunnel(Stream),
+    Tunnel(Stream, Trustee),
 }
 
 /// A connection that has its way.
@@ -86,7 +87,7 @@ pub(super) async fn open(shared: Arc<Shared>, accepted: Accepted) -> Option<Open
             Way::Tunnel(through) => {
                 let headers = headers(&known, &accepted, host, trace);
                 let stream = tunnel(&shared, &known, &accepted, through, headers).await;
-                stream.map(Upstream::Tunnel)
+                stream.map(|(stream, peer)| Upstream::Tunnel(stream, peer))
             }
         }
     };
@@ -122,13 +123,13 @@ async fn tunnel(
     accepted: &Accepted,
     through: Through,
     headers: Headers,
-) -> Result<Stream, Failure> {
+) -> Result<(Stream, Trustee), Failure> {
     let own = known.here.own.identity.to_string();
     let expected = through.expected.iter().map(|id| Arc::from(id.to_string()));
     let key = Key::new(own, expected, through.relay, accepted.source.ip());
     let key = key.of_class(accepted.class);
     match shared.pool.connect(&key, &through.target, &headers).await {
-        Ok(opened) => Ok(opened.stream),
+        Ok((opened, peer)) => Ok((opened.stream, peer)),
         Err(error) => Err(failure(&key, error, shared.dialer.options().connect)),
     }
 }
@@ -159,11 +160,24 @@ pub(super) async fn carry(shared: &Shared, opened: Opened) {
     } = opened;
     let over = shared.draining.over();
     let client = Tcp::new(&client);
-    let outcome = match upstream {
-        Upstream::Plain(server) => copy(client, Tcp::new(&server), &record, over).await,
-        Upstream::Tunnel(mut stream) => {
-            copy(client, Tunnelled::new(&mut stream), &record, over).await
+    let (outcome, revoked) = match upstream {
+        Upstream::Plain(server) => {
+            let outcome = copy(client, Tcp::new(&server), &record, over).await;
+            (outcome, None)
+        }
+        Upstream::Tunnel(mut stream, peer) => {
+            let outcome = copy(client, Tunnelled::new(&mut stream), &record, over).await;
+            (outcome, peer.revoked())
         }
     };
-    record.close(&outcome.map_or_else(|()| End::Drained, End::Over));
+    record.close(&match (outcome, revoked) {
+        (Err(()), _) => End::Drained,
+        (
+            Ok(Ending::Failed {
+                at: Side::Server, ..
+            }),
+            Some(fault),
+        ) => End::Revoked(fault),
+        (Ok(ending), _) => End::Over(ending),
+    });
 }

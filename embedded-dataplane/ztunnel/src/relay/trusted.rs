@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ambient_identity::{Peer, Standing, Trust, Watch};
+use ambient_hbone::pool::Admits;
+use ambient_identity::{Peer, PeerFault, Standing, Trust, Watch};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A connection that fails when its peer is revoked.
@@ -15,6 +16,10 @@ pub(super) struct Trusted<S> {
     watch: Watch,
     standing: Arc<Standing>,
 }
+
+/// The peer of such a connection.
+#[derive(Debug, Clone)]
+pub(super) struct Trustee(Arc<Standing>);
 
 impl<S> Trusted<S> {
     /// A connection to a peer that has just proved who it is.
@@ -26,9 +31,24 @@ impl<S> Trusted<S> {
         }
     }
 
-    /// That of its peer.
-    pub(super) fn standing(&self) -> Arc<Standing> {
-        Arc::clone(&self.standing)
+    /// Its peer.
+    pub(super) fn peer(&self) -> Trustee {
+        Trustee(Arc::clone(&self.standing))
+    }
+}
+
+impl Admits for Trustee {
+    /// Where it does not, a new handshake tells why.
+    fn admits(&self) -> bool {
+        self.0.check().is_ok()
+    }
+}
+
+impl Trustee {
+    /// By what it is revoked, if it is: then its connection has failed for that.
+    pub(super) fn revoked(&self) -> Option<PeerFault> {
+        let fault = self.0.check().err();
+        fault.filter(|fault| *fault == PeerFault::Revoked)
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use ambient_hbone::server::{self, Connection, Incoming};
 use ambient_identity::{
-    Accepted as Secured, FetchError, Peer, SpiffeId, StoreError, Watch, Workload,
+    Accepted as Secured, FetchError, HandshakeError, Peer, PeerFault, SpiffeId, Standing,
+    StoreError, Watch, Workload,
 };
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -22,8 +23,9 @@ use crate::socket::Accepted;
 /// How long the end of a tunnel may take whose streams were broken off.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How long a client that is on the way in as a drain begins has for it. It is a few round trips; who
-/// takes longer is not waited for, and finds a successor, or nobody, when it comes again.
+/// How long a client that is on the way in has for it at least when a drain begins. It is a few round
+/// trips; who takes longer is not waited for where the relay ends soon, and finds a successor, or
+/// nobody, when it comes again.
 const ON_THE_WAY: Duration = Duration::from_millis(500);
 
 pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted, silent: Place) {
@@ -66,8 +68,10 @@ pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted, silent: Place
 
 /// Waits until the relay is to end, and who was on the way in then has come in.
 async fn ending(shared: &Shared) {
-    shared.draining.requested().await;
-    sleep(ON_THE_WAY).await;
+    let left = shared.draining.requested().await - Instant::now();
+    // A small part of what others have. After listeners were handed over that is enough for everybody.
+    let part = (left / 30).max(ON_THE_WAY);
+    sleep(part.min(shared.settings.handshake)).await;
 }
 
 /// A client that is there, and who it is.
@@ -75,6 +79,7 @@ struct Greeted {
     connection: Connection<Secured<TcpStream>>,
     client: SpiffeId,
     watch: Watch,
+    standing: Standing,
     seat: Arc<Seat>,
     busy: Busy,
 }
@@ -108,11 +113,13 @@ async fn greet(
     let (seat, busy) = shared.room.seat().await?;
     let connection = server::accept(stream, &shared.settings.server).await;
     let connection = connection.map_err(|error| Failure::Http2(Arc::new(error)))?;
-    let watch = shared.store.trust().watch(&peer);
+    let trust = shared.store.trust();
+    let (watch, standing) = (trust.watch(&peer), Standing::of(trust, &peer));
     Ok(Box::new(Greeted {
         connection,
         client: peer.identity().clone(),
         watch,
+        standing,
         seat,
         busy,
     }))
@@ -165,6 +172,7 @@ async fn carry(
         mut connection,
         client,
         mut watch,
+        standing,
         seat,
         busy,
     } = *greeted;
@@ -181,18 +189,13 @@ async fn carry(
     let draining = shared.draining.clone();
     let mut is_draining = false;
     let mut farewell = None;
+    let mut expiry = expiry_of(&standing);
     loop {
         let drain = async {
             if is_draining {
                 pending::<()>().await;
             }
             draining.requested().await;
-        };
-        let left = async {
-            match farewell {
-                Some(until) => sleep_until(until).await,
-                None => pending().await,
-            }
         };
         tokio::select! {
             biased;
@@ -211,14 +214,27 @@ async fn carry(
                 connection.drain();
             }
             // Its client does not answer, or does not go. Whoever came meanwhile is served.
-            () = left => {
+            () = at(farewell) => {
                 farewell = None;
                 if seat.is_idle() {
                     return;
                 }
             }
+            // As after a handshake that it would not get through any more.
+            () = at(expiry) => {
+                expiry = expiry_of(&standing);
+                if standing.check().is_err() {
+                    connection.drain();
+                }
+            }
             incoming = connection.next() => match incoming {
-                Ok(Some(incoming)) => take(shared, &origin, &seat, incoming),
+                Ok(Some(incoming)) => match standing.check() {
+                    Ok(()) => take(shared, &origin, &seat, incoming),
+                    Err(fault) => {
+                        connection.drain();
+                        put_off(shared, &origin, incoming, fault);
+                    }
+                },
                 // Streams that are still there learn it by themselves.
                 Ok(None) | Err(_) => return,
             },
@@ -229,6 +245,34 @@ async fn carry(
     let farewell = async { while let Ok(Some(_)) = connection.next().await {} };
     // One that does not listen is hung up on.
     let _ = timeout(FAREWELL, farewell).await;
+}
+
+/// When the next of a client's certificates has expired.
+fn expiry_of(standing: &Standing) -> Option<Instant> {
+    Instant::now().checked_add(standing.expires_in()?)
+}
+
+/// Waits for a time, if there is one.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+/// Has a client try again with a new handshake, which tells it why, or lets it in with a newer
+/// certificate.
+fn put_off(shared: &Shared, origin: &Origin, incoming: Incoming, fault: PeerFault) {
+    if let Incoming::Connect(request) = incoming {
+        request.put_off();
+    }
+    let fault = TlsFailure::from(HandshakeError::from(fault));
+    shared.observer.refuse(&Early {
+        direction: Direction::Inbound,
+        source: origin.source,
+        destination: origin.local,
+        failure: &Failure::Tls(Arc::new(fault)),
+    });
 }
 
 fn take(shared: &Arc<Shared>, origin: &Arc<Origin>, seat: &Arc<Seat>, incoming: Incoming) {

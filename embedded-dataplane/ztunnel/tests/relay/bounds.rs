@@ -213,6 +213,70 @@ async fn a_client_that_does_not_wait_for_its_answer_is_not_connected_for() {
 }
 
 #[tokio::test]
+async fn a_client_that_would_not_be_believed_any_more_opens_nothing_and_keeps_what_it_has() {
+    let mesh = Mesh::new([1, 2]);
+    let application = mesh.application().await;
+    let to = Target::Address(application.local_addr().unwrap());
+    let (mut server, address) = taking(&mesh, mesh.settings(SERVER));
+    let other = ambient_testkit::Authority::new("other");
+    let belief = server.believe(&other);
+    let [web, db] = ["web", "db"].map(|account| mesh.identity(account));
+    let issued = mesh.issued_by(&other, &web);
+    let workload = Workload::new(&web, &issued, &Trust::new([]), TlsOptions::default());
+    let stream = TcpStream::connect(address).await.unwrap();
+    let expected = Arc::new(BTreeSet::from([db]));
+    let secured = workload.unwrap().connect(stream, expected).await;
+    let limits = ambient_hbone::limits::Limits::CLIENT;
+    let opened = tunnel::open(secured.unwrap().0, &limits).await;
+    let (tunnel, driver) = opened.unwrap();
+    let driver = tokio::spawn(driver);
+    let place = tunnel.reserve().unwrap();
+    let mut before = place
+        .connect(&to, &Headers::default())
+        .await
+        .unwrap()
+        .stream;
+    let (mut far, _) = soon(application.accept()).await.unwrap();
+    drop(belief);
+    let place = tunnel.reserve().unwrap();
+    let asked = place.connect(&to, &Headers::default()).await;
+    insta::assert_snapshot!(asked.map(|_: Opened| ()).unwrap_err(), @"the peer did not look at the CONNECT");
+    assert!(!tunnel.is_usable());
+    // What was there goes on, and the tunnel ends with it.
+    let (_, writer) = before.halves();
+    writer.write(vec![7].into()).await.unwrap();
+    soon(far.read_exact(&mut [0])).await.unwrap();
+    drop((before, far));
+    soon(driver).await.unwrap().unwrap();
+    insta::assert_snapshot!(server.tells(3).await, @"
+    TLS inbound with 127.0.0.1:PORT: spiffe://cluster.local/ns/shop/sa/web
+    inbound 127.0.0.1:PORT of web to NET.2:PORT of db for NET.2:PORT at -: 1 up, 0 down, Reset(Client)
+    refused inbound from 127.0.0.1:PORT to NET.2:PORT: tls error: the chain leads to none of the roots
+    ");
+}
+
+#[tokio::test]
+async fn a_client_whose_certificate_expires_is_asked_to_come_anew_before_it_wants_something() {
+    let mesh = Mesh::new([1, 2]);
+    let (_server, address) = taking(&mesh, mesh.settings(SERVER));
+    let stream = secured(&mesh, address).await;
+    let limits = ambient_hbone::limits::Limits::CLIENT;
+    let (tunnel, driver) = tunnel::open(stream, &limits).await.unwrap();
+    let driver = tokio::spawn(driver);
+    // It is there from when it is answered.
+    let place = tunnel.reserve().unwrap();
+    let nowhere = "127.0.0.1:80".parse().unwrap();
+    let refused = place.connect(&nowhere, &Headers::default()).await;
+    refused.map(|_: Opened| ()).unwrap_err();
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_mins(61)).await;
+    tokio::time::resume();
+    // With a farewell.
+    soon(driver).await.unwrap().unwrap();
+    assert!(!tunnel.is_usable());
+}
+
+#[tokio::test]
 async fn who_is_revoked_is_cut_off_and_told_so() {
     let mut path = Path::new().await;
     let (mut near, mut far) = path.connect().await;
@@ -246,7 +310,7 @@ async fn a_server_that_is_revoked_is_cut_off_and_nothing_new_goes_through_its_tu
     TLS outbound with NET.2:15008: a certificate of the chain is revoked
     TLS outbound with NET.2:15008: spiffe://cluster.local/ns/shop/sa/db
     outbound 127.0.0.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 0 up, 0 down, tls error: a certificate of the chain is revoked
-    outbound 127.0.0.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 1 up, 0 down, Failed { at: Server, detail: "the connection of the stream ended: a certificate of the chain is revoked" }
+    outbound 127.0.0.1:PORT of web to NET.2:15008 of db for NET.2:PORT at -: 1 up, 0 down, Revoked(Revoked)
     "#);
     insta::assert_snapshot!(path.server.tells(4).await, @r#"
     TLS inbound with NET.1:PORT: spiffe://cluster.local/ns/shop/sa/web

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ambient_identity::{
-    Credentials, FetchError, Issued, Pending, RevocationLists, Roots, Source as Certificates,
-    SpiffeId, Store, StoreOptions, Trust,
+    Clock, Credentials, FetchError, Issued, Pending, RevocationLists, Roots,
+    Source as Certificates, SpiffeId, Store, StoreOptions, Trust,
 };
 use ambient_runtime::drain::{Drain, Left};
 use ambient_runtime::tasks::Panics;
@@ -108,7 +108,8 @@ services:
         let trust = Trust::new([]);
         let names = format!("shop/{name}/{name}").parse().unwrap();
         let known = Known::new(self.snapshot.clone(), &names).unwrap();
-        let options = StoreOptions::default();
+        let mut options = StoreOptions::default();
+        options.tls.clock = Clock::of_tokio();
         let store = Arc::new(Store::start(source, Arc::clone(&trust), options));
         let (observer, seen) = Seen::new(self.net);
         let bug = Arc::clone(&observer.bug);
@@ -143,6 +144,11 @@ services:
 
     /// A certificate. Those of one account have one number, by which they can be revoked.
     pub(crate) fn issued(&self, identity: &SpiffeId) -> Issued {
+        self.issued_by(&self.issuer, identity)
+    }
+
+    /// The same of another issuer. Whom to believe stays the mesh's.
+    pub(crate) fn issued_by(&self, issuer: &testkit::Authority, identity: &SpiffeId) -> Issued {
         let leaf = Leaf {
             uris: vec![identity.to_string()],
             ..Leaf::of("")
@@ -151,7 +157,7 @@ services:
             serial: number(identity.service_account()),
             ..Details::default()
         };
-        let testkit::Issued { chain, key } = self.issuer.issue_with(&leaf, &details);
+        let testkit::Issued { chain, key } = issuer.issue_with(&leaf, &details);
         Issued {
             credentials: Credentials::from_pem(chain.as_bytes(), key.as_bytes()).unwrap(),
             roots: Roots::from_pem(self.issuer.root().as_bytes()).unwrap(),
@@ -289,6 +295,12 @@ impl Running {
     /// Has revocation lists count, and tells how many connections they end.
     pub(crate) fn revoke(&self, lists: RevocationLists) -> usize {
         self.trust.revoke(lists)
+    }
+
+    /// Has clients be believed that this signed for, until what it returns is dropped.
+    pub(crate) fn believe(&self, authority: &testkit::Authority) -> impl Sized + use<> {
+        let roots = Roots::from_pem(authority.root().as_bytes()).unwrap();
+        self.trust.believe(&roots)
     }
 
     /// The next thing that it tells of.

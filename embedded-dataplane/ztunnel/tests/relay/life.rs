@@ -75,6 +75,30 @@ async fn half_handshakes_do_not_hold_up_a_drain_and_who_is_on_the_way_comes_in()
 }
 
 #[tokio::test]
+async fn w15_who_was_accepted_before_a_successor_took_over_has_the_usual_time_to_come_in() {
+    let mesh = Mesh::new([1, 2]);
+    let (mut server, address) = taking(&mesh, mesh.settings(SERVER));
+    let slow = TcpStream::connect(address).await.unwrap();
+    soon(async {
+        while server.relay.inbound().silent < 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let coming_in = Box::pin(async {
+        // Longer than a process waits that is about to end.
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        let stream = secure(&mesh, slow).await;
+        let (_tunnel, driver) = tunnel::open(stream, &Limits::CLIENT).await.unwrap();
+        driver.await.unwrap();
+    });
+    let days = Duration::from_hours(30 * 24);
+    let (left, ()) = soon(async { tokio::join!(server.end(days), coming_in) }).await;
+    assert!(left.is_empty(), "{left}");
+    insta::assert_snapshot!(server.told().await, @"TLS inbound with 127.0.0.1:PORT: spiffe://cluster.local/ns/shop/sa/web");
+}
+
+#[tokio::test]
 async fn what_is_left_when_time_is_up_breaks_off_and_is_told_so() {
     let mut path = Path::new().await;
     let (mut near, mut far) = path.connect().await;

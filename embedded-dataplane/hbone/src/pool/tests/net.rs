@@ -49,6 +49,13 @@ pub(super) struct Net {
     state: Arc<Mutex<State>>,
 }
 
+/// Which dial a connection is from.
+#[derive(Debug, Clone)]
+pub(super) struct Dialled {
+    net: Weak<Mutex<State>>,
+    number: usize,
+}
+
 #[derive(Debug, Default)]
 struct State {
     scripts: Vec<Script>,
@@ -60,6 +67,7 @@ struct State {
     taken: usize,
     /// Connections are not trusted any more that were made before so many dials.
     distrusted: usize,
+    asked: usize,
     drains: Vec<Arc<Notify>>,
     peers: JoinSet<()>,
 }
@@ -91,6 +99,11 @@ impl Net {
         lock(&self.state).taken
     }
 
+    /// How often it was asked whether a connection admits streams.
+    pub(super) fn asked(&self) -> usize {
+        lock(&self.state).asked
+    }
+
     /// Has no connection admit streams that was made up to now.
     pub(super) fn distrust(&self) {
         let mut state = lock(&self.state);
@@ -110,6 +123,7 @@ impl Net {
 
 impl Connector for Net {
     type Stream = DuplexStream;
+    type Peer = Dialled;
     type Error = Down;
 
     async fn connect(&self, key: &Key) -> Result<DuplexStream, Down> {
@@ -166,17 +180,25 @@ impl Connector for Net {
         Ok(ours)
     }
 
-    fn admits(&self, _: &DuplexStream) -> Admits {
-        let net = Arc::downgrade(&self.state);
-        let number = lock(&self.state).dialled.len();
-        Admits::while_it(move || {
-            net.upgrade()
-                .is_some_and(|net| lock(&net).distrusted < number)
-        })
+    fn peer(&self, _: &DuplexStream) -> Dialled {
+        Dialled {
+            net: Arc::downgrade(&self.state),
+            number: lock(&self.state).dialled.len(),
+        }
     }
 
     fn ended(&self, key: &Key, how: Result<(), ConnectionError>) {
         lock(&self.state).ended.push((key.clone(), how.is_ok()));
+    }
+}
+
+impl Admits for Dialled {
+    fn admits(&self) -> bool {
+        self.net.upgrade().is_some_and(|net| {
+            let mut net = lock(&net);
+            net.asked += 1;
+            net.distrusted < self.number
+        })
     }
 }
 

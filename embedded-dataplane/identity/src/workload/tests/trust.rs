@@ -185,3 +185,44 @@ async fn a_peer_is_in_good_standing_as_long_as_a_new_handshake_would_believe_it(
     advance(Duration::from_mins(2)).await;
     assert_eq!(standing.check(), Err(ChainFault::Expired.into()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_expired_before_anybody_looked_again_is_not_in_good_standing() {
+    let root = Authority::new("root");
+    let first = issued(&root.issue(&Leaf::of(WEB)), &root);
+    let trust = Trust::new([]);
+    let tls = TlsOptions {
+        clock: Clock::of_tokio(),
+        ..TlsOptions::default()
+    };
+    let client = Workload::new(&id(WEB), &first, &trust, tls).unwrap();
+    let (_, peer) = meet(&client, &alone(&root, DB), expecting(DB))
+        .await
+        .0
+        .unwrap();
+    advance(Duration::from_mins(61)).await;
+    let standing = Standing::of(&trust, &peer);
+    assert_eq!(standing.check(), Err(ChainFault::Expired.into()));
+}
+
+#[tokio::test]
+async fn roots_that_go_during_a_handshake_take_the_peer_with_them() {
+    let [own, root, other] = ["own", "root", "other"].map(Authority::new);
+    let trust = Trust::new([]);
+    let first = issued(&own.issue(&Leaf::of(WEB)), &own);
+    let client = Workload::new(&id(WEB), &first, &trust, TlsOptions::default()).unwrap();
+    let believe = |of: &Authority| trust.believe(&Roots::from_pem(of.root().as_bytes()).unwrap());
+    let belief = believe(&root);
+    let before = trust.beliefs().anchors;
+    let ends = meet(&client, &alone(&root, DB), expecting(DB)).await;
+    let (stream, _) = ends.0.unwrap();
+    let peer = || {
+        let certificates = stream.get_ref().1.peer_certificates();
+        client.peer(&before, certificates, Usage::Server, |_| true)
+    };
+    // As if these had come and gone before the end of it.
+    let _another = believe(&other);
+    assert_eq!(*peer().unwrap().identity(), id(DB));
+    drop(belief);
+    assert_eq!(peer().unwrap_err(), ChainFault::Untrusted.into());
+}
