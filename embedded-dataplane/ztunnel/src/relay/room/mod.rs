@@ -10,11 +10,11 @@
 //! Whoever says nothing costs a descriptor and little else, so these are bounded by descriptors
 //! alone. Handshakes cost time and memory, and tunnels memory for as long as they are there.
 
+mod descriptors;
 mod line;
 mod seat;
 
 use std::convert::Infallible;
-use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,8 +22,10 @@ use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use descriptors::Descriptors;
 use line::Line;
 
+pub(super) use descriptors::Held;
 pub(super) use line::Place;
 pub(super) use seat::{Busy, Seat};
 
@@ -45,8 +47,7 @@ pub(super) struct Room {
     bounds: Bounds,
     /// The time that a handshake has in all.
     handshake: Duration,
-    most_descriptors: usize,
-    descriptors: Arc<Semaphore>,
+    descriptors: Arc<Descriptors>,
     silent: Arc<Line>,
     handshakes: Arc<Semaphore>,
     shaking: Arc<Line>,
@@ -61,12 +62,6 @@ pub(super) struct Room {
     starved: Count,
 }
 
-/// Descriptors of connections from outside, until this is dropped.
-#[derive(Debug)]
-pub(super) struct Held {
-    _permit: OwnedSemaphorePermit,
-}
-
 /// A handshake that is being made, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -77,11 +72,9 @@ pub(super) struct Slot {
 impl Room {
     pub(super) fn new(bounds: Bounds, handshake: Duration) -> Self {
         let semaphore = |most: usize| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-        let most_descriptors = bounds.inbound_descriptors();
         Self {
             handshake,
-            most_descriptors,
-            descriptors: semaphore(most_descriptors),
+            descriptors: Arc::new(Descriptors::new(bounds.inbound_descriptors())),
             silent: Arc::default(),
             handshakes: semaphore(bounds.handshakes.max(1)),
             shaking: Arc::default(),
@@ -105,7 +98,7 @@ impl Room {
             handshakes: (self.bounds.handshakes.max(1)).saturating_sub(free(&self.handshakes)),
             waiting: self.crowd.now(),
             tunnels: self.bounds.tunnels.saturating_sub(free(&self.seats)),
-            descriptors: free(&self.descriptors),
+            descriptors: self.descriptors.free(),
             hung_up: self.hung_up.all(),
             given_up: self.given_up.all(),
             asked: self.asked.all(),
@@ -116,12 +109,12 @@ impl Room {
 
     /// So many descriptors for a connection that is about to be accepted. Where there are none, makes
     /// room and waits, and so does whoever comes, in the backlog.
-    pub(super) async fn descriptors(&self, many: u32) -> Option<Held> {
-        let mut permit = pin!(Arc::clone(&self.descriptors).acquire_many_owned(many));
+    pub(super) async fn descriptors(&self, many: usize) -> Held {
+        let _turn = self.descriptors.turn().await;
         let mut patience = Duration::ZERO;
         loop {
-            match timeout(patience, permit.as_mut()).await {
-                Ok(permit) => return permit.ok().map(Held::of),
+            match timeout(patience, self.descriptors.beyond_kept(many)).await {
+                Ok(held) => return held,
                 Err(_) => self.make_room(many),
             }
             // Whoever was asked takes as long, and others may be idle by then.
@@ -135,29 +128,39 @@ impl Room {
     ///
     /// When there is none.
     pub(super) fn descriptor(&self) -> Result<Held, Full> {
-        let permit = Arc::clone(&self.descriptors).try_acquire_owned();
-        permit.map(Held::of).map_err(|_| {
-            let most = self.most_descriptors;
-            self.make_room(1);
-            if self.starved.add() {
-                tracing::warn!(most, "connections of tunnels are refused: no descriptors");
+        if let Some(held) = self.descriptors.any() {
+            if self.descriptors.are_short() {
+                // The next finds one too, as long as there are strangers.
+                self.ask_stranger(Instant::now());
             }
-            Full::Descriptors(most)
-        })
+            return Ok(held);
+        }
+        let most = self.descriptors.most();
+        self.make_room(1);
+        if self.starved.add() {
+            tracing::warn!(most, "connections of tunnels are refused: no descriptors");
+        }
+        Err(Full::Descriptors(most))
     }
 
-    fn make_room(&self, many: u32) {
+    fn make_room(&self, many: usize) {
         for _ in 0..many {
             let now = Instant::now();
-            let most = self.most_descriptors;
-            if self.silent.ask_first(now) {
-                if self.hung_up.add() {
-                    tracing::warn!(most, "silent clients are hung up on: no descriptors");
-                }
-            } else if self.idle.ask_first(now) && self.asked.add() {
+            if !self.ask_stranger(now) && self.idle.ask_first(now) && self.asked.add() {
+                let most = self.descriptors.most();
                 tracing::warn!(most, "idle tunnels are asked to leave: no descriptors");
             }
         }
+    }
+
+    /// Asks one who has not proved who it is to go.
+    fn ask_stranger(&self, now: Instant) -> bool {
+        let is_asked = self.silent.ask_first(now);
+        if is_asked && self.hung_up.add() {
+            let most = self.descriptors.most();
+            tracing::warn!(most, "silent clients are hung up on: no descriptors");
+        }
+        is_asked
     }
 
     /// One who has said nothing yet.
@@ -247,12 +250,6 @@ impl Room {
             Ok(Ok(permit)) => Ok(Seat::of(&self.idle, permit)),
             Ok(Err(_)) | Err(_) => Err(full()),
         }
-    }
-}
-
-impl Held {
-    fn of(permit: OwnedSemaphorePermit) -> Self {
-        Self { _permit: permit }
     }
 }
 

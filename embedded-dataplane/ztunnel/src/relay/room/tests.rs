@@ -125,42 +125,44 @@ async fn a_handshake_gets_its_turn_in_a_crowd_of_those_that_do_not_go_on() {
     assert!(hurried.await.is_err());
 }
 
+/// A client that says nothing, and goes when it is asked to.
+fn silent(room: &Arc<Room>, held: Held) -> tokio::task::JoinHandle<()> {
+    let place = room.silent();
+    tokio::spawn(async move {
+        place.asked().await;
+        drop(held);
+    })
+}
+
+fn gone(clients: &[tokio::task::JoinHandle<()>]) -> usize {
+    clients.iter().filter(|client| client.is_finished()).count()
+}
+
 #[tokio::test(start_paused = true)]
 async fn descriptors_are_kept_back_and_silent_clients_go_first_when_there_are_no_others() {
     let room = room(few());
     assert_eq!(room.counts().descriptors, 10);
     let idle = polite(&room).await;
-    let silent = |held| {
-        let place = room.silent();
-        tokio::spawn(async move {
-            place.asked().await;
-            drop(held);
-        })
-    };
     let mut clients = Vec::new();
-    for _ in 0..10 {
-        clients.push(silent(room.descriptors(1).await));
+    for _ in 0..8 {
+        clients.push(silent(&room, room.descriptors(1).await));
     }
     // One makes room for the next, at once.
     let began = Instant::now();
-    clients.push(silent(room.descriptors(1).await));
+    clients.push(silent(&room, room.descriptors(1).await));
     assert_eq!(began.elapsed(), Duration::ZERO);
     tokio::task::yield_now().await;
-    let gone = |clients: &[tokio::task::JoinHandle<()>]| {
-        clients.iter().filter(|client| client.is_finished()).count()
-    };
     assert!(clients[0].is_finished());
     assert_eq!(gone(&clients), 1);
     // A stream does not wait, and the next finds room.
     let mut streams = Vec::new();
     for _ in 0..10 {
-        assert_eq!(room.descriptor().unwrap_err(), Full::Descriptors(10));
-        tokio::task::yield_now().await;
         streams.push(room.descriptor().unwrap());
+        tokio::task::yield_now().await;
     }
-    assert_eq!((gone(&clients), idle.is_finished()), (11, false));
+    assert_eq!((gone(&clients), idle.is_finished()), (9, false));
     // There is nobody else left.
-    room.descriptor().unwrap_err();
+    assert_eq!(room.descriptor().unwrap_err(), Full::Descriptors(10));
     tokio::task::yield_now().await;
     assert!(idle.is_finished());
     streams.pop();
@@ -168,12 +170,41 @@ async fn descriptors_are_kept_back_and_silent_clients_go_first_when_there_are_no
         room.counts(),
         Inbound {
             descriptors: 1,
-            hung_up: 11,
+            hung_up: 9,
             asked: 1,
-            starved: 11,
+            starved: 1,
             ..Inbound::default()
         }
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_to_be_accepted_leaves_descriptors_to_the_streams_of_tunnels() {
+    let room = room(few());
+    // Connections in the clear, which nobody asks to go.
+    let mut clear = Vec::new();
+    for _ in 0..4 {
+        clear.push(room.descriptors(2).await);
+    }
+    let listeners = [2, 1].map(|many| {
+        let room = Arc::clone(&room);
+        tokio::spawn(async move { room.descriptors(many).await })
+    });
+    tokio::task::yield_now().await;
+    let streams = [room.descriptor().unwrap(), room.descriptor().unwrap()];
+    assert_eq!(room.descriptor().unwrap_err(), Full::Descriptors(10));
+    // What comes back is for streams too, before it is for those who wait.
+    clear.pop();
+    tokio::task::yield_now().await;
+    let more = [room.descriptor().unwrap(), room.descriptor().unwrap()];
+    drop((streams, more));
+    sleep(LEAVING).await;
+    // Whoever needs more waits no longer than another, who comes behind it.
+    let [first, second] = listeners;
+    assert_eq!((first.is_finished(), second.is_finished()), (true, false));
+    drop(first.await.unwrap());
+    drop(second.await.unwrap());
+    assert_eq!(room.counts().descriptors, 4);
 }
 
 #[tokio::test(start_paused = true)]
