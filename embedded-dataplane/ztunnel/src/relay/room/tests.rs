@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::sync::Arc;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::time::sleep;
 
 use super::*;
@@ -95,16 +96,30 @@ async fn a_tunnel_is_idle_between_its_streams_and_one_that_stays_is_waited_for_i
     assert_eq!((counts.asked, counts.refused), (1, 4));
 }
 
+/// A handshake whose peer does not go on, until it is given up.
+async fn stalled(room: Arc<Room>) {
+    if let Some(slot) = room.handshake().await {
+        let (near, _far) = duplex(1);
+        is_given_up(&room, &slot, &mut slot.over(near)).await;
+    }
+}
+
+/// Waits for the peer of a handshake as TLS does, and says whether it was given up for that.
+async fn is_given_up(room: &Room, slot: &Slot, stream: &mut Shaken<DuplexStream>) -> bool {
+    let mut octet = [0];
+    tokio::select! {
+        biased;
+        _ = stream.read(&mut octet) => false,
+        () = room.given_up(slot) => true,
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_handshake_gets_its_turn_in_a_crowd_of_those_that_do_not_go_on() {
     let room = room(few());
     let mut crowd = Vec::new();
     for _ in 0..1000 {
-        let room = Arc::clone(&room);
-        crowd.push(tokio::spawn(async move {
-            let slot = room.handshake().await.unwrap();
-            slot.asked().await;
-        }));
+        crowd.push(tokio::spawn(stalled(Arc::clone(&room))));
     }
     sleep(Duration::from_millis(1)).await;
     let counts = room.counts();
@@ -120,9 +135,105 @@ async fn a_handshake_gets_its_turn_in_a_crowd_of_those_that_do_not_go_on() {
     drop(slot);
     crowd.iter().for_each(tokio::task::JoinHandle::abort);
     sleep(Duration::from_millis(1)).await;
-    let slots = [room.handshake().await, room.handshake().await];
-    let hurried = timeout(Duration::from_secs(100), slots[0].as_ref().unwrap().asked());
+    let hurried = timeout(Duration::from_secs(100), stalled(Arc::clone(&room)));
     assert!(hurried.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_is_given_up_for_the_time_that_its_peer_takes_and_not_for_ours() {
+    let room = room(Bounds {
+        handshakes: 1,
+        ..few()
+    });
+    let slot = room.handshake().await.unwrap();
+    let (near, mut far) = duplex(8);
+    let mut stream = slot.over(near);
+    // With a crowd of 99 its peer has some 50 ms.
+    let mut crowd = Vec::new();
+    for _ in 0..99 {
+        crowd.push(tokio::spawn(stalled(Arc::clone(&room))));
+    }
+    far.write_u8(1).await.unwrap();
+    // We are busy.
+    for _ in 0..50 {
+        let busy = timeout(Duration::from_millis(100), room.given_up(&slot));
+        assert!(busy.await.is_err());
+        far.write_u8(1).await.unwrap();
+        assert!(!is_given_up(&room, &slot, &mut stream).await);
+    }
+    assert_eq!(room.counts().given_up, 0);
+    // Nobody has looked yet at what its peer has said, and it is asked: it has not to go.
+    stream.read_u8().await.unwrap();
+    let (given_up, ()) = tokio::join!(is_given_up(&room, &slot, &mut stream), async {
+        while !room.owed.ask_first(Instant::now()) {
+            tokio::task::yield_now().await;
+        }
+        far.write_u8(1).await.unwrap();
+    });
+    assert!(!given_up);
+    // An octet now and then does not buy it more time.
+    let began = Instant::now();
+    let trickle = tokio::spawn(async move {
+        loop {
+            sleep(Duration::from_millis(20)).await;
+            far.write_u8(1).await.unwrap();
+        }
+    });
+    let mut heard = 0;
+    for _ in 0..20 {
+        if is_given_up(&room, &slot, &mut stream).await {
+            break;
+        }
+        heard += 1;
+    }
+    let took = began.elapsed().as_millis();
+    assert!((30..200).contains(&took) && heard < 10, "{took} {heard}");
+    trickle.abort();
+    crowd.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_not_proved_who_it_is_goes_before_an_idle_tunnel() {
+    let room = room(Bounds {
+        handshakes: 1,
+        ..few()
+    });
+    let idle = polite(&room).await;
+    let mut clients = vec![silent(&room, room.descriptors(1).await)];
+    // The last of them waits for the slot that the other has.
+    for _ in 0..2 {
+        let (held, room) = (room.descriptors(1).await, Arc::clone(&room));
+        clients.push(tokio::spawn(async move {
+            stalled(room).await;
+            drop(held);
+        }));
+        tokio::task::yield_now().await;
+    }
+    let mut streams = Vec::new();
+    let mut order = Vec::new();
+    while let Ok(held) = room.descriptor() {
+        streams.push(held);
+        if !room.descriptors.are_short() {
+            continue;
+        }
+        // Not long enough for a handshake to be given up for the one that waits.
+        sleep(Duration::from_millis(1)).await;
+        let gone = clients.iter().map(tokio::task::JoinHandle::is_finished);
+        order.push((gone.collect::<Vec<_>>(), idle.is_finished()));
+    }
+    order.dedup();
+    assert_eq!(
+        order,
+        [
+            (vec![true, false, false], false),
+            (vec![true, false, true], false),
+            (vec![true, true, true], false),
+        ]
+    );
+    sleep(Duration::from_millis(1)).await;
+    assert!(idle.is_finished());
+    let counts = room.counts();
+    assert_eq!((counts.hung_up, counts.given_up, counts.asked), (1, 2, 1));
 }
 
 /// A client that says nothing, and goes when it is asked to.
