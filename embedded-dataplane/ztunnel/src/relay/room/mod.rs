@@ -9,6 +9,9 @@
 //!
 //! Whoever says nothing costs a descriptor and little else, so these are bounded by descriptors
 //! alone. Handshakes cost time and memory, and tunnels memory for as long as they are there.
+//!
+//! Some descriptors are kept for streams of tunnels. Where there are no others, whoever has not proved
+//! who it is goes first: the silent, then those that wait, then those whose handshake stands still.
 
 mod descriptors;
 mod line;
