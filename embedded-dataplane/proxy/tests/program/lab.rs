@@ -3,11 +3,11 @@
 //! have namespaces.
 //!
 //! Each test runs itself again inside of the first namespace, and the applications of the second are
-//! the test [`application`], which does nothing unless it is told to.
+//! the test [`application`](crate::application), which does nothing unless it is told to.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -259,8 +259,8 @@ impl Lab {
             process
         };
         let mut applications = vec![
-            listening(there(&own), "lab::application", "[::]:8080", "8080"),
-            listening(there(&own), "lab::application", "[::]:8081", "8081"),
+            listening(there(&own), "application::application", "[::]:8080", "8080"),
+            listening(there(&own), "application::application", "[::]:8081", "8081"),
         ];
         let mut start = |name: &str, kind: &Relay, within: &dyn Fn(&Path) -> Command| match kind {
             Relay::Ours => relay(folder.path(), name, within(PROGRAM.as_ref()), name),
@@ -368,34 +368,6 @@ fn certify() {
         let key = fs::read_to_string(key).unwrap();
         ambient_testkit::certify(listener, Authority::again(harness::MESH, &key)).await;
     });
-}
-
-/// An application that tells who it takes its client for and the class of its packets, and then sends
-/// back what it gets.
-#[test]
-fn application() {
-    let Some(address) = std::env::var_os(LISTEN) else {
-        return;
-    };
-    let address: SocketAddr = address.to_str().unwrap().parse().unwrap();
-    let listener = TcpListener::bind(address).unwrap();
-    _ = writeln!(std::io::stderr(), "listening");
-    loop {
-        let (mut stream, client) = listener.accept().unwrap();
-        // One thread each would be many.
-        if client.port() == 0 {
-            return;
-        }
-        let class = socket2::SockRef::from(&stream).tos_v4().unwrap();
-        _ = writeln!(stream, "{} {class}", client.ip().to_canonical());
-        std::thread::Builder::new()
-            .stack_size(64 << 10)
-            .spawn(move || {
-                _ = std::io::copy(&mut &stream, &mut &stream);
-                _ = stream.shutdown(std::net::Shutdown::Both);
-            })
-            .unwrap();
-    }
 }
 
 /// Whom the application sees.

@@ -2,6 +2,8 @@
 #![cfg(test)]
 
 mod alone;
+#[cfg(target_os = "linux")]
+mod application;
 mod bounds;
 #[cfg(target_os = "linux")]
 mod conformance;

@@ -66,6 +66,8 @@ struct Parting {
     broken: Broken,
     /// There is nothing more to be had of it.
     is_dry: bool,
+    /// The other end sees by itself whether that moves.
+    is_expected: bool,
     patience: Pin<Box<Sleep>>,
 }
 
@@ -159,6 +161,7 @@ impl Flow {
             side,
             broken,
             is_dry,
+            is_expected: false,
             patience: Box::pin(sleep(self.linger)),
         }));
         Poll::Ready(())
@@ -211,8 +214,11 @@ impl Parting {
                 Step::Reading | Step::Deaf => return self.patience.as_mut().poll(cx),
             }
         }
+        // Much may have been written that whoever reads slowly has still to take.
+        self.is_expected = self.is_expected || to.expect(linger);
         match to.poll_sent(cx) {
             Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending if self.is_expected => Poll::Pending,
             Poll::Pending => self.patience.as_mut().poll(cx),
         }
     }

@@ -42,6 +42,10 @@ pub(crate) trait Endpoint {
     /// Ready when what was written is on its way, and [`Self::reset`] takes nothing of it back.
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
+    /// Has the end itself break off when nothing of what was written moves for so long. Says whether
+    /// it can; where it cannot, nobody sees whether it moves.
+    fn expect(&mut self, within: Duration) -> bool;
+
     /// Ready when the end broke off, for while it is not read from: because it finished, or because
     /// the other is slow.
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Broken>;

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use socket2::SockRef;
@@ -126,6 +127,18 @@ impl Endpoint for Tcp<'_> {
                 return Poll::Ready(());
             }
         }
+    }
+
+    /// The system sees it, where its peer takes no more as well (tcp(7), `TCP_USER_TIMEOUT`).
+    #[cfg(target_os = "linux")]
+    fn expect(&mut self, within: Duration) -> bool {
+        let socket = SockRef::from(self.stream);
+        socket.set_tcp_user_timeout(Some(within)).is_ok()
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn expect(&mut self, _: Duration) -> bool {
+        false
     }
 
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {

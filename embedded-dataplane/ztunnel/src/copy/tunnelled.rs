@@ -1,6 +1,7 @@
 //! A stream of a tunnel as an end.
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use ambient_hbone::error::StreamError;
 use ambient_hbone::stream::Stream;
@@ -47,6 +48,11 @@ impl Endpoint for Tunnelled<'_> {
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (_, writer) = self.0.halves();
         writer.poll_sent(cx)
+    }
+
+    /// What is written is only as much as the peer's window takes, and no more than a moment here.
+    fn expect(&mut self, _: Duration) -> bool {
+        false
     }
 
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {

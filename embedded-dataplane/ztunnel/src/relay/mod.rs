@@ -244,7 +244,7 @@ impl Relay {
         &self,
         name: &'static str,
         mut accept: impl Accept,
-        descriptors: u32,
+        descriptors: usize,
         serve: fn(&Arc<Shared>, Accepted, Option<Held>),
     ) {
         let shared = Arc::clone(&self.shared);
@@ -254,7 +254,7 @@ impl Relay {
                 loop {
                     let held = match descriptors {
                         0 => None,
-                        many => shared.room.descriptors(many).await,
+                        many => Some(shared.room.descriptors(many).await),
                     };
                     serve(&shared, accept.accept().await, held);
                 }

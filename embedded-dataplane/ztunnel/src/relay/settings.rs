@@ -97,8 +97,11 @@ impl Settings {
     pub(super) fn pool_settings(&self) -> pool::Settings {
         // A little more, so that whoever takes too long is told by name.
         let slack = Duration::from_secs(1);
+        let dial = self.sockets.connect + 2 * self.handshake + slack;
         pool::Settings {
-            dial: self.sockets.connect + 2 * self.handshake + slack,
+            dial,
+            // Whoever waits for a tunnel hears from its dial why there is none.
+            patience: self.pool.patience.max(dial + self.client.settle + slack),
             ..self.pool.clone()
         }
     }
@@ -107,6 +110,17 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_for_a_tunnel_waits_longer_than_its_dial_takes() {
+        let settings = Settings::default();
+        let seconds = |time: Duration| time.as_secs();
+        let (settle, pool) = (settings.client.settle, settings.pool_settings());
+        assert_eq!(
+            [pool.dial, settle, pool.patience].map(seconds),
+            [31, 10, 42]
+        );
+    }
 
     #[test]
     fn windows_of_both_ends_grow_from_one_budget() {

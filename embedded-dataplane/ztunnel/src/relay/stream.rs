@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ambient_hbone::error::StreamError;
+use ambient_hbone::headers::Baggage;
 use ambient_hbone::server::{Refusal as Answer, Request};
 use ambient_hbone::stream::Stream;
 use tokio::net::TcpStream;
@@ -64,7 +66,7 @@ pub(super) async fn open(
     let record = Open::new(&*shared.observer, about);
     let answering = async {
         let (request, server, held) = connect(&shared, &origin, request, to).await?;
-        let stream = request.accept(&baggage(&known.here.own))?;
+        let stream = answer(request, &server, &baggage(&known.here.own))?;
         Ok((stream, server, held))
     };
     match shared.unless_over(answering).await {
@@ -82,6 +84,12 @@ pub(super) async fn open(
             None
         }
     }
+}
+
+/// Tells whoever asked that the application is there.
+fn answer(request: Request, server: &TcpStream, baggage: &Baggage) -> Result<Stream, StreamError> {
+    // Where its client broke off, the application is told no other end.
+    request.accept(baggage).inspect_err(|_| copy::abort(server))
 }
 
 /// Copies until the connection ends, or may not go on.
@@ -152,5 +160,54 @@ async fn connect(
             Err(Failure::Connect(error))
         }
         Err(unwanted) => Err(unwanted.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use ambient_hbone::headers::Headers;
+    use ambient_hbone::limits::Limits;
+    use ambient_hbone::server::{self, Incoming};
+    use ambient_hbone::tunnel;
+    use tokio::io::{AsyncReadExt as _, duplex};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn w17_an_application_is_told_that_its_client_broke_off_before_the_answer() {
+        let (near, far) = duplex(1 << 16);
+        let asking = tokio::spawn(async move {
+            let (tunnel, driver) = tunnel::open(near, &Limits::CLIENT).await.unwrap();
+            let place = tunnel.reserve().unwrap();
+            let target = "10.0.0.1:80".parse().unwrap();
+            let asked = tokio::spawn(async move {
+                let _opened = place.connect(&target, &Headers::default()).await;
+            });
+            (tunnel, asked, tokio::spawn(driver))
+        });
+        let mut connection = server::accept(far, &Limits::SERVER).await.unwrap();
+        let Some(Incoming::Connect(mut request)) = connection.next().await.unwrap() else {
+            panic!("no CONNECT");
+        };
+        let serving =
+            tokio::spawn(async move { while let Ok(Some(_)) = connection.next().await {} });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = TcpStream::connect(listener.local_addr().unwrap());
+        let (server, application) = tokio::join!(server, listener.accept());
+        let (server, mut application) = (server.unwrap(), application.unwrap().0);
+        let (_tunnel, asked, _driver) = asking.await.unwrap();
+        asked.abort();
+        request
+            .meanwhile(std::future::pending::<()>())
+            .await
+            .unwrap_err();
+        answer(request, &server, &Baggage::default()).unwrap_err();
+        drop(server);
+        let told = application.read(&mut [0]).await;
+        assert_eq!(told.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        serving.abort();
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::origin::Origin;
-use super::room::{Busy, LEAVING, Place, Seat};
+use super::room::{Busy, LEAVING, Place, Seat, Shaken};
 use super::{Shared, stream};
 use crate::report::{Direction, Early, End, Failure, Handshake, TlsFailure};
 use crate::socket::Accepted;
@@ -76,7 +76,7 @@ async fn ending(shared: &Shared) {
 
 /// A client that is there, and who it is.
 struct Greeted {
-    connection: Connection<Secured<TcpStream>>,
+    connection: Connection<Secured<Shaken<TcpStream>>>,
     client: SpiffeId,
     watch: Watch,
     standing: Standing,
@@ -130,19 +130,16 @@ async fn secure(
     shared: &Shared,
     workload: &Workload,
     stream: TcpStream,
-) -> Result<(Secured<TcpStream>, Peer), TlsFailure> {
+) -> Result<(Secured<Shaken<TcpStream>>, Peer), TlsFailure> {
     let slot = shared.room.handshake().await;
-    let given_up = async {
-        match &slot {
-            Some(slot) => slot.asked().await,
-            None => pending().await,
-        }
-    };
-    tokio::select! {
+    let slot = slot.ok_or(TlsFailure::Crowded)?;
+    let (mut stream, peer) = tokio::select! {
         biased;
-        made = workload.accept(stream) => made.map_err(TlsFailure::Handshake),
-        () = given_up => Err(TlsFailure::Crowded),
-    }
+        made = workload.accept(slot.over(stream)) => made.map_err(TlsFailure::Handshake)?,
+        () = shared.room.given_up(&slot) => return Err(TlsFailure::Crowded),
+    };
+    stream.get_mut().0.is_made();
+    Ok((stream, peer))
 }
 
 fn late(shared: &Shared) -> TlsFailure {

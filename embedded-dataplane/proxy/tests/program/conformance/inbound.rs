@@ -53,8 +53,8 @@ pub(super) enum Shown {
 pub(super) enum Then {
     /// `hello` goes there and back, and both ends close.
     Hello,
-    /// It is reset by the client.
-    Reset,
+    /// The client says this, and when it is back resets the stream with a code.
+    Reset(&'static str, Reason),
 }
 
 const H2: &[&str] = &["h2"];
@@ -237,9 +237,16 @@ pub(super) const CASES: &[Case<Asked>] = &[
         "200, `10.7.0.1 0 / hello`, the end",
     ),
     case(
+        "a tunnel that its client lets go",
+        Asked::Tunnel(SELF, Then::Reset("let go", Reason::CANCEL)),
+        "200, the application sees `let go` finishes",
+    ),
+    differs(
         "a tunnel that its client breaks off",
-        Asked::Tunnel(SELF, Then::Reset),
-        "200, 11 octets first",
+        Asked::Tunnel(SELF, Then::Reset("broken off", Reason::CONNECT_ERROR)),
+        "200, the application sees `broken off` ends with ConnectionReset",
+        &["200, the application sees `broken off` finishes"],
+        "what was broken off must not look complete to the application (ztunnel issue 1483)",
     ),
 ];
 
@@ -285,7 +292,7 @@ pub(super) async fn ask(lab: &Lab, asked: &Asked) -> String {
                 let request = Request::connect(*authority).body(()).unwrap();
                 match answer(&mut sender, request).await {
                     (said, Some((send, receive))) => {
-                        format!("{said}, {}", carry(send, receive, *then).await)
+                        format!("{said}, {}", carry(lab, send, receive, *then).await)
                     }
                     (said, None) => said,
                 }
@@ -361,7 +368,12 @@ async fn answer(
 }
 
 /// What comes back through a tunnel, and how it ends.
-async fn carry(mut send: SendStream<Bytes>, mut receive: RecvStream, then: Then) -> String {
+async fn carry(
+    lab: &Lab,
+    mut send: SendStream<Bytes>,
+    mut receive: RecvStream,
+    then: Then,
+) -> String {
     match then {
         Then::Hello => {
             if send.send_data(Bytes::from_static(b"hello"), true).is_err() {
@@ -372,13 +384,19 @@ async fn carry(mut send: SendStream<Bytes>, mut receive: RecvStream, then: Then)
                 return format!("nothing can be sent, {ended}");
             }
         }
-        Then::Reset => {
-            let first = receive.data().await;
-            send.send_reset(Reason::CANCEL);
-            return format!(
-                "{} octets first",
-                first.map_or(0, |f| f.map_or(0, |f| f.len()))
-            );
+        Then::Reset(said, code) => {
+            send.send_data(Bytes::from_static(said.as_bytes()), false)
+                .unwrap();
+            let mut back = Vec::new();
+            while !back.ends_with(said.as_bytes()) {
+                match receive.data().await {
+                    Some(Ok(octets)) => back.extend_from_slice(&octets),
+                    Some(Err(error)) => return client::reset(&error),
+                    None => return "the end".to_owned(),
+                }
+            }
+            send.send_reset(code);
+            return format!("the application sees {}", logged(lab, said).await);
         }
     }
     let mut said = Vec::new();
@@ -394,4 +412,19 @@ async fn carry(mut send: SendStream<Bytes>, mut receive: RecvStream, then: Then)
     };
     let said = String::from_utf8_lossy(&said).replace('\n', " / ");
     format!("`{said}`, {end}")
+}
+
+/// What the application logs of a client that said this.
+async fn logged(lab: &Lab, said: &str) -> String {
+    let log = lab.folder().join("8080");
+    loop {
+        let lines = fs::read_to_string(&log).unwrap();
+        let line = lines
+            .lines()
+            .find(|line| line.starts_with(&format!("`{said}`")));
+        if let Some(line) = line {
+            return line.to_owned();
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

@@ -56,6 +56,38 @@ async fn w17_what_a_server_sent_before_it_broke_off_arrives_before_that_is_told(
 }
 
 #[tokio::test]
+async fn w17_what_was_sent_arrives_however_long_it_takes_as_long_as_it_moves() {
+    const LENGTH: usize = 500_000;
+    for mut path in Path::each_with(Duration::from_millis(300)).await {
+        let client = socket2::SockRef::from(&path.client);
+        client.set_recv_buffer_size(32_768).unwrap();
+        path.client.write_all(b"a question").await.unwrap();
+        soon(path.server.read_exact(&mut [0; 10])).await.unwrap();
+        let answer = vec![7; LENGTH];
+        let mut got = 0;
+        let mut pace = tokio::time::interval(Duration::from_millis(10));
+        let mut octets = vec![0; 10_000];
+        let reading = async {
+            loop {
+                pace.tick().await;
+                match path.client.read(&mut octets).await {
+                    Ok(length) => got += length,
+                    Err(error) => return error.kind(),
+                }
+            }
+        };
+        let answered = async {
+            path.server.write_all(&answer).await.unwrap();
+            poll_fn(|cx| Tcp::new(&path.server).poll_sent(cx)).await;
+            reset(path.server);
+        };
+        let (end, ()) = soon(async { tokio::join!(reading, answered) }).await;
+        assert_eq!((got, end), (LENGTH, io::ErrorKind::ConnectionReset));
+        all(path.relays).await;
+    }
+}
+
+#[tokio::test]
 async fn a_peer_that_lets_go_after_its_end_has_finished() {
     let (client, near) = connected().await;
     let mut end = Scripted {
@@ -128,6 +160,10 @@ impl Endpoint for &mut Scripted {
 
     fn poll_sent(&mut self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
+    }
+
+    fn expect(&mut self, _: Duration) -> bool {
+        false
     }
 
     fn poll_broken(&mut self, _: &mut Context<'_>) -> Poll<Broken> {

@@ -9,23 +9,30 @@
 //!
 //! Whoever says nothing costs a descriptor and little else, so these are bounded by descriptors
 //! alone. Handshakes cost time and memory, and tunnels memory for as long as they are there.
+//!
+//! Some descriptors are kept for streams of tunnels. Where there are no others, whoever has not proved
+//! who it is goes first: the silent, then those that wait, then those whose handshake stands still.
 
+mod descriptors;
 mod line;
 mod seat;
+mod shaking;
 
 use std::convert::Infallible;
-use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use descriptors::Descriptors;
 use line::Line;
 
+pub(super) use descriptors::Held;
 pub(super) use line::Place;
 pub(super) use seat::{Busy, Seat};
+pub(super) use shaking::{Shaken, Slot};
 
 use super::settings::Bounds;
 use crate::report::{Full, Inbound};
@@ -36,7 +43,7 @@ pub(super) const LEAVING: Duration = Duration::from_secs(1);
 /// How long nothing of a kind happens before it is told of again.
 const CALM: Duration = Duration::from_mins(1);
 
-/// The shortest time that a handshake has, however many wait.
+/// The shortest time that the peer of a handshake has, however many wait.
 const SHORTEST: Duration = Duration::from_millis(10);
 
 /// The room for what comes from outside.
@@ -45,11 +52,12 @@ pub(super) struct Room {
     bounds: Bounds,
     /// The time that a handshake has in all.
     handshake: Duration,
-    most_descriptors: usize,
-    descriptors: Arc<Semaphore>,
+    descriptors: Arc<Descriptors>,
     silent: Arc<Line>,
     handshakes: Arc<Semaphore>,
-    shaking: Arc<Line>,
+    waiting: Arc<Line>,
+    /// Handshakes that wait for their peers.
+    owed: Arc<Line>,
     crowd: Crowd,
     hurrying: AsyncMutex<()>,
     seats: Arc<Semaphore>,
@@ -61,30 +69,16 @@ pub(super) struct Room {
     starved: Count,
 }
 
-/// Descriptors of connections from outside, until this is dropped.
-#[derive(Debug)]
-pub(super) struct Held {
-    _permit: OwnedSemaphorePermit,
-}
-
-/// A handshake that is being made, until this is dropped.
-#[derive(Debug)]
-pub(super) struct Slot {
-    place: Place,
-    _permit: OwnedSemaphorePermit,
-}
-
 impl Room {
     pub(super) fn new(bounds: Bounds, handshake: Duration) -> Self {
         let semaphore = |most: usize| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-        let most_descriptors = bounds.inbound_descriptors();
         Self {
             handshake,
-            most_descriptors,
-            descriptors: semaphore(most_descriptors),
+            descriptors: Arc::new(Descriptors::new(bounds.inbound_descriptors())),
             silent: Arc::default(),
             handshakes: semaphore(bounds.handshakes.max(1)),
-            shaking: Arc::default(),
+            waiting: Arc::default(),
+            owed: Arc::default(),
             crowd: Crowd::default(),
             hurrying: AsyncMutex::default(),
             seats: semaphore(bounds.tunnels),
@@ -105,7 +99,7 @@ impl Room {
             handshakes: (self.bounds.handshakes.max(1)).saturating_sub(free(&self.handshakes)),
             waiting: self.crowd.now(),
             tunnels: self.bounds.tunnels.saturating_sub(free(&self.seats)),
-            descriptors: free(&self.descriptors),
+            descriptors: self.descriptors.free(),
             hung_up: self.hung_up.all(),
             given_up: self.given_up.all(),
             asked: self.asked.all(),
@@ -116,12 +110,12 @@ impl Room {
 
     /// So many descriptors for a connection that is about to be accepted. Where there are none, makes
     /// room and waits, and so does whoever comes, in the backlog.
-    pub(super) async fn descriptors(&self, many: u32) -> Option<Held> {
-        let mut permit = pin!(Arc::clone(&self.descriptors).acquire_many_owned(many));
+    pub(super) async fn descriptors(&self, many: usize) -> Held {
+        let _turn = self.descriptors.turn().await;
         let mut patience = Duration::ZERO;
         loop {
-            match timeout(patience, permit.as_mut()).await {
-                Ok(permit) => return permit.ok().map(Held::of),
+            match timeout(patience, self.descriptors.beyond_kept(many)).await {
+                Ok(held) => return held,
                 Err(_) => self.make_room(many),
             }
             // Whoever was asked takes as long, and others may be idle by then.
@@ -135,29 +129,42 @@ impl Room {
     ///
     /// When there is none.
     pub(super) fn descriptor(&self) -> Result<Held, Full> {
-        let permit = Arc::clone(&self.descriptors).try_acquire_owned();
-        permit.map(Held::of).map_err(|_| {
-            let most = self.most_descriptors;
-            self.make_room(1);
-            if self.starved.add() {
-                tracing::warn!(most, "connections of tunnels are refused: no descriptors");
+        if let Some(held) = self.descriptors.any() {
+            if self.descriptors.are_short() {
+                // The next finds one too, as long as there are strangers.
+                self.ask_stranger(Instant::now());
             }
-            Full::Descriptors(most)
-        })
+            return Ok(held);
+        }
+        let most = self.descriptors.most();
+        self.make_room(1);
+        if self.starved.add() {
+            tracing::warn!(most, "connections of tunnels are refused: no descriptors");
+        }
+        Err(Full::Descriptors(most))
     }
 
-    fn make_room(&self, many: u32) {
+    fn make_room(&self, many: usize) {
         for _ in 0..many {
             let now = Instant::now();
-            let most = self.most_descriptors;
-            if self.silent.ask_first(now) {
-                if self.hung_up.add() {
-                    tracing::warn!(most, "silent clients are hung up on: no descriptors");
-                }
-            } else if self.idle.ask_first(now) && self.asked.add() {
+            if !self.ask_stranger(now) && self.idle.ask_first(now) && self.asked.add() {
+                let most = self.descriptors.most();
                 tracing::warn!(most, "idle tunnels are asked to leave: no descriptors");
             }
         }
+    }
+
+    /// Asks one who has not proved who it is to go.
+    fn ask_stranger(&self, now: Instant) -> bool {
+        let most = self.descriptors.most();
+        if self.silent.ask_first(now) {
+            if self.hung_up.add() {
+                tracing::warn!(most, "silent clients are hung up on: no descriptors");
+            }
+            return true;
+        }
+        // Octets are cheap: whoever has said some has proved nothing yet.
+        self.waiting.ask_first(now) || self.owed.ask_first(now)
     }
 
     /// One who has said nothing yet.
@@ -165,51 +172,60 @@ impl Room {
         self.silent.join(&Arc::default())
     }
 
-    /// A slot for a handshake, as soon as there is one.
+    /// A slot for a handshake, as soon as there is one; `None` if it is given up for others before.
     pub(super) async fn handshake(&self) -> Option<Slot> {
         let permit = Arc::clone(&self.handshakes).acquire_owned();
-        let permit = {
-            let _waiting = self.crowd.join();
-            tokio::select! {
-                biased;
-                permit = permit => permit.ok()?,
-                never = self.hurry() => match never {},
+        let place = self.waiting.join(&Arc::default());
+        let _waiting = self.crowd.join();
+        let permit = tokio::select! {
+            biased;
+            permit = permit => permit.ok()?,
+            () = place.asked() => {
+                self.gives_up();
+                return None;
             }
+            never = self.hurry() => match never {},
         };
-        let place = self.shaking.join(&Arc::default());
-        Some(Slot {
-            place,
-            _permit: permit,
-        })
+        Some(Slot::of(&self.owed, permit))
     }
 
-    /// Has slow handshakes given up for those that wait. One does it for all of them.
+    /// Waits until a handshake is to be given up for others.
+    pub(super) async fn given_up(&self, slot: &Slot) {
+        slot.asked().await;
+        self.gives_up();
+    }
+
+    fn gives_up(&self) {
+        if self.given_up.add() {
+            let most = self.bounds.handshakes;
+            tracing::warn!(most, "handshakes are given up: too many at once");
+        }
+    }
+
+    /// Has handshakes given up whose peers do not go on, for those that wait. One does it for all of
+    /// them.
     async fn hurry(&self) -> Infallible {
         let _for_all = self.hurrying.lock().await;
         loop {
             let now = Instant::now();
-            let turn = self.turn();
-            let first = self.shaking.first().unwrap_or(now);
+            let first = self.owed.first().unwrap_or(now);
             // More may come meanwhile.
-            sleep_until((first + turn).min(now + SHORTEST * 10)).await;
+            sleep_until((first + self.turn()).clamp(now + SHORTEST, now + SHORTEST * 10)).await;
             let Some(latest) = Instant::now().checked_sub(self.turn()) else {
                 continue;
             };
-            // Those that were asked before, and are not gone yet, make room too.
+            // Those that were asked before, and are not gone yet, make room too, and so do those that
+            // are being worked on.
             let taken = self.counts().handshakes;
-            let going = taken.saturating_sub(self.shaking.len());
+            let going = taken.saturating_sub(self.owed.len());
             let mut wanted = self.crowd.now().saturating_sub(going);
-            while wanted > 0 && self.shaking.ask_first(latest) {
+            while wanted > 0 && self.owed.ask_first(latest) {
                 wanted -= 1;
-                if self.given_up.add() {
-                    let most = self.bounds.handshakes;
-                    tracing::warn!(most, "slow handshakes are given up: too many at once");
-                }
             }
         }
     }
 
-    /// How long a handshake may take in a crowd: as long as lets all of those that wait have their
+    /// How long a handshake may wait for its peer in a crowd: as long as lets all of those that wait have their
     /// turn within half of the time that a handshake may take in all.
     fn turn(&self) -> Duration {
         let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
@@ -247,19 +263,6 @@ impl Room {
             Ok(Ok(permit)) => Ok(Seat::of(&self.idle, permit)),
             Ok(Err(_)) | Err(_) => Err(full()),
         }
-    }
-}
-
-impl Held {
-    fn of(permit: OwnedSemaphorePermit) -> Self {
-        Self { _permit: permit }
-    }
-}
-
-impl Slot {
-    /// Waits until it is to be given up for others.
-    pub(super) async fn asked(&self) {
-        self.place.asked().await;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::sync::Arc;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::time::sleep;
 
 use super::*;
@@ -95,16 +96,30 @@ async fn a_tunnel_is_idle_between_its_streams_and_one_that_stays_is_waited_for_i
     assert_eq!((counts.asked, counts.refused), (1, 4));
 }
 
+/// A handshake whose peer does not go on, until it is given up.
+async fn stalled(room: Arc<Room>) {
+    if let Some(slot) = room.handshake().await {
+        let (near, _far) = duplex(1);
+        is_given_up(&room, &slot, &mut slot.over(near)).await;
+    }
+}
+
+/// Waits for the peer of a handshake as TLS does, and says whether it was given up for that.
+async fn is_given_up(room: &Room, slot: &Slot, stream: &mut Shaken<DuplexStream>) -> bool {
+    let mut octet = [0];
+    tokio::select! {
+        biased;
+        _ = stream.read(&mut octet) => false,
+        () = room.given_up(slot) => true,
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_handshake_gets_its_turn_in_a_crowd_of_those_that_do_not_go_on() {
     let room = room(few());
     let mut crowd = Vec::new();
     for _ in 0..1000 {
-        let room = Arc::clone(&room);
-        crowd.push(tokio::spawn(async move {
-            let slot = room.handshake().await.unwrap();
-            slot.asked().await;
-        }));
+        crowd.push(tokio::spawn(stalled(Arc::clone(&room))));
     }
     sleep(Duration::from_millis(1)).await;
     let counts = room.counts();
@@ -120,9 +135,118 @@ async fn a_handshake_gets_its_turn_in_a_crowd_of_those_that_do_not_go_on() {
     drop(slot);
     crowd.iter().for_each(tokio::task::JoinHandle::abort);
     sleep(Duration::from_millis(1)).await;
-    let slots = [room.handshake().await, room.handshake().await];
-    let hurried = timeout(Duration::from_secs(100), slots[0].as_ref().unwrap().asked());
+    let hurried = timeout(Duration::from_secs(100), stalled(Arc::clone(&room)));
     assert!(hurried.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_is_given_up_for_the_time_that_its_peer_takes_and_not_for_ours() {
+    let room = room(Bounds {
+        handshakes: 1,
+        ..few()
+    });
+    let slot = room.handshake().await.unwrap();
+    let (near, mut far) = duplex(8);
+    let mut stream = slot.over(near);
+    // With a crowd of 99 its peer has some 50 ms.
+    let mut crowd = Vec::new();
+    for _ in 0..99 {
+        crowd.push(tokio::spawn(stalled(Arc::clone(&room))));
+    }
+    far.write_u8(1).await.unwrap();
+    // We are busy.
+    for _ in 0..50 {
+        let busy = timeout(Duration::from_millis(100), room.given_up(&slot));
+        assert!(busy.await.is_err());
+        far.write_u8(1).await.unwrap();
+        assert!(!is_given_up(&room, &slot, &mut stream).await);
+    }
+    assert_eq!(room.counts().given_up, 0);
+    // Nobody has looked yet at what its peer has said, and it is asked: it has not to go.
+    stream.read_u8().await.unwrap();
+    let (given_up, ()) = tokio::join!(is_given_up(&room, &slot, &mut stream), async {
+        while !room.owed.ask_first(Instant::now()) {
+            tokio::task::yield_now().await;
+        }
+        far.write_u8(1).await.unwrap();
+    });
+    assert!(!given_up);
+    // An octet now and then does not buy it more time.
+    let began = Instant::now();
+    let trickle = tokio::spawn(async move {
+        loop {
+            sleep(Duration::from_millis(20)).await;
+            far.write_u8(1).await.unwrap();
+        }
+    });
+    let mut heard = 0;
+    for _ in 0..20 {
+        if is_given_up(&room, &slot, &mut stream).await {
+            break;
+        }
+        heard += 1;
+    }
+    let took = began.elapsed().as_millis();
+    assert!((30..200).contains(&took) && heard < 10, "{took} {heard}");
+    trickle.abort();
+    crowd.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_not_proved_who_it_is_goes_before_an_idle_tunnel() {
+    let room = room(Bounds {
+        handshakes: 1,
+        ..few()
+    });
+    let idle = polite(&room).await;
+    let mut clients = vec![silent(&room, room.descriptors(1).await)];
+    // The last of them waits for the slot that the other has.
+    for _ in 0..2 {
+        let (held, room) = (room.descriptors(1).await, Arc::clone(&room));
+        clients.push(tokio::spawn(async move {
+            stalled(room).await;
+            drop(held);
+        }));
+        tokio::task::yield_now().await;
+    }
+    let mut streams = Vec::new();
+    let mut order = Vec::new();
+    while let Ok(held) = room.descriptor() {
+        streams.push(held);
+        if !room.descriptors.are_short() {
+            continue;
+        }
+        // Not long enough for a handshake to be given up for the one that waits.
+        sleep(Duration::from_millis(1)).await;
+        let gone = clients.iter().map(tokio::task::JoinHandle::is_finished);
+        order.push((gone.collect::<Vec<_>>(), idle.is_finished()));
+    }
+    order.dedup();
+    assert_eq!(
+        order,
+        [
+            (vec![true, false, false], false),
+            (vec![true, false, true], false),
+            (vec![true, true, true], false),
+        ]
+    );
+    sleep(Duration::from_millis(1)).await;
+    assert!(idle.is_finished());
+    let counts = room.counts();
+    assert_eq!((counts.hung_up, counts.given_up, counts.asked), (1, 2, 1));
+}
+
+/// A client that says nothing, and goes when it is asked to.
+fn silent(room: &Arc<Room>, held: Held) -> tokio::task::JoinHandle<()> {
+    let place = room.silent();
+    tokio::spawn(async move {
+        place.asked().await;
+        drop(held);
+    })
+}
+
+fn gone(clients: &[tokio::task::JoinHandle<()>]) -> usize {
+    clients.iter().filter(|client| client.is_finished()).count()
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,37 +254,26 @@ async fn descriptors_are_kept_back_and_silent_clients_go_first_when_there_are_no
     let room = room(few());
     assert_eq!(room.counts().descriptors, 10);
     let idle = polite(&room).await;
-    let silent = |held| {
-        let place = room.silent();
-        tokio::spawn(async move {
-            place.asked().await;
-            drop(held);
-        })
-    };
     let mut clients = Vec::new();
-    for _ in 0..10 {
-        clients.push(silent(room.descriptors(1).await));
+    for _ in 0..8 {
+        clients.push(silent(&room, room.descriptors(1).await));
     }
     // One makes room for the next, at once.
     let began = Instant::now();
-    clients.push(silent(room.descriptors(1).await));
+    clients.push(silent(&room, room.descriptors(1).await));
     assert_eq!(began.elapsed(), Duration::ZERO);
     tokio::task::yield_now().await;
-    let gone = |clients: &[tokio::task::JoinHandle<()>]| {
-        clients.iter().filter(|client| client.is_finished()).count()
-    };
     assert!(clients[0].is_finished());
     assert_eq!(gone(&clients), 1);
     // A stream does not wait, and the next finds room.
     let mut streams = Vec::new();
     for _ in 0..10 {
-        assert_eq!(room.descriptor().unwrap_err(), Full::Descriptors(10));
-        tokio::task::yield_now().await;
         streams.push(room.descriptor().unwrap());
+        tokio::task::yield_now().await;
     }
-    assert_eq!((gone(&clients), idle.is_finished()), (11, false));
+    assert_eq!((gone(&clients), idle.is_finished()), (9, false));
     // There is nobody else left.
-    room.descriptor().unwrap_err();
+    assert_eq!(room.descriptor().unwrap_err(), Full::Descriptors(10));
     tokio::task::yield_now().await;
     assert!(idle.is_finished());
     streams.pop();
@@ -168,12 +281,41 @@ async fn descriptors_are_kept_back_and_silent_clients_go_first_when_there_are_no
         room.counts(),
         Inbound {
             descriptors: 1,
-            hung_up: 11,
+            hung_up: 9,
             asked: 1,
-            starved: 11,
+            starved: 1,
             ..Inbound::default()
         }
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_to_be_accepted_leaves_descriptors_to_the_streams_of_tunnels() {
+    let room = room(few());
+    // Connections in the clear, which nobody asks to go.
+    let mut clear = Vec::new();
+    for _ in 0..4 {
+        clear.push(room.descriptors(2).await);
+    }
+    let listeners = [2, 1].map(|many| {
+        let room = Arc::clone(&room);
+        tokio::spawn(async move { room.descriptors(many).await })
+    });
+    tokio::task::yield_now().await;
+    let streams = [room.descriptor().unwrap(), room.descriptor().unwrap()];
+    assert_eq!(room.descriptor().unwrap_err(), Full::Descriptors(10));
+    // What comes back is for streams too, before it is for those who wait.
+    clear.pop();
+    tokio::task::yield_now().await;
+    let more = [room.descriptor().unwrap(), room.descriptor().unwrap()];
+    drop((streams, more));
+    sleep(LEAVING).await;
+    // Whoever needs more waits no longer than another, who comes behind it.
+    let [first, second] = listeners;
+    assert_eq!((first.is_finished(), second.is_finished()), (true, false));
+    drop(first.await.unwrap());
+    drop(second.await.unwrap());
+    assert_eq!(room.counts().descriptors, 4);
 }
 
 #[tokio::test(start_paused = true)]
