@@ -24,7 +24,7 @@ use std::fs::Permissions;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener as Meeting;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -215,6 +215,12 @@ impl Offer {
 
 /// Listens at a path, for the owner alone.
 fn bind(path: &Path) -> io::Result<UnixListener> {
+    // Nobody is at a file either, and it may be worth something.
+    let there = std::fs::symlink_metadata(path).map(|there| there.file_type());
+    if there.is_ok_and(|there| !there.is_socket() && !there.is_dir()) {
+        let error = "there is something else than a socket";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, error));
+    }
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

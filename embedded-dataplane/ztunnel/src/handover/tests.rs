@@ -321,3 +321,14 @@ async fn a_predecessor_that_ends_without_a_word_is_gone() {
     let error = inherited.ready().await.unwrap_err();
     assert!(matches!(error, HandoverError::Gone { .. }), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_file_that_is_no_socket_stays_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("precious");
+    std::fs::write(&path, "precious").unwrap();
+    assert!(!is_somebody_at(&path).await);
+    let error = Offer::at(&path, Vec::new()).unwrap_err();
+    assert!(matches!(error, HandoverError::Listen { .. }), "{error:?}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+}

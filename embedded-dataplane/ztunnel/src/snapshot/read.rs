@@ -40,6 +40,28 @@ pub enum SnapshotError {
     },
 }
 
+/// The most lists and mappings in brackets within each other: none that means anything has ten, and
+/// the parser takes time that grows with the square of them.
+const DEEPEST: usize = 1000;
+
+/// The line from which brackets are too many.
+fn too_deep(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut line = 1;
+    for octet in text.bytes() {
+        match octet {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'\n' => line += 1,
+            _ => {}
+        }
+        if depth > DEEPEST {
+            return Some(line);
+        }
+    }
+    None
+}
+
 impl Snapshot {
     /// Reads a file.
     ///
@@ -72,6 +94,10 @@ impl Snapshot {
             line,
             message,
         };
+        if let Some(line) = too_deep(text) {
+            let message = format!("it is nested more than {DEEPEST} deep");
+            return Err(content(line, message));
+        }
         let mesh: Option<Mesh> = serde_yaml::from_str(text).map_err(|error| {
             let (line, message) = told(&error);
             content(line, with_object(text, &message))
@@ -125,6 +151,17 @@ mod tests {
 
     fn read(text: &str) -> Result<Snapshot, String> {
         Snapshot::from_yaml("mesh.yaml".as_ref(), text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_nested_without_end_is_refused_at_once() {
+        let text = format!(
+            "workloads:\n- {}{}",
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        let told = read(&text).unwrap_err();
+        assert_eq!(told, "mesh.yaml:2: it is nested more than 1000 deep");
     }
 
     /// As istiod's answers look in ztunnel, with everything that changes nothing here.
