@@ -394,7 +394,7 @@ area! {
         "A pod may always connect to itself, whatever network policies say, though network plugins differ where it does so by the address of its own Service. \
          In the mesh such a connection goes through the tunnel and comes back as that of any client, so the limits inside the tunnel hold for it, and they do not name the account of the pod. \
          What a pod sends to its own address, or to `localhost`, is not concerned.",
-        "If the pods call themselves by the Service, add their own labels to the peers of the rule that opens the port.";
+        "If the pods call themselves by the Service, add their own labels to the peers of the rule that opens the port (`spec.ingress`).";
 
     LIMITS_OVERLAP = "AMB0170", Warning,
         "limits that one pod may match together",

@@ -6,6 +6,7 @@
 //! client gets what that client gets.
 
 mod admission;
+mod newcomer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,16 +14,18 @@ use std::sync::Arc;
 use ambient_facts::labels;
 
 use super::authorizer::Authorizer;
-use super::strangers::{Change, Gain};
+use super::strangers::Gain;
 use crate::authz::Decision;
+use crate::migrate::AuthzMode;
 use crate::migrate::analysis::Analysis;
 use crate::migrate::analysis::ways::Way;
-use crate::migrate::setting::fewest::{satisfying_both, shown};
+use crate::migrate::setting::fewest::satisfying_both;
 use crate::migrate::tunnel_port::covers_tunnel;
 use crate::model::{LabelSelector, Labels, NetworkPolicy, Peer, Rule};
 use crate::netpol::{Class, Direction, Node, PortSet, Version, rule_ports};
 use crate::plan::Relation;
-use admission::{Admission, Admitted, Place};
+use admission::{Admission, Admitted};
+use newcomer::Newcomer;
 
 /// The policies and namespaces that they are judged by.
 pub(crate) struct Newcomers<'a, 's, 'w> {
@@ -55,12 +58,6 @@ pub(crate) struct Behind<'b> {
     pub(crate) passed_on: PortSet,
     /// What is surely let through of strangers today.
     pub(crate) today: PortSet,
-}
-
-/// A pod that the input does not hold, with no labels but those that a rule asks for.
-struct Newcomer<'a> {
-    place: &'a Place,
-    labels: Arc<Labels>,
 }
 
 /// Which policies are asked, and how.
@@ -147,7 +144,12 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
         if !analysis.network.is_isolated(class, Direction::Ingress) {
             return gains;
         }
-        for (newcomer, allowed) in self.entering(to, judged, Some(today)) {
+        // Where a limit was wanted and is not there, nothing is said of the policy.
+        let is_limited = |allowed: &PortSet| !allowed.includes(&analysis.tunnelled);
+        let is_missing = analysis.setting.options.authz != AuthzMode::None
+            && !judged.allowed.iter().all(is_limited)
+            && analysis.demand(class).is_some();
+        for (newcomer, allowed) in self.entering(to, judged, (Some(today), !is_missing)) {
             let allowed = allowed.intersection(&analysis.tunnelled);
             let before = self.ports_today(&newcomer, to, today);
             let before = before.intersection(&analysis.tunnelled);
@@ -177,7 +179,7 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
         };
         let universe = analysis.targets_of(way);
         let entering = if analysis.network.is_isolated(*waypoint, Direction::Ingress) {
-            self.entering(at, judged, None)
+            self.entering(at, judged, (None, true))
         } else {
             self.anywhere(at, judged)
         };
@@ -194,12 +196,13 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
 
     /// Who may enter pods of a class by a rule, with what policies let them use there. Where the rule
     /// is for the ports of these pods, and not for those of a waypoint, who gets no more than it lists
-    /// is no newcomer, as far as strangers are let through `today`.
+    /// is no newcomer, as far as strangers are let through `today`. Whether it is said of the policy that
+    /// labels tell nobody apart, where they do not.
     fn entering<'n>(
         &'n self,
         to: &'n Class,
         judged: &'n Judged,
-        today: Option<&PortSet>,
+        (today, is_said): (Option<&PortSet>, bool),
     ) -> Vec<(Newcomer<'n>, &'n PortSet)> {
         let mut found = Vec::new();
         let mut asked: BTreeSet<(usize, Option<&LabelSelector>)> = BTreeSet::new();
@@ -230,7 +233,7 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
                     if is_within || !asked.insert((place, admitted.pods)) {
                         continue;
                     }
-                    let mut sending = self.sending_to(to, place, admitted, judged);
+                    let mut sending = self.sending_to(to, place, admitted, (judged, is_said));
                     sending.retain(|(n, _)| known.insert((place, Arc::clone(&n.labels))));
                     found.append(&mut sending);
                 }
@@ -245,7 +248,7 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
         let anybody = Admitted::anybody();
         let apart = judged.apart.iter();
         apart
-            .flat_map(|&place| self.sending_to(to, place, &anybody, judged))
+            .flat_map(|&place| self.sending_to(to, place, &anybody, (judged, true)))
             .collect()
     }
 
@@ -257,7 +260,7 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
         to: &Class,
         place: usize,
         admitted: &Admitted<'_>,
-        judged: &'n Judged,
+        judged: (&'n Judged, bool),
     ) -> Vec<(Newcomer<'n>, &'n PortSet)> {
         let Some(from) = self.admission.places.get(place) else {
             return Vec::new();
@@ -293,11 +296,12 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
         &'n self,
         place: usize,
         labels: &Arc<Labels>,
-        judged: &'n Judged,
+        (judged, is_said): (&'n Judged, bool),
     ) -> Option<(Newcomer<'n>, &'n PortSet)> {
         let allowed = judged.allowed.get(*judged.by_place.get(place)?)?;
         let place = self.admission.places.get(place)?;
-        let is_alike = place.is_known && !labels.is_empty() && !judged.names_clients;
+        let is_alike = is_said && !labels.is_empty() && !judged.names_clients;
+        let is_alike = is_alike && place.is_known;
         let is_compared = is_alike
             || self.imagined.contains(&(place.namespace.as_str(), labels))
             || self.is_waypoint(&place.namespace, labels);
@@ -405,45 +409,5 @@ impl<'a, 's, 'w> Newcomers<'a, 's, 'w> {
             }
         };
         rule.peers.is_empty() || rule.peers.iter().any(is_it)
-    }
-}
-
-impl Newcomer<'_> {
-    fn gain(
-        &self,
-        class: Node,
-        workloads: &[usize],
-        relation: Relation,
-        before: PortSet,
-        after: &PortSet,
-    ) -> Gain {
-        Gain {
-            class,
-            workloads: workloads.to_vec(),
-            relation,
-            gained: after.difference(&before),
-            before,
-            source: self.to_string(),
-            change: if self.place.is_known {
-                Change::GainedByNewcomer
-            } else {
-                Change::GainedFromElsewhere
-            },
-        }
-    }
-}
-
-impl std::fmt::Display for Newcomer<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Place {
-            namespace,
-            is_known,
-        } = self.place;
-        let other = if *is_known { "other " } else { "" };
-        write!(f, "{namespace}/(any {other}pod")?;
-        if !self.labels.is_empty() {
-            write!(f, " with {}", shown(&self.labels))?;
-        }
-        write!(f, ")")
     }
 }

@@ -204,6 +204,7 @@ status:
                     controller: true,
                 },
             ],
+            created: None,
             origin: Origin {
                 file: "a.yaml",
                 document: 0,
