@@ -116,12 +116,18 @@ fn runtime(threads: usize) -> io::Result<Runtime> {
 
 async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
     let mut signals = Signals::listen()?;
-    let snapshot = Snapshot::read(&settings.snapshot)?;
+    let snapshot = unless_ended(&mut signals, snapshot(&settings)).await;
+    let Some(snapshot) = snapshot.transpose()? else {
+        return Ok(());
+    };
     let mut known = Known::new(snapshot, &settings.workload)?;
     let trust = Trust::new(settings.trust_domain_aliases.iter().cloned());
     let panics = Panics::default();
     let helpers = Tasks::new(&panics);
-    certificates::revocations(&settings, &trust, &helpers).await?;
+    let lists = certificates::revocations(&settings, &trust, &helpers);
+    let Some(()) = unless_ended(&mut signals, lists).await.transpose()? else {
+        return Ok(());
+    };
     let store = Arc::new(certificates::store(&settings, trust));
     let own = known.here.own.identity.clone();
     let readiness = Readiness::default();
@@ -234,6 +240,13 @@ fn gauge(metrics: &mut Metrics, relay: &Arc<Relay>, store: &Arc<Store>) {
     watch_certificates(metrics.registry(), move || store.list());
 }
 
+/// Reads the snapshot beside the signals: it may be large, or something that never ends.
+async fn snapshot(settings: &Settings) -> Result<Snapshot, RunError> {
+    let path = settings.snapshot.clone();
+    let read = tokio::task::spawn_blocking(move || Snapshot::read(&path)).await;
+    Ok(read.map_err(io::Error::other)??)
+}
+
 /// Takes the listeners when there is what it takes to serve, if somebody serves until then.
 async fn listeners(
     settings: &Settings,
@@ -285,7 +298,7 @@ async fn unless_ended<T>(signals: &mut Signals, work: impl Future<Output = T>) -
     tokio::select! {
         done = work => Some(done),
         cause = signals.any() => {
-            tracing::info!(cause, "ending before it took over");
+            tracing::info!(cause, "ending before it serves");
             None
         }
     }

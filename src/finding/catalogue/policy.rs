@@ -389,6 +389,7 @@ area! {
             "The rule goes on to let them in from other nodes, and no longer from their own, so that connections fail depending on where pods run.",
         ),
         text!("Add an `ipBlock` of `", addresses::NODE_PROBE_TEXT, "/32`, and of `", addresses::NODE_PROBE_V6_TEXT, "/128` for IPv6, to the rule.");
+
     OWN_SERVICE_REFUSED = "AMB0162", Info,
         "pods that may not call themselves by their Service",
         "A pod may always connect to itself, whatever network policies say, though network plugins differ where it does so by the address of its own Service. \

@@ -155,9 +155,31 @@ fn a_signal_ends_it_while_it_waits_for_a_predecessor() {
     assert_eq!(process.ended(), Some(0));
     let log = process.log();
     assert!(
-        log.contains("ending before it took over\tcause=\"SIGTERM\""),
+        log.contains("ending before it serves\tcause=\"SIGTERM\""),
         "{log}"
     );
+}
+
+#[test]
+fn a_signal_ends_it_while_it_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free();
+    let config = configured(folder.path(), &ports);
+    let endless = folder.path().join("endless");
+    let made = Command::new("mkfifo").arg(&endless).status().unwrap();
+    assert!(made.success());
+    for option in ["--snapshot", "--revocations"] {
+        let mut command = program(&config);
+        command.arg(option).arg(&endless);
+        let log = folder.path().join(&option[2..]);
+        let mut process = Process::start(&mut command, log);
+        // Opened for writing it is there once somebody reads.
+        let _writer = fs::OpenOptions::new().write(true).open(&endless).unwrap();
+        process.terminate();
+        assert_eq!(process.ended(), Some(0), "{option}");
+        let log = process.log();
+        assert!(log.contains("ending before it serves"), "{option}: {log}");
+    }
 }
 
 #[test]

@@ -34,6 +34,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
+/// How long whoever has come may take to ask: they do so at once, and others wait behind them.
+const ASKING: Duration = Duration::from_secs(1);
+
 /// How long a step of the other process may take, the start of a successor included.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -171,7 +174,8 @@ impl Offer {
         let all = self.all();
         let readied = timeout(PATIENCE, async {
             let mut asked = [0; ASK.len()];
-            match stream.read_exact(&mut asked).await {
+            let asking = timeout(ASKING, stream.read_exact(&mut asked)).await;
+            match asking.unwrap_or_else(|late| Err(late.into())) {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
                 other => other?,
             };

@@ -332,3 +332,18 @@ async fn a_file_that_is_no_socket_stays_where_it_is() {
     assert!(matches!(error, HandoverError::Listen { .. }), "{error:?}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 }
+
+#[tokio::test]
+async fn whoever_comes_and_says_nothing_holds_up_nobody_for_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("handover");
+    let offer = Offer::at(&path, Vec::new()).unwrap();
+    let _silent = tokio::net::UnixStream::connect(&path).await.unwrap();
+    let begun = std::time::Instant::now();
+    let successor = async {
+        let inherited = Inheritance::from(&path).await.unwrap().unwrap();
+        inherited.ready().await.unwrap();
+    };
+    soon(async { tokio::join!(offer.taken(), successor) }).await;
+    assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
+}
