@@ -149,7 +149,7 @@ impl Workload {
     {
         let roots = self.trust.beliefs().anchors;
         let acceptor = TlsAcceptor::from(Arc::clone(&self.server));
-        let stream = match acceptor.accept(stream).into_fallible().await {
+        let mut stream = match acceptor.accept(stream).into_fallible().await {
             Ok(stream) => stream,
             Err((error, stream)) => {
                 let error = HandshakeError::from(error);
@@ -159,7 +159,8 @@ impl Workload {
                 return Err(error);
             }
         };
-        let (_, connection) = stream.get_ref();
+        let (_, connection) = stream.get_mut();
+        connection.set_buffer_limit(Some(512 << 10));
         let peer = self.peer(
             &roots,
             connection.peer_certificates(),
@@ -197,8 +198,9 @@ impl Workload {
             }));
         let roots = self.trust.beliefs().anchors;
         let connector = TlsConnector::from(Arc::new(config));
-        let stream = connector.connect(nobody(), stream).await?;
-        let (_, connection) = stream.get_ref();
+        let mut stream = connector.connect(nobody(), stream).await?;
+        let (_, connection) = stream.get_mut();
+        connection.set_buffer_limit(Some(512 << 10));
         let certificates = connection.peer_certificates();
         let peer = self.peer(&roots, certificates, Usage::Server, |id| {
             expected.contains(id)

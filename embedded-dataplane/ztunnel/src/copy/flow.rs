@@ -22,8 +22,9 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::end::{Ending, Side};
 use super::{Broken, Endpoint, Meter};
 
-/// Pieces that one direction moves before others get their turn.
-const TURN: usize = 32;
+/// Octets that one direction moves before others get their turn, and pieces.
+const TURN: u64 = 1 << 20;
+const PIECES: usize = 32;
 
 /// What is under way.
 #[derive(Debug)]
@@ -252,7 +253,11 @@ impl Direction {
         if self.is_finished {
             return Step::Deaf;
         }
-        for _ in 0..TURN {
+        let turn = self.passed + TURN;
+        for _ in 0..PIECES {
+            if self.passed >= turn {
+                break;
+            }
             if self.is_ending {
                 return match to.poll_finish(cx) {
                     Poll::Ready(Ok(())) => {

@@ -7,23 +7,24 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
 use socket2::SockRef;
 use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
 
 use super::{Broken, Endpoint};
 
-/// Octets that one look at the socket takes at most.
-const MOST: usize = 64 << 10;
+/// Octets that one look at the socket takes at most: what there is of a bulk transfer goes on in few
+/// steps, each of which costs a system call here, another at the other end, and a frame.
+const MOST: usize = 256 << 10;
 
 /// Up to here octets are copied out of the buffer of the thread, so that they hold no more memory
 /// than they are long; beyond it the buffer goes with them.
-const COPIED: usize = 32 << 10;
+const COPIED: usize = 64 << 10;
 
 thread_local! {
     /// Nothing is kept in it: connections that wait hold no buffer.
-    static BUFFER: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A TCP connection.
@@ -60,10 +61,9 @@ impl<'s> Tcp<'s> {
 
     fn read(&self) -> io::Result<Bytes> {
         BUFFER.with_borrow_mut(|buffer| {
-            buffer.reserve(MOST);
-            let length = self.stream.try_read_buf(buffer)?;
-            if length > COPIED {
-                return Ok(buffer.split().freeze());
+            buffer.reserve_exact(MOST);
+            if receive(self.stream, buffer)? > COPIED {
+                return Ok(std::mem::take(buffer).into());
             }
             let octets = Bytes::copy_from_slice(buffer);
             buffer.clear();
@@ -88,7 +88,7 @@ impl Endpoint for Tcp<'_> {
 
     fn poll_write(&mut self, cx: &mut Context<'_>, octets: &mut Bytes) -> Poll<Result<(), Broken>> {
         while !octets.is_empty() {
-            match self.stream.try_write(octets) {
+            match send(self.stream, octets) {
                 Ok(length) => octets.advance(length),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if let Err(error) = ready!(self.stream.poll_write_ready(cx)) {
@@ -167,6 +167,57 @@ impl Endpoint for Tcp<'_> {
             abort(self.stream);
         }
     }
+}
+
+/// Appends what there is to a buffer that has room for some.
+#[cfg(target_os = "linux")]
+fn receive(stream: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    let room = buffer.capacity() - buffer.len();
+    at_once(stream, Interest::READABLE, room, || {
+        rustix::io::read(stream, rustix::buffer::spare_capacity(buffer))
+    })
+}
+
+/// Sends as many of these as there is room for.
+#[cfg(target_os = "linux")]
+fn send(stream: &TcpStream, octets: &[u8]) -> io::Result<usize> {
+    use rustix::net::SendFlags;
+
+    at_once(stream, Interest::WRITABLE, octets.len(), || {
+        rustix::net::send(stream, octets, SendFlags::NOSIGNAL)
+    })
+}
+
+/// Does something for so many octets that needs the socket to be ready. Where it came to fewer the
+/// socket is not ready any more (epoll(7), edge-triggered), and is not asked again only to say so.
+#[cfg(target_os = "linux")]
+fn at_once(
+    stream: &TcpStream,
+    interest: Interest,
+    octets: usize,
+    work: impl FnOnce() -> rustix::io::Result<usize>,
+) -> io::Result<usize> {
+    let mut fewer = None;
+    // INVARIANT: told as an error within, so that what made the socket ready before is forgotten, and
+    // not what does meanwhile.
+    let all = stream.try_io(interest, || match work()? {
+        done if done < octets => {
+            fewer = Some(done);
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+        done => Ok(done),
+    });
+    fewer.map_or(all, Ok)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn receive(stream: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    stream.try_read_buf(buffer)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn send(stream: &TcpStream, octets: &[u8]) -> io::Result<usize> {
+    stream.try_write(octets)
 }
 
 /// Has a connection end by RST when it is dropped.
