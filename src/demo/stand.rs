@@ -89,6 +89,7 @@ impl Stand {
             observer: Arc::new(witness.clone()),
             draining: around.draining.clone(),
             panics: around.panics.clone(),
+            lanes: Vec::new(),
         };
         let settings = Settings {
             sockets: sockets(role),

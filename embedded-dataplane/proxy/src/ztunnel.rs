@@ -7,6 +7,7 @@ use std::time::Duration;
 use ambient_identity::{RevocationFileError, SpiffeId, Store, StoreError, Trust};
 use ambient_runtime::admin::{self, Limits, Quit};
 use ambient_runtime::drain::Drain;
+use ambient_runtime::lanes::Lanes;
 use ambient_runtime::log::{Installed, Log};
 use ambient_runtime::metrics::Metrics;
 use ambient_runtime::readiness::{Gate, Readiness};
@@ -19,7 +20,7 @@ use ambient_ztunnel::socket::PrivilegeError;
 use ambient_ztunnel::telemetry::{
     Bounds, Telemetry, watch_certificates, watch_inbound, watch_pool,
 };
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
@@ -96,25 +97,16 @@ pub(crate) fn run(settings: Settings) -> Result<(), RunError> {
     log.install()?;
     log.take_panics();
     ambient_hbone::descriptors(DESCRIPTORS);
-    let runtime = runtime(settings.threads)?;
-    let outcome = runtime.block_on(serve(settings, &log));
-    // What is dropped with it may have something to tell.
-    runtime.shutdown_timeout(FAREWELL);
+    let lanes = Lanes::start(settings.threads)?;
+    let others = lanes.handles().into_iter().skip(1).collect();
+    let outcome = lanes.block_on(serve(settings, others, &log));
+    // What is dropped with them may have something to tell.
+    lanes.end(FAREWELL);
     log.flush(FAREWELL);
     outcome
 }
 
-fn runtime(threads: usize) -> io::Result<Runtime> {
-    match threads {
-        1 => Builder::new_current_thread().enable_all().build(),
-        threads => Builder::new_multi_thread()
-            .worker_threads(threads)
-            .enable_all()
-            .build(),
-    }
-}
-
-async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
+async fn serve(settings: Settings, lanes: Vec<Handle>, log: &Log) -> Result<(), RunError> {
     let mut signals = Signals::listen()?;
     let snapshot = unless_ended(&mut signals, snapshot(&settings)).await;
     let Some(snapshot) = snapshot.transpose()? else {
@@ -152,6 +144,7 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
             observer: Arc::new(telemetry.clone()),
             draining,
             panics: panics.clone(),
+            lanes,
         },
         of_relay(&settings),
     )?;

@@ -9,6 +9,7 @@
 
 mod baggage;
 mod connector;
+mod lane;
 mod origin;
 mod outbound;
 mod plaintext;
@@ -27,6 +28,7 @@ use ambient_hbone::pool::{Counts, Pool};
 use ambient_identity::Store;
 use ambient_runtime::drain::{Draining, Group};
 use ambient_runtime::tasks::{Panics, Tasks};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::report::{Direction, Early, End, Failure, Inbound, Observer};
@@ -37,6 +39,7 @@ use crate::socket::{Accept, Accepted, Dialer, PrivilegeError};
 pub use settings::{Bounds, Settings};
 
 use connector::Dial;
+use lane::Lane;
 use room::{Held, Room};
 
 /// What a relay knows at a moment: the mesh, and who it is in it itself.
@@ -83,12 +86,17 @@ pub struct Parts {
     pub draining: Draining,
     /// Who is told when one of its listeners panics. Of connections panics are counted there.
     pub panics: Panics,
+    /// Runtimes of the threads that connections are spread over, beside the one that it is made in.
+    pub lanes: Vec<Handle>,
 }
 
 /// A relay for one workload. When it is dropped all that it carries breaks off, so drain and
 /// [close](Self::close) it first.
 pub struct Relay {
-    shared: Arc<Shared>,
+    /// At least one, of which the first is the runtime that it was made in.
+    lanes: Arc<[Lane]>,
+    draining: Draining,
+    room: Arc<Room>,
     listening: Tasks,
 }
 
@@ -105,7 +113,7 @@ impl fmt::Debug for Relay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Relay")
             .field("pool", &self.pool())
-            .field("draining", &self.shared.draining)
+            .field("draining", &self.draining)
             .finish_non_exhaustive()
     }
 }
@@ -113,11 +121,13 @@ impl fmt::Debug for Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         // They hold what is shared themselves.
-        self.shared.serving.abort();
+        for lane in &*self.lanes {
+            lane.shared.serving.abort();
+        }
     }
 }
 
-/// What all tasks of a relay share.
+/// What all tasks of a lane share.
 struct Shared {
     known: watch::Receiver<Arc<Known>>,
     store: Arc<Store>,
@@ -125,7 +135,7 @@ struct Shared {
     draining: Draining,
     dialer: Arc<Dialer>,
     pool: Pool<Dial>,
-    room: Room,
+    room: Arc<Room>,
     settings: Settings,
     serving: Tasks,
     outbound: Group,
@@ -134,7 +144,8 @@ struct Shared {
 }
 
 impl Relay {
-    /// A relay that nothing comes to yet. Needs the runtime that it is made in.
+    /// A relay that nothing comes to yet. Needs the runtime that it is made in, and its other lanes for
+    /// as long as it is there.
     ///
     /// # Errors
     ///
@@ -147,30 +158,42 @@ impl Relay {
             tracing::warn!(error = error.to_string(), "no certificate yet");
         }
         let dialer = Arc::new(Dialer::new(settings.sockets.clone()));
-        let dial = Dial {
-            store: Arc::clone(&parts.store),
-            dialer: Arc::clone(&dialer),
-            observer: Arc::clone(&parts.observer),
-            handshake: settings.handshake,
+        let room = Arc::new(Room::new(settings.inbound, settings.handshake));
+        let outbound = parts.draining.group("outbound connections");
+        let inbound = parts.draining.group("inbound connections");
+        let tunnels = parts.draining.group("inbound tunnels");
+        let lane = |handle| {
+            let dial = Dial {
+                store: Arc::clone(&parts.store),
+                dialer: Arc::clone(&dialer),
+                observer: Arc::clone(&parts.observer),
+                handshake: settings.handshake,
+            };
+            let shared = Shared {
+                known: parts.known.clone(),
+                store: Arc::clone(&parts.store),
+                observer: Arc::clone(&parts.observer),
+                draining: parts.draining.clone(),
+                dialer: Arc::clone(&dialer),
+                pool: Pool::new(dial, settings.client.clone(), settings.pool_settings()),
+                room: Arc::clone(&room),
+                settings: settings.clone(),
+                serving: Tasks::apart(&parts.panics),
+                outbound: outbound.clone(),
+                inbound: inbound.clone(),
+                tunnels: tunnels.clone(),
+            };
+            Lane {
+                handle,
+                shared: Arc::new(shared),
+            }
         };
-        let pool = Pool::new(dial, settings.client.clone(), settings.pool_settings());
-        let shared = Shared {
-            outbound: parts.draining.group("outbound connections"),
-            inbound: parts.draining.group("inbound connections"),
-            tunnels: parts.draining.group("inbound tunnels"),
-            serving: Tasks::apart(&parts.panics),
-            known: parts.known,
-            store: parts.store,
-            observer: parts.observer,
-            draining: parts.draining,
-            dialer,
-            pool,
-            room: Room::new(settings.inbound, settings.handshake),
-            settings,
-        };
+        let handles = [Handle::current()].into_iter().chain(parts.lanes);
         Ok(Self {
+            lanes: handles.map(lane).collect(),
+            room,
             listening: Tasks::new(&parts.panics),
-            shared: Arc::new(shared),
+            draining: parts.draining,
         })
     }
 
@@ -225,18 +248,26 @@ impl Relay {
     /// Waits, once the drain is over, until what was carried has arrived, and until what was broken
     /// off was told to its peers and to the observer. How long that may take is for the caller to say.
     pub async fn close(&self) {
-        self.shared.serving.ended().await;
-        self.shared.pool.close().await;
+        for lane in &*self.lanes {
+            lane.shared.serving.ended().await;
+            lane.shared.pool.close().await;
+        }
     }
 
-    /// What its pool of tunnels holds at this moment.
+    /// What its pools of tunnels hold at this moment, all together.
     pub fn pool(&self) -> Counts {
-        self.shared.pool.counts()
+        let each = self.lanes.iter().map(|lane| lane.shared.pool.counts());
+        each.fold(Counts::default(), |all, one| Counts {
+            keys: all.keys + one.keys,
+            connections: all.connections + one.connections,
+            streams: all.streams + one.streams,
+            dialing: all.dialing + one.dialing,
+        })
     }
 
     /// What there is from outside at this moment, and what was refused of it.
     pub fn inbound(&self) -> Inbound {
-        self.shared.room.counts()
+        self.room.counts()
     }
 
     /// Each connection comes with so many descriptors of those for connections from outside.
@@ -247,16 +278,19 @@ impl Relay {
         descriptors: usize,
         serve: fn(&Arc<Shared>, Accepted, Option<Held>),
     ) {
-        let shared = Arc::clone(&self.shared);
+        let lanes = Arc::clone(&self.lanes);
+        let (draining, room) = (self.draining.clone(), Arc::clone(&self.room));
         self.listening.spawn(name, async move {
-            let draining = shared.draining.clone();
             until(draining.requested(), async {
                 loop {
                     let held = match descriptors {
                         0 => None,
-                        many => Some(shared.room.descriptors(many).await),
+                        many => Some(room.descriptors(many).await),
                     };
-                    serve(&shared, accept.accept().await, held);
+                    let accepted = accept.accept().await;
+                    lane::give(&lanes, accepted, |shared, accepted| {
+                        serve(shared, accepted, held);
+                    });
                 }
             })
             .await;

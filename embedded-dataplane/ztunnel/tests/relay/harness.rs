@@ -123,6 +123,7 @@ services:
             observer: Arc::new(observer),
             draining,
             panics: panics.clone(),
+            lanes: Vec::new(),
         };
         Running {
             relay: Relay::new(parts, settings.clone()).unwrap(),
