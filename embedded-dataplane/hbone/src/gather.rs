@@ -8,7 +8,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -18,17 +18,34 @@ const MOST: usize = 64 << 10;
 /// Writes of so many octets are worth one of their own, without a copy: a record of TLS has no more.
 const LARGE: usize = 16 << 10;
 
+/// Octets that are read in one turn at most. What came is to leave again before more comes: it is
+/// still in the caches then, and the buffers that it was in are free.
+const TURN: usize = 256 << 10;
+
 /// Whether writes are held back; they are not, unless somebody says so.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Gate {
     is_closed: AtomicBool,
     /// Octets wait at the gate, or behind it: TLS takes more than the socket does.
     is_crowded: AtomicBool,
+    /// Octets that may still be read in this turn.
+    readable: AtomicUsize,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            is_closed: AtomicBool::default(),
+            is_crowded: AtomicBool::default(),
+            readable: AtomicUsize::new(usize::MAX),
+        }
+    }
 }
 
 impl Gate {
-    /// Holds back what is written.
+    /// Holds back what is written, and begins a turn.
     pub(crate) fn close(&self) {
+        self.readable.store(TURN, Ordering::Relaxed);
         self.is_closed.store(true, Ordering::Relaxed);
     }
 
@@ -108,7 +125,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gathered<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let readable = self.gate.readable.load(Ordering::Relaxed);
+        if readable == 0 {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        let new = buffer.filled().len().saturating_sub(before);
+        let left = readable.saturating_sub(new);
+        self.gate.readable.store(left, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -48,7 +48,7 @@ impl Limits {
         stream_window: 4 << 20,
         connection_window: 16 << 20,
         budget: None,
-        frame: 1 << 20,
+        frame: (64 << 10) - 9,
         headers: 64 << 10,
         streams: 200,
         send_buffer: 400 << 10,

@@ -97,6 +97,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), RunError> {
     log.install()?;
     log.take_panics();
     ambient_hbone::descriptors(DESCRIPTORS);
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(2 << 20)));
     let lanes = Lanes::start(settings.threads)?;
     let others = lanes.handles().into_iter().skip(1).collect();
     let outcome = lanes.block_on(serve(settings, others, &log));

@@ -1,6 +1,5 @@
 //! A TCP connection as an end.
 
-use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -13,19 +12,12 @@ use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
 
 use super::{Broken, Endpoint};
+use crate::socket::buffers::Buffer;
+use crate::socket::steps;
 
-/// Octets that one look at the socket takes at most: what there is of a bulk transfer goes on in few
-/// steps, each of which costs a system call here, another at the other end, and a frame.
-const MOST: usize = 256 << 10;
-
-/// Up to here octets are copied out of the buffer of the thread, so that they hold no more memory
-/// than they are long; beyond it the buffer goes with them.
-const COPIED: usize = 64 << 10;
-
-thread_local! {
-    /// Nothing is kept in it: connections that wait hold no buffer.
-    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
+/// Up to here octets are copied out of the buffer that they were read into, so that they hold no more
+/// memory than they are long; beyond it the buffer goes with them.
+const COPIED: usize = 32 << 10;
 
 /// A TCP connection.
 pub(crate) struct Tcp<'s> {
@@ -60,14 +52,11 @@ impl<'s> Tcp<'s> {
     }
 
     fn read(&self) -> io::Result<Bytes> {
-        BUFFER.with_borrow_mut(|buffer| {
-            buffer.reserve_exact(MOST);
-            if receive(self.stream, buffer)? > COPIED {
-                return Ok(std::mem::take(buffer).into());
-            }
-            let octets = Bytes::copy_from_slice(buffer);
-            buffer.clear();
-            Ok(octets)
+        let mut buffer = Buffer::take();
+        Ok(if steps::receive(self.stream, buffer.octets())? > COPIED {
+            Bytes::from_owner(buffer)
+        } else {
+            Bytes::copy_from_slice(buffer.as_ref())
         })
     }
 }
@@ -88,7 +77,7 @@ impl Endpoint for Tcp<'_> {
 
     fn poll_write(&mut self, cx: &mut Context<'_>, octets: &mut Bytes) -> Poll<Result<(), Broken>> {
         while !octets.is_empty() {
-            match send(self.stream, octets) {
+            match steps::send(self.stream, octets) {
                 Ok(length) => octets.advance(length),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if let Err(error) = ready!(self.stream.poll_write_ready(cx)) {
@@ -167,57 +156,6 @@ impl Endpoint for Tcp<'_> {
             abort(self.stream);
         }
     }
-}
-
-/// Appends what there is to a buffer that has room for some.
-#[cfg(target_os = "linux")]
-fn receive(stream: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<usize> {
-    let room = buffer.capacity() - buffer.len();
-    at_once(stream, Interest::READABLE, room, || {
-        rustix::io::read(stream, rustix::buffer::spare_capacity(buffer))
-    })
-}
-
-/// Sends as many of these as there is room for.
-#[cfg(target_os = "linux")]
-fn send(stream: &TcpStream, octets: &[u8]) -> io::Result<usize> {
-    use rustix::net::SendFlags;
-
-    at_once(stream, Interest::WRITABLE, octets.len(), || {
-        rustix::net::send(stream, octets, SendFlags::NOSIGNAL)
-    })
-}
-
-/// Does something for so many octets that needs the socket to be ready. Where it came to fewer the
-/// socket is not ready any more (epoll(7), edge-triggered), and is not asked again only to say so.
-#[cfg(target_os = "linux")]
-fn at_once(
-    stream: &TcpStream,
-    interest: Interest,
-    octets: usize,
-    work: impl FnOnce() -> rustix::io::Result<usize>,
-) -> io::Result<usize> {
-    let mut fewer = None;
-    // INVARIANT: told as an error within, so that what made the socket ready before is forgotten, and
-    // not what does meanwhile.
-    let all = stream.try_io(interest, || match work()? {
-        done if done < octets => {
-            fewer = Some(done);
-            Err(io::ErrorKind::WouldBlock.into())
-        }
-        done => Ok(done),
-    });
-    fewer.map_or(all, Ok)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn receive(stream: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<usize> {
-    stream.try_read_buf(buffer)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn send(stream: &TcpStream, octets: &[u8]) -> io::Result<usize> {
-    stream.try_write(octets)
 }
 
 /// Has a connection end by RST when it is dropped.

@@ -10,12 +10,11 @@ use ambient_hbone::pool::{Connector, DialError, Key, PoolError};
 use ambient_identity::{
     Connected, HandshakeError, ParseSpiffeIdError, SpiffeId, Store, StoreError, TlsFault,
 };
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::trusted::{Trusted, Trustee};
 use crate::report::{Direction, Failure, Handshake, Observer, TlsFailure};
-use crate::socket::Dialer;
+use crate::socket::{Ahead, Dialer};
 
 /// Makes connections for tunnels.
 pub(super) struct Dial {
@@ -39,7 +38,7 @@ pub(super) enum DialFault {
 }
 
 impl Connector for Dial {
-    type Stream = Trusted<Connected<TcpStream>>;
+    type Stream = Trusted<Connected<Ahead>>;
     type Peer = Trustee;
     type Error = DialFault;
 
@@ -55,7 +54,7 @@ impl Connector for Dial {
             .await
             .map_err(DialFault::Connect)?;
         let began = Instant::now();
-        let made = timeout(self.handshake, workload.connect(stream, Arc::new(expected))).await;
+        let made = timeout(self.handshake, workload.connect(Ahead::new(stream), Arc::new(expected))).await;
         let made = match made {
             Ok(made) => made.map_err(TlsFailure::Handshake),
             Err(_) => Err(TlsFailure::Late(self.handshake)),

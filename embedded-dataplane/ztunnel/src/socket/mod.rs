@@ -1,10 +1,13 @@
 //! Sockets as the relay needs them: listening where traffic is led to, and connecting as somebody
 //! else.
 
+mod ahead;
+pub(crate) mod buffers;
 mod class;
 mod dial;
 mod listen;
 mod ports;
+pub(crate) mod steps;
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,6 +17,7 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 pub use listen::{Accept, Accepted, Destination, Listener};
 
+pub(crate) use ahead::Ahead;
 pub(crate) use dial::Dialer;
 
 /// From which address an application is connected to.
