@@ -32,6 +32,10 @@ use crate::signals::Signals;
 /// Open files that a relay asks for: two for a connection.
 const DESCRIPTORS: usize = 1 << 20;
 
+/// Of these, so many that no connection takes: three sites of administration may have 64 each at once,
+/// and there are successors to meet and certificates to ask for.
+const KEPT: usize = 256;
+
 /// A bug of ours (`EX_SOFTWARE`, sysexits(3)).
 const BUG: u8 = 70;
 
@@ -91,11 +95,12 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// # Errors
 ///
 /// Why it cannot start, or cannot go on.
-pub(crate) fn run(settings: Settings) -> Result<(), RunError> {
+pub(crate) fn run(mut settings: Settings) -> Result<(), RunError> {
     let log = Log::start(io::stderr(), settings.log.clone())?;
     log.install()?;
     log.take_panics();
-    ambient_hbone::descriptors(DESCRIPTORS);
+    let granted = ambient_hbone::descriptors(DESCRIPTORS);
+    settings.sockets.kept = granted - KEPT.min(granted / 8);
     let runtime = runtime(settings.threads)?;
     let outcome = runtime.block_on(serve(settings, &log));
     // What is dropped with it may have something to tell.

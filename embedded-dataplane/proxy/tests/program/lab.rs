@@ -108,6 +108,8 @@ impl Inbound {
 #[derive(Debug, Clone)]
 pub(crate) enum Relay {
     Ours,
+    /// Ours, with so many descriptors.
+    OursWithin(usize),
     /// Istio's ztunnel, this program.
     Ztunnel(PathBuf),
     /// None; a server that takes tunnels itself.
@@ -264,6 +266,11 @@ impl Lab {
         ];
         let mut start = |name: &str, kind: &Relay, within: &dyn Fn(&Path) -> Command| match kind {
             Relay::Ours => relay(folder.path(), name, within(PROGRAM.as_ref()), name),
+            Relay::OursWithin(many) => {
+                let mut command = within("prlimit".as_ref());
+                command.arg(format!("--nofile={many}:{many}")).arg(PROGRAM);
+                relay(folder.path(), name, command, name)
+            }
             Relay::Ztunnel(program) => {
                 let log = format!("{name}-authority");
                 let authority = listening(within(&own), "lab::certify", AUTHORITY, &log);
