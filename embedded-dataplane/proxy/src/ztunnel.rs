@@ -21,7 +21,7 @@ use ambient_ztunnel::telemetry::{
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::begin::Begins;
 use crate::certificates;
@@ -187,46 +187,65 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
     // Before anybody is told whether it is.
     ready.open();
     let quit = Quit::default();
-    let administration = admin::administration(Some(log.clone()), quit.clone(), {
-        let (config, store) = (settings.shown(), Arc::clone(&store));
-        move || {
-            Dump {
-                known: &known,
-                certificates: &store.list(),
-                connections: &telemetry.connections(),
-                config: &config,
-                version: env!("CARGO_PKG_VERSION"),
-            }
-            .to_json()
-        }
-    });
+    let shown = shown(&settings, &known, &store, &telemetry);
+    let administration = admin::administration(Some(log.clone()), quit.clone(), shown);
     let metrics = admin::metrics(&Arc::new(metrics));
     let sites = [
         (listeners.admin, administration),
         (listeners.metrics, metrics),
         (listeners.status, admin::readiness(readiness.clone())),
     ];
-    let sites = admin::Server::start(sites, Limits::default(), &panics)?;
+    let mut sites = admin::Server::start(sites, Limits::default(), &panics)?;
     tracing::info!(workload = %settings.workload, "ready");
 
+    let mut is_followed = false;
     let cause = tokio::select! {
         cause = signals.any() => cause,
         () = quit.asked() => "asked by administration",
         () = taken(offer.as_ref()) => {
-            // The sites are the successor's from now on: their sockets are the same.
-            sites.stop().await;
+            // The sites are the successor's from now on: their sockets are the same. Who was accepted
+            // here is answered here, and that all is well.
+            sites.close().await;
+            is_followed = true;
             // Nor is anything held of the others: if the successor dies, who follows it listens itself.
             offer = None;
             carry_on(&drain, &mut signals).await
         }
         panic = panics.any() => return Err(RunError::Panic(panic.to_string())),
     };
-    ready.shut();
+    if !is_followed {
+        ready.shut();
+    }
     // Its listeners are descriptors of the same sockets, which nobody accepts from any more.
     drop(offer);
     tracing::info!(cause, within = ?settings.drain, "draining");
     end(&drain, &relay, settings.drain, &mut signals).await;
+    if is_followed {
+        // Who has not asked by then is not going to.
+        let _ = timeout(FAREWELL, sites.answered()).await;
+    }
     Ok(())
+}
+
+/// What there is to be shown of the process, as JSON.
+fn shown(
+    settings: &Settings,
+    known: &Arc<Known>,
+    store: &Arc<Store>,
+    telemetry: &Telemetry,
+) -> impl Fn() -> String + Send + Sync + use<> {
+    let config = settings.shown();
+    let (known, store, telemetry) = (Arc::clone(known), Arc::clone(store), telemetry.clone());
+    move || {
+        Dump {
+            known: &known,
+            certificates: &store.list(),
+            connections: &telemetry.connections(),
+            config: &config,
+            version: env!("CARGO_PKG_VERSION"),
+        }
+        .to_json()
+    }
 }
 
 /// Has what the relay holds shown among its metrics.

@@ -7,6 +7,7 @@ mod application;
 mod bounds;
 #[cfg(target_os = "linux")]
 mod conformance;
+mod handover;
 mod harness;
 #[cfg(target_os = "linux")]
 mod lab;

@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::timeout;
 
 use super::page::{Answer, Site};
@@ -56,12 +58,25 @@ impl Default for Limits {
 
 /// Serves a site for ever. Dropping it ends all of its connections.
 pub async fn serve(listener: TcpListener, site: Site, limits: Limits) {
+    serve_until(listener, site, limits, pending::<()>()).await;
+}
+
+/// Serves a site until something else happens: what comes of that is dropped when nobody accepts any more,
+/// and then those are answered who were accepted before.
+pub(super) async fn serve_until<T>(
+    listener: TcpListener,
+    site: Site,
+    limits: Limits,
+    end: impl Future<Output = T>,
+) {
+    let mut end = pin!(end);
     let site = Arc::new(site);
     let mut acceptor = Acceptor::new(listener, site.name());
     let mut connections = JoinSet::new();
     let mut order = VecDeque::<AbortHandle>::new();
-    loop {
+    let end = loop {
         tokio::select! {
+            end = &mut end => break end,
             (stream, _) = acceptor.accept() => {
                 order.retain(|connection| !connection.is_finished());
                 if order.len() >= limits.connections.max(1)
@@ -72,12 +87,20 @@ pub async fn serve(listener: TcpListener, site: Site, limits: Limits) {
                 let connection = connection(stream, Arc::clone(&site), limits);
                 order.push_back(connections.spawn(connection));
             }
-            Some(ended) = connections.join_next() => {
-                if ended.is_err_and(|error| error.is_panic()) {
-                    tracing::error!(site = site.name(), "a page panicked");
-                }
-            }
+            Some(ended) = connections.join_next() => look(&site, ended),
         }
+    };
+    drop(acceptor);
+    drop(end);
+    while let Some(ended) = connections.join_next().await {
+        look(&site, ended);
+    }
+}
+
+/// Whether a connection ended as it should.
+fn look(site: &Site, ended: Result<(), JoinError>) {
+    if ended.is_err_and(|error| error.is_panic()) {
+        tracing::error!(site = site.name(), "a page panicked");
     }
 }
 

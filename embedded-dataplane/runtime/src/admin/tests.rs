@@ -369,6 +369,28 @@ async fn a_server_answers_while_the_process_is_busy_and_ends_when_asked() {
     work.send("moving data").unwrap();
     let answer = rest(&mut stream).await;
     assert!(answer.ends_with("Ok(\"moving data\")"), "{answer}");
-    server.unwrap().stop().await;
+    server.unwrap().close().await;
     TcpStream::connect(address).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn who_was_accepted_is_answered_though_nobody_else_is_accepted_any_more() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let site = Site::new("test").page("/", &[Method::GET], |_| Answer::text(StatusCode::OK, "yes"));
+    let server = Server::start([(listener, site)], Limits::default(), &Panics::default());
+    let mut server = server.unwrap();
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    // Accepted after it.
+    let mut next = TcpStream::connect(address).await.unwrap();
+    next.write_all(b"GET / HTTP/1.1\r\nhost: t\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(rest(&mut next).await.ends_with("yes"));
+    server.close().await;
+    TcpStream::connect(address).await.unwrap_err();
+    slow.write_all(b"host: t\r\n\r\n").await.unwrap();
+    assert!(rest(&mut slow).await.ends_with("yes"));
+    server.answered().await;
 }
