@@ -32,6 +32,9 @@ use crate::signals::Signals;
 /// Open files that a relay asks for: two for a connection.
 const DESCRIPTORS: usize = 1 << 20;
 
+/// The least that there is something left of for connections: it takes about twenty itself.
+const LEAST: usize = 48;
+
 /// Of these, so many that no connection takes: three sites of administration may have 64 each at once,
 /// and there are successors to meet and certificates to ask for.
 const KEPT: usize = 256;
@@ -45,6 +48,15 @@ pub(crate) enum RunError {
     /// The system does not give what every process needs.
     #[error("cannot start")]
     System(#[from] io::Error),
+    /// The system grants too few open files.
+    #[error(
+        "the limit of open files is {granted}, and a relay needs {LEAST} at least; `ulimit -n 65536` \
+         before it is started, or `LimitNOFILE=65536` in its unit, raises it"
+    )]
+    Descriptors {
+        /// So many.
+        granted: usize,
+    },
     /// There is a log already.
     #[error(transparent)]
     Log(#[from] Installed),
@@ -75,9 +87,10 @@ impl RunError {
     /// The exit code: wrong configuration is told from what may be better next time.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Snapshot(_) | Self::Workload(_) | Self::Listen(ListenError::Other { .. }) => {
-                crate::USAGE
-            }
+            Self::Descriptors { .. }
+            | Self::Snapshot(_)
+            | Self::Workload(_)
+            | Self::Listen(ListenError::Other { .. }) => crate::USAGE,
             Self::Panic(_) => BUG,
             _ => 1,
         }
@@ -96,10 +109,13 @@ const FAREWELL: Duration = Duration::from_secs(2);
 ///
 /// Why it cannot start, or cannot go on.
 pub(crate) fn run(mut settings: Settings) -> Result<(), RunError> {
+    let granted = ambient_hbone::descriptors(DESCRIPTORS);
+    if granted < LEAST {
+        return Err(RunError::Descriptors { granted });
+    }
     let log = Log::start(io::stderr(), settings.log.clone())?;
     log.install()?;
     log.take_panics();
-    let granted = ambient_hbone::descriptors(DESCRIPTORS);
     settings.sockets.kept = granted - KEPT.min(granted / 8);
     let runtime = runtime(settings.threads)?;
     let outcome = runtime.block_on(serve(settings, &log));
