@@ -7,6 +7,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
+use ambient_testkit::{Authority, Issued, Leaf, Purpose, Validity};
+
 use crate::harness::{PROGRAM, Process, authority, eventually, get};
 
 const MESH: &str = "workloads:
@@ -371,4 +373,63 @@ fn a_full_disk_below_the_log_holds_nothing_up_and_is_counted() {
     });
     process.terminate();
     assert_eq!(process.ended(), Some(0));
+}
+
+/// What a process says of this certificate, and whether it becomes ready with it.
+fn told_of(issued: &Issued, roots: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free();
+    let config = configured(folder.path(), &ports);
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("authority: ", "certificates: ")).unwrap();
+    let Issued { chain, key } = issued;
+    let files = [
+        ("cert-chain.pem", &**chain),
+        ("key.pem", key),
+        ("root-cert.pem", roots),
+    ];
+    for (name, text) in files {
+        fs::write(folder.path().join("authority").join(name), text).unwrap();
+    }
+    let process = Process::start(&mut program(&config), folder.path().join("log"));
+    process.logs("identity=");
+    let log = process.log();
+    let line = log.lines().find(|line| line.contains("identity=")).unwrap();
+    let [.., status] = ports;
+    let answer = get(status, "/healthz/ready").unwrap();
+    format!(
+        "{}\n{}",
+        line.split_once('\t').unwrap().1,
+        answer.lines().last().unwrap()
+    )
+}
+
+#[test]
+fn what_is_wrong_with_the_own_certificate_is_told_and_it_is_used_where_others_may_believe_it() {
+    let (mesh, other) = (Authority::new("mesh"), Authority::new("other"));
+    let leaf = Leaf::of("cluster.local/ns/shop/sa/db");
+    let issued = mesh.issue(&leaf);
+    let anothers = Issued {
+        key: mesh.issue(&leaf).key,
+        ..issued.clone()
+    };
+    let told = [
+        told_of(&issued, &other.root()),
+        told_of(
+            &mesh.issue(&leaf.clone().only_for(Purpose::Client)),
+            &mesh.root(),
+        ),
+        told_of(&anothers, &mesh.root()),
+        told_of(&mesh.issue(&leaf.valid(Validity::Past)), &mesh.root()),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    warn	proxy::certificates	peers that believe the same roots refuse the certificate of this workload	identity=spiffe://cluster.local/ns/shop/sa/db error="the chain leads to none of the roots"
+    ready
+    warn	proxy::certificates	peers that believe the same roots refuse the certificate of this workload	identity=spiffe://cluster.local/ns/shop/sa/db error="the certificate is not for this end of a connection"
+    ready
+    warn	proxy::certificates	no certificate yet	identity=spiffe://cluster.local/ns/shop/sa/db error="what was fetched cannot be used: it is not the key of the certificate"
+    not ready, waiting for: certificate
+    warn	proxy::certificates	no certificate yet	identity=spiffe://cluster.local/ns/shop/sa/db error="the certificate that was given has expired already"
+    not ready, waiting for: certificate
+    "#);
 }
