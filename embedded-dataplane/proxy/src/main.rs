@@ -67,6 +67,19 @@ fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
         cause = error.source();
     }
     // With stderr gone there is nobody left to tell.
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", harmless(&text));
     code.into()
+}
+
+/// A text on one line, whatever it quotes of a file: what moves the cursor of a terminal is escaped.
+fn harmless(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            escaped.extend(character.escape_default());
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
 }

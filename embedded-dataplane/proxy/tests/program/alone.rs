@@ -269,6 +269,8 @@ fn what_is_wrong_is_told_and_is_the_exit_code() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = holder.local_addr().unwrap().to_string();
     let is_folder = folder.path().display().to_string();
+    let strange = folder.path().join("strange.yaml").display().to_string();
+    fs::write(&strange, "\"\\e[2J\\nall is well\": 1\n").unwrap();
     for arguments in [
         &["ztunnel"][..],
         &["ztunnel", "--authority", "a", "--certificates", "b"],
@@ -278,6 +280,7 @@ fn what_is_wrong_is_told_and_is_the_exit_code() {
         &["ztunnel", "--drain", "5"],
         &["ztunnel", "--workload", "db"],
         &["ztunnel", "--config", &config, "--snapshot", "nowhere"],
+        &["ztunnel", "--config", &config, "--snapshot", &strange],
         &["ztunnel", "--config", &config, "--workload", "shop/web/web"],
         &["ztunnel", "--config", &config, "--tunnels", &taken],
         &["ztunnel", "--config", &config, "--threads", "0"],
@@ -297,7 +300,7 @@ fn what_is_wrong_is_told_and_is_the_exit_code() {
         _ = writeln!(told, "{code:?} {}", text.replace(&folder, "FOLDER"));
     }
     drop(holder);
-    insta::assert_snapshot!(told, @"
+    insta::assert_snapshot!(told, @r#"
     Some(64) error: `--certificates` is missing: the folder of the workload's certificate
     Some(64) error: `--certificates` and `--authority` exclude each other
     Some(64) error: `--snapshot` is missing: the file with workloads and services
@@ -306,13 +309,14 @@ fn what_is_wrong_is_told_and_is_the_exit_code() {
     Some(64) error: invalid value '5' for '--drain <TIME>': `5` is no time: write `250ms`, `5s` or `10m`
     Some(64) error: invalid value 'db' for '--workload <NAMESPACE/NAME/SERVICE-ACCOUNT>': `db` is not of the form `NAMESPACE/NAME/SERVICE-ACCOUNT`
     Some(64) error: cannot read `nowhere`: No such file or directory (os error 2)
+    Some(64) error: FOLDER/strange.yaml:1: unknown field `\u{1b}[2J\nall is well`, expected one of `workloads`, `services`, `policies`
     Some(64) error: there is no workload `shop/web/web`; it is named NAMESPACE/NAME/SERVICE-ACCOUNT, as in the snapshot
     Some(1) error: cannot listen for `tunnels` at TAKEN; `--tunnels` takes another address: Address already in use (os error 98)
     Some(64) error: `--threads 0`: take 1 to 1024
     Some(64) error: `--threads 5000`: take 1 to 1024
     Some(1) error: cannot listen for a successor at `FOLDER`: Is a directory (os error 21)
     Some(64) error: unrecognized subcommand 'waypoint'
-    ");
+    "#);
 }
 
 #[test]
