@@ -6,6 +6,7 @@ mod begin;
 mod certificates;
 mod listeners;
 mod options;
+mod profile;
 mod settings;
 mod signals;
 mod ztunnel;

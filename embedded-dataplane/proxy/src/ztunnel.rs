@@ -26,6 +26,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::begin::Begins;
 use crate::certificates;
 use crate::listeners::{ListenError, Listeners};
+use crate::profile;
 use crate::settings::Settings;
 use crate::signals::Signals;
 
@@ -205,6 +206,7 @@ async fn serve(settings: Settings, log: &Log) -> Result<(), RunError> {
     let quit = Quit::default();
     let shown = shown(&settings, &known, &store, &telemetry);
     let administration = admin::administration(Some(log.clone()), quit.clone(), shown);
+    let administration = administration.and(admin::profiles(profile::take));
     let metrics = admin::metrics(&Arc::new(metrics));
     let sites = [
         (listeners.admin, administration),

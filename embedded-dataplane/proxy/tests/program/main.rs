@@ -13,3 +13,5 @@ mod harness;
 mod lab;
 #[cfg(target_os = "linux")]
 mod namespaces;
+#[cfg(target_os = "linux")]
+mod profile;

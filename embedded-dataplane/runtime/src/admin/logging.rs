@@ -55,7 +55,7 @@ fn wrong(why: &str) -> Answer {
 mod tests {
     use tracing::level_filters::LevelFilter;
 
-    use crate::admin::{Quit, administration};
+    use crate::admin::{Quit, Reply, administration};
     use crate::log::{Log, LogOptions};
 
     #[test]
@@ -76,7 +76,9 @@ mod tests {
         let told = told.map(|level| {
             let request = http::Request::post(format!("/logging?level={level}"));
             let (head, ()) = request.body(()).unwrap().into_parts();
-            let answer = site.answer(&head);
+            let Reply::Now(answer) = site.answer(&head) else {
+                panic!("it is answered at once");
+            };
             let body = String::from_utf8(answer.body.to_vec()).unwrap();
             format!(
                 "{} {}",

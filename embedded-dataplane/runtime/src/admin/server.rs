@@ -19,10 +19,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until};
 
-use super::page::{Answer, Site};
+use super::page::{Answer, Reply, Site};
 use crate::accept::Acceptor;
 
 /// What a client may take.
@@ -108,10 +109,25 @@ pub(super) async fn connection<S>(stream: S, site: Arc<Site>, limits: Limits)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    // As a whole: who takes an octet now and then would hold an answer for ever. None while an answer
+    // is made, which is bounded by who makes it.
+    let (until, mut over) = watch::channel(Some(Instant::now() + limits.asking + limits.taking));
     let service = service_fn(|request: Request<Incoming>| {
         let (head, _) = request.into_parts();
-        let answer = respond(site.answer(&head));
-        async move { Ok::<_, Infallible>(answer) }
+        let reply = site.answer(&head);
+        let until = &until;
+        async move {
+            let answer = match reply {
+                Reply::Now(answer) => answer,
+                Reply::Later(answer) => {
+                    until.send_replace(None);
+                    let answer = answer.await;
+                    until.send_replace(Some(Instant::now() + limits.taking));
+                    answer
+                }
+            };
+            Ok::<_, Infallible>(respond(answer))
+        }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -122,15 +138,35 @@ where
         // Who has asked may say that this was all.
         .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
-    // As a whole: who takes an octet now and then would hold an answer for ever.
-    match timeout(limits.asking + limits.taking, serving).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(
-            site = site.name(),
-            error = &error as &dyn std::error::Error,
-            "connection failed"
-        ),
-        Err(_) => tracing::debug!(site = site.name(), "the answer was not taken in time"),
+    tokio::select! {
+        served = serving => if let Err(error) = served {
+            tracing::debug!(
+                site = site.name(),
+                error = &error as &dyn std::error::Error,
+                "connection failed"
+            );
+        },
+        () = passed(&mut over) => {
+            tracing::debug!(site = site.name(), "the answer was not taken in time");
+        }
+    }
+}
+
+/// Waits until the time is over, whatever it becomes meanwhile.
+async fn passed(over: &mut watch::Receiver<Option<Instant>>) {
+    loop {
+        let at = *over.borrow_and_update();
+        let reached = async {
+            match at {
+                Some(at) => sleep_until(at).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = reached => return,
+            // Its sender is there as long as the connection.
+            _ = over.changed() => {}
+        }
     }
 }
 

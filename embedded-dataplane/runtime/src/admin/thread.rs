@@ -71,7 +71,8 @@ impl Server {
                 }
                 tasks.stop().await;
             });
-            drop(runtime);
+            // Not held up by what a page has others compute.
+            runtime.shutdown_background();
             drop(ending);
         };
         thread::Builder::new()
