@@ -19,5 +19,5 @@ mod peer;
 pub mod protobuf;
 
 pub use authority::{Authority, Details, Issued, Leaf, Purpose, Validity};
-pub use istiod::certify;
+pub use istiod::{certify, certify_with};
 pub use peer::{ClientPolicy, Peer, Player, Script, Secured, Tunnel};

@@ -15,3 +15,5 @@ mod lab;
 mod namespaces;
 #[cfg(target_os = "linux")]
 mod profile;
+#[cfg(target_os = "linux")]
+mod weaknesses;
