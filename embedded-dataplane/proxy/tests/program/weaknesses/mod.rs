@@ -3,6 +3,7 @@
 //! [`namespaces`](crate::namespaces) are, which have further ones.
 
 mod certificates;
+mod closing;
 mod frames;
 mod pool;
 mod server;
