@@ -22,6 +22,9 @@ mod istio;
 mod loader;
 #[path = "../embedded-dataplane/fuzz/cases/network.rs"]
 mod network;
+#[cfg(target_os = "linux")]
+#[path = "../embedded-dataplane/fuzz/cases/options.rs"]
+mod options;
 #[path = "../embedded-dataplane/fuzz/cases/proxy_v2.rs"]
 mod proxy_v2;
 #[path = "../embedded-dataplane/fuzz/cases/revocations.rs"]
@@ -115,4 +118,10 @@ fn headers_of_proxy_protocol_survive_their_corpus() {
 #[test]
 fn snapshots_survive_their_corpus() {
     replay("snapshot", snapshot::run);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn files_with_options_survive_their_corpus() {
+    replay("options", options::run);
 }

@@ -134,6 +134,21 @@ fn circles_among_siblings_are_reported() {
             "use super::a::A;\n#[cfg(test)] mod tests { use super::super::c; }",
         ),
         ("src/sink/c.rs", "use super::b::B;"),
+        // The modules of other crates have no table.
+        (
+            "embedded-dataplane/relay/src/lib.rs",
+            "mod near; mod far; pub use far::Far;",
+        ),
+        ("embedded-dataplane/relay/src/near.rs", "use crate::Far;"),
+        (
+            "embedded-dataplane/relay/src/far.rs",
+            "use crate::near::Near;",
+        ),
+        ("embedded-dataplane/other/src/near.rs", "use crate::far;"),
+        ("embedded-dataplane/other/src/far.rs", "use crate::relay;"),
+        // Nor are they those of this one.
+        ("src/near.rs", "use crate::far::Far;"),
+        ("src/far.rs", "use crate::near::Near;"),
     ];
     let circles = lines(&circles::among_siblings(&sources(&files)));
     insta::assert_snapshot!(circles, @r"
@@ -142,6 +157,8 @@ fn circles_among_siblings_are_reported() {
     src/plan/step/mod.rs:1: `step` must not use `proof`: step → proof → edit → step is a circle
     src/sink/a.rs:1: `a` must not use `b`: a → b → a is a circle
     src/sink/b.rs:1: `b` must not use `a`: b → a → b is a circle
+    embedded-dataplane/relay/src/far.rs:1: `far` must not use `near`: far → near → far is a circle
+    embedded-dataplane/relay/src/near.rs:1: `near` must not use `far`: near → far → near is a circle
     ");
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use ambient_runtime::admin::{Quit, Site, administration};
+use ambient_runtime::admin::{Quit, Reply, Site, administration};
 use ambient_runtime::log::{Filter, Log, LogOptions};
 use http::{Method, Request, StatusCode};
 
@@ -28,7 +28,9 @@ pub(crate) fn run(data: &[u8]) {
         return;
     };
     let (head, ()) = request.into_parts();
-    let answer = SITE.answer(&head);
+    let Reply::Now(answer) = SITE.answer(&head) else {
+        panic!("it is answered at once");
+    };
     let filter = LOG.filter();
     match answer.status {
         StatusCode::OK => assert_eq!(answer.body, format!("current log level is {filter}\n")),

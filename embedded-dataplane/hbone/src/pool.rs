@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use self::entry::{Answer, Entries, Found};
 use self::tasks::Tasks;
@@ -180,13 +180,44 @@ impl<C: Connector> Inner<C> {
         lock(&self.shards[usize::try_from(shard).unwrap_or_default()])
     }
 
+    /// A place on a connection that admits streams.
     async fn place(self: &Arc<Self>, key: &Key) -> Result<(Place, C::Peer), PoolError<C::Error>> {
+        let latest = Instant::now() + self.settings.patience;
+        loop {
+            match self.next_place(key, latest).await {
+                // Not under the lock: it may take a while to tell.
+                Ok((place, peer)) if peer.admits() => return Ok((place, peer)),
+                // Before the place is free again for others.
+                Ok((place, _)) => self.entries(key).forget(key, place.tunnel()),
+                // Those that are full may admit none, and be in the way of others that do.
+                Err(PoolError::Crowded) if self.forget_strangers(key) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Forgets the connections of a key that admit no streams. Tells whether there were any.
+    fn forget_strangers(&self, key: &Key) -> bool {
+        let mut all = self.entries(key).connections(key);
+        all.retain(|(_, peer)| !peer.admits());
+        let mut entries = self.entries(key);
+        for (tunnel, _) in &all {
+            entries.forget(key, tunnel);
+        }
+        !all.is_empty()
+    }
+
+    async fn next_place(
+        self: &Arc<Self>,
+        key: &Key,
+        latest: Instant,
+    ) -> Result<(Place, C::Peer), PoolError<C::Error>> {
         let (found, dials) = self.entries(key).find(key, Instant::now());
         self.dial(key, &dials);
         match found {
             Found::Place(place, peer) => Ok((place, peer)),
             Found::Crowd => Err(PoolError::Crowded),
-            Found::Wait(turn) => match timeout(self.settings.patience, turn).await {
+            Found::Wait(turn) => match timeout_at(latest, turn).await {
                 Ok(Ok(Answer::Place(place, peer))) => Ok((place, peer)),
                 Ok(Ok(Answer::Failed(error))) => Err(PoolError::Dial(error)),
                 Ok(Ok(Answer::Crowd) | Err(_)) => Err(PoolError::Crowded),

@@ -5,6 +5,7 @@
 
 mod io;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -30,8 +31,16 @@ pub struct Reader {
     owed: usize,
     /// The peer says how the application closed.
     is_exact: bool,
-    rest: Bytes,
+    /// What was taken from the stream and is still to be handed out.
+    kept: VecDeque<Kept>,
     place: Arc<Place>,
+}
+
+/// Octets for whoever reads next, and whether the peer is still to get credit for them.
+#[derive(Debug)]
+struct Kept {
+    octets: Bytes,
+    is_owed: bool,
 }
 
 /// The direction to the peer. Dropped before [`Self::finish`] it resets the stream (`CANCEL`).
@@ -56,7 +65,7 @@ impl Stream {
                 stream: receive,
                 owed: 0,
                 is_exact,
-                rest: Bytes::new(),
+                kept: VecDeque::new(),
                 place: Arc::clone(&place),
             },
             writer: Writer {
@@ -91,8 +100,12 @@ impl Reader {
     ///
     /// When the stream was reset, or its connection ended.
     pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamError>> {
-        if !self.rest.is_empty() {
-            return Poll::Ready(Ok(Some(std::mem::take(&mut self.rest))));
+        if let Some(Kept { octets, is_owed }) = self.kept.pop_front() {
+            if is_owed {
+                self.repay();
+                self.owed = octets.len();
+            }
+            return Poll::Ready(Ok(Some(octets)));
         }
         self.repay();
         loop {
@@ -123,6 +136,36 @@ impl Reader {
         std::future::poll_fn(|cx| self.poll_read(cx)).await
     }
 
+    /// Gives octets back that the next reading begins with.
+    fn keep(&mut self, octets: Bytes) {
+        if !octets.is_empty() {
+            let is_owed = false;
+            self.kept.push_front(Kept { octets, is_owed });
+        }
+    }
+
+    /// What an error of the other direction is about. The library tells there of a connection that
+    /// ended (GOAWAY) as it tells of a stream that was reset; this direction knows which it was.
+    #[must_use]
+    pub fn cause(&mut self, error: StreamError) -> StreamError {
+        if !matches!(error, StreamError::Reset { .. }) {
+            return error;
+        }
+        // What came before the end is before what tells of it, and for whoever reads on.
+        let mut context = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Some(next)) = self.stream.poll_data(&mut context) {
+            match next {
+                Ok(octets) if octets.is_empty() => {}
+                Ok(octets) => {
+                    let is_owed = true;
+                    self.kept.push_back(Kept { octets, is_owed });
+                }
+                Err(end) => return StreamError::of(&end),
+            }
+        }
+        error
+    }
+
     /// Whether an error of the other direction means no more than that the peer is done with the
     /// stream: it does not promise to say how the application closed, and ended it as it always does.
     pub fn is_let_go(&self, error: &StreamError) -> bool {
@@ -141,6 +184,8 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
+        let kept = self.kept.drain(..).filter(|kept| kept.is_owed);
+        self.owed += kept.map(|kept| kept.octets.len()).sum::<usize>();
         // Or the connection would lack the credit for as long as the other direction lives.
         self.repay();
     }
@@ -228,8 +273,8 @@ impl Writer {
         self.end_with(Reason::CONNECT_ERROR);
     }
 
-    /// Ready when the peer reset the stream, or its connection ended; for whoever has nothing to
-    /// write for the time being.
+    /// Ready when the peer reset the stream, or its connection ended ([`Reader::cause`] tells which);
+    /// for whoever has nothing to write for the time being.
     pub fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<StreamError> {
         self.stream.poll_reset(cx).map(|outcome| match outcome {
             Ok(reason) => StreamError::reset(reason),

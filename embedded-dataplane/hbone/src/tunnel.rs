@@ -202,6 +202,11 @@ impl Tunnel {
         !self.shared.is_over.load(Ordering::Acquire) && !matches!(ready, Poll::Ready(Err(_)))
     }
 
+    /// Whether both are one connection.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     /// How many streams there are.
     pub fn streams(&self) -> usize {
         self.shared.load.now()
@@ -229,6 +234,11 @@ impl Tunnel {
 }
 
 impl Place {
+    /// The connection that it is on.
+    pub(crate) fn tunnel(&self) -> &Tunnel {
+        &self.tunnel
+    }
+
     /// Asks the peer for a way, and waits for the answer. The stream is reset when the future is
     /// dropped before.
     ///

@@ -130,6 +130,19 @@ impl Workload {
         &self.identity
     }
 
+    /// Whether a peer that believes the same as this process believes this workload, as a client and as
+    /// a server. Its own roots may do without whoever issued its certificate, for others that believe
+    /// more; mostly it is a mistake.
+    ///
+    /// # Errors
+    ///
+    /// Why such a peer does not.
+    pub fn check(&self) -> Result<(), PeerFault> {
+        let (chain, now) = (&self.credentials.key.cert, self.clock.now());
+        self.trust.check(chain, Usage::Client, now)?;
+        self.trust.check(chain, Usage::Server, now)
+    }
+
     /// Its certificate.
     pub fn certificate(&self) -> &Certificate {
         self.credentials.certificate()

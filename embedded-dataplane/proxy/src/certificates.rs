@@ -70,18 +70,32 @@ pub(crate) async fn revocations(
 }
 
 /// Opens a gate when a workload has a certificate, however long that takes. What is in the way is
-/// told once.
+/// told once, and so is what peers will not like of it.
 pub(crate) async fn wait(store: Arc<Store>, own: SpiffeId, mut gate: Gate) {
     let mut told = String::new();
-    while let Err(error) = store.get(&own).await {
-        let error = error.to_string();
-        if error != told {
-            tracing::warn!(identity = %own, error, "no certificate yet");
-            told = error;
+    let workload = loop {
+        match store.get(&own).await {
+            Ok(workload) => break workload,
+            Err(error) => {
+                let error = error.to_string();
+                if error != told {
+                    tracing::warn!(identity = %own, error, "no certificate yet");
+                    told = error;
+                }
+            }
         }
         sleep(PAUSE).await;
-    }
+    };
     gate.open();
+    // Peers may believe more than this process does, as while an authority follows another. So it is
+    // used, as ztunnel does, which does not look.
+    if let Err(fault) = workload.check() {
+        tracing::warn!(
+            identity = %own,
+            error = fault.to_string(),
+            "peers that believe the same roots refuse the certificate of this workload"
+        );
+    }
     // A gate that is dropped is shut.
     pending::<()>().await;
 }

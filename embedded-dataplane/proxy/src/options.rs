@@ -186,8 +186,17 @@ fn read(path: &Path) -> Result<Options, OptionsError> {
         reason,
     };
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-    let options: Option<Options> =
-        serde_yaml::from_str(&text).map_err(|error| failed(error.to_string()))?;
+    parse(&text).map_err(failed)
+}
+
+/// Reads the text of a file.
+///
+/// # Errors
+///
+/// Why it cannot be read.
+pub(crate) fn parse(text: &str) -> Result<Options, String> {
+    let options: Result<Option<Options>, _> = serde_yaml::from_str(text);
+    let options = options.map_err(|error| error.to_string())?;
     Ok(options.unwrap_or_default())
 }
 

@@ -15,6 +15,10 @@ use crate::options::{Options, OptionsError, Time, Whose};
 /// How long connections may go on by default (ztunnel `src/config.rs`).
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// What scopes of events begin with: the access log, the crates of this workspace that log, and those
+/// below them.
+const SCOPES: &[&str] = &["access", "h2", "proxy", "runtime", "ztunnel"];
+
 /// Everything that the relay needs to know, decided.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -119,7 +123,10 @@ impl Settings {
             Some(Whose::Relay) => Source::Relay,
             Some(Whose::Client) | None => Source::Client,
         };
-        let mut log = LogOptions::default();
+        let mut log = LogOptions {
+            scopes: SCOPES,
+            ..LogOptions::default()
+        };
         log.format = options.log_format.unwrap_or(log.format);
         log.filter = options.log.unwrap_or(log.filter);
         Ok(Self {

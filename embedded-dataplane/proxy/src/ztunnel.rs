@@ -1,5 +1,6 @@
 //! The role `ztunnel`: a relay for one workload, from its start to its end.
 
+use std::hint::black_box;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,16 +23,27 @@ use ambient_ztunnel::telemetry::{
 };
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::begin::Begins;
 use crate::certificates;
 use crate::listeners::{ListenError, Listeners};
+use crate::profile;
 use crate::settings::Settings;
 use crate::signals::Signals;
 
 /// Open files that a relay asks for: two for a connection.
 const DESCRIPTORS: usize = 1 << 20;
+
+/// The least that there is something left of for connections: it takes about twenty itself.
+const LEAST: usize = 48;
+
+/// What each thread beyond the first takes.
+const OF_A_THREAD: usize = 4;
+
+/// Of these, so many that no connection takes: three sites of administration may have 64 each at once,
+/// and there are successors to meet and certificates to ask for.
+const KEPT: usize = 256;
 
 /// A bug of ours (`EX_SOFTWARE`, sysexits(3)).
 const BUG: u8 = 70;
@@ -42,6 +54,17 @@ pub(crate) enum RunError {
     /// The system does not give what every process needs.
     #[error("cannot start")]
     System(#[from] io::Error),
+    /// The system grants too few open files.
+    #[error(
+        "the limit of open files is {granted}, and a relay needs {needed} at least; `ulimit -n 65536` \
+         before it is started, or `LimitNOFILE=65536` in its unit, raises it"
+    )]
+    Descriptors {
+        /// So many.
+        granted: usize,
+        /// Without them there is nothing left for connections.
+        needed: usize,
+    },
     /// There is a log already.
     #[error(transparent)]
     Log(#[from] Installed),
@@ -72,9 +95,10 @@ impl RunError {
     /// The exit code: wrong configuration is told from what may be better next time.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Snapshot(_) | Self::Workload(_) | Self::Listen(ListenError::Other { .. }) => {
-                crate::USAGE
-            }
+            Self::Descriptors { .. }
+            | Self::Snapshot(_)
+            | Self::Workload(_)
+            | Self::Listen(ListenError::Other { .. }) => crate::USAGE,
             Self::Panic(_) => BUG,
             _ => 1,
         }
@@ -92,12 +116,17 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// # Errors
 ///
 /// Why it cannot start, or cannot go on.
-pub(crate) fn run(settings: Settings) -> Result<(), RunError> {
+pub(crate) fn run(mut settings: Settings) -> Result<(), RunError> {
+    let granted = ambient_hbone::descriptors(DESCRIPTORS);
+    let needed = LEAST + OF_A_THREAD * settings.threads.saturating_sub(1);
+    if granted < needed {
+        return Err(RunError::Descriptors { granted, needed });
+    }
     let log = Log::start(io::stderr(), settings.log.clone())?;
     log.install()?;
     log.take_panics();
-    ambient_hbone::descriptors(DESCRIPTORS);
-    drop(std::hint::black_box(Vec::<u8>::with_capacity(2 << 20)));
+    settings.sockets.kept = granted - KEPT.min(granted / 8);
+    keep_memory();
     let lanes = Lanes::start(settings.threads)?;
     let others = lanes.handles().into_iter().skip(1).collect();
     let outcome = lanes.block_on(serve(settings, others, &log));
@@ -105,6 +134,15 @@ pub(crate) fn run(settings: Settings) -> Result<(), RunError> {
     lanes.end(FAREWELL);
     log.flush(FAREWELL);
     outcome
+}
+
+/// Keeps memory that buffers were in for the next ones. The allocator of glibc gives what is free at
+/// the end of its heap back to the system beyond 128 KiB, which bulk would use up and fill with new
+/// pages all the time, until a larger piece was freed once (mallopt(3), `M_MMAP_THRESHOLD`). This
+/// piece is never touched; from then on 4 MiB stay.
+fn keep_memory() {
+    const PIECE: usize = 2 << 20;
+    drop(black_box(Vec::<u8>::with_capacity(PIECE)));
 }
 
 async fn serve(settings: Settings, lanes: Vec<Handle>, log: &Log) -> Result<(), RunError> {
@@ -176,46 +214,66 @@ async fn serve(settings: Settings, lanes: Vec<Handle>, log: &Log) -> Result<(), 
     // Before anybody is told whether it is.
     ready.open();
     let quit = Quit::default();
-    let administration = admin::administration(Some(log.clone()), quit.clone(), {
-        let (config, store) = (settings.shown(), Arc::clone(&store));
-        move || {
-            Dump {
-                known: &known,
-                certificates: &store.list(),
-                connections: &telemetry.connections(),
-                config: &config,
-                version: env!("CARGO_PKG_VERSION"),
-            }
-            .to_json()
-        }
-    });
+    let shown = shown(&settings, &known, &store, &telemetry);
+    let administration = admin::administration(Some(log.clone()), quit.clone(), shown);
+    let administration = administration.and(admin::profiles(profile::take));
     let metrics = admin::metrics(&Arc::new(metrics));
     let sites = [
         (listeners.admin, administration),
         (listeners.metrics, metrics),
         (listeners.status, admin::readiness(readiness.clone())),
     ];
-    let sites = admin::Server::start(sites, Limits::default(), &panics)?;
+    let mut sites = admin::Server::start(sites, Limits::default(), &panics)?;
     tracing::info!(workload = %settings.workload, "ready");
 
+    let mut is_followed = false;
     let cause = tokio::select! {
         cause = signals.any() => cause,
         () = quit.asked() => "asked by administration",
         () = taken(offer.as_ref()) => {
-            // The sites are the successor's from now on: their sockets are the same.
-            sites.stop().await;
+            // The sites are the successor's from now on: their sockets are the same. Who was accepted
+            // here is answered here, and that all is well.
+            sites.close().await;
+            is_followed = true;
             // Nor is anything held of the others: if the successor dies, who follows it listens itself.
             offer = None;
             carry_on(&drain, &mut signals).await
         }
         panic = panics.any() => return Err(RunError::Panic(panic.to_string())),
     };
-    ready.shut();
+    if !is_followed {
+        ready.shut();
+    }
     // Its listeners are descriptors of the same sockets, which nobody accepts from any more.
     drop(offer);
     tracing::info!(cause, within = ?settings.drain, "draining");
     end(&drain, &relay, settings.drain, &mut signals).await;
+    if is_followed {
+        // Who has not asked by then is not going to.
+        let _ = timeout(FAREWELL, sites.answered()).await;
+    }
     Ok(())
+}
+
+/// What there is to be shown of the process, as JSON.
+fn shown(
+    settings: &Settings,
+    known: &Arc<Known>,
+    store: &Arc<Store>,
+    telemetry: &Telemetry,
+) -> impl Fn() -> String + Send + Sync + use<> {
+    let config = settings.shown();
+    let (known, store, telemetry) = (Arc::clone(known), Arc::clone(store), telemetry.clone());
+    move || {
+        Dump {
+            known: &known,
+            certificates: &store.list(),
+            connections: &telemetry.connections(),
+            config: &config,
+            version: env!("CARGO_PKG_VERSION"),
+        }
+        .to_json()
+    }
 }
 
 /// Has what the relay holds shown among its metrics.

@@ -26,6 +26,10 @@ pub struct Acceptor {
     listener: TcpListener,
     name: &'static str,
     trouble: Trouble,
+    /// The first descriptor that is kept for others.
+    kept: usize,
+    /// Has one of these, and waits for another.
+    waiting: Option<(std::net::TcpStream, SocketAddr)>,
 }
 
 /// How often a listener failed to accept for want of something. Clones are one and the same.
@@ -62,7 +66,17 @@ impl Acceptor {
             listener,
             name,
             trouble: Trouble::default(),
+            kept: usize::MAX,
+            waiting: None,
         }
+    }
+
+    /// Leaves descriptors from this one on to others: the system gives the lowest that is free, so that
+    /// whoever does so keeps off from the last ones. There is room only where one before it is free.
+    #[must_use]
+    pub fn before(mut self, kept: usize) -> Self {
+        self.kept = kept;
+        self
     }
 
     /// The next connection. May be dropped and called again without losing one.
@@ -72,7 +86,7 @@ impl Acceptor {
                 sleep_until(until).await;
                 self.trouble.until = None;
             }
-            match self.listener.accept().await {
+            match self.next().await {
                 Ok(accepted) => {
                     if let Some(failures) = self.trouble.recovered(Instant::now()) {
                         tracing::info!(listener = self.name, failures, "accepting again");
@@ -92,6 +106,25 @@ impl Acceptor {
         }
     }
 
+    async fn next(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = if let Some(waiting) = self.waiting.take() {
+            waiting
+        } else {
+            let (stream, peer) = self.listener.accept().await?;
+            if number(&stream) < self.kept {
+                return Ok((stream, peer));
+            }
+            (stream.into_std()?, peer)
+        };
+        match lower(&stream, self.kept) {
+            Ok(lower) => Ok((TcpStream::from_std(lower)?, peer)),
+            Err(error) => {
+                self.waiting = Some((stream, peer));
+                Err(error)
+            }
+        }
+    }
+
     /// The listener.
     pub fn listener(&self) -> &TcpListener {
         &self.listener
@@ -101,6 +134,28 @@ impl Acceptor {
     pub fn failures(&self) -> Failures {
         self.trouble.all.clone()
     }
+}
+
+/// The same connection by a descriptor that is not kept for others.
+fn lower(stream: &std::net::TcpStream, kept: usize) -> io::Result<std::net::TcpStream> {
+    let lower = stream.try_clone()?;
+    if number(&lower) < kept {
+        return Ok(lower);
+    }
+    Err(io::Error::other(
+        "all descriptors are taken but those that are kept for others",
+    ))
+}
+
+/// The number of a descriptor.
+#[cfg(unix)]
+fn number(of: &impl std::os::fd::AsRawFd) -> usize {
+    usize::try_from(of.as_raw_fd()).unwrap_or_default()
+}
+
+#[cfg(not(unix))]
+fn number<T>(_: &T) -> usize {
+    0
 }
 
 impl Failures {
@@ -167,6 +222,29 @@ mod tests {
         assert_eq!(trouble.recovered(now + CALM), None);
         assert_eq!(trouble.failed(&want, now), Cure::SayAndWait);
         assert_eq!(trouble.all.count(), 11);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test(start_paused = true)]
+    async fn descriptors_that_are_kept_are_left_and_the_client_waits_for_another() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = TcpStream::connect(address).await.unwrap();
+        // Tests beside this one take some of the lowest too.
+        let fill = || std::fs::File::open("/dev/null").unwrap();
+        let kept = number(&fill()) + 100;
+        let mut taken: Vec<_> = std::iter::repeat_with(fill).take(200).collect();
+        let mut acceptor = Acceptor::new(listener, "test").before(kept);
+        {
+            let wait = std::time::Duration::from_secs(5);
+            let accepted = tokio::time::timeout(wait, acceptor.accept()).await;
+            assert!(accepted.is_err(), "{accepted:?}");
+        }
+        assert!(acceptor.failures().count() > 1);
+        taken.retain(|file| number(file) >= kept);
+        let (stream, peer) = acceptor.accept().await;
+        assert!(number(&stream) < kept);
+        assert_eq!(peer, client.local_addr().unwrap());
     }
 
     #[tokio::test]

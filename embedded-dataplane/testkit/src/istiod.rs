@@ -23,6 +23,16 @@ const REQUEST: [&str; 2] = [
 /// `security/v1alpha1/ca.proto`), as `localhost`, with a certificate of the authority itself. Asks
 /// nobody who they are.
 pub async fn certify(listener: TcpListener, authority: Authority) {
+    let root = authority.root();
+    certify_with(listener, authority, move || root.clone()).await;
+}
+
+/// The same with these roots, in PEM, whenever it is asked.
+pub async fn certify_with(
+    listener: TcpListener,
+    authority: Authority,
+    roots: impl Fn() -> String + Send + Sync + 'static,
+) {
     let details = Details {
         hosts: vec!["localhost".to_owned()],
         ..Details::default()
@@ -36,15 +46,23 @@ pub async fn certify(listener: TcpListener, authority: Authority) {
     let mut config = config.with_single_cert(chain, key).unwrap();
     config.alpn_protocols = vec![b"h2".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let authority = Arc::new(authority);
+    let signer = Arc::new(Signer {
+        authority,
+        roots: Box::new(roots),
+    });
     while let Ok((stream, _)) = listener.accept().await {
-        let (acceptor, authority) = (acceptor.clone(), Arc::clone(&authority));
-        tokio::spawn(async move { serve(stream, &acceptor, &authority).await });
+        let (acceptor, signer) = (acceptor.clone(), Arc::clone(&signer));
+        tokio::spawn(async move { serve(stream, &acceptor, &signer).await });
     }
 }
 
+struct Signer {
+    authority: Authority,
+    roots: Box<dyn Fn() -> String + Send + Sync>,
+}
+
 /// Answers the requests of a connection until it ends, however it does.
-async fn serve(stream: TcpStream, acceptor: &TlsAcceptor, authority: &Arc<Authority>) {
+async fn serve(stream: TcpStream, acceptor: &TlsAcceptor, signer: &Arc<Signer>) {
     let Ok(stream) = acceptor.accept(stream).await else {
         return;
     };
@@ -52,15 +70,15 @@ async fn serve(stream: TcpStream, acceptor: &TlsAcceptor, authority: &Arc<Author
         return;
     };
     while let Some(Ok((request, respond))) = connection.accept().await {
-        let authority = Arc::clone(authority);
-        tokio::spawn(async move { answer(request, respond, &authority).await });
+        let signer = Arc::clone(signer);
+        tokio::spawn(async move { answer(request, respond, &signer).await });
     }
 }
 
 async fn answer(
     request: Request<h2::RecvStream>,
     mut respond: SendResponse<Bytes>,
-    authority: &Authority,
+    signer: &Signer,
 ) -> Option<()> {
     let mut body = request.into_body();
     let mut message = Vec::new();
@@ -72,7 +90,7 @@ async fn answer(
     let text = String::from_utf8_lossy(&message);
     let [from, to] = REQUEST;
     let request = text.get(text.find(from)?..text.find(to)? + to.len())?;
-    let texts = [authority.certify(request), authority.root()];
+    let texts = [signer.authority.certify(request), (signer.roots)()];
     let mut send = respond.send_response(Response::new(()), false).ok()?;
     send.send_data(response(&texts).into(), false).ok()?;
     let mut trailers = HeaderMap::new();

@@ -7,6 +7,7 @@
 )]
 #![allow(
     clippy::missing_panics_doc,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "what goes wrong here is a broken test, and has to stop it"
 )]
@@ -15,7 +16,8 @@ mod authority;
 pub mod envoy;
 mod istiod;
 mod peer;
+pub mod protobuf;
 
 pub use authority::{Authority, Details, Issued, Leaf, Purpose, Validity};
-pub use istiod::certify;
+pub use istiod::{certify, certify_with};
 pub use peer::{ClientPolicy, Peer, Player, Script, Secured, Tunnel};

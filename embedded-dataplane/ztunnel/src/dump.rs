@@ -1,6 +1,7 @@
 //! Everything that a relay knows, for people and for `istioctl ztunnel-config`: JSON in the shape of
 //! ztunnel's `/config_dump` (its `src/admin.rs`), as far as ours has it. Keys are not shown.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use ambient_hbone::headers::WorkloadKind;
@@ -58,7 +59,20 @@ impl Dump<'_> {
                 },
             },
         });
-        format!("{document:#}\n")
+        let text = format!("{document:#}\n");
+        // JSON lets some pass that move the cursor of a terminal, and within quotes alone.
+        if !text.contains(is_raw) {
+            return text;
+        }
+        let mut escaped = String::with_capacity(text.len() + 64);
+        for character in text.chars() {
+            if is_raw(character) {
+                _ = write!(escaped, "\\u{:04x}", u32::from(character));
+            } else {
+                escaped.push(character);
+            }
+        }
+        escaped
     }
 
     fn of(&self, direction: Direction) -> Vec<Value> {
@@ -81,6 +95,11 @@ impl Dump<'_> {
 }
 
 /// What is empty is left out, as ztunnel does.
+/// DEL, and the controls of ISO 6429 that have eight bits.
+fn is_raw(character: char) -> bool {
+    matches!(character, '\u{7f}'..='\u{9f}')
+}
+
 fn workload(snapshot: &Snapshot, workload: &Arc<Workload>) -> Value {
     let Workload {
         uid,

@@ -5,6 +5,6 @@ use std::fmt;
 /// What is known of the peer of a connection from below HTTP/2.
 pub trait Admits: Clone + fmt::Debug + Send + Sync + 'static {
     /// Whether new streams may still go over the connection, asked for each of them. One that may not
-    /// take any ends with those that it has. It is asked under a lock, and is not to wait for anything.
+    /// take any ends with those that it has. It is not to wait for anything.
     fn admits(&self) -> bool;
 }

@@ -1,4 +1,5 @@
-//! What is known of the connections of each key: decisions, and no waiting.
+//! What is known of the connections of each key: decisions, and no waiting. Whether a connection admits
+//! streams may take a while to tell, and is for whoever gets a place on it to ask.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -7,7 +8,6 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::admits::Admits;
 use super::error::DialError;
 use super::key::Key;
 use super::settings::{Counts, Settings};
@@ -73,13 +73,7 @@ struct Pooled<P> {
     busy: Instant,
 }
 
-impl<P: Admits> Pooled<P> {
-    fn is_usable(&self) -> bool {
-        self.tunnel.is_usable() && self.peer.admits()
-    }
-}
-
-impl<E: std::error::Error + 'static, P: Admits> Entries<E, P> {
+impl<E: std::error::Error + 'static, P: Clone> Entries<E, P> {
     pub(super) fn new(most: usize, settings: &Settings, limits: &Limits) -> Self {
         Self {
             map: BTreeMap::new(),
@@ -141,6 +135,22 @@ impl<E: std::error::Error + 'static, P: Admits> Entries<E, P> {
         }
     }
 
+    /// The connections of a key, each with its peer.
+    pub(super) fn connections(&self, key: &Key) -> Vec<(Tunnel, P)> {
+        let tunnels = self.map.get(key).map(|entry| entry.tunnels.iter());
+        let tunnels = tunnels.into_iter().flatten();
+        tunnels
+            .map(|p| (p.tunnel.clone(), p.peer.clone()))
+            .collect()
+    }
+
+    /// Forgets a connection.
+    pub(super) fn forget(&mut self, key: &Key, tunnel: &Tunnel) {
+        if let Some(entry) = self.map.get_mut(key) {
+            entry.tunnels.retain(|pooled| !pooled.tunnel.is(tunnel));
+        }
+    }
+
     /// Forgets all connections.
     pub(super) fn forget_all(&mut self) {
         for entry in self.map.values_mut() {
@@ -182,7 +192,7 @@ impl<E: std::error::Error + 'static, P: Admits> Entries<E, P> {
     }
 }
 
-impl<E: std::error::Error + 'static, P: Admits> Entry<E, P> {
+impl<E: std::error::Error + 'static, P: Clone> Entry<E, P> {
     fn new(now: Instant) -> Self {
         Self {
             tunnels: Vec::new(),
@@ -343,7 +353,7 @@ impl<E: std::error::Error + 'static, P: Admits> Entry<E, P> {
     }
 
     fn forget_unusable(&mut self) {
-        self.tunnels.retain(Pooled::is_usable);
+        self.tunnels.retain(|pooled| pooled.tunnel.is_usable());
     }
 
     fn reap(&mut self, now: Instant, rules: &Rules) {
@@ -351,8 +361,6 @@ impl<E: std::error::Error + 'static, P: Admits> Entry<E, P> {
             if pooled.tunnel.streams() > 0 {
                 pooled.busy = now;
             }
-            // Who looks at all of them asks none whether it admits streams: that may take a while, and is
-            // asked when there is one.
             pooled.tunnel.is_usable() && now.duration_since(pooled.busy) < rules.idle
         });
     }

@@ -86,6 +86,42 @@ async fn whether_a_connection_admits_streams_is_asked_by_nobody_who_brings_none(
 }
 
 #[tokio::test(start_paused = true)]
+async fn whether_a_connection_admits_streams_is_asked_while_others_may_use_the_pool() {
+    let net = Net::new(&[]);
+    let pool = pool(&net);
+    net.watch(&pool);
+    let before = streams(&pool, &key(1), 300).await;
+    net.distrust();
+    // Some find places on connections that there are, and some wait for others.
+    let after = streams(&pool, &key(1), 300).await;
+    let dials = net.dialled().len();
+    assert_eq!(net.locked(), 0);
+    assert!(dials > 3 && net.asked() >= 600, "{dials} {}", net.asked());
+    drop((before, after));
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_are_full_and_admit_no_streams_are_in_nobodys_way() {
+    let net = Net::new(&[]);
+    let settings = Settings {
+        connections: 1,
+        ..Settings::default()
+    };
+    let pool = with(&net, settings);
+    let full: Vec<_> = (burst(&pool, &key(1), 1000).await.into_iter())
+        .filter_map(|(outcome, _)| outcome.ok())
+        .collect();
+    assert!((50..1000).contains(&full.len()), "{}", full.len());
+    assert!(matches!(
+        connect(&pool, &key(1)).await,
+        Err(PoolError::Crowded)
+    ));
+    net.distrust();
+    connect(&pool, &key(1)).await.unwrap();
+    assert_eq!((net.dialled().len(), connections(&pool)), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pool_that_is_closed_has_everything_arrive_that_was_said() {
     const LENGTH: usize = 500_000;
     let net = Net::new(&[Script::Take]);

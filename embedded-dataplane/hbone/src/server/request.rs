@@ -207,7 +207,11 @@ impl Request {
             Err(error) => {
                 self.account.0.fetch_add(1, Ordering::Relaxed);
                 let mut context = Context::from_waker(Waker::noop());
-                // The error itself says no more than that it is too late.
+                // The error itself says no more than that it is too late, and how is known for certain
+                // where the body is read.
+                if let Poll::Ready(Some(Err(error))) = parts.body.poll_data(&mut context) {
+                    return Err(StreamError::of(&error));
+                }
                 Err(match parts.respond.poll_reset(&mut context) {
                     Poll::Ready(Ok(reason)) => StreamError::reset(reason),
                     Poll::Ready(Err(error)) => StreamError::of(&error),

@@ -25,7 +25,7 @@ impl AsyncRead for Stream {
         if let Some(mut octets) = ready!(reader.poll_read(cx))? {
             let now = octets.split_to(octets.len().min(buffer.remaining()));
             buffer.put_slice(&now);
-            reader.rest = octets;
+            reader.keep(octets);
         }
         Poll::Ready(Ok(()))
     }
@@ -40,12 +40,14 @@ impl AsyncWrite for Stream {
         if octets.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let room = ready!(self.writer.poll_room(cx, octets.len().min(MOST_COPIED)))?;
+        let Self { reader, writer } = &mut *self;
+        let room = ready!(writer.poll_room(cx, octets.len().min(MOST_COPIED)));
+        let room = room.map_err(|error| reader.cause(error))?;
         let now = octets.get(..room).unwrap_or(octets);
         let length = now.len();
         let mut now = Bytes::copy_from_slice(now);
         // There is room for all of it.
-        ready!(self.writer.poll_write(cx, &mut now))?;
+        ready!(writer.poll_write(cx, &mut now)).map_err(|error| reader.cause(error))?;
         Poll::Ready(Ok(length))
     }
 
@@ -55,9 +57,10 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.writer.is_over {
+        let Self { reader, writer } = &mut *self;
+        if writer.is_over {
             return Poll::Ready(Ok(()));
         }
-        Poll::Ready(self.writer.finish().map_err(Into::into))
+        Poll::Ready(writer.finish().map_err(|error| reader.cause(error).into()))
     }
 }

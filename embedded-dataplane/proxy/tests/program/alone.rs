@@ -7,6 +7,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
+use ambient_testkit::{Authority, Issued, Leaf, Purpose, Validity};
+
 use crate::harness::{PROGRAM, Process, authority, eventually, get};
 
 const MESH: &str = "workloads:
@@ -267,6 +269,8 @@ fn what_is_wrong_is_told_and_is_the_exit_code() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = holder.local_addr().unwrap().to_string();
     let is_folder = folder.path().display().to_string();
+    let strange = folder.path().join("strange.yaml").display().to_string();
+    fs::write(&strange, "\"\\e[2J\\nall is well\": 1\n").unwrap();
     for arguments in [
         &["ztunnel"][..],
         &["ztunnel", "--authority", "a", "--certificates", "b"],
@@ -276,6 +280,7 @@ fn what_is_wrong_is_told_and_is_the_exit_code() {
         &["ztunnel", "--drain", "5"],
         &["ztunnel", "--workload", "db"],
         &["ztunnel", "--config", &config, "--snapshot", "nowhere"],
+        &["ztunnel", "--config", &config, "--snapshot", &strange],
         &["ztunnel", "--config", &config, "--workload", "shop/web/web"],
         &["ztunnel", "--config", &config, "--tunnels", &taken],
         &["ztunnel", "--config", &config, "--threads", "0"],
@@ -295,7 +300,7 @@ fn what_is_wrong_is_told_and_is_the_exit_code() {
         _ = writeln!(told, "{code:?} {}", text.replace(&folder, "FOLDER"));
     }
     drop(holder);
-    insta::assert_snapshot!(told, @"
+    insta::assert_snapshot!(told, @r#"
     Some(64) error: `--certificates` is missing: the folder of the workload's certificate
     Some(64) error: `--certificates` and `--authority` exclude each other
     Some(64) error: `--snapshot` is missing: the file with workloads and services
@@ -304,13 +309,14 @@ fn what_is_wrong_is_told_and_is_the_exit_code() {
     Some(64) error: invalid value '5' for '--drain <TIME>': `5` is no time: write `250ms`, `5s` or `10m`
     Some(64) error: invalid value 'db' for '--workload <NAMESPACE/NAME/SERVICE-ACCOUNT>': `db` is not of the form `NAMESPACE/NAME/SERVICE-ACCOUNT`
     Some(64) error: cannot read `nowhere`: No such file or directory (os error 2)
+    Some(64) error: FOLDER/strange.yaml:1: unknown field `\u{1b}[2J\nall is well`, expected one of `workloads`, `services`, `policies`
     Some(64) error: there is no workload `shop/web/web`; it is named NAMESPACE/NAME/SERVICE-ACCOUNT, as in the snapshot
     Some(1) error: cannot listen for `tunnels` at TAKEN; `--tunnels` takes another address: Address already in use (os error 98)
     Some(64) error: `--threads 0`: take 1 to 1024
     Some(64) error: `--threads 5000`: take 1 to 1024
     Some(1) error: cannot listen for a successor at `FOLDER`: Is a directory (os error 21)
     Some(64) error: unrecognized subcommand 'waypoint'
-    ");
+    "#);
 }
 
 #[test]
@@ -371,4 +377,63 @@ fn a_full_disk_below_the_log_holds_nothing_up_and_is_counted() {
     });
     process.terminate();
     assert_eq!(process.ended(), Some(0));
+}
+
+/// What a process says of this certificate, and whether it becomes ready with it.
+fn told_of(issued: &Issued, roots: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free();
+    let config = configured(folder.path(), &ports);
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("authority: ", "certificates: ")).unwrap();
+    let Issued { chain, key } = issued;
+    let files = [
+        ("cert-chain.pem", &**chain),
+        ("key.pem", key),
+        ("root-cert.pem", roots),
+    ];
+    for (name, text) in files {
+        fs::write(folder.path().join("authority").join(name), text).unwrap();
+    }
+    let process = Process::start(&mut program(&config), folder.path().join("log"));
+    process.logs("identity=");
+    let log = process.log();
+    let line = log.lines().find(|line| line.contains("identity=")).unwrap();
+    let [.., status] = ports;
+    let answer = get(status, "/healthz/ready").unwrap();
+    format!(
+        "{}\n{}",
+        line.split_once('\t').unwrap().1,
+        answer.lines().last().unwrap()
+    )
+}
+
+#[test]
+fn what_is_wrong_with_the_own_certificate_is_told_and_it_is_used_where_others_may_believe_it() {
+    let (mesh, other) = (Authority::new("mesh"), Authority::new("other"));
+    let leaf = Leaf::of("cluster.local/ns/shop/sa/db");
+    let issued = mesh.issue(&leaf);
+    let anothers = Issued {
+        key: mesh.issue(&leaf).key,
+        ..issued.clone()
+    };
+    let told = [
+        told_of(&issued, &other.root()),
+        told_of(
+            &mesh.issue(&leaf.clone().only_for(Purpose::Client)),
+            &mesh.root(),
+        ),
+        told_of(&anothers, &mesh.root()),
+        told_of(&mesh.issue(&leaf.valid(Validity::Past)), &mesh.root()),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    warn	proxy::certificates	peers that believe the same roots refuse the certificate of this workload	identity=spiffe://cluster.local/ns/shop/sa/db error="the chain leads to none of the roots"
+    ready
+    warn	proxy::certificates	peers that believe the same roots refuse the certificate of this workload	identity=spiffe://cluster.local/ns/shop/sa/db error="the certificate is not for this end of a connection"
+    ready
+    warn	proxy::certificates	no certificate yet	identity=spiffe://cluster.local/ns/shop/sa/db error="what was fetched cannot be used: it is not the key of the certificate"
+    not ready, waiting for: certificate
+    warn	proxy::certificates	no certificate yet	identity=spiffe://cluster.local/ns/shop/sa/db error="the certificate that was given has expired already"
+    not ready, waiting for: certificate
+    "#);
 }

@@ -56,6 +56,23 @@ fn with_descriptors(many: usize, config: &str) -> Command {
 }
 
 #[test]
+fn with_too_few_descriptors_it_says_so_and_how_to_get_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = configured(folder.path(), &free());
+    let told = [6, 8, 20, 47].map(|many| {
+        let output = with_descriptors(many, &config).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        format!("{:?} {text}", output.status.code())
+    });
+    insta::assert_snapshot!(told.concat(), @"
+    Some(64) error: the limit of open files is 6, and a relay needs 48 at least; `ulimit -n 65536` before it is started, or `LimitNOFILE=65536` in its unit, raises it
+    Some(64) error: the limit of open files is 8, and a relay needs 48 at least; `ulimit -n 65536` before it is started, or `LimitNOFILE=65536` in its unit, raises it
+    Some(64) error: the limit of open files is 20, and a relay needs 48 at least; `ulimit -n 65536` before it is started, or `LimitNOFILE=65536` in its unit, raises it
+    Some(64) error: the limit of open files is 47, and a relay needs 48 at least; `ulimit -n 65536` before it is started, or `LimitNOFILE=65536` in its unit, raises it
+    ");
+}
+
+#[test]
 fn without_descriptors_it_waits_says_so_once_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let ports = free();

@@ -3,9 +3,9 @@
 //! `AMBIENT_PEER_ZTUNNEL` names its program; a difference between the two stands in the table with its
 //! reason. Both meet Envoy in the tests of the library.
 
-mod client;
+pub(crate) mod client;
 mod inbound;
-mod outbound;
+pub(crate) mod outbound;
 mod table;
 
 use std::io::Write as _;

@@ -5,16 +5,18 @@
 //! Each test runs itself again inside of the first namespace, and the applications of the second are
 //! the test [`application`](crate::application), which does nothing unless it is told to.
 
+mod relays;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::Duration;
 
-use ambient_testkit::Authority;
+use crate::harness::{PROGRAM, Process, authority, eventually};
 
-use crate::harness::{self, PROGRAM, Process, authority};
+use relays::{Place, Pod};
 
 /// Tells a test that it is inside.
 pub(crate) const INSIDE: &str = "AMBIENT_TEST_INSIDE";
@@ -23,8 +25,10 @@ pub(crate) const LISTEN: &str = "AMBIENT_TEST_LISTEN";
 /// Tells an authority where its key is.
 pub(crate) const KEY: &str = "AMBIENT_TEST_KEY";
 
-/// Where the authority of one that takes no folder listens, in each pod.
-const AUTHORITY: &str = "127.0.0.1:15012";
+/// The certificate of the authority, wherever that is.
+const ROOT: &str = "root.pem";
+/// Where the authority is that is not there yet.
+const AWAY: &str = "away";
 
 pub(crate) const CLIENT: &str = "10.7.0.1";
 pub(crate) const SERVER: &str = "10.7.0.2";
@@ -108,15 +112,44 @@ impl Inbound {
 #[derive(Debug, Clone)]
 pub(crate) enum Relay {
     Ours,
+    /// Ours, with so many descriptors.
+    OursWithin(usize),
     /// Istio's ztunnel, this program.
     Ztunnel(PathBuf),
-    /// None; a server that takes tunnels itself.
-    Server,
+    /// None; this test is a server that takes tunnels itself.
+    Played(&'static str),
+}
+
+/// What a lab is like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setup<'a> {
+    pub(crate) inbound: Inbound,
+    /// What the kernel chooses ports from in both pods.
+    pub(crate) ports: &'a str,
+    /// For the client and for the server.
+    pub(crate) relays: [&'a Relay; 2],
+    /// Further arguments of ours.
+    pub(crate) arguments: &'a [&'a str],
+    /// Whether there is an authority from the beginning.
+    pub(crate) has_authority: bool,
+}
+
+impl<'a> Setup<'a> {
+    /// The usual one, with these that relay.
+    pub(crate) fn of(relays: [&'a Relay; 2]) -> Self {
+        Self {
+            inbound: Inbound::Redirected,
+            ports: "32768 60999",
+            relays,
+            arguments: &[],
+            has_authority: true,
+        }
+    }
 }
 
 impl Relay {
     /// Ours, unless `AMBIENT_TEST_RELAY` names the program of a ztunnel to be tested in its place.
-    fn chosen() -> Self {
+    pub(crate) fn chosen() -> Self {
         let other = std::env::var_os("AMBIENT_TEST_RELAY");
         other.map_or(Self::Ours, |program| Self::Ztunnel(program.into()))
     }
@@ -163,6 +196,11 @@ pub(crate) fn is_outside_of(test: &str) -> bool {
     true
 }
 
+/// What runs the words after it in the namespace of a process.
+fn within(pod: &Process) -> String {
+    format!("nsenter --target {} --net", pod.id())
+}
+
 fn shell(script: &str) {
     let output = Command::new("sh").args(["-c", script]).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -174,47 +212,54 @@ pub(crate) struct Lab {
     folder: tempfile::TempDir,
     pub(crate) client: Process,
     pub(crate) server: Process,
-    _applications: Vec<Process>,
+    /// Applications and authorities.
+    others: Vec<Process>,
     /// Holds the second namespace.
-    _pod: Process,
+    pod: Process,
 }
 
 impl Lab {
     pub(crate) fn new() -> Self {
-        Self::with(Inbound::Redirected, "32768 60999")
+        let relay = Relay::chosen();
+        Self::with(Setup::of([&relay, &relay]))
     }
 
     /// With these that relay, for the client and for the server.
     pub(crate) fn with_relays(relays: [&Relay; 2]) -> Self {
-        Self::with_all(Inbound::Redirected, "32768 60999", relays)
+        Self::with(Setup::of(relays))
     }
 
     /// With another way to lead connections to the server.
     pub(crate) fn with_inbound(inbound: Inbound) -> Self {
-        Self::with(inbound, "32768 60999")
+        let relay = Relay::chosen();
+        Self::with(Setup {
+            inbound,
+            ..Setup::of([&relay, &relay])
+        })
     }
 
     /// With a range of ports that the kernel chooses from in both pods.
     pub(crate) fn with_ports(ports: &str) -> Self {
-        Self::with(Inbound::Redirected, ports)
-    }
-
-    fn with(inbound: Inbound, ports: &str) -> Self {
         let relay = Relay::chosen();
-        Self::with_all(inbound, ports, [&relay, &relay])
+        Self::with(Setup {
+            ports,
+            ..Setup::of([&relay, &relay])
+        })
     }
 
-    fn with_all(inbound: Inbound, ports: &str, relays: [&Relay; 2]) -> Self {
+    /// Such a one.
+    pub(crate) fn with(setup: Setup<'_>) -> Self {
+        let Setup { inbound, ports, .. } = setup;
         let folder = tempfile::tempdir().unwrap();
         let mut sleep = Command::new("unshare");
         let pod = Process::start(
             sleep.args(["--net", "sleep", "1000"]),
             folder.path().join("pod"),
         );
-        let inside = format!("nsenter --target {} --net", pod.id());
+        let inside = within(&pod);
         // It has a namespace of its own as soon as that is another than this one.
         let own = fs::read_link("/proc/self/ns/net").unwrap();
-        crate::harness::eventually("the pod has a namespace", || {
+        eventually("the pod has a namespace", || {
             fs::read_link(format!("/proc/{}/ns/net", pod.id())).is_ok_and(|other| other != own)
         });
         shell(&Inbound::Redirected.capture());
@@ -242,60 +287,71 @@ impl Lab {
             pod.id()
         ));
         fs::write(folder.path().join("mesh.yaml"), MESH).unwrap();
-        authority(folder.path());
-        let there = |program: &Path| {
-            let mut words = inside.split(' ');
-            let mut command = Command::new(words.next().unwrap());
-            command.args(words).arg(program);
-            command
+        let authority = authority(folder.path());
+        // It is believed from the beginning.
+        fs::copy(authority.join("ca-cert.pem"), folder.path().join(ROOT)).unwrap();
+        let place = Place {
+            folder: folder.path(),
+            inside: &inside,
         };
-        let own = std::env::current_exe().unwrap();
-        let listening = |mut command: Command, test: &str, address: &str, log: &str| {
-            command.args(["--exact", test, "--nocapture"]);
-            command.env(LISTEN, address).stdout(Stdio::null());
-            command.env(KEY, folder.path().join("authority/ca-key.pem"));
-            let process = Process::start(&mut command, folder.path().join(log));
-            process.logs("listening");
-            process
-        };
-        let mut applications = vec![
-            listening(there(&own), "application::application", "[::]:8080", "8080"),
-            listening(there(&own), "application::application", "[::]:8081", "8081"),
+        let mut others = vec![
+            place.listening(Pod::Server, "application::application", "[::]:8080", "8080"),
+            place.listening(Pod::Server, "application::application", "[::]:8081", "8081"),
         ];
-        let mut start = |name: &str, kind: &Relay, within: &dyn Fn(&Path) -> Command| match kind {
-            Relay::Ours => relay(folder.path(), name, within(PROGRAM.as_ref()), name),
-            Relay::Ztunnel(program) => {
-                let log = format!("{name}-authority");
-                let authority = listening(within(&own), "lab::certify", AUTHORITY, &log);
-                applications.push(authority);
-                ztunnel(folder.path(), name, within(program))
-            }
-            Relay::Server => {
-                let mut command = within(&own);
-                command.args(["--exact", "conformance::outbound::server", "--nocapture"]);
-                command.env(LISTEN, "0.0.0.0:15008").stdout(Stdio::null());
-                command.env(KEY, folder.path().join("authority/ca-key.pem"));
-                Process::start(&mut command, folder.path().join(name))
-            }
-        };
-        let client = start("web", relays[0], &|program| Command::new(program));
-        let server = start("db", relays[1], &there);
+        if setup.has_authority {
+            others.extend(place.certify(setup.relays));
+        } else {
+            fs::rename(authority, folder.path().join(AWAY)).unwrap();
+        }
+        let [client, server] = [Pod::Client, Pod::Server];
+        let client = place.relay(client, setup.relays[0], setup.arguments);
+        let server = place.relay(server, setup.relays[1], setup.arguments);
         client.logs("ready");
         server.logs("ready");
         Self {
+            folder,
             client,
             server,
-            _applications: applications,
-            folder,
-            _pod: pod,
+            others,
+            pod,
         }
+    }
+
+    /// Brings the authority that was not there.
+    pub(crate) fn found_authority(&mut self, relays: [&Relay; 2]) {
+        let folder = self.folder.path();
+        fs::rename(folder.join(AWAY), folder.join("authority")).unwrap();
+        let inside = within(&self.pod);
+        let place = Place {
+            folder,
+            inside: &inside,
+        };
+        self.others.extend(place.certify(relays));
     }
 
     /// Another relay for the client, which takes over from the one there is.
     pub(crate) fn successor(&self, log: &str) -> Process {
-        let successor = relay(self.folder.path(), "web", Command::new(PROGRAM), log);
+        let folder = self.folder.path();
+        let successor = if let Relay::Ztunnel(program) = Relay::chosen() {
+            // Two at a time cannot listen, and nothing is handed over.
+            self.client.terminate();
+            eventually("the first has ended", || {
+                TcpStream::connect("127.0.0.1:15021").is_err()
+            });
+            relays::ztunnel(folder, "web", Command::new(program), log)
+        } else {
+            let mut command = Command::new(PROGRAM);
+            command.arg("ztunnel");
+            relays::relay(folder, "web", command, log)
+        };
         successor.logs("ready");
         successor
+    }
+
+    /// Runs a script in the server's pod.
+    pub(crate) fn in_server(&self, script: &str) {
+        let script = script.replace('\'', "'\\''");
+        shell(&format!("{} sh -c '{script}'", within(&self.pod)));
     }
 
     /// Where the files of its relays are.
@@ -309,65 +365,6 @@ impl Lab {
         stream
             .unwrap_or_else(|error| panic!("{error}\n{}\n{}", self.client.log(), self.server.log()))
     }
-}
-
-/// The relay of a workload, with everything from a folder.
-fn relay(folder: &Path, name: &str, mut command: Command, log: &str) -> Process {
-    command
-        .args(["ztunnel", "--workload"])
-        .arg(format!("shop/{name}/{name}"))
-        .arg("--snapshot")
-        .arg(folder.join("mesh.yaml"))
-        .arg("--authority")
-        .arg(folder.join("authority"))
-        .args(["--drain", "1s", "--handover"])
-        .arg(folder.join(format!("{name}.socket")));
-    Process::start(&mut command, folder.join(log))
-}
-
-/// Istio's, with the same file and an authority beside it (ztunnel `src/config.rs`).
-fn ztunnel(folder: &Path, name: &str, mut command: Command) -> Process {
-    let token = folder.join("var/run/secrets/tokens");
-    fs::create_dir_all(&token).unwrap();
-    fs::write(token.join("istio-token"), "token").unwrap();
-    let log = folder.join(name);
-    command
-        .current_dir(folder)
-        .env("PROXY_MODE", "dedicated")
-        .env("PROXY_WORKLOAD_INFO", format!("shop/{name}/{name}"))
-        .env("LOCAL_XDS_PATH", folder.join("mesh.yaml"))
-        .env("XDS_ADDRESS", "")
-        .env("PACKET_MARK", ambient_facts::marks::RELAY.to_string())
-        .env(
-            "CA_ADDRESS",
-            format!("https://localhost:{}", &AUTHORITY[10..]),
-        )
-        .env("CA_ROOT_CA", folder.join("authority/ca-cert.pem"))
-        .stdout(
-            fs::File::options()
-                .append(true)
-                .create(true)
-                .open(&log)
-                .unwrap(),
-        );
-    Process::start(&mut command, log)
-}
-
-/// The authority of one that takes no folder.
-#[test]
-fn certify() {
-    let (Some(address), Some(key)) = (std::env::var_os(LISTEN), std::env::var_os(KEY)) else {
-        return;
-    };
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(address.to_str().unwrap())
-            .await
-            .unwrap();
-        _ = writeln!(std::io::stderr(), "listening");
-        let key = fs::read_to_string(key).unwrap();
-        ambient_testkit::certify(listener, Authority::again(harness::MESH, &key)).await;
-    });
 }
 
 /// Whom the application sees.

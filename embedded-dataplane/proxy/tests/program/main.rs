@@ -7,8 +7,13 @@ mod application;
 mod bounds;
 #[cfg(target_os = "linux")]
 mod conformance;
+mod handover;
 mod harness;
 #[cfg(target_os = "linux")]
 mod lab;
 #[cfg(target_os = "linux")]
 mod namespaces;
+#[cfg(target_os = "linux")]
+mod profile;
+#[cfg(target_os = "linux")]
+mod weaknesses;

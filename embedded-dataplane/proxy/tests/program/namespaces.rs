@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{Process, eventually, get};
 use crate::lab::{
-    CLIENT, CLIENT6, Inbound, Lab, SERVER, SERVER6, SERVICE, first_line, from_outside, is_outside,
-    of_class, seen,
+    CLIENT, CLIENT6, Inbound, Lab, Relay, SERVER, SERVER6, SERVICE, first_line, from_outside,
+    is_outside, of_class, seen,
 };
 
 #[test]
@@ -260,4 +260,29 @@ fn w28_packets_keep_their_class_in_tunnels_and_in_the_clear() {
             );
         }
     }
+}
+
+#[test]
+fn idle_clients_that_take_all_descriptors_keep_nobody_from_readiness_and_metrics() {
+    if is_outside("idle_clients_that_take_all_descriptors_keep_nobody_from_readiness_and_metrics") {
+        return;
+    }
+    let lab = Lab::with_relays([&Relay::OursWithin(100), &Relay::Ours]);
+    // There is a tunnel from then on.
+    let mut first = lab.connect(&format!("{SERVER}:8080"));
+    seen(&mut first);
+    // Some come in from outside, and more than there is room for from the workload: the last of them wait.
+    let outside = (0..20).map(|_| from_outside("127.0.0.1:15008", 0));
+    let mut idle: Vec<_> = outside.collect();
+    idle.extend((0..150).map(|_| lab.connect(&format!("{SERVER}:8080"))));
+    lab.client.logs("cannot accept connections");
+    for (port, path) in [(15021, "/healthz/ready"), (15020, "/metrics")] {
+        for _ in 0..20 {
+            let answer = get(([127, 0, 0, 1], port).into(), path).unwrap_or_default();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        }
+    }
+    let files = lab.client.open_files();
+    assert!((80..=100).contains(&files), "{files}");
+    drop((first, idle));
 }

@@ -4,10 +4,12 @@
 //! |---|---|---|
 //! | [`readiness`] | 15021 | `/healthz/ready` |
 //! | [`metrics`] | 15020 | `/metrics`, `/stats/prometheus` |
-//! | [`administration`] | 15000, on the loopback address | `/`, `/config_dump`, `/logging`, `/quitquitquit`, `/debug/pprof/…` |
+//! | [`administration`] | 15000, on the loopback address | `/`, `/config_dump`, `/logging`, `/quitquitquit` |
+//! | [`profiles`] | the same | `/debug/pprof/profile` |
 
 mod logging;
 mod page;
+mod profiles;
 mod recent;
 mod server;
 mod thread;
@@ -23,12 +25,10 @@ use crate::readiness::Readiness;
 
 use self::recent::Recent;
 
-pub use self::page::{Answer, Ask, Site};
+pub use self::page::{Answer, Ask, Reply, Site};
+pub use self::profiles::{Sampling, profiles};
 pub use self::server::{Limits, serve};
 pub use self::thread::Server;
-
-/// Why there are no profiles.
-const NO_PROFILES: &str = "this build has no profiler: run `perf record -g -p PID` on the node";
 
 /// Asks a process to end. Clones are one and the same.
 #[derive(Debug, Clone)]
@@ -116,11 +116,7 @@ pub fn administration(
         }),
         None => site,
     };
-    let no_profiles =
-        |_: &Ask<'_>| Answer::text(StatusCode::NOT_IMPLEMENTED, format!("{NO_PROFILES}\n"));
-    site.page("/debug/pprof/profile", &[Method::GET], no_profiles)
-        .page("/debug/pprof/heap", &[Method::GET], no_profiles)
-        .with_index()
+    site.with_index()
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -17,7 +19,7 @@ pub struct Site {
 struct Page {
     path: &'static str,
     methods: &'static [Method],
-    answer: Box<dyn Fn(&Ask<'_>) -> Answer + Send + Sync>,
+    reply: Box<dyn Fn(&Ask<'_>) -> Reply + Send + Sync>,
 }
 
 /// What is asked of a page. Bodies are not read.
@@ -25,6 +27,14 @@ struct Page {
 pub struct Ask<'a> {
     query: &'a str,
     headers: &'a HeaderMap,
+}
+
+/// What becomes of a question.
+pub enum Reply {
+    /// It is answered.
+    Now(Answer),
+    /// It will be, by work that ends by itself, and when it is dropped.
+    Later(Pin<Box<dyn Future<Output = Answer> + Send>>),
 }
 
 /// What a page answers.
@@ -50,18 +60,19 @@ impl Site {
         }
     }
 
-    /// With one page more. It is answered by a worker, so it must not wait.
+    /// With one page more. It is answered by a worker, so it must not wait, but may say that its answer
+    /// comes later.
     #[must_use]
-    pub fn page(
+    pub fn page<R: Into<Reply>>(
         mut self,
         path: &'static str,
         methods: &'static [Method],
-        answer: impl Fn(&Ask<'_>) -> Answer + Send + Sync + 'static,
+        reply: impl Fn(&Ask<'_>) -> R + Send + Sync + 'static,
     ) -> Self {
         self.pages.push(Page {
             path,
             methods,
-            answer: Box::new(answer),
+            reply: Box::new(move |ask| reply(ask).into()),
         });
         self
     }
@@ -86,13 +97,13 @@ impl Site {
     }
 
     /// Answers a request.
-    pub fn answer(&self, request: &Parts) -> Answer {
+    pub fn answer(&self, request: &Parts) -> Reply {
         let path = request.uri.path();
         let Some(page) = self.pages.iter().find(|page| page.path == path) else {
             if self.has_index && path == "/" && is_read(&request.method) {
-                return Answer::text(StatusCode::OK, self.index());
+                return Answer::text(StatusCode::OK, self.index()).into();
             }
-            return Answer::text(StatusCode::NOT_FOUND, "there is no such page\n");
+            return Answer::text(StatusCode::NOT_FOUND, "there is no such page\n").into();
         };
         let is_allowed = |method: &Method| {
             *method == request.method || *method == Method::GET && request.method == Method::HEAD
@@ -101,12 +112,12 @@ impl Site {
             let allow = page.methods_text(", ");
             let text = format!("use {}\n", page.methods_text(" or "));
             let answer = Answer::text(StatusCode::METHOD_NOT_ALLOWED, text);
-            return Answer {
+            return Reply::Now(Answer {
                 allow: Some(allow),
                 ..answer
-            };
+            });
         }
-        (page.answer)(&Ask {
+        (page.reply)(&Ask {
             query: request.uri.query().unwrap_or_default(),
             headers: &request.headers,
         })
@@ -157,6 +168,21 @@ impl Answer {
             content_type,
             allow: None,
             body: body.into(),
+        }
+    }
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Self {
+        Self::Now(answer)
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Now(answer) => f.debug_tuple("Now").field(answer).finish(),
+            Self::Later(_) => f.debug_tuple("Later").finish_non_exhaustive(),
         }
     }
 }

@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +19,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
 
-use super::page::{Answer, Site};
+use super::page::{Answer, Reply, Site};
 use crate::accept::Acceptor;
 
 /// What a client may take.
@@ -56,12 +59,25 @@ impl Default for Limits {
 
 /// Serves a site for ever. Dropping it ends all of its connections.
 pub async fn serve(listener: TcpListener, site: Site, limits: Limits) {
+    serve_until(listener, site, limits, pending::<()>()).await;
+}
+
+/// Serves a site until something else happens: what comes of that is dropped when nobody accepts any more,
+/// and then those are answered who were accepted before.
+pub(super) async fn serve_until<T>(
+    listener: TcpListener,
+    site: Site,
+    limits: Limits,
+    end: impl Future<Output = T>,
+) {
+    let mut end = pin!(end);
     let site = Arc::new(site);
     let mut acceptor = Acceptor::new(listener, site.name());
     let mut connections = JoinSet::new();
     let mut order = VecDeque::<AbortHandle>::new();
-    loop {
+    let end = loop {
         tokio::select! {
+            end = &mut end => break end,
             (stream, _) = acceptor.accept() => {
                 order.retain(|connection| !connection.is_finished());
                 if order.len() >= limits.connections.max(1)
@@ -72,12 +88,20 @@ pub async fn serve(listener: TcpListener, site: Site, limits: Limits) {
                 let connection = connection(stream, Arc::clone(&site), limits);
                 order.push_back(connections.spawn(connection));
             }
-            Some(ended) = connections.join_next() => {
-                if ended.is_err_and(|error| error.is_panic()) {
-                    tracing::error!(site = site.name(), "a page panicked");
-                }
-            }
+            Some(ended) = connections.join_next() => look(&site, ended),
         }
+    };
+    drop(acceptor);
+    drop(end);
+    while let Some(ended) = connections.join_next().await {
+        look(&site, ended);
+    }
+}
+
+/// Whether a connection ended as it should.
+fn look(site: &Site, ended: Result<(), JoinError>) {
+    if ended.is_err_and(|error| error.is_panic()) {
+        tracing::error!(site = site.name(), "a page panicked");
     }
 }
 
@@ -85,10 +109,25 @@ pub(super) async fn connection<S>(stream: S, site: Arc<Site>, limits: Limits)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    // As a whole: who takes an octet now and then would hold an answer for ever. None while an answer
+    // is made, which is bounded by who makes it.
+    let (until, mut over) = watch::channel(Some(Instant::now() + limits.asking + limits.taking));
     let service = service_fn(|request: Request<Incoming>| {
         let (head, _) = request.into_parts();
-        let answer = respond(site.answer(&head));
-        async move { Ok::<_, Infallible>(answer) }
+        let reply = site.answer(&head);
+        let until = &until;
+        async move {
+            let answer = match reply {
+                Reply::Now(answer) => answer,
+                Reply::Later(answer) => {
+                    until.send_replace(None);
+                    let answer = answer.await;
+                    until.send_replace(Some(Instant::now() + limits.taking));
+                    answer
+                }
+            };
+            Ok::<_, Infallible>(respond(answer))
+        }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -99,15 +138,35 @@ where
         // Who has asked may say that this was all.
         .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
-    // As a whole: who takes an octet now and then would hold an answer for ever.
-    match timeout(limits.asking + limits.taking, serving).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(
-            site = site.name(),
-            error = &error as &dyn std::error::Error,
-            "connection failed"
-        ),
-        Err(_) => tracing::debug!(site = site.name(), "the answer was not taken in time"),
+    tokio::select! {
+        served = serving => if let Err(error) = served {
+            tracing::debug!(
+                site = site.name(),
+                error = &error as &dyn std::error::Error,
+                "connection failed"
+            );
+        },
+        () = passed(&mut over) => {
+            tracing::debug!(site = site.name(), "the answer was not taken in time");
+        }
+    }
+}
+
+/// Waits until the time is over, whatever it becomes meanwhile.
+async fn passed(over: &mut watch::Receiver<Option<Instant>>) {
+    loop {
+        let at = *over.borrow_and_update();
+        let reached = async {
+            match at {
+                Some(at) => sleep_until(at).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = reached => return,
+            // Its sender is there as long as the connection.
+            _ = over.changed() => {}
+        }
     }
 }
 

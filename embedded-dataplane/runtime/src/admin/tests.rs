@@ -1,3 +1,5 @@
+mod profiles;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -151,8 +153,7 @@ async fn administration_shows_and_changes() {
     };
     assert_eq!(
         body("GET", "/").await,
-        "200 GET /config_dump\nPOST /quitquitquit\nPOST /logging\nGET /debug/pprof/profile\n\
-         GET /debug/pprof/heap\nGET /healthz/ready"
+        "200 GET /config_dump\nPOST /quitquitquit\nPOST /logging\nGET /healthz/ready"
     );
     assert_eq!(body("GET", "/healthz/ready").await, "200 ready");
     assert_eq!(body("GET", "/config_dump").await, "200 {\"a\": 1}");
@@ -182,10 +183,6 @@ async fn administration_shows_and_changes() {
     assert_eq!(
         body("POST", "/logging?reset=").await,
         "200 current log level is info"
-    );
-    assert_eq!(
-        body("GET", "/debug/pprof/profile?seconds=1").await,
-        "501 this build has no profiler: run `perf record -g -p PID` on the node"
     );
     assert_eq!(body("GET", "/quitquitquit").await, "405 use POST");
     assert!(
@@ -339,7 +336,10 @@ async fn a_crowd_of_scrapers_has_the_metrics_made_once() {
     let ask = |path: &str, accept: &str| {
         let request = http::Request::get(path).header("accept", accept);
         let (head, ()) = request.body(()).unwrap().into_parts();
-        site.answer(&head).body
+        match site.answer(&head) {
+            Reply::Now(answer) => answer.body,
+            Reply::Later(_) => panic!("metrics are there"),
+        }
     };
     for _ in 0..100 {
         assert_eq!(ask("/metrics", "*/*"), ask("/stats/prometheus", "*/*"));
@@ -369,6 +369,28 @@ async fn a_server_answers_while_the_process_is_busy_and_ends_when_asked() {
     work.send("moving data").unwrap();
     let answer = rest(&mut stream).await;
     assert!(answer.ends_with("Ok(\"moving data\")"), "{answer}");
-    server.unwrap().stop().await;
+    server.unwrap().close().await;
     TcpStream::connect(address).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn who_was_accepted_is_answered_though_nobody_else_is_accepted_any_more() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let site = Site::new("test").page("/", &[Method::GET], |_| Answer::text(StatusCode::OK, "yes"));
+    let server = Server::start([(listener, site)], Limits::default(), &Panics::default());
+    let mut server = server.unwrap();
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    // Accepted after it.
+    let mut next = TcpStream::connect(address).await.unwrap();
+    next.write_all(b"GET / HTTP/1.1\r\nhost: t\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(rest(&mut next).await.ends_with("yes"));
+    server.close().await;
+    TcpStream::connect(address).await.unwrap_err();
+    slow.write_all(b"host: t\r\n\r\n").await.unwrap();
+    assert!(rest(&mut slow).await.ends_with("yes"));
+    server.answered().await;
 }

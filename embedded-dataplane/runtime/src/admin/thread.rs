@@ -1,22 +1,28 @@
 //! Sites on a thread of their own, so that nobody who asks holds up what the process is there for.
 
+use std::convert::Infallible;
 use std::io;
 use std::thread;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::page::Site;
-use super::server::{Limits, serve};
+use super::server::{Limits, serve_until};
 use crate::tasks::{Panics, Tasks};
 
-/// Sites that are served by a thread of their own. When it is dropped they end soon.
+/// Sites that are served by a thread of their own. When it is dropped they end soon, whoever is being
+/// answered.
 #[derive(Debug)]
 pub struct Server {
     /// Asks the thread to end when it is dropped.
-    end: oneshot::Sender<()>,
-    /// Tells that it has ended.
+    _end: oneshot::Sender<()>,
+    /// Asks the sites to accept no more.
+    close: watch::Sender<bool>,
+    /// Ends when they do not.
+    accepting: mpsc::Receiver<Infallible>,
+    /// Tells that the thread has ended.
     ended: oneshot::Receiver<()>,
 }
 
@@ -43,28 +49,52 @@ impl Server {
         let tasks = Tasks::new(panics);
         let (end, asked) = oneshot::channel();
         let (ending, ended) = oneshot::channel();
+        let (close, closing) = watch::channel(false);
+        let (accepts, accepting) = mpsc::channel(1);
         let work = move || {
             runtime.block_on(async {
                 for (listener, site) in sites {
-                    tasks.spawn(site.name(), serve(listener, site, limits));
+                    let (mut closing, accepts) = (closing.clone(), accepts.clone());
+                    let close = async move {
+                        // An error is that its sender is gone, and then all ends.
+                        let _ = closing.wait_for(|is_closed| *is_closed).await;
+                        accepts
+                    };
+                    let name = site.name();
+                    tasks.spawn(name, serve_until(listener, site, limits, close));
                 }
-                // An error is that its sender is gone, which means the same.
-                let _ = asked.await;
+                drop(accepts);
+                tokio::select! {
+                    // An error is that its sender is gone, which means the same.
+                    _ = asked => {}
+                    () = tasks.ended() => {}
+                }
                 tasks.stop().await;
             });
-            drop(runtime);
+            // Not held up by what a page has others compute.
+            runtime.shutdown_background();
             drop(ending);
         };
         thread::Builder::new()
             .name("admin".to_owned())
             .spawn(work)?;
-        Ok(Self { end, ended })
+        Ok(Self {
+            _end: end,
+            close,
+            accepting,
+            ended,
+        })
     }
 
-    /// Ends all sites, and waits until nobody accepts from their listeners any more.
-    pub async fn stop(self) {
-        drop(self.end);
+    /// Waits until nobody accepts from the listeners any more. Those who were accepted are answered.
+    pub async fn close(&mut self) {
+        self.close.send_replace(true);
+        self.accepting.recv().await;
+    }
+
+    /// Waits until everybody is answered, after [`Self::close`].
+    pub async fn answered(&mut self) {
         // An error is that its sender is gone, which is what is waited for.
-        let _ = self.ended.await;
+        let _ = (&mut self.ended).await;
     }
 }

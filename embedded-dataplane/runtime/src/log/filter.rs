@@ -74,6 +74,11 @@ impl Filter {
         matching.map_or(self.all, |(_, level)| *level)
     }
 
+    /// The scopes that have a level of their own.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().map(|(scope, _)| scope.as_str())
+    }
+
     /// The highest level of any scope.
     pub fn most(&self) -> LevelFilter {
         let parts = self.parts.iter().map(|(_, level)| *level);

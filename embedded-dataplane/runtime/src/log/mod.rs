@@ -43,6 +43,8 @@ pub struct LogOptions {
     pub capacity: usize,
     /// Tells the time of day.
     pub now: fn() -> SystemTime,
+    /// What scopes of events begin with; empty where that is not known.
+    pub scopes: &'static [&'static str],
 }
 
 impl Default for LogOptions {
@@ -52,6 +54,7 @@ impl Default for LogOptions {
             filter: Filter::default(),
             capacity: CAPACITY,
             now: SystemTime::now,
+            scopes: &[],
         }
     }
 }
@@ -135,6 +138,11 @@ impl Log {
     /// What was logged at first.
     pub fn first_filter(&self) -> &Filter {
         &self.inner.options.filter
+    }
+
+    /// What scopes of events begin with; empty where that is not known.
+    pub fn scopes(&self) -> &'static [&'static str] {
+        self.inner.options.scopes
     }
 
     /// How many lines were dropped, because they could not be written in time or at all.

@@ -1,3 +1,4 @@
+mod farewell;
 mod parting;
 
 use std::io;

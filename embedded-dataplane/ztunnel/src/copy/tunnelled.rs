@@ -17,10 +17,10 @@ impl<'s> Tunnelled<'s> {
         Self(stream)
     }
 
-    fn broke(&mut self, error: &StreamError) -> Broken {
+    fn broke(&mut self, error: StreamError) -> Broken {
         let (reader, _) = self.0.halves();
-        match error {
-            error if reader.is_let_go(error) => Broken::Done,
+        match reader.cause(error) {
+            error if reader.is_let_go(&error) => Broken::Done,
             StreamError::Reset { .. } => Broken::Reset,
             error => Broken::Failed(error.to_string()),
         }
@@ -30,19 +30,19 @@ impl<'s> Tunnelled<'s> {
 impl Endpoint for Tunnelled<'_> {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
         let (reader, _) = self.0.halves();
-        reader.poll_read(cx).map_err(|error| self.broke(&error))
+        reader.poll_read(cx).map_err(|error| self.broke(error))
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, octets: &mut Bytes) -> Poll<Result<(), Broken>> {
         let (_, writer) = self.0.halves();
         writer
             .poll_write(cx, octets)
-            .map_err(|error| self.broke(&error))
+            .map_err(|error| self.broke(error))
     }
 
     fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         let (_, writer) = self.0.halves();
-        Poll::Ready(writer.finish().map_err(|error| self.broke(&error)))
+        Poll::Ready(writer.finish().map_err(|error| self.broke(error)))
     }
 
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -57,7 +57,7 @@ impl Endpoint for Tunnelled<'_> {
 
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
         let (_, writer) = self.0.halves();
-        writer.poll_broken(cx).map(|error| self.broke(&error))
+        writer.poll_broken(cx).map(|error| self.broke(error))
     }
 
     fn reset(&mut self) {

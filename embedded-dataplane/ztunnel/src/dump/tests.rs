@@ -51,6 +51,34 @@ fn what_is_known_has_the_shape_of_ztunnels_dump() {
     assert_eq!(dump.to_json(), EXPECTED);
 }
 
+#[test]
+fn what_moves_the_cursor_of_a_terminal_is_escaped() {
+    let named = |name: &str| {
+        format!("workloads:\n- {{uid: {name}, name: a, namespace: b, services: {{}}}}\n")
+    };
+    let text = named(r#""\e[2J\x7f\x9b2Jé\u2028""#);
+    let snapshot = Snapshot::from_yaml("mesh.yaml".as_ref(), &text).unwrap();
+    let known = Known::new(snapshot, &"b/a/default".parse().unwrap()).unwrap();
+    let dump = Dump {
+        known: &known,
+        certificates: &[],
+        connections: &[],
+        config: &json!({}),
+        version: "1.2.3",
+    };
+    let shown = dump.to_json();
+    let uid = shown.lines().find(|line| line.contains("\"uid\"")).unwrap();
+    assert_eq!(
+        uid.trim(),
+        r#""uid": "\u001b[2J\u007f\u009b2Jé\u2028","#.replace("\\u2028", "\u{2028}")
+    );
+    let read: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(
+        read["workloads"][0]["uid"],
+        "\u{1b}[2J\u{7f}\u{9b}2Jé\u{2028}"
+    );
+}
+
 #[tokio::test]
 async fn a_certificate_is_shown_with_its_validity_and_without_its_key() {
     let authority = Authority::generate("test", Clock::system()).unwrap();

@@ -26,31 +26,58 @@ struct Holders {
     service: Option<Arc<Service>>,
 }
 
+/// An address of several workloads that nothing tells apart.
+#[derive(Debug)]
+pub(super) struct Contested {
+    pub(super) network: String,
+    pub(super) address: IpAddr,
+    pub(super) workloads: [Arc<Workload>; 2],
+}
+
+/// Who has an address too, as much as whom it stands for; by network and address.
+type Rivals = BTreeMap<(String, IpAddr), Arc<Workload>>;
+
 impl Snapshot {
     pub(super) fn new(
         workloads: impl IntoIterator<Item = Arc<Workload>>,
         services: impl IntoIterator<Item = Arc<Service>>,
-    ) -> Self {
+    ) -> Result<Self, Contested> {
         let mut snapshot = Self::default();
+        let mut rivals = Rivals::new();
         for workload in workloads {
-            snapshot.add_workload(workload);
+            snapshot.add_workload(workload, &mut rivals);
+        }
+        if let Some(((network, address), rival)) = rivals.pop_first()
+            && let Some(first) = snapshot.workload_at(&network, address)
+        {
+            return Err(Contested {
+                workloads: [Arc::clone(first), rival],
+                network,
+                address,
+            });
         }
         for service in services {
             snapshot.add_service(service);
         }
-        snapshot
+        Ok(snapshot)
     }
 
-    fn add_workload(&mut self, workload: Arc<Workload>) {
+    fn add_workload(&mut self, workload: Arc<Workload>, rivals: &mut Rivals) {
         // Addresses of a node are those of many, and lead to none of them.
         let addresses = workload.addresses.iter().copied();
         for address in addresses.filter(|_| !workload.is_on_host_network) {
+            let key = || (workload.network.clone(), address);
             let holder = &mut self.holders(&workload.network, address).workload;
-            let is_first = holder
-                .as_ref()
-                .is_none_or(|other| rank(other) < rank(&workload));
-            if is_first {
-                *holder = Some(Arc::clone(&workload));
+            match holder {
+                Some(other) if other.uid == workload.uid || rank(other) > rank(&workload) => {}
+                Some(other) if rank(other) == rank(&workload) => {
+                    rivals.entry(key()).or_insert_with(|| Arc::clone(&workload));
+                }
+                Some(_) => {
+                    rivals.remove(&key());
+                    *holder = Some(Arc::clone(&workload));
+                }
+                None => *holder = Some(Arc::clone(&workload)),
             }
         }
         self.names.entry(workload.name.clone()).or_insert(workload);
@@ -117,7 +144,8 @@ impl Snapshot {
 }
 
 /// Who is meant by an address that several have: a pod before other things, and what is in the mesh
-/// before what is not (ztunnel `src/state/workload.rs`, `WorkloadByAddr`).
+/// before what is not (ztunnel `src/state/workload.rs`, `WorkloadByAddr`). Of those that are equal there
+/// ztunnel takes the one that it heard of last, which is nobody's intention.
 fn rank(workload: &Workload) -> (bool, bool) {
     let is_pod = workload.uid.contains("//Pod/");
     (is_pod, workload.protocol == Protocol::Hbone)
@@ -167,6 +195,43 @@ mod tests {
                 assert_eq!(uid_at(&snapshot, "", "10.0.0.1"), Some(best), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn an_address_that_stands_for_one_as_much_as_for_another_is_refused() {
+        let refused = |first: &str, second: &str, more: &str| {
+            let text = [
+                workload(first, "10.0.0.1", more),
+                workload("z//Pod/shop/z", "10.0.0.2", more),
+                workload(second, "10.0.0.1", more),
+                workload(&format!("{second}-2"), "10.0.0.11", more),
+            ];
+            let text = format!("workloads:\n{}", text.concat());
+            let read = Snapshot::from_yaml("mesh.yaml".as_ref(), &text);
+            read.map_or_else(|error| error.to_string(), |_| "none".to_owned())
+        };
+        let told = [
+            refused("c//Pod/shop/web", "c//Pod/shop/web-2", ""),
+            refused("entry-x", "entry-y", ", protocol: HBONE, network: west"),
+            // Whom it stands for is clear.
+            refused("c//Pod/shop/web", "entry", ""),
+            refused("a", "b", ", networkMode: HostNetwork"),
+        ];
+        insta::assert_snapshot!(told.join("\n"), @"
+        mesh.yaml:4: workload `c//Pod/shop/web-2`: workloadIps: `10.0.0.1` is the address of workload `c//Pod/shop/web` too: take it from one of both, or write `networkMode: HostNetwork` where it is their node's
+        mesh.yaml:4: workload `entry-y`: workloadIps: `10.0.0.1` of network `west` is the address of workload `entry-x` too: take it from one of both, or write `networkMode: HostNetwork` where it is their node's
+        none
+        none
+        ");
+        // Nobody is asked about two that a third goes before, nor about one that says it twice.
+        let text = [
+            workload("a", "10.0.0.1", ""),
+            workload("b", "10.0.0.1', '10.0.0.1", ""),
+            workload("c//Pod/shop/c", "10.0.0.1', '::ffff:10.0.0.1", ""),
+        ];
+        let snapshot = read(&format!("workloads:\n{}", text.concat()));
+        let first = uid_at(&snapshot, "", "10.0.0.1");
+        assert_eq!(first.as_deref(), Some("c//Pod/shop/c"));
     }
 
     #[test]

@@ -103,15 +103,28 @@ impl Snapshot {
             content(line, with_object(text, &message))
         })?;
         mesh.unwrap_or_default().join().map_err(|misfit| {
-            let mention = misfit.mention.to_ascii_lowercase();
-            let mentions = text.lines().zip(1..);
-            let mentions = mentions.filter(|(l, _)| l.to_ascii_lowercase().contains(&mention));
-            content(
-                mentions.last().map_or(1, |(_, line)| line),
-                misfit.to_string(),
-            )
+            let line = last_mention(text, &misfit.mention);
+            content(line.unwrap_or(1), misfit.to_string())
         })
     }
+}
+
+/// The last line that has a name, and not merely as a part of another.
+fn last_mention(text: &str, name: &str) -> Option<usize> {
+    let name = name.to_ascii_lowercase();
+    let goes_on = |c: char| c.is_alphanumeric() || "-_/".contains(c);
+    let has_name = |line: &str| {
+        line.match_indices(&name).any(|(at, _)| {
+            let before = line.get(..at).and_then(|text| text.chars().next_back());
+            let behind = line
+                .get(at + name.len()..)
+                .and_then(|text| text.chars().next());
+            !before.is_some_and(goes_on) && !behind.is_some_and(goes_on)
+        })
+    };
+    let lines = text.lines().zip(1..);
+    let lines = lines.filter(|(line, _)| has_name(&line.to_ascii_lowercase()));
+    lines.last().map(|(_, line)| line)
 }
 
 /// The line and the text of an error, which has the place at its end.

@@ -12,7 +12,7 @@ use ambient_identity::SpiffeId;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
-use super::index::Snapshot;
+use super::index::{Contested, Snapshot};
 use super::objects::{Endpoint, Locality, Protocol, Service, Workload, WorkloadName};
 use super::values::{Absent, NetworkAddress, Object, Port};
 
@@ -35,6 +35,24 @@ pub(super) struct Misfit {
     message: String,
     /// What stands in the line that is wrong, for the last time in the file.
     pub(super) mention: String,
+}
+
+impl From<Contested> for Misfit {
+    fn from(contested: Contested) -> Self {
+        let [first, second] = contested.workloads;
+        let network = match &*contested.network {
+            "" => String::new(),
+            network => format!(" of network `{network}`"),
+        };
+        Self {
+            message: format!(
+                "workload `{}`: workloadIps: `{}`{network} is the address of workload `{}` too: take it \
+                 from one of both, or write `networkMode: HostNetwork` where it is their node's",
+                second.uid, contested.address, first.uid
+            ),
+            mention: second.uid.clone(),
+        }
+    }
 }
 
 /// A workload, and the services that it is behind, by `NAMESPACE/HOSTNAME`.
@@ -85,7 +103,7 @@ impl Mesh {
             }
         }
         let services = services.into_values().map(Arc::new);
-        Ok(Snapshot::new(workloads.into_values(), services))
+        Ok(Snapshot::new(workloads.into_values(), services)?)
     }
 }
 

@@ -97,6 +97,9 @@ impl Dialer {
 
     fn made_for(&self, to: SocketAddr, class: u8) -> io::Result<Socket> {
         let socket = socket(to)?;
+        if number(&socket) >= self.options.kept {
+            return Err(io::Error::other("no descriptors are left for connections"));
+        }
         class::set(&socket, to, class);
         self.options.tune(&socket)?;
         self.options.mark(&socket)?;
@@ -107,6 +110,18 @@ impl Dialer {
         let done = timeout(self.options.connect, what).await;
         done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
+}
+
+/// The number of its descriptor.
+#[cfg(unix)]
+fn number(socket: &Socket) -> usize {
+    use std::os::fd::AsRawFd as _;
+    usize::try_from(socket.as_raw_fd()).unwrap_or_default()
+}
+
+#[cfg(not(unix))]
+fn number(_: &Socket) -> usize {
+    0
 }
 
 async fn connect(socket: Socket, to: SocketAddr) -> io::Result<TcpStream> {

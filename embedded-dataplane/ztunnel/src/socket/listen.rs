@@ -92,7 +92,7 @@ impl Listener {
         options: &SocketOptions,
     ) -> Self {
         Self {
-            acceptor: Acceptor::new(listener, name),
+            acceptor: Acceptor::new(listener, name).before(options.kept),
             destination,
             options: options.clone(),
         }

@@ -45,6 +45,9 @@ pub struct SocketOptions {
     /// How long a connection is silent before its other end is asked for a sign of life, and how often
     /// then.
     pub keepalive: (Duration, Duration, u32),
+    /// The first descriptor that is not for connections. The system gives the lowest that is free, so
+    /// that those from here on are left to others (administration), whatever clients do.
+    pub kept: usize,
 }
 
 impl Default for SocketOptions {
@@ -56,6 +59,7 @@ impl Default for SocketOptions {
             mark: None,
             connect: Duration::from_secs(10),
             keepalive: (Duration::from_mins(3), Duration::from_mins(3), 9),
+            kept: usize::MAX,
         }
     }
 }

@@ -68,6 +68,10 @@ struct State {
     /// Connections are not trusted any more that were made before so many dials.
     distrusted: usize,
     asked: usize,
+    /// A pool that is looked at whenever somebody is asked.
+    pool: Option<Weak<Inner<Net>>>,
+    /// How often it was locked then.
+    locked: usize,
     drains: Vec<Arc<Notify>>,
     peers: JoinSet<()>,
 }
@@ -102,6 +106,16 @@ impl Net {
     /// How often it was asked whether a connection admits streams.
     pub(super) fn asked(&self) -> usize {
         lock(&self.state).asked
+    }
+
+    /// Looks whenever it is asked that whether nobody holds up a pool meanwhile.
+    pub(super) fn watch(&self, pool: &Pool<Net>) {
+        lock(&self.state).pool = Some(Arc::downgrade(&pool.inner));
+    }
+
+    /// How often somebody did.
+    pub(super) fn locked(&self) -> usize {
+        lock(&self.state).locked
     }
 
     /// Has no connection admit streams that was made up to now.
@@ -197,6 +211,10 @@ impl Admits for Dialled {
         self.net.upgrade().is_some_and(|net| {
             let mut net = lock(&net);
             net.asked += 1;
+            let pool = net.pool.as_ref().and_then(Weak::upgrade);
+            let is_locked =
+                |pool: Arc<Inner<Net>>| pool.shards.iter().any(|s| s.try_lock().is_err());
+            net.locked += usize::from(pool.is_some_and(is_locked));
             net.distrusted < self.number
         })
     }

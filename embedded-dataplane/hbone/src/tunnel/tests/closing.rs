@@ -205,6 +205,50 @@ async fn a_reset_is_noticed_by_whoever_only_writes() {
 }
 
 #[tokio::test]
+async fn that_a_connection_ended_is_not_told_as_a_reset_of_its_streams() {
+    let farewell = |code: u32| frame(GOAWAY, 0, 0, &[[0; 4], code.to_be_bytes()].concat());
+    // Our peer breaks a rule, which ends everything.
+    let fault = frame(WINDOW_UPDATE, 0, 0, &[0; 4]);
+    let unspecific = "connection error detected: unspecific protocol error detected";
+    for is_finished in [false, true] {
+        let ended = [
+            (
+                as_client(false).await,
+                farewell(0),
+                "connection error received: not a result of an error",
+            ),
+            (
+                as_client(true).await,
+                farewell(2),
+                "connection error received: unexpected internal error encountered",
+            ),
+            (as_client(true).await, fault.clone(), unspecific),
+            (as_server(false).await, fault.clone(), unspecific),
+        ];
+        for (mut ours, octets, detail) in ended {
+            let flags = if is_finished { END_STREAM } else { 0 };
+            ours.peer.send(&frame(DATA, flags, 1, b"before")).await;
+            ours.peer.send(&octets).await;
+            let (reader, writer) = ours.stream.halves();
+            let broken = poll_fn(|cx| writer.poll_broken(cx)).await;
+            let end = StreamError::Connection {
+                detail: detail.to_owned(),
+            };
+            assert_eq!(reader.cause(broken), end, "{is_finished}");
+            assert!(!reader.is_let_go(&end));
+            let written = writer
+                .write(Bytes::from_static(b"after"))
+                .await
+                .unwrap_err();
+            assert_eq!(reader.cause(written), end, "{is_finished}");
+            // What came before is not lost.
+            assert_eq!(reader.read().await.unwrap().unwrap(), "before");
+            assert_eq!(reader.read().await, Err(end));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_writer_that_waits_for_credit_notices_a_reset() {
     for mut ours in both(false).await {
         let (_, writer) = ours.stream.halves();

@@ -18,13 +18,13 @@ use tokio_rustls::client::TlsStream;
 
 /// A version of TLS.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Version {
+pub(crate) enum Version {
     Tls12,
     Tls13,
 }
 
 /// A handshake; what came of it instead.
-pub(super) async fn secure(
+pub(crate) async fn secure(
     stream: TcpStream,
     issued: Option<Issued>,
     protocols: &[&str],
@@ -58,7 +58,7 @@ pub(super) async fn secure(
 }
 
 /// HTTP/2 over it; what came of it instead.
-pub(super) async fn http2(
+pub(crate) async fn http2(
     stream: TcpStream,
     issued: Option<Issued>,
 ) -> Result<SendRequest<Bytes>, String> {
@@ -70,7 +70,7 @@ pub(super) async fn http2(
 }
 
 /// What a failure of TLS says.
-pub(super) fn told(error: &io::Error) -> String {
+pub(crate) fn told(error: &io::Error) -> String {
     let below = error
         .get_ref()
         .and_then(|e| e.downcast_ref::<rustls::Error>());
@@ -82,7 +82,7 @@ pub(super) fn told(error: &io::Error) -> String {
 }
 
 /// How a stream ended before it should have.
-pub(super) fn reset(error: &h2::Error) -> String {
+pub(crate) fn reset(error: &h2::Error) -> String {
     match error.reason() {
         Some(reason) if error.is_go_away() => format!("GOAWAY {reason:?}"),
         Some(reason) => format!("RST_STREAM {reason:?}"),

@@ -21,6 +21,9 @@ use super::table::{Case, Other, Which};
 use crate::harness::{MESH, eventually};
 use crate::lab::{KEY, LISTEN, Lab, Relay, SERVER};
 
+/// The server of tunnels, which says what the cases want to hear.
+pub(crate) const SERVER_TEST: &str = "conformance::outbound::server";
+
 /// What the server makes of a tunnel, by the port that it is asked for.
 pub(super) const CASES: &[Case<u16>] = &[
     case("200, octets, and the end", 8080, "`hello`, the end"),
@@ -82,7 +85,7 @@ const fn case(name: &'static str, asked: u16, said: &'static str) -> Case<u16> {
 
 /// Asks one relay, and compares with its column.
 pub(super) fn hold(relay: &Relay, which: Which) {
-    let lab = Lab::with_relays([relay, &Relay::Server]);
+    let lab = Lab::with_relays([relay, &Relay::Played(SERVER_TEST)]);
     let (mut told, mut expected) = (Vec::new(), Vec::new());
     for case in CASES {
         let stream = lab.connect(&format!("{SERVER}:{}", case.asked));
@@ -133,16 +136,17 @@ fn server() {
         say("ready");
         loop {
             let (stream, _) = listener.accept().await.unwrap();
+            say("connected");
             tokio::spawn(serve(stream, acceptor.clone()));
         }
     });
 }
 
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     _ = writeln!(io::stderr(), "{line}");
 }
 
-fn acceptor(authority: &Authority) -> TlsAcceptor {
+pub(crate) fn acceptor(authority: &Authority) -> TlsAcceptor {
     let issued = authority.issue(&Leaf::of("cluster.local/ns/shop/sa/db"));
     let chain = CertificateDer::pem_slice_iter(issued.chain.as_bytes());
     let chain = chain.collect::<Result<_, _>>().unwrap();
