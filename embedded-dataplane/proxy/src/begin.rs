@@ -59,6 +59,10 @@ impl<A: Accept> Accept for Begun<A> {
     async fn accept(&mut self) -> Accepted {
         begin(self.sign.take(), self.accept.accept()).await
     }
+
+    fn left(&mut self) -> Option<Accepted> {
+        self.accept.left()
+    }
 }
 
 #[cfg(test)]

@@ -106,6 +106,13 @@ impl Acceptor {
         }
     }
 
+    /// One that was accepted and waits for a descriptor, for when nobody accepts any more: it is in no
+    /// backlog that somebody else could take it from.
+    pub fn left(&mut self) -> Option<(TcpStream, SocketAddr)> {
+        let (stream, peer) = self.waiting.take()?;
+        Some((TcpStream::from_std(stream).ok()?, peer))
+    }
+
     async fn next(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, peer) = if let Some(waiting) = self.waiting.take() {
             waiting
@@ -241,6 +248,11 @@ mod tests {
             assert!(accepted.is_err(), "{accepted:?}");
         }
         assert!(acceptor.failures().count() > 1);
+        // It is not lost if nobody waits until then.
+        let (left, peer) = acceptor.left().unwrap();
+        assert!(number(&left) >= kept);
+        assert_eq!(peer, client.local_addr().unwrap());
+        acceptor.waiting = Some((left.into_std().unwrap(), peer));
         taken.retain(|file| number(file) >= kept);
         let (stream, peer) = acceptor.accept().await;
         assert!(number(&stream) < kept);

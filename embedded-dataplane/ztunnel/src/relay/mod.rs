@@ -294,6 +294,9 @@ impl Relay {
                 }
             })
             .await;
+            if let Some(accepted) = accept.left() {
+                serve(&shared, accepted, None);
+            }
         });
     }
 }

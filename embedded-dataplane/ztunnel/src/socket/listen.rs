@@ -31,6 +31,11 @@ pub struct Accepted {
 pub trait Accept: Send + 'static {
     /// The next connection, for ever. May be dropped and called again without losing one.
     fn accept(&mut self) -> impl Future<Output = Accepted> + Send;
+
+    /// One that has come and was not given out yet, when nobody asks for another any more.
+    fn left(&mut self) -> Option<Accepted> {
+        None
+    }
 }
 
 /// How it is known where a connection wanted to go.
@@ -159,6 +164,11 @@ impl Accept for Listener {
                 return accepted;
             }
         }
+    }
+
+    fn left(&mut self) -> Option<Accepted> {
+        let (stream, source) = self.acceptor.left()?;
+        self.seen(stream, source).ok()
     }
 }
 

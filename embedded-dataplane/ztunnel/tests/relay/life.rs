@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use ambient_hbone::limits::Limits;
 use ambient_hbone::tunnel;
-use ambient_ztunnel::socket::Destination;
+use ambient_ztunnel::socket::{Accept, Accepted, Destination};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use crate::bounds::{secure, secured, taking};
@@ -94,6 +94,52 @@ async fn w15_who_was_accepted_before_a_successor_took_over_has_the_usual_time_to
     });
     let days = Duration::from_hours(30 * 24);
     let (left, ()) = soon(async { tokio::join!(server.end(days), coming_in) }).await;
+    assert!(left.is_empty(), "{left}");
+    insta::assert_snapshot!(server.told().await, @"TLS inbound with 127.0.0.1:PORT: spiffe://cluster.local/ns/shop/sa/web");
+}
+
+/// A listener that has accepted somebody, and waits for room.
+struct Waiting(Option<Accepted>);
+
+impl Accept for Waiting {
+    async fn accept(&mut self) -> Accepted {
+        std::future::pending().await
+    }
+
+    fn left(&mut self) -> Option<Accepted> {
+        self.0.take()
+    }
+}
+
+#[tokio::test]
+async fn w15_who_waits_for_a_descriptor_when_a_successor_takes_over_comes_in() {
+    let mesh = Mesh::new([1, 2]);
+    let (mut server, address) = taking(&mesh, mesh.settings(SERVER));
+    // Somebody is here, so that it does not end at once.
+    let slow = TcpStream::connect(address).await.unwrap();
+    let listener = TcpListener::bind(mesh.at(SERVER, 0)).await.unwrap();
+    let to = listener.local_addr().unwrap();
+    let (quick, accepted) = tokio::join!(TcpStream::connect(to), listener.accept());
+    let (stream, source) = accepted.unwrap();
+    server.relay.take_tunnels(Waiting(Some(Accepted {
+        stream,
+        source,
+        destination: to,
+        class: 0,
+    })));
+    soon(async {
+        while server.relay.inbound().silent < 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let coming_in = Box::pin(async {
+        let stream = secure(&mesh, quick.unwrap()).await;
+        let (_tunnel, driver) = tunnel::open(stream, &Limits::CLIENT).await.unwrap();
+        driver.await.unwrap();
+        drop(slow);
+    });
+    let (left, ()) = soon(async { tokio::join!(server.end(LONG), coming_in) }).await;
     assert!(left.is_empty(), "{left}");
     insta::assert_snapshot!(server.told().await, @"TLS inbound with 127.0.0.1:PORT: spiffe://cluster.local/ns/shop/sa/web");
 }
