@@ -79,7 +79,7 @@ impl Stand {
         let source = Shared(Arc::clone(around.authority));
         let store = Store::start(source, Trust::new([]), StoreOptions::default());
         let store = Arc::new(store);
-        let mut metrics = Metrics::new("ztunnel", env!("CARGO_PKG_VERSION"));
+        let mut metrics = Metrics::new("ztunnel", env!("CARGO_PKG_VERSION"), []);
         metrics.watch(Some(around.log), around.panics);
         let telemetry = Telemetry::new(metrics.registry(), Bounds::default());
         let witness = Witness::new(telemetry.clone());

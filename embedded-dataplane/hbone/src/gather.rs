@@ -302,4 +302,34 @@ mod tests {
         gate.open();
         gathered.flush().await.unwrap_err();
     }
+
+    #[tokio::test]
+    async fn what_is_read_in_a_turn_is_bounded_and_the_rest_is_read_in_the_next() {
+        let (ours, mut theirs) = duplex(2 * TURN);
+        let mut gathered = Gathered::new(ours);
+        let gate = gathered.gate();
+        theirs.write_all(&vec![7; TURN + 100]).await.unwrap();
+        let mut turn = async || {
+            let mut read = 0;
+            let woken = poll_fn(|cx| {
+                gate.close();
+                let mut space = vec![0; 100_000];
+                loop {
+                    let mut buffer = ReadBuf::new(&mut space);
+                    match Pin::new(&mut gathered).poll_read(cx, &mut buffer) {
+                        Poll::Ready(outcome) => outcome.unwrap(),
+                        Poll::Pending => return Poll::Ready(gate.readable.load(Ordering::Relaxed)),
+                    }
+                    read += buffer.filled().len();
+                }
+            });
+            (woken.await, read)
+        };
+        // The last of a turn may be as much as was asked for.
+        assert_eq!(turn().await, (0, TURN + 100));
+        theirs.write_all(&vec![7; 2 * TURN]).await.unwrap();
+        assert_eq!(turn().await, (0, 300_000));
+        let rest = 2 * TURN - 300_000;
+        assert_eq!(turn().await, (TURN - rest, rest));
+    }
 }

@@ -18,7 +18,9 @@ pub struct Limits {
     pub connection_window: u32,
     /// What windows may grow from, beyond these two; without it they stay as they are.
     pub budget: Option<Arc<Budget>>,
-    /// The longest frame that a peer may send, from 2^14 to 2^24 - 1 octets.
+    /// The longest frame that a peer may send, from 2^14 to 2^24 - 1 octets. It is held until it is
+    /// whole. ztunnel allows 1 MiB; what fills four records of TLS with its header is as fast, and is in
+    /// buffers that are used again.
     pub frame: u32,
     /// Octets of all headers of a request or answer, counted as in RFC 9113, section 6.5.2.
     pub headers: u32,

@@ -171,7 +171,7 @@ async fn serve(settings: Settings, lanes: Vec<Handle>, log: &Log) -> Result<(), 
     known.here.refused.extend(listeners.refused());
     let known = Arc::new(known);
     let (drain, draining) = Drain::new();
-    let mut metrics = Metrics::new("ztunnel", env!("CARGO_PKG_VERSION"));
+    let mut metrics = Metrics::new("ztunnel", env!("CARGO_PKG_VERSION"), lanes.iter().cloned());
     metrics.watch(Some(log), &panics);
     let telemetry = Telemetry::new(metrics.registry(), Bounds::default());
     // Nothing publishes another until there is a source that learns.

@@ -13,6 +13,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use tokio::runtime::Handle;
 
 use crate::accept::Failures;
 use crate::log::Log;
@@ -42,12 +43,16 @@ pub enum Exposition {
 
 impl Metrics {
     /// The metrics that every process has: of itself and its workers, which are those of the runtime
-    /// that this is called in.
-    pub fn new(component: &'static str, version: &'static str) -> Self {
+    /// that this is called in, and of others.
+    pub fn new(
+        component: &'static str,
+        version: &'static str,
+        others: impl IntoIterator<Item = Handle>,
+    ) -> Self {
         let mut metrics = Self::default();
         let registry = metrics.registry();
         registry.register_collector(Box::new(process::Process));
-        registry.register_collector(Box::new(workers::Workers::here()));
+        registry.register_collector(Box::new(workers::Workers::of(others)));
         registry.register_collector(Box::new(Build { component, version }));
         metrics
     }

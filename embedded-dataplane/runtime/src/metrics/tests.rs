@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use super::*;
+use crate::lanes::Lanes;
 
 /// An exposition without its numbers, which differ each second.
 fn shape(text: &str) -> String {
@@ -16,7 +19,11 @@ fn shape(text: &str) -> String {
 }
 
 fn metrics() -> Metrics {
-    let mut metrics = Metrics::new("ztunnel", "1.2.3");
+    metrics_beside([])
+}
+
+fn metrics_beside(others: impl IntoIterator<Item = Handle>) -> Metrics {
+    let mut metrics = Metrics::new("ztunnel", "1.2.3", others);
     metrics.watch(None, &Panics::default());
     metrics
 }
@@ -64,6 +71,30 @@ ambient_task_panics_total
 # EOF
 "
     );
+}
+
+#[test]
+fn workers_of_other_threads_are_shown_too() {
+    let lanes = Lanes::start(2).unwrap();
+    let text = lanes.block_on(async {
+        let others = lanes.handles().into_iter().skip(1);
+        metrics_beside(others).expose(Exposition::Text)
+    });
+    let of_workers: Vec<&str> = text.lines().filter(|l| l.contains("worker=")).collect();
+    let names = of_workers.iter().filter_map(|line| line.split(' ').next());
+    assert_eq!(
+        names.collect::<Vec<_>>(),
+        [
+            "tokio_worker_total_busy_duration_seconds_total{worker=\"0\"}",
+            "tokio_worker_total_busy_duration_seconds_total{worker=\"1\"}",
+            "tokio_worker_park_count_total{worker=\"0\"}",
+            "tokio_worker_park_count_total{worker=\"1\"}",
+            "tokio_worker_park_unpark_count_total{worker=\"0\"}",
+            "tokio_worker_park_unpark_count_total{worker=\"1\"}",
+        ]
+    );
+    assert!(text.contains("\ntokio_num_workers 2\n"), "{text}");
+    lanes.end(Duration::from_secs(10));
 }
 
 #[test]

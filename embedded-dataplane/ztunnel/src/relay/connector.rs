@@ -54,7 +54,11 @@ impl Connector for Dial {
             .await
             .map_err(DialFault::Connect)?;
         let began = Instant::now();
-        let made = timeout(self.handshake, workload.connect(Ahead::new(stream), Arc::new(expected))).await;
+        let made = timeout(
+            self.handshake,
+            workload.connect(Ahead::new(stream), Arc::new(expected)),
+        )
+        .await;
         let made = match made {
             Ok(made) => made.map_err(TlsFailure::Handshake),
             Err(_) => Err(TlsFailure::Late(self.handshake)),

@@ -295,7 +295,9 @@ impl Relay {
             })
             .await;
             if let Some(accepted) = accept.left() {
-                serve(&shared, accepted, None);
+                lane::give(&lanes, accepted, |shared, accepted| {
+                    serve(shared, accepted, None);
+                });
             }
         });
     }

@@ -17,6 +17,7 @@ use ambient_ztunnel::snapshot::Snapshot;
 use ambient_ztunnel::socket::{Destination, Listener, SocketOptions, Source};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
@@ -36,6 +37,8 @@ pub(crate) struct Mesh {
     net: [u8; 2],
     snapshot: Snapshot,
     pub(crate) issuer: testkit::Authority,
+    /// Threads of each relay beside that of the test.
+    pub(crate) lanes: Vec<Handle>,
 }
 
 impl Mesh {
@@ -70,6 +73,7 @@ services:
             net,
             snapshot: Snapshot::from_yaml("test".as_ref(), &text).unwrap(),
             issuer,
+            lanes: Vec::new(),
         }
     }
 
@@ -123,7 +127,7 @@ services:
             observer: Arc::new(observer),
             draining,
             panics: panics.clone(),
-            lanes: Vec::new(),
+            lanes: self.lanes.clone(),
         };
         Running {
             relay: Relay::new(parts, settings.clone()).unwrap(),

@@ -7,5 +7,6 @@ mod crowds;
 mod ends;
 mod envoy;
 mod harness;
+mod lanes;
 mod life;
 mod seen;
