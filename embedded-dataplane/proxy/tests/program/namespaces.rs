@@ -115,7 +115,7 @@ fn w13_one_client_may_have_more_connections_than_there_are_ports_for_an_address(
 }
 
 /// So many connections at once.
-const CONNECTIONS: u64 = 60;
+const CONNECTIONS: u64 = 120;
 
 #[test]
 fn w16_connections_that_were_busy_and_are_idle_hold_no_buffers() {
@@ -137,13 +137,14 @@ fn w16_connections_that_were_busy_and_are_idle_hold_no_buffers() {
         reading.join().unwrap();
         stream
     };
-    let _first = busy();
+    // What threads keep for the next that is busy is there once, and not for each.
+    let _first: Vec<_> = (0..8).map(|_| busy()).collect();
     let before = [&lab.client, &lab.server].map(Process::memory);
     let held: Vec<_> = (0..CONNECTIONS).map(|_| busy()).collect();
     let after = [&lab.client, &lab.server].map(Process::memory);
     for (before, after) in before.into_iter().zip(after) {
         let each = after.saturating_sub(before) / CONNECTIONS;
-        assert!(each < 32 << 10, "{each} octets for each");
+        assert!(each < 16 << 10, "{each} octets for each");
     }
     drop(held);
 }

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 pub(crate) const SIZE: usize = 256 << 10;
 
 /// Buffers that a thread keeps while nobody needs them.
-const KEPT: usize = 4;
+const KEPT: usize = 2;
 
 thread_local! {
     static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };

@@ -98,7 +98,7 @@ impl Place<'_> {
     }
 }
 
-/// The relay of a workload, with everything from a folder.
+/// The relay of a workload, with everything from a folder, on two threads.
 pub(super) fn relay(folder: &Path, name: &str, mut command: Command, log: &str) -> Process {
     command
         .arg("--workload")
@@ -107,7 +107,7 @@ pub(super) fn relay(folder: &Path, name: &str, mut command: Command, log: &str) 
         .arg(folder.join("mesh.yaml"))
         .arg("--authority")
         .arg(folder.join("authority"))
-        .args(["--drain", "1s", "--handover"])
+        .args(["--threads", "2", "--drain", "1s", "--handover"])
         .arg(folder.join(format!("{name}.socket")));
     Process::start(&mut command, folder.join(log))
 }
