@@ -7,8 +7,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -22,74 +21,85 @@ const LARGE: usize = 16 << 10;
 /// still in the caches then, and the buffers that it was in are free.
 const TURN: usize = 256 << 10;
 
-/// Whether writes are held back; they are not, unless somebody says so.
-#[derive(Debug)]
-pub(crate) struct Gate {
-    is_closed: AtomicBool,
-    /// Octets wait at the gate, or behind it: TLS takes more than the socket does.
-    is_crowded: AtomicBool,
-    /// Octets that may still be read in this turn.
-    readable: AtomicUsize,
-}
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self {
-            is_closed: AtomicBool::default(),
-            is_crowded: AtomicBool::default(),
-            readable: AtomicUsize::new(usize::MAX),
-        }
-    }
-}
-
-impl Gate {
-    /// Holds back what is written, and begins a turn.
-    pub(crate) fn close(&self) {
-        self.readable.store(TURN, Ordering::Relaxed);
-        self.is_closed.store(true, Ordering::Relaxed);
-    }
-
-    /// Lets the next flush write everything. Tells whether there may be anything.
-    pub(crate) fn open(&self) -> bool {
-        self.is_closed.store(false, Ordering::Relaxed);
-        self.is_crowded.load(Ordering::Relaxed)
-    }
-}
-
 /// A stream that can hold back what is written to it.
 #[derive(Debug)]
-pub(crate) struct Gathered<S> {
+pub(crate) struct Gathered<S>(Arc<Mutex<Inner<S>>>);
+
+/// Whether writes are held back; they are not, unless somebody says so.
+#[derive(Debug)]
+pub(crate) struct Gate<S>(Arc<Mutex<Inner<S>>>);
+
+#[derive(Debug)]
+struct Inner<S> {
     stream: S,
-    gate: Arc<Gate>,
+    is_closed: bool,
+    /// Octets wait at the gate, or behind it: TLS takes more than the socket does.
+    is_crowded: bool,
+    /// Octets that may still be read in this turn.
+    readable: usize,
     held: Vec<u8>,
     /// Of these so many went.
     gone: usize,
+    /// How writing failed when the gate opened, for whoever writes next.
+    fault: Option<io::Error>,
 }
 
 impl<S> Gathered<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self {
+        Self(Arc::new(Mutex::new(Inner {
             stream,
-            gate: Arc::default(),
+            is_closed: false,
+            is_crowded: false,
+            readable: usize::MAX,
             held: Vec::new(),
             gone: 0,
+            fault: None,
+        })))
+    }
+
+    pub(crate) fn gate(&self) -> Gate<S> {
+        Gate(Arc::clone(&self.0))
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner<S>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Gate<S> {
+    /// Holds back what is written, and begins a turn.
+    pub(crate) fn close(&self) {
+        let mut inner = self.inner();
+        inner.readable = TURN;
+        inner.is_closed = true;
+    }
+
+    /// Holds back nothing more.
+    pub(crate) fn open(&self) {
+        self.inner().is_closed = false;
+    }
+
+    /// The same, and writes everything. `false` when that failed, which whoever writes next is told.
+    pub(crate) fn poll_open(&self, cx: &mut Context<'_>) -> bool {
+        let mut inner = self.inner();
+        inner.is_closed = false;
+        if inner.is_crowded
+            && let Poll::Ready(Err(error)) = inner.poll_flush(cx)
+        {
+            inner.fault = Some(error);
         }
+        inner.fault.is_none()
     }
 
-    pub(crate) fn gate(&self) -> Arc<Gate> {
-        Arc::clone(&self.gate)
+    fn inner(&self) -> MutexGuard<'_, Inner<S>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
+impl<S> Inner<S> {
     /// Whether so many octets are to be held back rather than written.
     fn holds(&self, octets: usize) -> bool {
-        self.gate.is_closed.load(Ordering::Relaxed)
-            && octets < LARGE
-            && self.held.len() + octets <= MOST
-    }
-
-    /// A flush that the closed gate keeps off is to be made up for.
-    fn crowd(&self) {
-        self.gate.is_crowded.store(true, Ordering::Relaxed);
+        self.is_closed && octets < LARGE && self.held.len() + octets <= MOST
     }
 
     fn hold(&mut self, octets: &[u8]) {
@@ -97,13 +107,16 @@ impl<S> Gathered<S> {
             self.held.reserve(LARGE);
         }
         self.held.extend_from_slice(octets);
-        self.crowd();
+        self.is_crowded = true;
     }
 }
 
-impl<S: AsyncWrite + Unpin> Gathered<S> {
+impl<S: AsyncWrite + Unpin> Inner<S> {
     /// Writes what was held back.
     fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(fault) = self.fault.take() {
+            return Poll::Ready(Err(fault));
+        }
         while let Some(rest) = self.held.get(self.gone..)
             && !rest.is_empty()
         {
@@ -117,77 +130,85 @@ impl<S: AsyncWrite + Unpin> Gathered<S> {
         self.gone = 0;
         Poll::Ready(Ok(()))
     }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_release(cx))?;
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.is_crowded = false;
+        Poll::Ready(Ok(()))
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Gathered<S> {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let readable = self.gate.readable.load(Ordering::Relaxed);
-        if readable == 0 {
+        let mut inner = self.inner();
+        if inner.readable == 0 {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        ready!(Pin::new(&mut inner.stream).poll_read(cx, buffer))?;
         let new = buffer.filled().len().saturating_sub(before);
-        let left = readable.saturating_sub(new);
-        self.gate.readable.store(left, Ordering::Relaxed);
+        inner.readable = inner.readable.saturating_sub(new);
         Poll::Ready(Ok(()))
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.holds(octets.len()) {
-            self.hold(octets);
+        let mut inner = self.inner();
+        if inner.holds(octets.len()) {
+            inner.hold(octets);
             return Poll::Ready(Ok(octets.len()));
         }
-        self.crowd();
-        ready!(self.poll_release(cx))?;
-        Pin::new(&mut self.stream).poll_write(cx, octets)
+        // A flush that the closed gate keeps off is to be made up for.
+        inner.is_crowded = true;
+        ready!(inner.poll_release(cx))?;
+        Pin::new(&mut inner.stream).poll_write(cx, octets)
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let mut inner = self.inner();
         let count = slices.iter().map(|slice| slice.len()).sum();
-        if self.holds(count) {
+        if inner.holds(count) {
             for slice in slices {
-                self.hold(slice);
+                inner.hold(slice);
             }
             return Poll::Ready(Ok(count));
         }
-        self.crowd();
-        ready!(self.poll_release(cx))?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        inner.is_crowded = true;
+        ready!(inner.poll_release(cx))?;
+        Pin::new(&mut inner.stream).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.inner().stream.is_write_vectored()
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.gate.is_closed.load(Ordering::Relaxed) {
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut inner = self.inner();
+        if inner.is_closed {
             return Poll::Ready(Ok(()));
         }
-        ready!(self.poll_release(cx))?;
-        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        self.gate.is_crowded.store(false, Ordering::Relaxed);
-        Poll::Ready(Ok(()))
+        inner.poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_release(cx))?;
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut inner = self.inner();
+        ready!(inner.poll_release(cx))?;
+        Pin::new(&mut inner.stream).poll_shutdown(cx)
     }
 }
 
@@ -199,6 +220,16 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
     use super::*;
+
+    /// Memory of what is held, and whether anything waits.
+    fn left<S: AsyncWrite + Unpin>(gate: &Gate<S>) -> (usize, bool) {
+        let inner = gate.inner();
+        (inner.held.capacity(), inner.is_crowded)
+    }
+
+    async fn opened<S: AsyncWrite + Unpin>(gate: &Gate<S>) -> bool {
+        poll_fn(|cx| Poll::Ready(gate.poll_open(cx))).await
+    }
 
     #[tokio::test]
     async fn what_is_held_back_goes_in_order_when_the_gate_opens() {
@@ -218,17 +249,15 @@ mod tests {
             Poll::Ready(Pin::new(&mut theirs).poll_read(cx, &mut ReadBuf::new(&mut space)))
         });
         assert!(nothing.await.is_pending());
-        assert!(gate.open());
-        gathered.flush().await.unwrap();
-        assert!(!gate.open());
-        assert_eq!(gathered.held.capacity(), 0);
+        assert!(opened(&gate).await);
+        assert_eq!(left(&gate), (0, false));
         // What is large does not wait, and overtakes nothing.
         gate.close();
         gathered.write_all(b"small ").await.unwrap();
         gathered.write_all(&[b'l'; LARGE]).await.unwrap();
-        assert!(gate.open());
+        gate.open();
         gathered.flush().await.unwrap();
-        assert!(!gate.open());
+        assert_eq!(left(&gate), (0, false));
         gate.close();
         gathered.write_all(b" last").await.unwrap();
         gathered.shutdown().await.unwrap();
@@ -277,9 +306,8 @@ mod tests {
         gathered.write_all(&[b'l'; LARGE]).await.unwrap();
         // The library takes this for done, and does not come again by itself.
         gathered.flush().await.unwrap();
-        assert!(gate.open());
-        gathered.flush().await.unwrap();
-        assert!(!gate.open());
+        assert!(opened(&gate).await);
+        assert_eq!(left(&gate), (0, false));
         let mut seen = [0; LARGE];
         theirs.read_exact(&mut seen).await.unwrap();
     }
@@ -297,10 +325,11 @@ mod tests {
             held += count.unwrap();
         }
         assert!((MOST - chunk.len()..=MOST + 10).contains(&held), "{held}");
-        // What cannot be written is told.
+        // What cannot be written is told to the library, as it was.
         drop(theirs);
-        gate.open();
-        gathered.flush().await.unwrap_err();
+        assert!(!opened(&gate).await);
+        let error = gathered.flush().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[tokio::test]
@@ -318,7 +347,7 @@ mod tests {
                     let mut buffer = ReadBuf::new(&mut space);
                     match Pin::new(&mut gathered).poll_read(cx, &mut buffer) {
                         Poll::Ready(outcome) => outcome.unwrap(),
-                        Poll::Pending => return Poll::Ready(gate.readable.load(Ordering::Relaxed)),
+                        Poll::Pending => return Poll::Ready(gate.inner().readable),
                     }
                     read += buffer.filled().len();
                 }

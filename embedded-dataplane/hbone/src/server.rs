@@ -45,7 +45,7 @@ type Asked = (http::Request<RecvStream>, SendResponse<Payload>);
 #[derive(Debug)]
 pub struct Connection<S> {
     inner: h2::server::Connection<Gathered<Felt<S>>, Payload>,
-    gate: Arc<Gate>,
+    gate: Gate<Felt<S>>,
     watch: Watch,
     /// Came with the greeting.
     first: Option<Asked>,
@@ -192,10 +192,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn poll_asked(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Asked, h2::Error>>> {
         self.gate.close();
         let asked = self.inner.poll_accept(cx);
-        if self.gate.open() && asked.is_pending() {
-            return self.inner.poll_accept(cx);
+        if asked.is_ready() {
+            self.gate.open();
+            return asked;
         }
-        asked
+        if self.gate.poll_open(cx) {
+            return Poll::Pending;
+        }
+        // How writing fails is told by the library.
+        self.inner.poll_accept(cx)
     }
 
     /// `false` where the peer has not taken note of the sizes before.

@@ -51,7 +51,7 @@ struct Shared {
 #[must_use = "nothing moves unless it runs"]
 pub struct Driver<S: AsyncRead + AsyncWrite + Unpin> {
     inner: h2::client::Connection<Gathered<Felt<S>>, Payload>,
-    gate: Arc<Gate>,
+    gate: Gate<Felt<S>>,
     watch: Watch,
     shared: Arc<Shared>,
 }
@@ -168,8 +168,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
         }
         self.gate.close();
         let mut outcome = Pin::new(&mut self.inner).poll(cx);
-        if self.gate.open() && outcome.is_pending() {
-            // Nobody has more to say for now.
+        if outcome.is_ready() {
+            self.gate.open();
+        } else if !self.gate.poll_open(cx) {
+            // How writing fails is told by the library.
             outcome = Pin::new(&mut self.inner).poll(cx);
         }
         outcome.map_err(|error| self.watch.pulse().exact(ConnectionError::of(error)))
