@@ -1,6 +1,5 @@
 //! The role `ztunnel`: a relay for one workload, from its start to its end.
 
-use std::hint::black_box;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,7 +125,6 @@ pub(crate) fn run(mut settings: Settings) -> Result<(), RunError> {
     log.install()?;
     log.take_panics();
     settings.sockets.kept = granted - KEPT.min(granted / 8);
-    keep_memory();
     let lanes = Lanes::start(settings.threads)?;
     let others = lanes.handles().into_iter().skip(1).collect();
     let outcome = lanes.block_on(serve(settings, others, &log));
@@ -134,15 +132,6 @@ pub(crate) fn run(mut settings: Settings) -> Result<(), RunError> {
     lanes.end(FAREWELL);
     log.flush(FAREWELL);
     outcome
-}
-
-/// Keeps memory that buffers were in for the next ones. The allocator of glibc gives what is free at
-/// the end of its heap back to the system beyond 128 KiB, which bulk would use up and fill with new
-/// pages all the time, until a larger piece was freed once (mallopt(3), `M_MMAP_THRESHOLD`). This
-/// piece is never touched; from then on 4 MiB stay.
-fn keep_memory() {
-    const PIECE: usize = 2 << 20;
-    drop(black_box(Vec::<u8>::with_capacity(PIECE)));
 }
 
 async fn serve(settings: Settings, lanes: Vec<Handle>, log: &Log) -> Result<(), RunError> {

@@ -10,11 +10,12 @@ use ambient_hbone::pool::{Connector, DialError, Key, PoolError};
 use ambient_identity::{
     Connected, HandshakeError, ParseSpiffeIdError, SpiffeId, Store, StoreError, TlsFault,
 };
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::trusted::{Trusted, Trustee};
 use crate::report::{Direction, Failure, Handshake, Observer, TlsFailure};
-use crate::socket::{Ahead, Dialer};
+use crate::socket::Dialer;
 
 /// Makes connections for tunnels.
 pub(super) struct Dial {
@@ -38,7 +39,7 @@ pub(super) enum DialFault {
 }
 
 impl Connector for Dial {
-    type Stream = Trusted<Connected<Ahead>>;
+    type Stream = Trusted<Connected<TcpStream>>;
     type Peer = Trustee;
     type Error = DialFault;
 
@@ -54,11 +55,7 @@ impl Connector for Dial {
             .await
             .map_err(DialFault::Connect)?;
         let began = Instant::now();
-        let made = timeout(
-            self.handshake,
-            workload.connect(Ahead::new(stream), Arc::new(expected)),
-        )
-        .await;
+        let made = timeout(self.handshake, workload.connect(stream, Arc::new(expected))).await;
         let made = match made {
             Ok(made) => made.map_err(TlsFailure::Handshake),
             Err(_) => Err(TlsFailure::Late(self.handshake)),

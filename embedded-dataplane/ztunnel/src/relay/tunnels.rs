@@ -18,7 +18,7 @@ use super::origin::Origin;
 use super::room::{Busy, LEAVING, Place, Seat, Shaken};
 use super::{Shared, stream};
 use crate::report::{Direction, Early, End, Failure, Handshake, TlsFailure};
-use crate::socket::{Accepted, Ahead};
+use crate::socket::Accepted;
 
 /// How long the end of a tunnel may take whose streams were broken off.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -76,7 +76,7 @@ async fn ending(shared: &Shared) {
 
 /// A client that is there, and who it is.
 struct Greeted {
-    connection: Connection<Secured<Shaken<Ahead>>>,
+    connection: Connection<Secured<Shaken<TcpStream>>>,
     client: SpiffeId,
     watch: Watch,
     standing: Standing,
@@ -130,12 +130,12 @@ async fn secure(
     shared: &Shared,
     workload: &Workload,
     stream: TcpStream,
-) -> Result<(Secured<Shaken<Ahead>>, Peer), TlsFailure> {
+) -> Result<(Secured<Shaken<TcpStream>>, Peer), TlsFailure> {
     let slot = shared.room.handshake().await;
     let slot = slot.ok_or(TlsFailure::Crowded)?;
     let (mut stream, peer) = tokio::select! {
         biased;
-        made = workload.accept(slot.over(Ahead::new(stream))) => made.map_err(TlsFailure::Handshake)?,
+        made = workload.accept(slot.over(stream)) => made.map_err(TlsFailure::Handshake)?,
         () = shared.room.given_up(&slot) => return Err(TlsFailure::Crowded),
     };
     stream.get_mut().0.is_made();

@@ -1,7 +1,6 @@
 //! Sockets as the relay needs them: listening where traffic is led to, and connecting as somebody
 //! else.
 
-mod ahead;
 pub(crate) mod buffers;
 mod class;
 mod dial;
@@ -17,7 +16,6 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 pub use listen::{Accept, Accepted, Destination, Listener};
 
-pub(crate) use ahead::Ahead;
 pub(crate) use dial::Dialer;
 
 /// From which address an application is connected to.
