@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::generate::{self, Manifest};
 use super::shape::Shape;
 use super::table::{self, Table};
-use super::{generate, write};
+use super::write;
 
 /// How long `kubectl-ambient --help` takes.
 ///
@@ -44,7 +45,8 @@ pub(super) fn beside(peer: &Path, runs: u32, output: &mut impl Write) -> io::Res
         ..Shape::usual(1)
     };
     let folder = std::env::temp_dir().join(format!("ambient-bench-{}", std::process::id()));
-    let manifests = generate::manifests(&shape);
+    let manifests = generate::manifests(&shape).into_iter().map(numbered);
+    let manifests: Vec<_> = manifests.collect();
     let (mut own, mut others) = (Vec::new(), Vec::new());
     write::while_in_folder(&manifests, &folder, || {
         for _ in 0..runs {
@@ -67,6 +69,23 @@ pub(super) fn beside(peer: &Path, runs: u32, output: &mut impl Write) -> io::Res
         table.push(&[name, &table::milliseconds(median(times)), ""]);
     }
     writeln!(output, "{shape}\n\n{table}")
+}
+
+/// The same with numbers for the names of ports in policies: the peer takes no name for a port of an
+/// address block, which the API allows.
+fn numbered(manifest: Manifest) -> Manifest {
+    let names = [("metrics", 9090), ("dns", 5353), ("http", 8080)];
+    let text = names.iter().fold(manifest.text, |text, (name, number)| {
+        text.replace(
+            &format!("    - port: {name}\n"),
+            &format!("    - port: {number}\n"),
+        )
+        .replace(
+            &format!("      port: {name}\n"),
+            &format!("      port: {number}\n"),
+        )
+    });
+    Manifest { text, ..manifest }
 }
 
 /// The program beside this one.
