@@ -136,7 +136,7 @@ struct Shared {
     dialer: Arc<Dialer>,
     pool: Pool<Dial>,
     room: Arc<Room>,
-    settings: Settings,
+    settings: Arc<Settings>,
     serving: Tasks,
     outbound: Group,
     inbound: Group,
@@ -157,6 +157,7 @@ impl Relay {
             // The first connection asks again.
             tracing::warn!(error = error.to_string(), "no certificate yet");
         }
+        let settings = Arc::new(settings);
         let dialer = Arc::new(Dialer::new(settings.sockets.clone()));
         let room = Arc::new(Room::new(settings.inbound, settings.handshake));
         let outbound = parts.draining.group("outbound connections");
@@ -177,7 +178,7 @@ impl Relay {
                 dialer: Arc::clone(&dialer),
                 pool: Pool::new(dial, settings.client.clone(), settings.pool_settings()),
                 room: Arc::clone(&room),
-                settings: settings.clone(),
+                settings: Arc::clone(&settings),
                 serving: Tasks::apart(&parts.panics),
                 outbound: outbound.clone(),
                 inbound: inbound.clone(),
