@@ -67,6 +67,11 @@ impl<S> Gathered<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Gate<S> {
+    /// Whether anything waits at the gate, or behind it.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.inner().is_crowded
+    }
+
     /// Holds back what is written, and begins a turn.
     pub(crate) fn close(&self) {
         let mut inner = self.inner();

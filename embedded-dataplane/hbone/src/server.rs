@@ -147,6 +147,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.load.now()
     }
 
+    /// Whether anything that left its stream is still to be sent.
+    pub fn has_unsent(&self) -> bool {
+        self.gate.is_crowded()
+    }
+
     /// Says farewell (GOAWAY). What is under way goes on, a CONNECT that the peer sent before it
     /// knew is still to be had from [`Self::next`], and the connection ends with its last stream.
     /// How long that may take is for the caller to say, and to end by dropping the connection.

@@ -12,12 +12,11 @@ use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
 
 use super::{Broken, Endpoint};
-use crate::socket::buffers::Buffer;
-use crate::socket::steps;
+use crate::socket::buffers::{Buffer, SIZE};
 
-/// Up to here octets are copied out of the buffer that they were read into, so that they hold no more
-/// memory than they are long; beyond it the buffer goes with them.
-const COPIED: usize = 32 << 10;
+/// Up to here octets are copied out of the buffer that they were read into, and hold no more memory
+/// than they are long; beyond it the buffer goes with them, and they hold twice as much at most.
+const COPIED: usize = SIZE / 2;
 
 /// A TCP connection.
 pub(crate) struct Tcp<'s> {
@@ -53,7 +52,7 @@ impl<'s> Tcp<'s> {
 
     fn read(&self) -> io::Result<Bytes> {
         let mut buffer = Buffer::take();
-        Ok(if steps::receive(self.stream, buffer.octets())? > COPIED {
+        Ok(if self.stream.try_read_buf(buffer.octets())? > COPIED {
             Bytes::from_owner(buffer)
         } else {
             Bytes::copy_from_slice(buffer.as_ref())
@@ -77,7 +76,7 @@ impl Endpoint for Tcp<'_> {
 
     fn poll_write(&mut self, cx: &mut Context<'_>, octets: &mut Bytes) -> Poll<Result<(), Broken>> {
         while !octets.is_empty() {
-            match steps::send(self.stream, octets) {
+            match self.stream.try_write(octets) {
                 Ok(length) => octets.advance(length),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if let Err(error) = ready!(self.stream.poll_write_ready(cx)) {
@@ -168,14 +167,20 @@ pub(crate) fn abort(stream: &TcpStream) {
 #[cfg(target_os = "linux")]
 fn is_sent(stream: &TcpStream) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::io::Errno;
 
     // From now on only a socket with nothing to be sent takes more (tcp(7), `TCP_NOTSENT_LOWAT`). One
     // that cannot be asked is taken for done.
     let asked = SockRef::from(stream).set_tcp_notsent_lowat(1);
     let mut sockets = [PollFd::new(stream, PollFlags::OUT)];
-    let polled = asked
-        .is_ok()
-        .then(|| poll(&mut sockets, Some(&Timespec::default())));
+    let mut look = || loop {
+        match poll(&mut sockets, Some(&Timespec::default())) {
+            // A signal came, which says nothing.
+            Err(Errno::INTR) => {}
+            polled => return polled,
+        }
+    };
+    let polled = asked.is_ok().then(&mut look);
     polled.is_none_or(|polled| polled != Ok(0))
 }
 

@@ -3,8 +3,11 @@
 //! A connection stays where it begins, with the tunnel that it goes through: each lane has tunnels of
 //! its own, so that nothing that is carried goes from one thread to another.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
@@ -28,16 +31,24 @@ pub(super) fn give(lanes: &[Lane], accepted: Accepted, serve: impl FnOnce(&Arc<S
     let _within = lane.handle.enter();
     let stream = match accepted.stream {
         stream if number == 0 => Ok(stream),
-        // Which thread a socket wakes is decided where it is registered.
-        stream => stream.into_std().and_then(TcpStream::from_std),
+        stream => moved(stream),
     };
     match stream {
         Ok(stream) => serve(&lane.shared, Accepted { stream, ..accepted }),
-        // Its descriptor is closed by now, which is all that its peer can be told.
         Err(error) => tracing::warn!(
             source = %accepted.source,
             error = error.to_string(),
             "a connection was lost on its way to a thread"
         ),
     }
+}
+
+/// Has a socket wake the thread that this is called for, which is decided where it is registered. One
+/// that cannot be breaks off.
+fn moved(stream: TcpStream) -> io::Result<TcpStream> {
+    let stream = stream.into_std()?;
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+    let stream = TcpStream::from_std(stream)?;
+    SockRef::from(&stream).set_linger(None)?;
+    Ok(stream)
 }

@@ -30,6 +30,7 @@ use ambient_runtime::drain::{Draining, Group};
 use ambient_runtime::tasks::{Panics, Tasks};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::report::{Direction, Early, End, Failure, Inbound, Observer};
 use crate::route::Here;
@@ -163,7 +164,9 @@ impl Relay {
         let outbound = parts.draining.group("outbound connections");
         let inbound = parts.draining.group("inbound connections");
         let tunnels = parts.draining.group("inbound tunnels");
-        let lane = |handle| {
+        let lane = |handle: Handle| {
+            // What a pool does by itself is done by the thread that uses it.
+            let _within = handle.enter();
             let dial = Dial {
                 store: Arc::clone(&parts.store),
                 dialer: Arc::clone(&dialer),
@@ -185,7 +188,7 @@ impl Relay {
                 tunnels: tunnels.clone(),
             };
             Lane {
-                handle,
+                handle: handle.clone(),
                 shared: Arc::new(shared),
             }
         };
@@ -249,10 +252,16 @@ impl Relay {
     /// Waits, once the drain is over, until what was carried has arrived, and until what was broken
     /// off was told to its peers and to the observer. How long that may take is for the caller to say.
     pub async fn close(&self) {
+        // All at once: a peer of one that takes nothing holds up its own lane alone.
+        let mut closing = JoinSet::new();
         for lane in &*self.lanes {
-            lane.shared.serving.ended().await;
-            lane.shared.pool.close().await;
+            let shared = Arc::clone(&lane.shared);
+            closing.spawn(async move {
+                shared.serving.ended().await;
+                shared.pool.close().await;
+            });
         }
+        closing.join_all().await;
     }
 
     /// What its pools of tunnels hold at this moment, all together.

@@ -12,7 +12,8 @@ use crate::socket::SocketOptions;
 /// one: more would only be later, all of them.
 const HANDSHAKES: usize = 256;
 
-/// Tunnels at once: each pair of pods has one, and few services have more clients. An idle one takes
+/// Tunnels at once: each pair of pods has one for each thread of the client's relay, and few services
+/// have more clients. An idle one takes
 /// about 32 KiB, measured, so that all are as much memory as Istio's chart asks for ztunnel (512Mi).
 const TUNNELS: usize = 16_384;
 
@@ -37,8 +38,8 @@ pub struct Settings {
     pub server: Limits,
     /// What comes from outside.
     pub inbound: Bounds,
-    /// Of the pool of those that it opens. The time to dial is that of a connection and of a
-    /// handshake.
+    /// Of the pool of those that it opens, which each of its threads has. The time to dial is that of a
+    /// connection and of a handshake.
     pub pool: pool::Settings,
 }
 
@@ -99,6 +100,8 @@ impl Settings {
         let slack = Duration::from_secs(1);
         let dial = self.sockets.connect + 2 * self.handshake + slack;
         pool::Settings {
+            // Its own thread uses it.
+            shards: 1,
             dial,
             // Whoever waits for a tunnel hears from its dial why there is none.
             patience: self.pool.patience.max(dial + self.client.settle + slack),

@@ -1,5 +1,6 @@
 //! One CONNECT of a tunnel to the workload.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -109,6 +110,13 @@ pub(super) async fn carry(shared: &Shared, origin: &Origin, opened: Opened) {
     let client = copy::Tunnelled::new(&mut stream);
     let outcome = copy::copy(client, Tcp::new(&server), &record, end).await;
     record.close(&outcome.map_or_else(|cause| cause, End::Over));
+    // Nobody takes the tunnel for idle as long as it has something of the stream to send.
+    let (_, writer) = stream.halves();
+    tokio::select! {
+        () = poll_fn(|cx| writer.poll_sent(cx)) => {}
+        () = shared.draining.over() => {}
+        _ = origin.revoked() => {}
+    }
 }
 
 fn about(

@@ -23,6 +23,9 @@ use crate::socket::Accepted;
 /// How long the end of a tunnel may take whose streams were broken off.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How often more a client that takes what is sent to it is given time to go.
+const PATIENCE: u32 = 9;
+
 /// How long a client that is on the way in has for it at least when a drain begins. It is a few round
 /// trips; who takes longer is not waited for where the relay ends soon, and finds a successor, or
 /// nobody, when it comes again.
@@ -185,7 +188,7 @@ async fn carry(
     });
     let draining = shared.draining.clone();
     let mut is_draining = false;
-    let mut farewell = None;
+    let (mut farewell, mut patience) = (None, PATIENCE);
     let mut expiry = expiry_of(&standing);
     loop {
         let drain = async {
@@ -214,7 +217,12 @@ async fn carry(
             () = at(farewell) => {
                 farewell = None;
                 if seat.is_idle() {
-                    return;
+                    // What its streams said last may still be on its way.
+                    if !connection.has_unsent() || patience == 0 {
+                        return;
+                    }
+                    patience -= 1;
+                    farewell = Some(Instant::now() + LEAVING);
                 }
             }
             // As after a handshake that it would not get through any more.

@@ -6,7 +6,6 @@ mod class;
 mod dial;
 mod listen;
 mod ports;
-pub(crate) mod steps;
 
 use std::io;
 use std::net::SocketAddr;
