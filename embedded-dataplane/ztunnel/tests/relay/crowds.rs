@@ -167,7 +167,9 @@ async fn a_tunnel_is_not_idle_while_the_last_words_of_its_streams_are_on_their_w
         tunnels: 1,
         ..Bounds::default()
     };
-    let (server, address) = taking(&mesh, bounded(&mesh, bounds));
+    let mut settings = bounded(&mesh, bounds);
+    settings.server.send_buffer = 2 * ANSWER;
+    let (mut server, address) = taking(&mesh, settings);
     let asleep = Arc::default();
     let stream = Sleepy(soon(secured(&mesh, address)).await, Arc::clone(&asleep));
     // All of the answer fits into its windows.
@@ -185,6 +187,10 @@ async fn a_tunnel_is_not_idle_while_the_last_words_of_its_streams_are_on_their_w
     writer.finish().unwrap();
     // The application is done with it, and nobody has read a word.
     soon(answered).await.unwrap();
+    insta::assert_snapshot!(server.tells(2).await, @"
+    TLS inbound with 127.0.0.1:PORT: spiffe://cluster.local/ns/shop/sa/web
+    inbound 127.0.0.1:PORT of web to NET.2:PORT of db for NET.2:PORT at -: 8 up, 8388608 down, Finished(Client)
+    ");
     let newcomer = soon(secured(&mesh, address)).await;
     soon(tunnel::open(newcomer, &Limits::CLIENT))
         .await
