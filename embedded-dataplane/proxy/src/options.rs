@@ -2,6 +2,8 @@
 //! line says counts.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -180,12 +182,21 @@ impl Options {
     }
 }
 
+/// Octets that a file with options may have.
+const MOST: u64 = 1 << 20;
+
 fn read(path: &Path) -> Result<Options, OptionsError> {
     let failed = |reason: String| OptionsError {
         path: path.to_owned(),
         reason,
     };
-    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+    let read = file.take(MOST + 1).read_to_string(&mut text);
+    let length = read.map_err(|error| failed(error.to_string()))?;
+    if length as u64 > MOST {
+        return Err(failed(format!("it has more than {MOST} bytes")));
+    }
     parse(&text).map_err(failed)
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ambient_facts::{marks, ports};
+use ambient_identity::SpiffeId;
 use ambient_runtime::log::LogOptions;
 use ambient_ztunnel::snapshot::WorkloadName;
 use ambient_ztunnel::socket::{SocketOptions, Source};
@@ -82,6 +83,15 @@ pub(crate) enum SettingsError {
     /// More or fewer threads than there is work for.
     #[error("`--threads {0}`: take 1 to {MOST_THREADS}")]
     Threads(usize),
+    /// No time for handshakes.
+    #[error("`--handshake 0s`: nobody would get in; take a time, as `5s`")]
+    Handshake,
+    /// What is no trust domain.
+    #[error(
+        "`--trust-domain-aliases`: `{0}` is no trust domain; it is as between `spiffe://` and the next \
+         `/` of an identity"
+    )]
+    Alias(String),
     /// Two that say different things.
     #[error("`--certificates` and `--authority` exclude each other")]
     Both,
@@ -96,6 +106,13 @@ fn threads(asked: Option<usize>) -> Result<usize, SettingsError> {
         threads @ 1..=MOST_THREADS => Ok(threads),
         threads => Err(SettingsError::Threads(threads)),
     }
+}
+
+/// Whether an identity may be in it.
+fn is_trust_domain(name: &str) -> bool {
+    format!("spiffe://{name}/ns/a/sa/b")
+        .parse::<SpiffeId>()
+        .is_ok()
 }
 
 impl Settings {
@@ -117,6 +134,13 @@ impl Settings {
                 ));
             }
         };
+        let mut aliases = options.trust_domain_aliases.iter();
+        if let Some(alias) = aliases.find(|alias| !is_trust_domain(alias)) {
+            return Err(SettingsError::Alias(alias.clone()));
+        }
+        if options.handshake.is_some_and(|Time(time)| time.is_zero()) {
+            return Err(SettingsError::Handshake);
+        }
         let place = |at: Option<SocketAddr>, port| at.map_or(Place::Anywhere(port), Place::At);
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::SIDECAR_ADMIN));
         let source = match options.source {

@@ -187,7 +187,19 @@ async fn serve(settings: Settings, lanes: Vec<Handle>, log: &Log) -> Result<(), 
     );
     let predecessor = listeners.predecessor();
     let mut offer = offer(&settings, predecessor.as_ref(), &listeners)?;
-    // Nothing is accepted before it is certain that nobody else goes on.
+    let quit = Quit::default();
+    let shown = shown(&settings, &known, &store, &telemetry);
+    let administration = admin::administration(Some(log.clone()), quit.clone(), shown);
+    let administration = administration.and(admin::profiles(profile::take));
+    let metrics = admin::metrics(&Arc::new(metrics));
+    let sites = [
+        (listeners.admin, administration),
+        (listeners.metrics, metrics),
+        (listeners.status, admin::readiness(readiness.clone())),
+    ];
+    let mut sites = admin::Server::start(sites, Limits::default(), &panics)?;
+    // Nothing is accepted before it is certain that nobody else goes on; and then nothing fails any more
+    // that somebody would have to go on for.
     if let Some(predecessor) = predecessor {
         let Some(followed) = unless_ended(&mut signals, follow(predecessor)).await else {
             return Ok(());
@@ -202,17 +214,7 @@ async fn serve(settings: Settings, lanes: Vec<Handle>, log: &Log) -> Result<(), 
     begins.all().await;
     // Before anybody is told whether it is.
     ready.open();
-    let quit = Quit::default();
-    let shown = shown(&settings, &known, &store, &telemetry);
-    let administration = admin::administration(Some(log.clone()), quit.clone(), shown);
-    let administration = administration.and(admin::profiles(profile::take));
-    let metrics = admin::metrics(&Arc::new(metrics));
-    let sites = [
-        (listeners.admin, administration),
-        (listeners.metrics, metrics),
-        (listeners.status, admin::readiness(readiness.clone())),
-    ];
-    let mut sites = admin::Server::start(sites, Limits::default(), &panics)?;
+    sites.begin();
     tracing::info!(workload = %settings.workload, "ready");
 
     let mut is_followed = false;
@@ -222,11 +224,14 @@ async fn serve(settings: Settings, lanes: Vec<Handle>, log: &Log) -> Result<(), 
         () = taken(offer.as_ref()) => {
             // The sites are the successor's from now on: their sockets are the same. Who was accepted
             // here is answered here, and that all is well.
-            sites.close().await;
+            let _ = timeout(FAREWELL, sites.close()).await;
             is_followed = true;
             // Nor is anything held of the others: if the successor dies, who follows it listens itself.
             offer = None;
-            carry_on(&drain, &mut signals).await
+            tokio::select! {
+                cause = carry_on(&drain, &mut signals) => cause,
+                panic = panics.any() => return Err(RunError::Panic(panic.to_string())),
+            }
         }
         panic = panics.any() => return Err(RunError::Panic(panic.to_string())),
     };
@@ -236,7 +241,10 @@ async fn serve(settings: Settings, lanes: Vec<Handle>, log: &Log) -> Result<(), 
     // Its listeners are descriptors of the same sockets, which nobody accepts from any more.
     drop(offer);
     tracing::info!(cause, within = ?settings.drain, "draining");
-    end(&drain, &relay, settings.drain, &mut signals).await;
+    tokio::select! {
+        () = end(&drain, &relay, settings.drain, &mut signals) => {}
+        panic = panics.any() => return Err(RunError::Panic(panic.to_string())),
+    }
     if is_followed {
         // Who has not asked by then is not going to.
         let _ = timeout(FAREWELL, sites.answered()).await;

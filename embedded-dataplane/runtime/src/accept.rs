@@ -231,34 +231,6 @@ mod tests {
         assert_eq!(trouble.all.count(), 11);
     }
 
-    #[cfg(unix)]
-    #[tokio::test(start_paused = true)]
-    async fn descriptors_that_are_kept_are_left_and_the_client_waits_for_another() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let client = TcpStream::connect(address).await.unwrap();
-        // Tests beside this one take some of the lowest too.
-        let fill = || std::fs::File::open("/dev/null").unwrap();
-        let kept = number(&fill()) + 100;
-        let mut taken: Vec<_> = std::iter::repeat_with(fill).take(200).collect();
-        let mut acceptor = Acceptor::new(listener, "test").before(kept);
-        {
-            let wait = std::time::Duration::from_secs(5);
-            let accepted = tokio::time::timeout(wait, acceptor.accept()).await;
-            assert!(accepted.is_err(), "{accepted:?}");
-        }
-        assert!(acceptor.failures().count() > 1);
-        // It is not lost if nobody waits until then.
-        let (left, peer) = acceptor.left().unwrap();
-        assert!(number(&left) >= kept);
-        assert_eq!(peer, client.local_addr().unwrap());
-        acceptor.waiting = Some((left.into_std().unwrap(), peer));
-        taken.retain(|file| number(file) >= kept);
-        let (stream, peer) = acceptor.accept().await;
-        assert!(number(&stream) < kept);
-        assert_eq!(peer, client.local_addr().unwrap());
-    }
-
     #[tokio::test]
     async fn a_connection_that_broke_while_it_waited_suspends_nothing() {
         let mut trouble = Trouble::default();

@@ -1,5 +1,6 @@
 //! What it means that there is no TCP connection.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use ambient_hbone::{DialFault, Icmp};
@@ -18,6 +19,10 @@ pub(in crate::probe) fn dial(to: SocketAddr, fault: &DialFault) -> Verdict {
                 Cause::Unreachable
             };
             Verdict::new(cause, describe(*icmp, to))
+        }
+        // Connected, and over before it was seen to be.
+        DialFault::Failed(error) if error.kind() == ErrorKind::ConnectionReset => {
+            Verdict::new(Cause::ClosedBeforeTls, "reset after no octet")
         }
         DialFault::Unreachable(error) | DialFault::Failed(error) => {
             Verdict::new(Cause::Unreachable, reason(error))
@@ -43,4 +48,17 @@ fn describe(icmp: Icmp, to: SocketAddr) -> String {
     };
     let Icmp { kind, code, .. } = icmp;
     format!("{protocol} type {kind} code {code} from {sender}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_resets_before_the_connection_was_seen_was_there() {
+        let to = ([127, 0, 0, 1], 15008).into();
+        let of = |kind: ErrorKind| dial(to, &DialFault::Failed(kind.into())).cause;
+        assert_eq!(of(ErrorKind::ConnectionReset), Cause::ClosedBeforeTls);
+        assert_eq!(of(ErrorKind::AddrNotAvailable), Cause::Unreachable);
+    }
 }

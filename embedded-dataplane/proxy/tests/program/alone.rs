@@ -277,6 +277,7 @@ fn what_is_wrong_is_told_and_is_the_exit_code() {
         &["ztunnel", "--authority", "a"],
         &["ztunnel", "--authority", "a", "--snapshot", "b"],
         &["ztunnel", "--config", "nowhere"],
+        &["ztunnel", "--config", "/dev/zero"],
         &["ztunnel", "--drain", "5"],
         &["ztunnel", "--workload", "db"],
         &["ztunnel", "--config", &config, "--snapshot", "nowhere"],
@@ -285,15 +286,21 @@ fn what_is_wrong_is_told_and_is_the_exit_code() {
         &["ztunnel", "--config", &config, "--tunnels", &taken],
         &["ztunnel", "--config", &config, "--threads", "0"],
         &["ztunnel", "--config", &config, "--threads", "5000"],
+        &["ztunnel", "--config", &config, "--handshake", "0s"],
+        &[
+            "ztunnel",
+            "--config",
+            &config,
+            "--trust-domain-aliases",
+            "a b",
+        ],
         &["ztunnel", "--config", &config, "--handover", &is_folder],
         &["waypoint"],
     ] {
         let output = Command::new(PROGRAM).args(arguments).output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
-        let text = text
-            .lines()
-            .find(|line| line.starts_with("error"))
-            .unwrap_or_default();
+        let text = text.lines().find(|line| line.starts_with("error"));
+        let text = text.unwrap_or_default();
         let text = text.replace(&taken, "TAKEN");
         let folder = folder.path().display().to_string();
         let code = output.status.code();
@@ -306,6 +313,7 @@ fn what_is_wrong_is_told_and_is_the_exit_code() {
     Some(64) error: `--snapshot` is missing: the file with workloads and services
     Some(64) error: `--workload` is missing: NAMESPACE/NAME/SERVICE-ACCOUNT
     Some(64) error: cannot read `nowhere`: No such file or directory (os error 2)
+    Some(64) error: cannot read `/dev/zero`: it has more than 1048576 bytes
     Some(64) error: invalid value '5' for '--drain <TIME>': `5` is no time: write `250ms`, `5s` or `10m`
     Some(64) error: invalid value 'db' for '--workload <NAMESPACE/NAME/SERVICE-ACCOUNT>': `db` is not of the form `NAMESPACE/NAME/SERVICE-ACCOUNT`
     Some(64) error: cannot read `nowhere`: No such file or directory (os error 2)
@@ -314,6 +322,8 @@ fn what_is_wrong_is_told_and_is_the_exit_code() {
     Some(1) error: cannot listen for `tunnels` at TAKEN; `--tunnels` takes another address: Address already in use (os error 98)
     Some(64) error: `--threads 0`: take 1 to 1024
     Some(64) error: `--threads 5000`: take 1 to 1024
+    Some(64) error: `--handshake 0s`: nobody would get in; take a time, as `5s`
+    Some(64) error: `--trust-domain-aliases`: `a b` is no trust domain; it is as between `spiffe://` and the next `/` of an identity
     Some(1) error: cannot listen for a successor at `FOLDER`: Is a directory (os error 21)
     Some(64) error: unrecognized subcommand 'waypoint'
     "#);

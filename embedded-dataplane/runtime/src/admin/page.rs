@@ -25,6 +25,7 @@ struct Page {
 /// What is asked of a page. Bodies are not read.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
+    is_head: bool,
     query: &'a str,
     headers: &'a HeaderMap,
 }
@@ -118,6 +119,7 @@ impl Site {
             });
         }
         (page.reply)(&Ask {
+            is_head: request.method == Method::HEAD,
             query: request.uri.query().unwrap_or_default(),
             headers: &request.headers,
         })
@@ -138,6 +140,11 @@ impl Page {
 }
 
 impl Ask<'_> {
+    /// Whether only the head of the answer is wanted.
+    pub fn is_head(&self) -> bool {
+        self.is_head
+    }
+
     /// The types that the client accepts.
     pub fn accept(&self) -> &str {
         let accept = self.headers.get(header::ACCEPT);

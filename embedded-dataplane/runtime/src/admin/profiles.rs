@@ -16,6 +16,9 @@ const SECONDS: RangeInclusive<u16> = 1..=60;
 /// How often samples may be taken.
 const FREQUENCY: RangeInclusive<u16> = 1..=1000;
 
+/// Content type of a profile, as that of Go's `net/http/pprof`.
+const PROFILE: &str = "application/octet-stream";
+
 /// What is asked of a profiler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sampling {
@@ -67,6 +70,9 @@ where
                 return Reply::Now(Answer::text(StatusCode::BAD_REQUEST, text));
             }
         };
+        if ask.is_head() {
+            return Reply::Now(Answer::of(StatusCode::OK, PROFILE, Vec::new()));
+        }
         let Ok(alone) = Arc::clone(&free).try_acquire_owned() else {
             let text = "a profile is being taken: ask again when that is over\n";
             return Reply::Now(Answer::text(StatusCode::CONFLICT, text));
@@ -76,7 +82,7 @@ where
             let sampled = sampled.await;
             drop(alone);
             match sampled {
-                Ok(profile) => Answer::of(StatusCode::OK, "application/octet-stream", profile),
+                Ok(profile) => Answer::of(StatusCode::OK, PROFILE, profile),
                 Err(why) => {
                     let text = format!("no profile: {why}\n");
                     Answer::text(StatusCode::INTERNAL_SERVER_ERROR, text)

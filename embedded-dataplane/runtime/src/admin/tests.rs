@@ -361,6 +361,8 @@ async fn a_server_answers_while_the_process_is_busy_and_ends_when_asked() {
         Answer::text(StatusCode::OK, format!("{asked:?}"))
     });
     let server = Server::start([(listener, site)], Limits::default(), &Panics::default());
+    let mut server = server.unwrap();
+    server.begin();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = b"GET / HTTP/1.1\r\nhost: t\r\n\r\n";
     stream.write_all(request).await.unwrap();
@@ -369,7 +371,7 @@ async fn a_server_answers_while_the_process_is_busy_and_ends_when_asked() {
     work.send("moving data").unwrap();
     let answer = rest(&mut stream).await;
     assert!(answer.ends_with("Ok(\"moving data\")"), "{answer}");
-    server.unwrap().close().await;
+    server.close().await;
     TcpStream::connect(address).await.unwrap_err();
 }
 
@@ -380,6 +382,7 @@ async fn who_was_accepted_is_answered_though_nobody_else_is_accepted_any_more() 
     let site = Site::new("test").page("/", &[Method::GET], |_| Answer::text(StatusCode::OK, "yes"));
     let server = Server::start([(listener, site)], Limits::default(), &Panics::default());
     let mut server = server.unwrap();
+    server.begin();
     let mut slow = TcpStream::connect(address).await.unwrap();
     slow.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
     // Accepted after it.
@@ -393,4 +396,23 @@ async fn who_was_accepted_is_answered_though_nobody_else_is_accepted_any_more() 
     slow.write_all(b"host: t\r\n\r\n").await.unwrap();
     assert!(rest(&mut slow).await.ends_with("yes"));
     server.answered().await;
+}
+
+#[tokio::test]
+async fn nobody_is_accepted_before_it_begins_and_whoever_came_before_is_answered() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let site = Site::new("test").page("/", &[Method::GET], |_| Answer::text(StatusCode::OK, "yes"));
+    let server = Server::start([(listener, site)], Limits::default(), &Panics::default());
+    let server = server.unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost: t\r\n\r\n")
+        .await
+        .unwrap();
+    let wait = Duration::from_millis(200);
+    let early = tokio::time::timeout(wait, stream.read(&mut [0])).await;
+    assert!(early.is_err(), "{early:?}");
+    server.begin();
+    assert!(rest(&mut stream).await.ends_with("yes"));
 }

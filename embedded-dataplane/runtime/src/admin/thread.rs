@@ -18,6 +18,8 @@ use crate::tasks::{Panics, Tasks};
 pub struct Server {
     /// Asks the thread to end when it is dropped.
     _end: oneshot::Sender<()>,
+    /// Lets the sites accept.
+    begin: watch::Sender<bool>,
     /// Asks the sites to accept no more.
     close: watch::Sender<bool>,
     /// Ends when they do not.
@@ -27,7 +29,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the thread.
+    /// Starts the thread, which accepts nobody before [`Self::begin`].
     ///
     /// # Errors
     ///
@@ -49,10 +51,15 @@ impl Server {
         let tasks = Tasks::new(panics);
         let (end, asked) = oneshot::channel();
         let (ending, ended) = oneshot::channel();
+        let (begin, mut beginning) = watch::channel(false);
         let (close, closing) = watch::channel(false);
         let (accepts, accepting) = mpsc::channel(1);
         let work = move || {
             runtime.block_on(async {
+                // An error is that its sender is gone, and then all ends.
+                if beginning.wait_for(|begins| *begins).await.is_err() {
+                    return;
+                }
                 for (listener, site) in sites {
                     let (mut closing, accepts) = (closing.clone(), accepts.clone());
                     let close = async move {
@@ -80,10 +87,16 @@ impl Server {
             .spawn(work)?;
         Ok(Self {
             _end: end,
+            begin,
             close,
             accepting,
             ended,
         })
+    }
+
+    /// Has whoever connects be answered, those too who connected before.
+    pub fn begin(&self) {
+        self.begin.send_replace(true);
     }
 
     /// Waits until nobody accepts from the listeners any more. Those who were accepted are answered.

@@ -34,6 +34,11 @@ async fn profiles_are_taken_one_at_a_time_as_they_are_asked_for() {
         told(&served, "/").await,
         "HTTP/1.1 200 OK\n\nGET /debug/pprof/profile"
     );
+    // Whoever asks whether there is one takes none.
+    assert_eq!(
+        served.ask("HEAD", page).await,
+        "HTTP/1.1 200 OK\ncontent-type: application/octet-stream\n"
+    );
     let first = told(&served, page);
     let others = async {
         assert_eq!(asked.recv().await, Some((10, 100)));
