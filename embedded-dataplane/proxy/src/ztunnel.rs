@@ -228,10 +228,7 @@ async fn serve(settings: Settings, lanes: Vec<Handle>, log: &Log) -> Result<(), 
             is_followed = true;
             // Nor is anything held of the others: if the successor dies, who follows it listens itself.
             offer = None;
-            tokio::select! {
-                cause = carry_on(&drain, &mut signals) => cause,
-                panic = panics.any() => return Err(RunError::Panic(panic.to_string())),
-            }
+            unless_panicked(&panics, carry_on(&drain, &mut signals)).await?
         }
         panic = panics.any() => return Err(RunError::Panic(panic.to_string())),
     };
@@ -241,10 +238,8 @@ async fn serve(settings: Settings, lanes: Vec<Handle>, log: &Log) -> Result<(), 
     // Its listeners are descriptors of the same sockets, which nobody accepts from any more.
     drop(offer);
     tracing::info!(cause, within = ?settings.drain, "draining");
-    tokio::select! {
-        () = end(&drain, &relay, settings.drain, &mut signals) => {}
-        panic = panics.any() => return Err(RunError::Panic(panic.to_string())),
-    }
+    let ending = end(&drain, &relay, settings.drain, &mut signals);
+    unless_panicked(&panics, ending).await?;
     if is_followed {
         // Who has not asked by then is not going to.
         let _ = timeout(FAREWELL, sites.answered()).await;
@@ -350,6 +345,14 @@ async fn unless_ended<T>(signals: &mut Signals, work: impl Future<Output = T>) -
             tracing::info!(cause, "ending before it serves");
             None
         }
+    }
+}
+
+/// What becomes of some work, unless something panics that the process cannot do without.
+async fn unless_panicked<T>(panics: &Panics, work: impl Future<Output = T>) -> Result<T, RunError> {
+    tokio::select! {
+        done = work => Ok(done),
+        panic = panics.any() => Err(RunError::Panic(panic.to_string())),
     }
 }
 
