@@ -61,12 +61,12 @@ impl Process {
         self.child.id()
     }
 
-    /// Memory of its own at this moment, in octets.
+    /// Memory of its own at this moment, in octets, without pages of files.
     pub(crate) fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         let line = status
             .lines()
-            .find(|line| line.starts_with("VmRSS:"))
+            .find(|line| line.starts_with("RssAnon:"))
             .unwrap();
         let kilobytes = line.split_whitespace().nth(1).unwrap();
         kilobytes.parse::<u64>().unwrap() * 1024
