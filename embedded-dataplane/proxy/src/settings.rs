@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ambient_facts::tunnel::SPIFFE_SCHEME;
 use ambient_facts::{marks, ports};
 use ambient_identity::SpiffeId;
 use ambient_runtime::log::LogOptions;
@@ -88,8 +89,8 @@ pub(crate) enum SettingsError {
     Handshake,
     /// What is no trust domain.
     #[error(
-        "`--trust-domain-aliases`: `{0}` is no trust domain; it is as between `spiffe://` and the next \
-         `/` of an identity"
+        "`--trust-domain-aliases`: `{0}` is no trust domain; it is as between `{SPIFFE_SCHEME}` and the \
+         next `/` of an identity"
     )]
     Alias(String),
     /// Two that say different things.
@@ -110,7 +111,7 @@ fn threads(asked: Option<usize>) -> Result<usize, SettingsError> {
 
 /// Whether an identity may be in it.
 fn is_trust_domain(name: &str) -> bool {
-    format!("spiffe://{name}/ns/a/sa/b")
+    format!("{SPIFFE_SCHEME}{name}/ns/a/sa/b")
         .parse::<SpiffeId>()
         .is_ok()
 }
