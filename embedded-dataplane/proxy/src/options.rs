@@ -2,13 +2,12 @@
 //! line says counts.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use ambient_runtime::files::read_text;
 use ambient_runtime::log::{Filter, Format};
 use ambient_ztunnel::snapshot::WorkloadName;
 use clap::{Args, ValueEnum};
@@ -190,13 +189,7 @@ fn read(path: &Path) -> Result<Options, OptionsError> {
         path: path.to_owned(),
         reason,
     };
-    let mut text = String::new();
-    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
-    let read = file.take(MOST + 1).read_to_string(&mut text);
-    let length = read.map_err(|error| failed(error.to_string()))?;
-    if length as u64 > MOST {
-        return Err(failed(format!("it has more than {MOST} bytes")));
-    }
+    let text = read_text(path, MOST).map_err(|error| failed(error.to_string()))?;
     parse(&text).map_err(failed)
 }
 

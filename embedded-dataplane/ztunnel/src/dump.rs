@@ -94,12 +94,12 @@ impl Dump<'_> {
     }
 }
 
-/// What is empty is left out, as ztunnel does.
 /// DEL, and the controls of ISO 6429 that have eight bits.
 fn is_raw(character: char) -> bool {
     matches!(character, '\u{7f}'..='\u{9f}')
 }
 
+/// What is empty is left out, as ztunnel does.
 fn workload(snapshot: &Snapshot, workload: &Arc<Workload>) -> Value {
     let Workload {
         uid,

@@ -171,17 +171,17 @@ fn is_sent(stream: &TcpStream) -> bool {
 
     // From now on only a socket with nothing to be sent takes more (tcp(7), `TCP_NOTSENT_LOWAT`). One
     // that cannot be asked is taken for done.
-    let asked = SockRef::from(stream).set_tcp_notsent_lowat(1);
+    if SockRef::from(stream).set_tcp_notsent_lowat(1).is_err() {
+        return true;
+    }
     let mut sockets = [PollFd::new(stream, PollFlags::OUT)];
-    let mut look = || loop {
+    loop {
         match poll(&mut sockets, Some(&Timespec::default())) {
             // A signal came, which says nothing.
             Err(Errno::INTR) => {}
-            polled => return polled,
+            polled => return polled != Ok(0),
         }
-    };
-    let polled = asked.is_ok().then(&mut look);
-    polled.is_none_or(|polled| polled != Ok(0))
+    }
 }
 
 #[cfg(not(target_os = "linux"))]

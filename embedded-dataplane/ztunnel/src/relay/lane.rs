@@ -15,7 +15,6 @@ use super::Shared;
 use crate::socket::Accepted;
 
 /// One of the threads.
-#[derive(Clone)]
 pub(super) struct Lane {
     pub(super) handle: Handle,
     pub(super) shared: Arc<Shared>,

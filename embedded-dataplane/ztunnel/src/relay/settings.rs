@@ -13,8 +13,8 @@ use crate::socket::SocketOptions;
 const HANDSHAKES: usize = 256;
 
 /// Tunnels at once: each pair of pods has one for each thread of the client's relay, and few services
-/// have more clients. An idle one takes
-/// about 32 KiB, measured, so that all are as much memory as Istio's chart asks for ztunnel (512Mi).
+/// have more clients. An idle one takes about 32 KiB, measured, so that all are as much memory as
+/// Istio's chart asks for ztunnel (512Mi).
 const TUNNELS: usize = 16_384;
 
 /// What windows may grow by in all, in octets: a quarter of the memory that Istio's chart asks for

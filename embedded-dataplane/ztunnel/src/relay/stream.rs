@@ -99,7 +99,7 @@ pub(super) async fn carry(shared: &Shared, origin: &Origin, opened: Opened) {
         mut stream,
         server,
         record,
-        held: _held,
+        held,
     } = opened;
     let end = async {
         tokio::select! {
@@ -110,6 +110,8 @@ pub(super) async fn carry(shared: &Shared, origin: &Origin, opened: Opened) {
     let client = copy::Tunnelled::new(&mut stream);
     let outcome = copy::copy(client, Tcp::new(&server), &record, end).await;
     record.close(&outcome.map_or_else(|cause| cause, End::Over));
+    // The application is told now how it ended, whatever the client still takes.
+    drop((server, held));
     // Nobody takes the tunnel for idle as long as it has something of the stream to send.
     let (_, writer) = stream.halves();
     tokio::select! {

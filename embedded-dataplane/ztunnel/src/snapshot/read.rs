@@ -5,10 +5,9 @@
 //! policies, gateways to other networks) is refused, and never passed over: a policy that is ignored
 //! lets everybody in.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use ambient_runtime::files::read_text;
 use serde_yaml::Value;
 
 use super::index::Snapshot;
@@ -73,13 +72,7 @@ impl Snapshot {
             path: path.to_owned(),
             reason,
         };
-        let mut text = String::new();
-        let file = File::open(path).map_err(|error| failed(error.to_string()))?;
-        let read = file.take(MOST + 1).read_to_string(&mut text);
-        let length = read.map_err(|error| failed(error.to_string()))?;
-        if length as u64 > MOST {
-            return Err(failed(format!("it has more than {MOST} bytes")));
-        }
+        let text = read_text(path, MOST).map_err(|error| failed(error.to_string()))?;
         Self::from_yaml(path, &text)
     }
 

@@ -1,9 +1,6 @@
 //! More clients than there is room for.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use ambient_hbone::authority::Target;
@@ -12,15 +9,14 @@ use ambient_hbone::limits::Limits;
 use ambient_hbone::tunnel::{self, ConnectError, Opened, Tunnel};
 use ambient_ztunnel::relay::{Bounds, Settings};
 use ambient_ztunnel::socket::Destination;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use tokio::time::{Sleep, sleep};
 
 use crate::bounds::{secured, taking};
 use crate::harness::{CLIENT, Mesh, Running, SERVER, echo, exchange, soon};
 
-fn bounded(mesh: &Mesh, inbound: Bounds) -> Settings {
+pub(crate) fn bounded(mesh: &Mesh, inbound: Bounds) -> Settings {
     Settings {
         inbound,
         ..mesh.settings(SERVER)
@@ -35,7 +31,7 @@ async fn open(mesh: &Mesh, to: SocketAddr) -> (Tunnel, JoinHandle<bool>) {
     (tunnel, driver)
 }
 
-async fn connect(tunnel: &Tunnel, to: SocketAddr) -> Result<Opened, ConnectError> {
+pub(crate) async fn connect(tunnel: &Tunnel, to: SocketAddr) -> Result<Opened, ConnectError> {
     let place = tunnel.reserve().unwrap();
     let target = Target::Address(to);
     soon(place.connect(&target, &Headers::default())).await
@@ -114,93 +110,6 @@ async fn the_tunnel_that_is_idle_leaves_for_another_and_where_none_is_nobody_com
     ");
     let now = server.relay.inbound();
     assert_eq!((now.tunnels, now.asked, now.refused), (2, 1, 1));
-}
-
-/// A stream that is not read until some time has passed, once somebody says so.
-struct Sleepy<S>(S, Arc<Mutex<Option<Pin<Box<Sleep>>>>>);
-
-impl<S: AsyncRead + Unpin> AsyncRead for Sleepy<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        if let Some(sleep) = &mut *self.1.lock().unwrap() {
-            ready!(sleep.as_mut().poll(cx));
-        }
-        Pin::new(&mut self.0).poll_read(cx, buffer)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Sleepy<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        octets: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, octets)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-}
-
-#[tokio::test]
-async fn a_tunnel_is_not_idle_while_the_last_words_of_its_streams_are_on_their_way() {
-    const ANSWER: usize = 8 << 20;
-    let mesh = Mesh::new([1, 2]);
-    let application = mesh.application().await;
-    let to = application.local_addr().unwrap();
-    let answered = tokio::spawn(async move {
-        let (mut stream, _) = application.accept().await.unwrap();
-        stream.read_exact(&mut [0; 8]).await.unwrap();
-        stream.write_all(&vec![7; ANSWER]).await.unwrap();
-        stream.shutdown().await.unwrap();
-        stream.read_to_end(&mut Vec::new()).await.unwrap();
-    });
-    let bounds = Bounds {
-        tunnels: 1,
-        ..Bounds::default()
-    };
-    let mut settings = bounded(&mesh, bounds);
-    settings.server.send_buffer = 2 * ANSWER;
-    let (mut server, address) = taking(&mesh, settings);
-    let asleep = Arc::default();
-    let stream = Sleepy(soon(secured(&mesh, address)).await, Arc::clone(&asleep));
-    // All of the answer fits into its windows.
-    let limits = Limits {
-        stream_window: 16 << 20,
-        connection_window: 16 << 20,
-        ..Limits::CLIENT
-    };
-    let (tunnel, driver) = soon(tunnel::open(stream, &limits)).await.unwrap();
-    let _driver = tokio::spawn(driver);
-    let mut opened = connect(&tunnel, to).await.unwrap();
-    *asleep.lock().unwrap() = Some(Box::pin(sleep(Duration::from_secs(3))));
-    let (reader, writer) = opened.stream.halves();
-    writer.write(b"question"[..].into()).await.unwrap();
-    writer.finish().unwrap();
-    // The application is done with it, and nobody has read a word.
-    soon(answered).await.unwrap();
-    insta::assert_snapshot!(server.tells(2).await, @"
-    TLS inbound with 127.0.0.1:PORT: spiffe://cluster.local/ns/shop/sa/web
-    inbound 127.0.0.1:PORT of web to NET.2:PORT of db for NET.2:PORT at -: 8 up, 8388608 down, Finished(Client)
-    ");
-    let newcomer = soon(secured(&mesh, address)).await;
-    soon(tunnel::open(newcomer, &Limits::CLIENT))
-        .await
-        .unwrap_err();
-    let mut length = 0;
-    while let Some(octets) = soon(reader.read()).await.unwrap() {
-        length += octets.len();
-    }
-    assert_eq!(length, ANSWER);
-    assert_eq!(server.relay.inbound().refused, 1);
 }
 
 #[tokio::test]

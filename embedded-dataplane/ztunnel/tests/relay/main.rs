@@ -10,3 +10,4 @@ mod harness;
 mod lanes;
 mod life;
 mod seen;
+mod slow;

@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWrite, ReadHalf, WriteHalf, split};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, interval, sleep_until};
 use tokio_rustls::server::TlsStream;
@@ -14,9 +14,8 @@ use super::frames::{
     ACK, DATA, END_HEADERS, Frame, HEADERS, PING, PREFACE, SETTINGS, STATUS_200, WINDOW_UPDATE,
     frame, receive, send,
 };
-use crate::conformance::outbound::{acceptor, say};
-use crate::harness::MESH;
-use crate::lab::{KEY, LISTEN, Lab, Relay, SERVER, is_outside_of};
+use crate::conformance::outbound::{play, say};
+use crate::lab::{Lab, Relay, SERVER, is_outside_of};
 
 #[test]
 fn w26_a_server_that_sends_is_alive_whatever_becomes_of_pings() {
@@ -64,30 +63,15 @@ type Receiving = UnboundedReceiver<Frame>;
 type Sending = WriteHalf<TlsStream<TcpStream>>;
 
 /// A server that does this with each connection, and hears so much later what is said to it.
-fn serve<F>(late: Duration, play: fn(Receiving, Sending) -> F)
+fn serve<F>(late: Duration, play_frames: fn(Receiving, Sending) -> F)
 where
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
-    let (Some(address), Some(key)) = (std::env::var_os(LISTEN), std::env::var_os(KEY)) else {
-        return;
-    };
-    let key = std::fs::read_to_string(key).unwrap();
-    let authority = ambient_testkit::Authority::again(MESH, &key);
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let acceptor = acceptor(&authority);
-        let listener = TcpListener::bind(address.to_str().unwrap()).await.unwrap();
-        say("ready");
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                let mut stream = acceptor.accept(stream).await?;
-                stream.read_exact(&mut [0; PREFACE.len()]).await?;
-                let (receiving, sending) = split(stream);
-                play(frames(receiving, late), sending).await
-            });
-        }
+    play(move |stream, acceptor| async move {
+        let mut stream = acceptor.accept(stream).await?;
+        stream.read_exact(&mut [0; PREFACE.len()]).await?;
+        let (receiving, sending) = split(stream);
+        play_frames(frames(receiving, late), sending).await
     });
 }
 
